@@ -1,0 +1,113 @@
+/* Every error that is Weir's own: one table, its sentences, and the detail of a failed open.
+ *
+ * Calls return -errno for what the operating system said and one of these for what Weir found.
+ * weir_error_text() turns either into a sentence, weir_error_advice() says what to do about it.
+ *
+ *     struct weir_error why = WEIR_ERROR_INIT;
+ *     int rc = weir_log_open("orders.log", NULL, &log, &why);
+ *     if (rc < 0)
+ *         fprintf(stderr, "%s\n%s\n", why.text, weir_error_advice(rc));
+ *
+ * Threads: all functions here may be called from any thread. Nothing here allocates or blocks.
+ */
+#ifndef WEIR_ERROR_H
+#define WEIR_ERROR_H
+
+#include <weir/export.h>
+#include <weir/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* X(name, value, sentence, what to do) */
+#define WEIR_ERRORS(X)                                                                             \
+    X(WEIR_E_NOT_A_LOG, -20001, "the directory does not hold a Weir log",                          \
+      "check the path; a new log needs an empty or absent directory")                              \
+    X(WEIR_E_NEWER_FORMAT, -20002, "the log was written in a newer format",                        \
+      "open it with the version of Weir that wrote it, or a later one")                            \
+    X(WEIR_E_DAMAGED, -20003, "the log holds bytes that were not written by Weir",                 \
+      "run `weir verify LOG` for the exact ranges; nothing was changed")                           \
+    X(WEIR_E_LOST, -20004, "records that were reported durable are missing or damaged",            \
+      "restore from a backup, or copy what is whole with `weir salvage SRC DST`")                  \
+    X(WEIR_E_HOLE, -20005, "valid groups lie beyond the run-ahead limit behind a damaged one",     \
+      "restore from a backup, or copy what is whole with `weir salvage SRC DST`")                  \
+    X(WEIR_E_ROLLED_BACK, -20006, "CONTROL is older than the segments beside it",                  \
+      "CONTROL was restored from an old copy: bring back the whole directory instead")             \
+    X(WEIR_E_CONTROL, -20007, "CONTROL has no two equal valid copies",                             \
+      "restore CONTROL from a backup, or copy what is whole with `weir salvage SRC DST`")          \
+    X(WEIR_E_LOCKED, -20008, "another writer has the log open",                                    \
+      "stop that writer, open read-only, or allow more time with lock_wait")                       \
+    X(WEIR_E_POISONED, -20009, "an earlier write or flush failed, so the log takes no more",       \
+      "mend the device, then close and open the log again: what is durable is kept")               \
+    X(WEIR_E_TOO_BIG, -20010, "the record or batch is larger than this log's limit",               \
+      "split it, or create the log with a larger record or group limit")                           \
+    X(WEIR_E_TRUNCATED, -20011, "the LSN lies below the earliest one that is retained",            \
+      "start again from `earliest`; the records below it were dropped by truncation")              \
+    X(WEIR_E_HORIZON, -20012, "the LSN lies at or below the horizon of compaction",                \
+      "start from the state as of the horizon, then follow the stream")                            \
+    X(WEIR_E_HELD, -20013, "a hold needs records that would be dropped",                           \
+      "move or drop the hold that is named, then truncate again")                                  \
+    X(WEIR_E_FORKED, -20014, "this handle was opened before fork()",                               \
+      "open the log again in the child; the parent's handle is its own")                           \
+    X(WEIR_E_MEDIUM, -20015, "the medium that was asked for cannot be had here",                   \
+      "`weir devices PATH` says which media this directory offers, and why")                       \
+    X(WEIR_E_EMULATED, -20016, "libpmem was told to skip flushes or to trust ordinary memory",     \
+      "unset PMEM_NO_FLUSH and PMEM_IS_PMEM_FORCE, or allow emulation for a measurement")          \
+    X(WEIR_E_SETTINGS, -20017, "an option does not fit this log or the other options",             \
+      "see the limits in <weir/log.h>; segment and group sizes are fixed at creation")             \
+    X(WEIR_E_READ_ONLY, -20018, "the log was opened read-only",                                    \
+      "open it for writing to append, truncate or hold")                                           \
+    X(WEIR_E_CUT_SHORT, -20019, "a file of the log is shorter than it was made",                   \
+      "restore the file from a backup, or copy what is whole with `weir salvage SRC DST`")         \
+    X(WEIR_E_NO_HOLD, -20020, "there is no hold of that name", "`weir stat LOG` lists the holds")  \
+    X(WEIR_E_BUSY, -20021, "too many reservations are open at once",                               \
+      "publish or cancel one first")
+
+#define WEIR_ERROR_ENUM(name, value, sentence, advice) name = value,
+enum weir_error_code { WEIR_ERRORS(WEIR_ERROR_ENUM) };
+#undef WEIR_ERROR_ENUM
+
+/* The detail of a failure: which file, where, which LSNs, and one sentence with all of it. */
+struct weir_error {
+    size_t size; /* sizeof(struct weir_error) */
+    int code; /* the same value that the call returned */
+    weir_lsn from_lsn, to_lsn; /* inclusive; 0 = not about LSNs; to_lsn UINT64_MAX = open end */
+    uint64_t offset; /* byte offset in file; UINT64_MAX = none */
+    char file[64]; /* name inside the log's directory; "" = none */
+    char text[400]; /* one sentence, no newline */
+};
+
+#define WEIR_ERROR_INIT { .size = sizeof(struct weir_error) }
+
+/* Names an error in one sentence: one of Weir's own, or strerror() for an -errno.
+ *
+ * @param code  what a call returned, negative
+ * Returns: a constant string (thread-local for -errno); never NULL.
+ * Durability: none.
+ * Threads: any.
+ */
+WEIR_EXPORT const char *weir_error_text(int code);
+
+/* Says what a person can do about an error.
+ *
+ * @param code  what a call returned, negative
+ * Returns: a constant string, "" when there is nothing to advise; never NULL.
+ * Durability: none.
+ * Threads: any.
+ */
+WEIR_EXPORT const char *weir_error_advice(int code);
+
+/* Gives the symbolic name of an error: "WEIR_E_LOCKED", "ENOSPC", or "UNKNOWN".
+ *
+ * @param code  what a call returned, negative
+ * Returns: a constant string; never NULL.
+ * Durability: none.
+ * Threads: any.
+ */
+WEIR_EXPORT const char *weir_error_name(int code);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,142 @@
+/* Looking at a log: its numbers, the check of every byte, and its groups one by one.
+ *
+ *     struct weir_stat stat = WEIR_STAT_INIT;
+ *     weir_log_stat(log, &stat);
+ *     printf("%llu records durable\n", (unsigned long long)stat.durable);
+ */
+#ifndef WEIR_INSPECT_H
+#define WEIR_INSPECT_H
+
+#include <weir/log.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A moment of a log. Watermarks are LSNs: reserved >= published >= durable. Counters count since
+ * this handle was opened. */
+struct weir_stat {
+    size_t size; /* sizeof(struct weir_stat) */
+    weir_lsn earliest, latest; /* retained and durable; 0, 0 when empty */
+    weir_lsn reserved, durable; /* last assigned; last durable */
+    weir_lsn horizon; /* 0: history is complete */
+    uint64_t earliest_time_ns, latest_time_ns; /* 0 when empty */
+    uint64_t epoch, layout;
+    uint64_t segment_bytes, run_ahead_bytes, group_bytes, record_bytes, block_bytes;
+    uint64_t segments, spare_segments;
+    uint64_t log_bytes; /* address range that is retained, padding included */
+    uint64_t window_bytes; /* memory in use for windows, */
+    uint64_t mapped_bytes; /* for mappings of sealed segments, */
+    uint64_t heap_bytes; /* and for the handle and its directories */
+    uint64_t run_ahead_used; /* bytes between durable and reserved */
+    uint64_t appends, append_bytes; /* records and payload */
+    uint64_t groups, writes, flushes; /* groups closed; writes submitted; flushes asked for,
+                                         a write that flushes counts as both */
+    uint64_t device_bytes; /* bytes handed to the device */
+    weir_lsn oldest_reservation; /* 0: none is open */
+    uint64_t oldest_reservation_age_ns;
+    uint64_t open_reservations;
+    int poisoned; /* 0, or the -errno that poisoned the log */
+};
+
+#define WEIR_STAT_INIT { .size = sizeof(struct weir_stat) }
+
+/* Reads the numbers of a log.
+ *
+ * @param log       an open log
+ * @param ret_stat  its size member is set by the caller
+ * Returns: 0; -EINVAL; WEIR_E_FORKED; -errno (reading a time from a sealed segment).
+ * Durability: none.
+ * Threads: any.
+ * Blocks: briefly on the log's locks.
+ * Allocates: nothing.
+ */
+WEIR_EXPORT int weir_log_stat(struct weir_log *log, struct weir_stat *ret_stat);
+
+/* One thing that verification found. */
+struct weir_finding {
+    const char *code; /* "group-crc", "record-crc", "chain", "hole", "segment-header", ... */
+    weir_lsn from_lsn, to_lsn; /* inclusive; to_lsn UINT64_MAX = open end; 0, 0 = no record lost */
+    char file[64];
+    uint64_t offset; /* UINT64_MAX = the file as a whole */
+    char text[240];
+};
+
+struct weir_verify_report {
+    size_t size; /* sizeof(struct weir_verify_report) */
+    bool ok; /* no record is lost or damaged */
+    weir_lsn earliest, latest;
+    uint64_t records, payload_bytes, groups, segments;
+    uint64_t scanned_bytes;
+    uint64_t findings;
+    uint64_t cut_bytes; /* a torn tail that the next writer will drop: not a finding */
+    double seconds;
+};
+
+#define WEIR_VERIFY_REPORT_INIT { .size = sizeof(struct weir_verify_report) }
+
+/* Reads every retained byte of a log from its files and checks it, without changing anything. Works on
+ * logs that weir_log_open() refuses: that is what it is for.
+ *
+ * @param directory   path of the log's directory
+ * @param options     NULL, or which medium and lock_wait to use; WEIR_LOG_READ_ONLY is implied
+ * @param fn          NULL, or gets each finding, valid during the call; other than 0 stops
+ * @param context     handed to fn
+ * @param ret_report  its size member is set by the caller; also filled when findings exist
+ * Returns: 0 (read to the end: see ok); what fn returned; WEIR_E_NOT_A_LOG; WEIR_E_NEWER_FORMAT;
+ *   WEIR_E_MEDIUM; -ENOENT; -errno.
+ * Durability: none.
+ * Threads: any.
+ * Blocks: on reading the whole log.
+ * Allocates: buffers that are freed before it returns.
+ */
+WEIR_EXPORT int weir_verify(const char *directory, const struct weir_log_options *options,
+                            int (*fn)(void *context, const struct weir_finding *finding),
+                            void *context, struct weir_verify_report *ret_report);
+
+/* One group as it lies on the medium, for `weir dump`. */
+struct weir_group {
+    const char *kind; /* "data", "epoch", "witness", "seal" */
+    char file[64];
+    uint64_t offset, size_bytes; /* in file, padding included */
+    uint64_t address;
+    weir_lsn first_lsn;
+    uint32_t record_count, crc, previous_crc;
+    uint64_t epoch, time_ns;
+    weir_lsn durable_lsn;
+};
+
+/* Calls fn for every valid group from the earliest retained segment to the end.
+ *
+ * @param log      an open log
+ * @param fn       gets each group, valid during the call; other than 0 stops
+ * @param context  handed to fn
+ * Returns: 0; what fn returned; WEIR_E_DAMAGED; -errno.
+ * Durability: what it shows is durable.
+ * Threads: any.
+ * Blocks: on reading the whole log.
+ * Allocates: nothing that stays.
+ */
+WEIR_EXPORT int weir_log_groups(struct weir_log *log,
+                                int (*fn)(void *context, const struct weir_group *group),
+                                void *context);
+
+/* Tries one medium in a directory and says what it offers, or why it cannot be had.
+ *
+ * @param directory  an existing directory that can be written
+ * @param medium     which one
+ * @param io         WEIR_IO_AUTO, or the one to insist on
+ * @param ret_info   filled also on WEIR_E_MEDIUM: reason says why
+ * Returns: 0; WEIR_E_MEDIUM; WEIR_E_EMULATED; -ENOENT; -errno.
+ * Durability: leaves nothing behind.
+ * Threads: any.
+ * Blocks: on a trial write.
+ * Allocates: nothing that stays.
+ */
+WEIR_EXPORT int weir_medium_probe(const char *directory, enum weir_medium_kind medium,
+                                  enum weir_io_kind io, struct weir_medium_info *ret_info);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,164 @@
+/* The medium: all that the log needs of the system, in two halves.
+ *
+ *   store   files in one directory: create, open, read, write, sync, list, rename, remove, lock, map
+ *   window  one contiguous range of memory that holds a segment's bytes while it is written: the
+ *           log copies records into it and asks for [a, b) to be made durable
+ *
+ * Three media ship with Weir (pmem, direct, mapped); a fourth in sim/ serves the tests. To bring
+ * your own, embed struct weir_medium as the first member of your structure, fill in the table and
+ * hand it to weir_log_open() through weir_log_options.custom_medium.
+ *
+ * Names are relative to the directory ("CONTROL", "holds/backup") and hold at most one '/'.
+ * Results are 0 or -errno unless stated otherwise. Offsets and sizes of read() and write() are
+ * multiples of 4096; buffers may have any alignment.
+ *
+ * Threads: store functions may be called from any thread at the same time on different files.
+ * persist(), flush_file() and poll() are called by one thread at a time (it may be another one
+ * each time); copy() and clean() by any number.
+ */
+#ifndef WEIR_MEDIUM_H
+#define WEIR_MEDIUM_H
+
+#include <weir/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_medium; /* one directory on one kind of medium */
+struct weir_file; /* an open file of it */
+
+enum weir_medium_kind {
+    WEIR_MEDIUM_AUTO = 0, /* pmem on a DAX mount, else direct, else mapped */
+    WEIR_MEDIUM_PMEM = 1,
+    WEIR_MEDIUM_DIRECT = 2,
+    WEIR_MEDIUM_MAPPED = 3,
+    WEIR_MEDIUM_CUSTOM = 4,
+};
+
+enum weir_io_kind {
+    WEIR_IO_AUTO = 0, /* io_uring, or the synchronous calls where it is not allowed */
+    WEIR_IO_URING = 1,
+    WEIR_IO_SYNC = 2,
+};
+
+/* How a medium presents itself; shown in the open report and in every benchmark. */
+struct weir_medium_info {
+    enum weir_medium_kind kind;
+    char name[16]; /* "direct" */
+    char io[16]; /* "uring", "sync", or "cpu" for cache-line flushes */
+    char reason[240]; /* why this one, in a sentence */
+    char file_system[32]; /* "ext4" */
+    uint32_t block_bytes; /* groups start and end at multiples of this: 4096, or 64 on pmem */
+    uint32_t queue_depth; /* how many persist() and flush_file() may be in flight together */
+    size_t copy_from_bytes; /* payloads of at least this size go through copy(), else memcpy */
+    bool durable; /* false: memory only (tmpfs, the test medium) */
+    bool emulated; /* true: persistent memory that is none; for measurements only */
+    bool asynchronous; /* true: persist() may return 0 and complete later */
+    bool window_is_file; /* true: the window is the file itself (mapped, pmem): bytes that are
+                            copied in survive process death without persist() */
+};
+
+/* A segment's memory. base is fixed from window_open() to window_close(). */
+struct weir_window {
+    uint8_t *base;
+    size_t size_bytes;
+    struct weir_file *file;
+};
+
+struct weir_completion {
+    uint64_t token; /* as given to persist() or flush_file() */
+    int result; /* 0, or -errno: the outcome is then unknown and the log is poisoned */
+};
+
+enum weir_open_mode {
+    WEIR_FILE_READ = 0,
+    WEIR_FILE_WRITE = 1, /* read and write */
+};
+
+enum weir_lock_mode {
+    WEIR_LOCK_NONE = 0,
+    WEIR_LOCK_SHARED = 1,
+    WEIR_LOCK_EXCLUSIVE = 2,
+};
+
+/* persist() writes but does not flush: the bytes are handed to the device, not yet durable. */
+#define WEIR_PERSIST_WRITE_ONLY 1u
+
+typedef int (*weir_list_fn)(void *context, const char *name);
+
+struct weir_medium_ops {
+    /* ---- store ---- */
+
+    /* Creates name exclusively (-EEXIST), size_bytes long, every byte written as zero (not just
+     * allocated), open for reading and writing. Not durable before sync() of the file and of the
+     * directory. Leaves nothing behind when it fails (-ENOSPC). size_bytes: multiple of 4096 or 0. */
+    int (*create)(struct weir_medium *medium, const char *name, uint64_t size_bytes,
+                  struct weir_file **ret_file);
+    int (*open)(struct weir_medium *medium, const char *name, enum weir_open_mode mode,
+                struct weir_file **ret_file);
+    /* Gives back the file; drops its lock once no I/O on it is in flight. */
+    void (*close)(struct weir_file *file);
+    int (*size)(struct weir_file *file, uint64_t *ret_size_bytes);
+    /* Reads what is on the medium, not what a page cache believes. Short only at the end of the
+     * file: *ret_size_bytes says how much came. */
+    int (*read)(struct weir_file *file, uint64_t offset, void *buffer, size_t size_bytes,
+                size_t *ret_size_bytes);
+    /* Writes all or fails. Durable after sync(). */
+    int (*write)(struct weir_file *file, uint64_t offset, const void *buffer, size_t size_bytes);
+    int (*sync)(struct weir_file *file);
+    /* Calls fn for each entry of a directory ("" = the medium's own), in no order, files only,
+     * without "." and ".."; stops at the first non-zero result and returns it. */
+    int (*list)(struct weir_medium *medium, const char *directory, weir_list_fn fn, void *context);
+    int (*make_directory)(struct weir_medium *medium, const char *name); /* 0 if it is there */
+    int (*rename)(struct weir_medium *medium, const char *from, const char *to); /* replaces */
+    int (*remove)(struct weir_medium *medium, const char *name);
+    int (*sync_directory)(struct weir_medium *medium, const char *directory);
+    /* Takes, changes or drops the lock of this open file description, without waiting: -EAGAIN
+     * when another description has it. The lock lives as long as I/O on the file does. */
+    int (*lock)(struct weir_file *file, enum weir_lock_mode mode);
+    /* Maps size_bytes of a file that is no longer written, read-only and populated. */
+    int (*map)(struct weir_file *file, size_t size_bytes, const uint8_t **ret_base);
+    void (*unmap)(struct weir_medium *medium, const uint8_t *base, size_t size_bytes);
+
+    /* ---- window ---- */
+
+    /* Gives file (opened for writing) a window of size_bytes. On media whose window is the file
+     * it holds the file's bytes, else undefined bytes: see load(). */
+    int (*window_open)(struct weir_file *file, size_t size_bytes, struct weir_window **ret_window);
+    /* Makes the window hold what the file holds in [offset, offset + size_bytes). */
+    int (*load)(struct weir_window *window, uint64_t offset, size_t size_bytes);
+    /* The segment is complete and durable: the memory becomes a read-only view of the file, at
+     * the same address and without a moment in which it is not there. */
+    int (*freeze)(struct weir_window *window);
+    void (*window_close)(struct weir_window *window); /* nothing is in flight; file stays open */
+    /* Copies a payload of at least info.copy_from_bytes in and fences it on this CPU, so that
+     * clean() need not cover it. NULL when copy_from_bytes is SIZE_MAX. */
+    void (*copy)(struct weir_window *window, uint64_t offset, const void *data, size_t size_bytes);
+    /* Starts to write back ordinary stores in the range; the next persist() fences. NULL where
+     * there is nothing to do. */
+    void (*clean)(struct weir_window *window, uint64_t offset, size_t size_bytes);
+    /* Makes [offset, offset + size_bytes) durable (both multiples of block_bytes): returns 1 when
+     * it is, 0 when it is under way and poll() will bring token, or -errno: the log is poisoned. */
+    int (*persist)(struct weir_window *window, uint64_t offset, size_t size_bytes, uint32_t flags,
+                   uint64_t token);
+    /* Makes durable all that was written to the window's file and has completed. Same results. */
+    int (*flush_file)(struct weir_window *window, uint64_t token);
+    /* Brings up to max completions: the count, 0 after timeout_ns (0 = do not wait, negative =
+     * wait as long as it takes; with nothing in flight returns 0 at once), or -errno: poisoned. */
+    int (*poll)(struct weir_medium *medium, struct weir_completion *ret_completions, int max,
+                int64_t timeout_ns);
+    /* A descriptor that becomes readable when poll() has something; made on first use. */
+    int (*eventfd)(struct weir_medium *medium, int *ret_fd);
+    void (*destroy)(struct weir_medium *medium); /* all files and windows are closed */
+};
+
+struct weir_medium {
+    const struct weir_medium_ops *ops;
+    struct weir_medium_info info;
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

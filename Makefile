@@ -1,0 +1,74 @@
+# The short way to everything: `make help`.
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build demo check check-deep bench format lint clean install
+
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+WEIR := build/release/cli/weir
+PACKAGES := $(shell sed 's/\#.*//' cmake/packages.txt)
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+SOURCES = $(shell git ls-files '*.c' '*.h')
+
+help:
+	@echo "make demo        build and run the demonstration (one minute, no root)"
+	@echo "make build       build the release preset: $(WEIR)"
+	@echo "make check       build with warnings as errors and run every test"
+	@echo "make check-deep  the same under sanitizers and with clang, and gcc -fanalyzer"
+	@echo "make bench       compare with other systems"
+	@echo "make lint        layer rule, sizes, public comments; clang-tidy"
+	@echo "make format      clang-format all sources"
+	@echo "make install     install the release build (PREFIX=$(PREFIX), DESTDIR)"
+	@echo "make deps        install missing Debian packages"
+	@echo "make clean       remove build/"
+
+# Only what is missing, and no package lists are fetched when nothing is.
+deps:
+	@missing=""; \
+	for package in $(PACKAGES); do \
+		dpkg -s $$package 2>/dev/null | grep -q '^Status: .* installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		echo "installing$$missing"; \
+		$(SUDO) apt-get update -q && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
+	fi
+
+build: deps
+	cmake --preset release
+	cmake --build --preset release -j $(JOBS)
+
+demo: build
+	$(WEIR) demo
+
+bench: build
+	$(WEIR) bench peers
+
+check: deps
+	cmake --preset dev
+	cmake --build --preset dev -j $(JOBS)
+	ctest --preset dev -j2
+
+check-deep: check
+	set -e; for preset in dev-clang asan tsan; do \
+		cmake --preset $$preset; \
+		cmake --build --preset $$preset -j $(JOBS); \
+		ctest --preset $$preset -j2; \
+	done
+	cmake --preset analyze
+	cmake --build --preset analyze -j $(JOBS)
+
+lint: deps
+	cmake --preset dev
+	cmake --build --preset dev -j $(JOBS)
+	ctest --preset dev -L lint
+	clang-tidy -p build/dev --quiet $$(git ls-files 'base/*.c' 'wal/*.c' 'pmem/*.c' 'iouring/*.c' 'engine/*.c' 'derived/*.c')
+
+format:
+	clang-format -i $(SOURCES)
+
+install: build
+	cmake --install build/release --prefix $(PREFIX)
+
+clean:
+	rm -rf build

@@ -1,0 +1,204 @@
+/*
+ * The handle: one struct per concern, each owned by the file that is named after it. This header is
+ * for wal/ only; it says who may touch what.
+ *
+ *   tail         reserve.c    where the next record goes            under tail.lock
+ *   commit       commit.c     groups on their way to the medium     by the leader only
+ *   waiters      wait.c       who sleeps until an LSN is durable    under waiters.lock
+ *   tailers      tail.c       cursors that sleep at the end         atomics, and its lock
+ *   segments     segment.c    files, windows, pins                  under segments.lock
+ *   control      control.c    what CONTROL says now                 under control_lock
+ *   marks        (here)       watermarks                            atomics
+ *
+ * Lock order: control_lock, segments.making, tail.lock, segments.lock, waiters.lock, tailers.lock.
+ * The leader is not a lock: whoever is the leader may take any of them.
+ */
+#ifndef WAL_LOG_H
+#define WAL_LOG_H
+
+#include "base/fork_guard.h"
+#include "base/shared_page.h"
+#include "base/sync.h"
+#include "base/thread.h"
+#include "wal/control.h"
+#include "wal/segment.h"
+
+#include <weir/append.h>
+#include <weir/cursor.h>
+#include <weir/inspect.h>
+#include <weir/log.h>
+
+/* Fixed after open. */
+struct wal_limits {
+    uint64_t segment_bytes, run_ahead_bytes, group_bytes, record_bytes, window_bytes;
+    uint32_t segment_shift; /* segment_bytes = 1 << segment_shift */
+    uint32_t block_bytes; /* alignment of groups: the log's, at least the medium's */
+    uint32_t spare_segments;
+    uint32_t queue_depth;
+};
+
+/* LSNs as everybody sees them. durable <= reserved; earliest - 1 <= durable. */
+struct wal_marks {
+    _Atomic uint64_t reserved; /* last assigned LSN */
+    _Atomic uint64_t durable; /* last LSN such that it and all before are durable */
+    _Atomic uint64_t durable_address; /* end of the last durable group */
+    _Atomic uint64_t earliest; /* CONTROL's first LSN: latest + 1 when the log is empty */
+    _Atomic uint64_t horizon;
+};
+
+/* A group between reserve and durable. Fields are written under tail.lock until it is closed, then
+ * by the leader only. */
+struct wal_group {
+    struct wal_segment *segment;
+    uint32_t offset; /* of its header in the segment */
+    uint32_t size_bytes; /* header and records so far */
+    uint32_t record_count;
+    uint16_t kind; /* enum format_group_kind */
+    bool written; /* its write has completed, or the window is the file */
+    bool durable;
+    bool flushes; /* its write was submitted to be durable on completion */
+    uint64_t payload_bytes;
+    weir_lsn first_lsn; /* of an internal group: the next LSN */
+    uint64_t time_ns;
+    uint64_t opened_coarse_ns;
+};
+
+#define WAL_GROUPS 512u /* ring of groups; a power of two */
+
+/* Where the next record goes. Everything under lock; indices also read by the leader. */
+struct wal_tail {
+    struct base_lock lock;
+    struct wal_segment *segment; /* the open one */
+    uint32_t offset; /* where the open group starts, or the next one will */
+    bool group_open; /* groups[head] takes records */
+    weir_lsn next_lsn;
+    uint64_t time_ns; /* of the last group that was opened: time never goes back */
+    uint64_t segment_records, segment_groups, segment_payload;
+    uint64_t segment_first_time_ns;
+    weir_lsn segment_base_lsn;
+    _Atomic uint64_t head; /* index of the open group or the next one; below it: closed */
+    _Atomic uint64_t reserved_address; /* end of what is reserved, padding included */
+    struct wal_group groups[WAL_GROUPS]; /* by index % WAL_GROUPS */
+};
+
+/* The pipeline behind the tail. Only the leader touches it, except for the atomics. */
+struct wal_commit {
+    _Atomic uint32_t leading; /* 1: somebody is the leader */
+    _Atomic uint32_t kicked; /* somebody could not become leader and wants a commit started */
+    uint64_t submit; /* index of the next group to seal and submit */
+    _Atomic uint64_t done; /* index of the first group that is not durable */
+    uint32_t in_flight; /* persists and flushes that poll() will bring */
+    uint32_t writes_in_flight;
+    uint32_t flushes_in_flight;
+    uint64_t flush_covers; /* groups below this index become durable with the flushes in flight */
+    struct group_chain chain; /* of the last sealed group */
+    weir_lsn witnessed; /* largest durable LSN that a sealed header carries */
+};
+
+struct wal_waiter; /* wait.c */
+
+struct wal_waiters {
+    struct base_lock lock;
+    struct wal_waiter *first, *last;
+    _Atomic uint32_t count;
+};
+
+struct wal_tailers {
+    _Atomic uint32_t sequence; /* moves with durable; cursors sleep on it */
+    _Atomic uint32_t sleeping;
+    struct base_lock lock;
+    struct weir_cursor *eventfds; /* cursors with a descriptor to signal */
+    _Atomic uint32_t eventfd_count;
+};
+
+#define WAL_RESERVATIONS 64u
+
+struct wal_reservation {
+    weir_lsn lsn; /* 0: free */
+    uint64_t since_ns;
+    uint64_t thread;
+    struct wal_segment *segment;
+    uint32_t offset; /* of the record's header */
+    uint32_t size; /* payload */
+    uint16_t type;
+};
+
+struct wal_reservations {
+    struct base_lock lock;
+    _Atomic uint32_t open;
+    struct wal_reservation slots[WAL_RESERVATIONS];
+};
+
+struct wal_counters {
+    _Atomic uint64_t appends, append_bytes, groups, writes, flushes, device_bytes;
+};
+
+struct wal_service {
+    bool running;
+    _Atomic uint32_t stop;
+    _Atomic uint32_t nudge;
+    struct base_thread thread;
+};
+
+struct wal_reader; /* reader.c: following another process's open segment */
+
+struct weir_log {
+    struct base_fork_guard guard;
+    struct weir_medium *medium;
+    uint32_t flags; /* WEIR_LOG_* */
+    enum weir_witness witness;
+    int64_t idle_ns;
+    struct wal_limits limits;
+    uint32_t uuid_seed;
+    struct weir_open_report report;
+    struct weir_file *lock_file;
+
+    struct base_lock control_lock;
+    struct control control;
+
+    struct wal_marks marks;
+    struct wal_tail tail;
+    struct wal_commit commit;
+    struct wal_waiters waiters;
+    struct wal_tailers tailers;
+    struct wal_segments segments;
+    struct wal_reservations reservations;
+    struct wal_counters counters;
+    struct wal_service service;
+    struct base_shared_page live; /* writer: how far durable is, for reader processes */
+    struct wal_reader *reader; /* NULL unless another process writes */
+    _Atomic int poison; /* 0, or the -errno of the write or flush that failed */
+    _Atomic uint32_t cursors; /* open cursors and pins */
+    int event_fd; /* -1 until weir_eventfd() */
+};
+
+/* 0, or why no call is possible on this handle now: WEIR_E_FORKED. */
+static inline int log_check(const struct weir_log *log)
+{
+    return base_fork_guard_is_child(&log->guard) ? WEIR_E_FORKED : 0;
+}
+
+/* The last durable LSN; what was written below it is visible to the caller (acquire pairs with the
+ * release in commit.c, and in reader.c). */
+static inline weir_lsn log_durable(const struct weir_log *log)
+{
+    return atomic_load_explicit(&log->marks.durable, memory_order_acquire);
+}
+
+static inline weir_lsn log_earliest(const struct weir_log *log)
+{
+    return atomic_load_explicit(&log->marks.earliest, memory_order_acquire);
+}
+
+/* Fills a detail; format as printf. Returns code. why may be NULL. */
+int log_error(struct weir_error *why, int code, const char *file, uint64_t offset,
+              const char *format, ...) __attribute__((format(printf, 5, 6)));
+int log_error_range(struct weir_error *why, int code, weir_lsn from, weir_lsn to);
+
+/* Read-only beside a writer: learns what is durable now and loads it. 0; -errno; WEIR_E_*. */
+int reader_refresh(struct weir_log *log);
+
+/* Waits up to timeout_ns for the writer to move; then the caller refreshes. */
+int reader_wait(struct weir_log *log, int64_t timeout_ns);
+
+#endif

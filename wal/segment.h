@@ -1,0 +1,101 @@
+/*
+ * Segments: the table of the log's files, from the first retained ordinal to the spares, and who
+ * stands on which. A segment's life:
+ *
+ *   spare    written with zeros (or recycled), has no valid header, has a window
+ *   open     the one that is being written: its window is the memory that everybody reads
+ *   sealed   its last group is a seal; its window stays while memory allows or somebody pins it,
+ *            then readers get a read-only mapping of the file
+ *   dropped  truncated away; freed when the last pin goes
+ *
+ * Threads: the table is under its lock. A pinned segment's base does not move.
+ */
+#ifndef WAL_SEGMENT_H
+#define WAL_SEGMENT_H
+
+#include "base/sync.h"
+#include "wal/group.h"
+
+#include <stdatomic.h>
+#include <weir/medium.h>
+
+enum segment_state {
+    SEGMENT_SPARE = 1,
+    SEGMENT_OPEN = 2,
+    SEGMENT_SEALED = 3,
+};
+
+/* Where every 16th record of a segment lies. While the segment is open only the commit leader adds
+ * entries; readers use the first `count` of them. */
+struct segment_directory {
+    struct format_directory_entry *entries;
+    _Atomic uint32_t count;
+    uint32_t capacity; /* 0: entries lie in the mapped seal group */
+};
+
+struct wal_segment {
+    uint64_t ordinal;
+    enum segment_state state;
+    uint32_t pins; /* under the table's lock */
+    bool dropped;
+    bool recovered; /* start, end and last_* below are known from its header or from a walk */
+    struct group_chain start; /* what its first group continues from; next_lsn = base LSN */
+    uint32_t seal_offset; /* sealed: offset of the seal group, and end of what precedes it */
+    weir_lsn last_lsn; /* sealed: last record, start.next_lsn - 1 when it has none */
+    uint64_t last_time_ns; /* sealed: of its last group */
+    struct weir_file *file; /* open while there is a window or a mapping */
+    struct weir_window *window; /* NULL without one */
+    const uint8_t *base; /* what readers read: the window's base or the mapping; or NULL */
+    bool mapped; /* base is a mapping of the file */
+    struct segment_directory directory;
+    /* Groups at or behind this offset were built or checked by this handle; those before are
+     * checked at first read and then marked in `checked`, one bit per block_bytes. */
+    _Atomic uint32_t trusted_offset;
+    _Atomic uint64_t *checked;
+};
+
+struct wal_segments {
+    struct base_lock lock;
+    struct wal_segment **slots; /* ascending, dense ordinals: slots[i]->ordinal = first + i */
+    uint32_t count, capacity;
+    uint32_t windows; /* segments that have one */
+    uint64_t mapped_bytes;
+    struct base_lock making; /* held by the one that creates a spare */
+};
+
+struct weir_log;
+
+/* The segment that holds lsn, or the open one for LSNs that are not written yet; readable and
+ * pinned. WEIR_E_TRUNCATED when it is gone; -errno when it cannot be mapped; WEIR_E_CUT_SHORT;
+ * WEIR_E_DAMAGED (header). *why (may be NULL) gets the detail. */
+int segment_pin(struct weir_log *log, weir_lsn lsn, struct wal_segment **ret_segment,
+                struct weir_error *why);
+
+/* The segment behind `segment`, which is sealed and pinned by the caller; pinned. */
+int segment_pin_next(struct weir_log *log, const struct wal_segment *segment,
+                     struct wal_segment **ret_segment, struct weir_error *why);
+
+/* One more pin on a segment that the caller has pinned. */
+void segment_pin_again(struct weir_log *log, struct wal_segment *segment);
+
+void segment_unpin(struct weir_log *log, struct wal_segment *segment);
+
+/* The first segment whose records may have a time >= time_ns (the open one if none); pinned. */
+int segment_pin_time(struct weir_log *log, uint64_t time_ns, struct wal_segment **ret_segment,
+                     struct weir_error *why);
+
+/* Has the group at this offset been checked since its bytes were mapped? */
+bool segment_is_checked(const struct weir_log *log, const struct wal_segment *segment,
+                        uint32_t group_offset);
+void segment_set_checked(const struct weir_log *log, struct wal_segment *segment,
+                         uint32_t group_offset);
+
+/* The directory entry at or before lsn, which lies in this pinned segment and is durable: offsets
+ * of a record and its group, and the record's LSN. */
+struct segment_place {
+    uint32_t record_offset, group_offset;
+    weir_lsn lsn;
+};
+bool segment_find(const struct wal_segment *segment, weir_lsn lsn, struct segment_place *ret_place);
+
+#endif

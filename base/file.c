@@ -1,0 +1,670 @@
+/*
+ * Files of one directory, over POSIX.
+ *
+ * Happy path:
+ *   1. base_directory_open keeps one descriptor; every name is resolved relative to it.
+ *   2. base_directory_probe_direct decides once whether files take O_DIRECT.
+ *   3. base_file_create writes zeros in pieces of 1 MiB; reads and writes go past the page cache.
+ *
+ * Failure modes:
+ *   - ENOSPC, EDQUOT or EIO while creating: the file is removed again. A crash there leaves a file
+ *     of that name, shorter than asked or with zeros: the caller decides by its content.
+ *   - O_DIRECT refused: an error or the page cache, as the caller said.
+ *   - a short write at a place where it cannot be continued: -EIO.
+ *
+ * Invariants: no descriptor survives exec; no memory of the caller is given to the kernel unaligned.
+ */
+#include "base/file.h"
+
+#include "base/alloc.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
+#define PIECE_BYTES ((size_t)1 << 20) /* the largest single transfer through a buffer of ours */
+#define FILE_MODE 0644
+#define DIRECTORY_MODE 0755
+
+bool base_file_name_is_valid(const char *name)
+{
+    unsigned slashes = 0;
+    const char *part = name;
+    for (;;) {
+        size_t length = strcspn(part, "/");
+        bool dots = length > 0 && length <= 2 && strncmp(part, "..", length) == 0;
+        if (length == 0 || length > NAME_MAX || dots) {
+            return false;
+        }
+        if (part[length] == '\0') {
+            return true;
+        }
+        if (++slashes > 1) {
+            return false;
+        }
+        part += length + 1;
+    }
+}
+
+/* ---- the directory ---- */
+
+static int open_retrying(int at, const char *name, int flags, mode_t mode)
+{
+    int fd;
+    do {
+        fd = openat(at, name, flags | O_CLOEXEC, mode);
+    } while (fd < 0 && errno == EINTR);
+    return fd < 0 ? -errno : fd;
+}
+
+int base_directory_open(struct base_directory *ret_directory, const char *path)
+{
+    int fd = open_retrying(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0) {
+        return fd;
+    }
+    ret_directory->fd = fd;
+    return 0;
+}
+
+void base_directory_close(struct base_directory *directory)
+{
+    close(directory->fd);
+    directory->fd = -1;
+}
+
+struct file_system {
+    unsigned long magic;
+    const char *name;
+    bool is_memory;
+};
+
+static const struct file_system file_systems[] = {
+    {EXT4_SUPER_MAGIC, "ext4", false},
+    {0x58465342ul, "xfs", false},
+    {BTRFS_SUPER_MAGIC, "btrfs", false},
+    {F2FS_SUPER_MAGIC, "f2fs", false},
+    {0x2fc12fc1ul, "zfs", false},
+    {0xca451a4eul, "bcachefs", false},
+    {NFS_SUPER_MAGIC, "nfs", false},
+    {OVERLAYFS_SUPER_MAGIC, "overlayfs", false},
+    {FUSE_SUPER_MAGIC, "fuse", false},
+    {0x01021997ul, "9p", false},
+    {MSDOS_SUPER_MAGIC, "vfat", false},
+    {TMPFS_MAGIC, "tmpfs", true},
+    {RAMFS_MAGIC, "ramfs", true},
+};
+
+int base_directory_file_system(const struct base_directory *directory, char *ret_name,
+                               size_t name_size, bool *ret_is_memory)
+{
+    struct statfs status;
+    if (fstatfs(directory->fd, &status) < 0) {
+        return -errno;
+    }
+    unsigned long magic = (unsigned long)status.f_type & 0xfffffffful;
+    for (size_t i = 0; i < sizeof file_systems / sizeof *file_systems; i++) {
+        if (file_systems[i].magic == magic) {
+            snprintf(ret_name, name_size, "%s", file_systems[i].name);
+            *ret_is_memory = file_systems[i].is_memory;
+            return 0;
+        }
+    }
+    snprintf(ret_name, name_size, "0x%lx", magic);
+    *ret_is_memory = false;
+    return 0;
+}
+
+static int open_subdirectory(const struct base_directory *directory, const char *name)
+{
+    if (*name == '\0') {
+        name = "."; /* a new description: its read position is our own */
+    } else if (!base_file_name_is_valid(name)) {
+        return -EINVAL;
+    }
+    return open_retrying(directory->fd, name, O_RDONLY | O_DIRECTORY, 0);
+}
+
+static bool is_regular(int at, const struct dirent *entry)
+{
+    if (entry->d_type != DT_UNKNOWN) {
+        return entry->d_type == DT_REG;
+    }
+    struct stat status;
+    return fstatat(at, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISREG(status.st_mode);
+}
+
+int base_directory_list(const struct base_directory *directory, const char *name,
+                        base_file_name_fn fn, void *context)
+{
+    int fd = open_subdirectory(directory, name);
+    if (fd < 0) {
+        return fd;
+    }
+    DIR *stream = fdopendir(fd);
+    if (stream == NULL) {
+        int rc = -errno;
+        close(fd);
+        return rc;
+    }
+    int rc = 0;
+    while (rc == 0) {
+        errno = 0;
+        struct dirent *entry = readdir(stream);
+        if (entry == NULL) {
+            rc = -errno;
+            break;
+        }
+        if (is_regular(fd, entry)) {
+            rc = fn(context, entry->d_name);
+        }
+    }
+    closedir(stream);
+    return rc;
+}
+
+int base_directory_make(const struct base_directory *directory, const char *name)
+{
+    if (!base_file_name_is_valid(name)) {
+        return -EINVAL;
+    }
+    if (mkdirat(directory->fd, name, DIRECTORY_MODE) == 0) {
+        return 0;
+    }
+    if (errno != EEXIST) {
+        return -errno;
+    }
+    struct stat status;
+    if (fstatat(directory->fd, name, &status, 0) < 0) {
+        return -errno;
+    }
+    return S_ISDIR(status.st_mode) ? 0 : -ENOTDIR;
+}
+
+int base_directory_sync(const struct base_directory *directory, const char *name)
+{
+    int fd = open_subdirectory(directory, name);
+    if (fd < 0) {
+        return fd;
+    }
+    int rc = fsync(fd) < 0 ? -errno : 0;
+    close(fd);
+    return rc;
+}
+
+/* ---- does O_DIRECT work here? ---- */
+
+/* Not every file system has O_TMPFILE; a crash here may leave the named one behind. */
+static int open_unnamed(const struct base_directory *directory)
+{
+    int fd = open_retrying(directory->fd, ".", O_TMPFILE | O_RDWR, 0600);
+    if (fd != -EOPNOTSUPP && fd != -EISDIR && fd != -ENOENT) {
+        return fd;
+    }
+    char name[32];
+    snprintf(name, sizeof name, "probe.%ld.tmp", (long)getpid());
+    fd = open_retrying(directory->fd, name, O_RDWR | O_CREAT | O_EXCL, 0600);
+    if (fd >= 0) {
+        unlinkat(directory->fd, name, 0);
+    }
+    return fd;
+}
+
+/* 0 when sysfs does not know: not a block device, or a container without /sys. */
+static uint32_t logical_block_size(dev_t device)
+{
+    static const char *const places[] = {"queue", "../queue"}; /* a disk, a partition */
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        char path[96];
+        snprintf(path, sizeof path, "/sys/dev/block/%u:%u/%s/logical_block_size", major(device),
+                 minor(device), places[i]);
+        FILE *file = fopen(path, "re");
+        if (file == NULL) {
+            continue;
+        }
+        unsigned size = 0;
+        int fields = fscanf(file, "%u", &size);
+        fclose(file);
+        if (fields == 1) {
+            return size;
+        }
+    }
+    return 0;
+}
+
+static uint32_t told_alignment(int fd)
+{
+    struct statx status;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_DIOALIGN, &status) < 0) {
+        return 0;
+    }
+    if ((status.stx_mask & STATX_DIOALIGN) != 0 && status.stx_dio_offset_align != 0) {
+        return status.stx_dio_offset_align;
+    }
+    return logical_block_size(makedev(status.stx_dev_major, status.stx_dev_minor));
+}
+
+static int trial_write(int fd, char *reason, size_t reason_size)
+{
+    void *block = base_alloc_aligned(BASE_FILE_BLOCK, BASE_FILE_BLOCK);
+    if (block == NULL) {
+        snprintf(reason, reason_size, "no memory for a trial write");
+        return -ENOMEM;
+    }
+    memset(block, 0, BASE_FILE_BLOCK);
+    ssize_t written = pwrite(fd, block, BASE_FILE_BLOCK, 0);
+    int rc = written < 0 ? -errno : 0;
+    base_free(block);
+    if (rc == -ENOSPC || rc == -EDQUOT) {
+        return 0; /* a full disk says nothing about alignment, and the log must still open */
+    }
+    if (rc == 0 && written != (ssize_t)BASE_FILE_BLOCK) {
+        rc = -EIO;
+    }
+    if (rc < 0) {
+        snprintf(reason, reason_size, "a trial write of %u bytes with O_DIRECT failed: %s",
+                 BASE_FILE_BLOCK, strerror(-rc));
+    }
+    return rc;
+}
+
+int base_directory_probe_direct(const struct base_directory *directory, uint32_t *ret_alignment,
+                                char *reason, size_t reason_size)
+{
+    int fd = open_unnamed(directory);
+    if (fd < 0) {
+        if (fd == -ENOSPC || fd == -EDQUOT) { /* no inode left: ask again with the first file */
+            *ret_alignment = BASE_FILE_BLOCK;
+            return 0;
+        }
+        snprintf(reason, reason_size, "no file can be made here: %s", strerror(-fd));
+        return fd;
+    }
+    int rc = 0;
+    int flags = fcntl(fd, F_GETFL);
+    uint32_t alignment = told_alignment(fd);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_DIRECT) < 0) {
+        rc = -errno;
+        snprintf(reason, reason_size, "the file system refuses O_DIRECT: %s", strerror(-rc));
+    } else if (alignment > BASE_FILE_BLOCK) {
+        rc = -EINVAL;
+        snprintf(reason, reason_size, "the device wants direct I/O in blocks of %" PRIu32 " bytes",
+                 alignment);
+    } else {
+        rc = trial_write(fd, reason, reason_size);
+    }
+    close(fd);
+    if (rc == 0) {
+        *ret_alignment = alignment == 0 ? BASE_FILE_BLOCK : alignment;
+    }
+    return rc;
+}
+
+/* ---- whole transfers ---- */
+
+static bool is_aligned(const void *memory)
+{
+    return ((uintptr_t)memory & (BASE_FILE_BLOCK - 1)) == 0;
+}
+
+/* As much as comes; short at the end of the file. */
+static int read_fully(int fd, uint64_t offset, uint8_t *target, size_t size, size_t *ret_done)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t got = pread(fd, target + done, size - done, (off_t)(offset + done));
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return -errno;
+        }
+        done += (size_t)got;
+        if (got == 0 || (size_t)got % BASE_FILE_BLOCK != 0) {
+            break; /* the file ends here, within a block in the second case */
+        }
+    }
+    *ret_done = done;
+    return 0;
+}
+
+static int write_fully(int fd, uint64_t offset, const uint8_t *source, size_t size, int flags)
+{
+    size_t done = 0;
+    while (done < size) {
+        /* The cast drops const for an iovec that is only read. */
+        struct iovec piece = {(void *)(uintptr_t)(source + done), size - done};
+        ssize_t put = pwritev2(fd, &piece, 1, (off_t)(offset + done), flags);
+        if (put < 0 && errno == EINTR) {
+            continue;
+        }
+        if (put < 0) {
+            return -errno;
+        }
+        if (put == 0 || ((size_t)put != size - done && (size_t)put % BASE_FILE_BLOCK != 0)) {
+            return -EIO;
+        }
+        done += (size_t)put;
+    }
+    return 0;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static int read_bounced(int fd, uint64_t offset, uint8_t *target, size_t size, size_t *ret_done)
+{
+    size_t piece_bytes = smaller(size, PIECE_BYTES);
+    uint8_t *bounce = base_alloc_aligned(BASE_FILE_BLOCK, piece_bytes);
+    if (bounce == NULL) {
+        return -ENOMEM;
+    }
+    int rc = 0;
+    size_t done = 0;
+    while (done < size) {
+        size_t want = smaller(size - done, piece_bytes);
+        size_t got = 0;
+        rc = read_fully(fd, offset + done, bounce, want, &got);
+        if (rc < 0) {
+            break;
+        }
+        memcpy(target + done, bounce, got);
+        done += got;
+        if (got < want) {
+            break;
+        }
+    }
+    base_free(bounce);
+    if (rc == 0) {
+        *ret_done = done;
+    }
+    return rc;
+}
+
+static int write_bounced(int fd, uint64_t offset, const uint8_t *source, size_t size)
+{
+    size_t piece_bytes = smaller(size, PIECE_BYTES);
+    uint8_t *bounce = base_alloc_aligned(BASE_FILE_BLOCK, piece_bytes);
+    if (bounce == NULL) {
+        return -ENOMEM;
+    }
+    int rc = 0;
+    for (size_t done = 0; done < size && rc == 0;) {
+        size_t want = smaller(size - done, piece_bytes);
+        memcpy(bounce, source + done, want);
+        rc = write_fully(fd, offset + done, bounce, want, 0);
+        done += want;
+    }
+    base_free(bounce);
+    return rc;
+}
+
+static bool is_block_range(uint64_t offset, size_t size_bytes)
+{
+    return offset % BASE_FILE_BLOCK == 0 && size_bytes % BASE_FILE_BLOCK == 0;
+}
+
+int base_file_read(const struct base_file *file, uint64_t offset, void *buffer, size_t size_bytes,
+                   size_t *ret_size_bytes)
+{
+    if (!is_block_range(offset, size_bytes)) {
+        return -EINVAL;
+    }
+    if (!file->direct) {
+        /* A page that failed to be written back is clean and wrong; asking is all we can do. */
+        (void)posix_fadvise(file->fd, (off_t)offset, (off_t)size_bytes, POSIX_FADV_DONTNEED);
+    }
+    if (file->direct && !is_aligned(buffer)) {
+        return read_bounced(file->fd, offset, buffer, size_bytes, ret_size_bytes);
+    }
+    return read_fully(file->fd, offset, buffer, size_bytes, ret_size_bytes);
+}
+
+int base_file_write(const struct base_file *file, uint64_t offset, const void *buffer,
+                    size_t size_bytes)
+{
+    if (!is_block_range(offset, size_bytes)) {
+        return -EINVAL;
+    }
+    if (file->direct && !is_aligned(buffer)) {
+        return write_bounced(file->fd, offset, buffer, size_bytes);
+    }
+    return write_fully(file->fd, offset, buffer, size_bytes, 0);
+}
+
+int base_file_write_durably(const struct base_file *file, uint64_t offset, const void *buffer,
+                            size_t size_bytes)
+{
+    return write_fully(file->fd, offset, buffer, size_bytes, RWF_DSYNC);
+}
+
+/* ---- one file ---- */
+
+static int open_file(const struct base_directory *directory, const char *name, int flags,
+                     enum base_direct direct, struct base_file *ret_file)
+{
+    if (!base_file_name_is_valid(name)) {
+        return -EINVAL;
+    }
+    bool with_direct = direct != BASE_DIRECT_NEVER;
+    int fd = open_retrying(directory->fd, name, flags | (with_direct ? O_DIRECT : 0), FILE_MODE);
+    if (fd == -EINVAL && direct == BASE_DIRECT_PREFERRED) {
+        with_direct = false;
+        /* Some kernels refuse O_DIRECT only after O_CREAT made the file: it is ours, and empty. */
+        if ((flags & O_EXCL) != 0) {
+            unlinkat(directory->fd, name, 0);
+        }
+        fd = open_retrying(directory->fd, name, flags, FILE_MODE);
+    }
+    if (fd < 0) {
+        return fd;
+    }
+    *ret_file = (struct base_file){.fd = fd, .direct = with_direct};
+    return 0;
+}
+
+int base_file_open(const struct base_directory *directory, const char *name, bool writable,
+                   enum base_direct direct, struct base_file *ret_file)
+{
+    struct base_file file;
+    int rc = open_file(directory, name, writable ? O_RDWR : O_RDONLY, direct, &file);
+    if (rc < 0) {
+        return rc;
+    }
+    struct stat status;
+    rc = fstat(file.fd, &status) < 0 ? -errno : 0;
+    if (rc == 0 && !S_ISREG(status.st_mode)) {
+        rc = S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
+    }
+    if (rc < 0) {
+        close(file.fd);
+        return rc;
+    }
+    *ret_file = file;
+    return 0;
+}
+
+static int write_zeros(const struct base_file *file, uint64_t size_bytes)
+{
+    if (size_bytes == 0) {
+        return 0;
+    }
+    size_t piece_bytes = size_bytes < PIECE_BYTES ? (size_t)size_bytes : PIECE_BYTES;
+    uint8_t *zeros = base_alloc_aligned(BASE_FILE_BLOCK, piece_bytes);
+    if (zeros == NULL) {
+        return -ENOMEM;
+    }
+    memset(zeros, 0, piece_bytes);
+    int rc = 0;
+    for (uint64_t done = 0; done < size_bytes && rc == 0; done += piece_bytes) {
+        uint64_t left = size_bytes - done;
+        size_t size = left < piece_bytes ? (size_t)left : piece_bytes;
+        rc = write_fully(file->fd, done, zeros, size, 0);
+    }
+    base_free(zeros);
+    return rc;
+}
+
+int base_file_create(const struct base_directory *directory, const char *name, uint64_t size_bytes,
+                     enum base_direct direct, struct base_file *ret_file)
+{
+    if (size_bytes % BASE_FILE_BLOCK != 0 || size_bytes > (uint64_t)INT64_MAX) {
+        return -EINVAL;
+    }
+    struct base_file file;
+    int rc = open_file(directory, name, O_RDWR | O_CREAT | O_EXCL, direct, &file);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = write_zeros(&file, size_bytes);
+    if (rc < 0) {
+        unlinkat(directory->fd, name, 0);
+        close(file.fd);
+        return rc;
+    }
+    *ret_file = file;
+    return 0;
+}
+
+void base_file_close(struct base_file *file)
+{
+    close(file->fd);
+    file->fd = -1;
+}
+
+int base_file_rename(const struct base_directory *directory, const char *from, const char *to)
+{
+    if (!base_file_name_is_valid(from) || !base_file_name_is_valid(to)) {
+        return -EINVAL;
+    }
+    return renameat(directory->fd, from, directory->fd, to) < 0 ? -errno : 0;
+}
+
+int base_file_remove(const struct base_directory *directory, const char *name)
+{
+    if (!base_file_name_is_valid(name)) {
+        return -EINVAL;
+    }
+    return unlinkat(directory->fd, name, 0) < 0 ? -errno : 0;
+}
+
+int base_file_size(const struct base_file *file, uint64_t *ret_size_bytes)
+{
+    struct stat status;
+    if (fstat(file->fd, &status) < 0) {
+        return -errno;
+    }
+    *ret_size_bytes = (uint64_t)status.st_size;
+    return 0;
+}
+
+int base_file_sync(const struct base_file *file)
+{
+    int rc;
+    do {
+        rc = fdatasync(file->fd) < 0 ? -errno : 0;
+    } while (rc == -EINTR);
+    return rc;
+}
+
+int base_file_drop_cache(const struct base_file *file)
+{
+    int rc = base_file_sync(file);
+    if (rc < 0) {
+        return rc;
+    }
+    return -posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+int base_file_lock(const struct base_file *file, enum base_file_lock lock)
+{
+    static const short types[] = {
+        [BASE_FILE_LOCK_NONE] = F_UNLCK,
+        [BASE_FILE_LOCK_SHARED] = F_RDLCK,
+        [BASE_FILE_LOCK_EXCLUSIVE] = F_WRLCK,
+    };
+    struct flock whole = {.l_type = types[lock], .l_whence = SEEK_SET};
+    if (fcntl(file->fd, F_OFD_SETLK, &whole) == 0) {
+        return 0;
+    }
+    return errno == EACCES ? -EAGAIN : -errno;
+}
+
+/* ---- mappings ---- */
+
+/* Kernels before 5.14: touch each page. A page that cannot be read raises SIGBUS there. */
+static void touch_pages(const uint8_t *base, size_t size_bytes)
+{
+    size_t page_bytes = base_page_size();
+    for (size_t offset = 0; offset < size_bytes; offset += page_bytes) {
+        (void)*(const volatile uint8_t *)(base + offset);
+    }
+}
+
+int base_file_map_populate(uint8_t *base, size_t size_bytes)
+{
+    if (madvise(base, size_bytes, MADV_POPULATE_READ) == 0) {
+        return 0;
+    }
+    switch (errno) {
+    case EINVAL:
+        touch_pages(base, size_bytes);
+        return 0;
+    case EFAULT:
+    case EHWPOISON:
+        return -EIO;
+    default:
+        return -errno;
+    }
+}
+
+int base_file_map(const struct base_file *file, size_t size_bytes, uint8_t **ret_base)
+{
+    uint64_t file_bytes;
+    int rc = base_file_size(file, &file_bytes);
+    if (rc < 0) {
+        return rc;
+    }
+    if (size_bytes == 0) {
+        return -EINVAL;
+    }
+    if (file_bytes < size_bytes) {
+        return -EIO;
+    }
+    void *base = mmap(NULL, size_bytes, PROT_READ, MAP_SHARED, file->fd, 0);
+    if (base == MAP_FAILED) {
+        return -errno;
+    }
+    rc = base_file_map_populate(base, size_bytes);
+    if (rc < 0) {
+        munmap(base, size_bytes);
+        return rc;
+    }
+    *ret_base = base;
+    return 0;
+}
+
+void base_file_unmap(const uint8_t *base, size_t size_bytes)
+{
+    /* The cast drops const: munmap changes no byte. */
+    munmap((void *)(uintptr_t)base, size_bytes);
+}

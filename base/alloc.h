@@ -32,8 +32,8 @@ uint64_t base_alloc_in_use(void);
 #define BASE_PAGES_HUGE 0x2u     /* aligned to 2 MiB and advised to use huge pages */
 
 /*
- * Zeroed private anonymous memory, aligned to a page. @param size is rounded up to whole pages and is
- * greater than 0. NULL when there is none.
+ * Zeroed private anonymous memory, aligned to a page. @param size is rounded up to whole pages and
+ * is greater than 0. NULL when there is none.
  */
 void *base_pages_alloc(size_t size, unsigned flags);
 

@@ -26,8 +26,8 @@ void base_assert_failed(const char *file, int line, const char *condition)
         handler(file, line, condition);
     }
     char message[512];
-    int length = snprintf(message, sizeof message, "%s:%d: assertion failed: %s\n", file, line,
-                          condition);
+    int length =
+        snprintf(message, sizeof message, "%s:%d: assertion failed: %s\n", file, line, condition);
     if (length > (int)sizeof message - 1) {
         length = (int)sizeof message - 1;
         message[length - 1] = '\n';

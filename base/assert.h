@@ -3,9 +3,10 @@
  *
  *     WEIR_ASSERT(durable <= published);
  *
- * It is never used on what a caller passed in (-EINVAL) nor on bytes read from a medium (a corruption
- * error). A failed assertion prints "file:line: assertion failed: condition" to stderr and aborts:
- * a process that goes on with a broken invariant could report something durable that is not.
+ * It is never used on what a caller passed in (-EINVAL) nor on bytes read from a medium (a
+ * corruption error). A failed assertion prints "file:line: assertion failed: condition" to stderr
+ * and aborts: a process that goes on with a broken invariant could report something durable that is
+ * not.
  */
 #ifndef BASE_ASSERT_H
 #define BASE_ASSERT_H

@@ -18,7 +18,8 @@
 /* @param seed  0, or the result so far. */
 uint32_t base_crc32c(uint32_t seed, const void *data, size_t size);
 
-/* Copies and checksums; the areas do not overlap. Returns base_crc32c(seed, source, size). */
+/* Copies and checksums what arrived; the areas do not overlap. Returns base_crc32c(seed, target,
+ * size). */
 uint32_t base_crc32c_copy(uint32_t seed, void *target, const void *source, size_t size);
 
 /* Byte by byte from a table: the reference for tests and the way on other CPUs. */

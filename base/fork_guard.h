@@ -1,8 +1,9 @@
 /*
- * Tells a forked child that it is one, for the price of a load: a page that the kernel wipes on fork.
+ * Tells a forked child that it is one, for the price of a load: a page that the kernel wipes on
+ * fork.
  *
- * A child inherits the parent's memory and descriptors of a log but not its threads nor its lock; any
- * use would corrupt the parent's log, so every entry point asks here first.
+ * A child inherits the parent's memory and descriptors of a log but not its threads nor its lock;
+ * any use would corrupt the parent's log, so every entry point asks here first.
  */
 #ifndef BASE_FORK_GUARD_H
 #define BASE_FORK_GUARD_H

@@ -1,6 +1,6 @@
 /*
- * Log-linear buckets. Values below 128 have a bucket each; above, the highest bit picks the power of
- * two and the next six bits the bucket in it, so a bucket is at most 1/64 of its value wide.
+ * Log-linear buckets. Values below 128 have a bucket each; above, the highest bit picks the power
+ * of two and the next six bits the bucket in it, so a bucket is at most 1/64 of its value wide.
  *
  * Invariant: the sum of all buckets is count.
  */

@@ -6,9 +6,9 @@
  *     base_histogram_record(&latency, end_ns - start_ns);
  *     printf("p99 %" PRIu64 " ns\n", base_histogram_percentile(&latency, 99.0));
  *
- * About 30 KiB, fixed. A reported value is never below the true one and at most 1/64 (1.6 %) above it;
- * min, max and count are exact. One thread records; merging the histograms of many threads gives what
- * one would have recorded.
+ * About 30 KiB, fixed. A reported value is never below the true one and at most 1/64 (1.6 %) above
+ * it; min, max and count are exact. One thread records; merging the histograms of many threads
+ * gives what one would have recorded.
  */
 #ifndef BASE_HISTOGRAM_H
 #define BASE_HISTOGRAM_H

@@ -2,9 +2,9 @@
  * A page of 4096 bytes in /dev/shm named after a log's uuid, through which a writer tells reader
  * processes how far the log is durable and readers count themselves as waiters.
  *
- * The page is a hint, never the truth: a reader believes it only while the writer's file lock is held
- * and what the page says about boot and epoch agrees. Creating replaces the name in one step, so a
- * stale page (of a killed writer, of an older container) is never written again.
+ * The page is a hint, never the truth: a reader believes it only while the writer's file lock is
+ * held and what the page says about boot and epoch agrees. Creating replaces the name in one step,
+ * so a stale page (of a killed writer, of an older container) is never written again.
  */
 #ifndef BASE_SHARED_PAGE_H
 #define BASE_SHARED_PAGE_H

@@ -1,9 +1,10 @@
 /*
  * Sleeping on a futex word, and the slow half of base_lock.
  *
- * A contended lock: spin a little while the holder runs on another CPU, then mark the word contended
- * and sleep; release sees the mark and wakes one. Who comes out of the slow path leaves the mark in
- * place, since it cannot know whether it was the last sleeper: at worst one wake too many.
+ * A contended lock: spin a little while the holder runs on another CPU, then mark the word
+ * contended and sleep; release sees the mark and wakes one. Who comes out of the slow path leaves
+ * the mark in place, since it cannot know whether it was the last sleeper: at worst one wake too
+ * many.
  *
  * Failure modes: none for the caller. A futex call that fails in a way the manual does not allow
  * here would mean that a waiter is lost, so it asserts.
@@ -99,7 +100,8 @@ unsigned base_cpu_count(void)
     return count;
 }
 
-/* On one CPU the holder cannot make progress while we spin; under a simulated scheduler nobody can. */
+/* On one CPU the holder cannot make progress while we spin; under a simulated scheduler nobody can.
+ */
 static bool spinning_may_help(void)
 {
     return base_system_current == NULL && base_cpu_count() > 1;

@@ -1,6 +1,7 @@
 /*
- * Waiting: a futex word, a four-byte lock, yield and relax. All that sleeps goes through base_system
- * when it replaces wait, wake and yield, so that a deterministic scheduler owns every switch.
+ * Waiting: a futex word, a four-byte lock, yield and relax. All that sleeps goes through
+ * base_system when it replaces wait, wake and yield, so that a deterministic scheduler owns every
+ * switch.
  *
  *     base_lock_acquire(&log->reserve);
  *     ...a few instructions...
@@ -79,8 +80,7 @@ static inline void base_lock_acquire(struct base_lock *lock)
 static inline void base_lock_release(struct base_lock *lock)
 {
     /* Release pairs with the acquire in base_lock_try and base_lock_acquire_slowly. */
-    uint32_t before =
-        atomic_exchange_explicit(&lock->state, BASE_LOCK_FREE, memory_order_release);
+    uint32_t before = atomic_exchange_explicit(&lock->state, BASE_LOCK_FREE, memory_order_release);
     WEIR_ASSERT(before != BASE_LOCK_FREE);
     if (__builtin_expect(before == BASE_LOCK_CONTENDED, 0)) {
         base_lock_wake(lock);

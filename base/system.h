@@ -2,8 +2,8 @@
  * What base takes from the operating system for everybody else, as one replaceable table.
  *
  * Normally base_system_current is NULL and base calls the system directly. A test or the
- * simulator installs a table to own time, scheduling, memory and chance; a member that is NULL keeps
- * its default. Process-wide; set it only while no other thread is inside the library.
+ * simulator installs a table to own time, scheduling, memory and chance; a member that is NULL
+ * keeps its default. Process-wide; set it only while no other thread is inside the library.
  *
  * A hook never calls the base function that it replaces (that would recurse): it calls the system.
  */

@@ -89,7 +89,8 @@ void base_text_append_base64(struct base_text *text, const void *data, size_t si
         bits |= count > 1 ? (uint32_t)bytes[index + 1] << 8 : 0;
         bits |= count > 2 ? (uint32_t)bytes[index + 2] : 0;
         char quad[4] = {digits[bits >> 18], digits[bits >> 12 & 63],
-                        count > 1 ? digits[bits >> 6 & 63] : '=', count > 2 ? digits[bits & 63] : '='};
+                        count > 1 ? digits[bits >> 6 & 63] : '=',
+                        count > 2 ? digits[bits & 63] : '='};
         base_text_append_bytes(text, quad, sizeof quad);
     }
 }
@@ -123,7 +124,8 @@ struct unit {
     uint64_t size;
 };
 
-/* The largest unit that is not above the value. @param units  largest first, the last has size 1. */
+/* The largest unit that is not above the value. @param units  largest first, the last has size 1.
+ */
 static void append_with_unit(struct base_text *text, uint64_t value, const struct unit *unit)
 {
     while (unit->size > 1 && value < unit->size) {
@@ -135,16 +137,20 @@ static void append_with_unit(struct base_text *text, uint64_t value, const struc
 
 void base_text_append_size(struct base_text *text, uint64_t size_bytes)
 {
-    static const struct unit units[] = {{"EiB", UINT64_C(1) << 60}, {"PiB", UINT64_C(1) << 50},
-                                        {"TiB", UINT64_C(1) << 40}, {"GiB", UINT64_C(1) << 30},
-                                        {"MiB", UINT64_C(1) << 20}, {"KiB", UINT64_C(1) << 10},
+    static const struct unit units[] = {{"EiB", UINT64_C(1) << 60},
+                                        {"PiB", UINT64_C(1) << 50},
+                                        {"TiB", UINT64_C(1) << 40},
+                                        {"GiB", UINT64_C(1) << 30},
+                                        {"MiB", UINT64_C(1) << 20},
+                                        {"KiB", UINT64_C(1) << 10},
                                         {"B", 1}};
     append_with_unit(text, size_bytes, units);
 }
 
 void base_text_append_duration(struct base_text *text, uint64_t duration_ns)
 {
-    static const struct unit units[] = {{"s", NS_PER_S}, {"ms", NS_PER_MS}, {"us", 1000}, {"ns", 1}};
+    static const struct unit units[] = {
+        {"s", NS_PER_S}, {"ms", NS_PER_MS}, {"us", 1000}, {"ns", 1}};
     append_with_unit(text, duration_ns, units);
 }
 

@@ -50,20 +50,23 @@ void base_text_append_duration(struct base_text *text, uint64_t duration_ns);
 bool base_utf8_is_valid(const void *data, size_t size);
 
 /*
- * All parsers read the whole string. Return 0, -EINVAL (not of that form), or -ERANGE (of that form,
- * too large to represent); *ret_ is untouched on failure.
+ * All parsers read the whole string. Return 0, -EINVAL (not of that form), or -ERANGE (of that
+ * form, too large to represent); *ret_ is untouched on failure.
  */
 
 /* Digits only. */
 int base_parse_u64(const char *string, uint64_t *ret_value);
 
-/* A number and a unit: none or B; k K KiB, M m MiB, G g GiB, T t TiB (1024); kB KB, MB, GB, TB (1000). */
+/*
+ * A number and a unit. None and B are bytes; k K KiB, m M MiB, g G GiB, t T TiB count in 1024;
+ * kB KB, MB, GB, TB in 1000.
+ */
 int base_parse_size(const char *string, uint64_t *ret_bytes);
 
 /* A number and a unit that must be there: ns, us, ms, s, m, h, d. "0" is accepted alone. */
 int base_parse_duration(const char *string, uint64_t *ret_ns);
 
-/* RFC 3339 from 1970 on, with Z or an offset, up to 9 digits of fraction: 2026-11-23T15:36:16.123Z. */
+/* RFC 3339 from 1970 on, Z or an offset, up to 9 digits of fraction: 2026-11-23T15:36:16.123Z. */
 int base_parse_time(const char *string, uint64_t *ret_ns);
 
 /* Exactly 2 * size hex digits of either case. */

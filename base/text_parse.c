@@ -1,6 +1,6 @@
 /*
- * Reading the formats that people type. Every number is checked for overflow; nothing depends on the
- * locale, and a string is accepted whole or not at all.
+ * Reading the formats that people type. Every number is checked for overflow; nothing depends on
+ * the locale, and a string is accepted whole or not at all.
  */
 #include "base/text.h"
 
@@ -265,7 +265,8 @@ int base_parse_hex(const char *string, void *data, size_t size)
     }
     uint8_t *bytes = data;
     for (size_t index = 0; index < size; index++) {
-        bytes[index] = (uint8_t)(hex_value(string[2 * index]) << 4 | hex_value(string[2 * index + 1]));
+        bytes[index] =
+            (uint8_t)(hex_value(string[2 * index]) << 4 | hex_value(string[2 * index + 1]));
     }
     return 0;
 }

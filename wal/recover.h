@@ -1,0 +1,88 @@
+/*
+ * Recovery: which run of groups the log is, and whether that may be believed (docs/RECOVERY.md).
+ *
+ *     struct recovery found;
+ *     rc = recover_judge(medium, &control, &found, why);         changes nothing
+ *     rc = repair_flush_tail(medium, &control, &found, why);     wal/repair.h, writer and reader
+ *     ... control_store(): new epoch and seed, clean = false, witness = found.tail ...
+ *     rc = repair_zero_window(medium, &control, &found, why);    writer
+ *     ... only now appends, an epoch group first ...
+ *     recover_free(&found);
+ *
+ * Between two of these steps the machine may crash any number of times: judging again gives the same
+ * tail. Two rules make that so, and who writes has to keep them:
+ *   - at or behind CONTROL's witness address only groups of CONTROL's epoch count (its epoch group
+ *     comes first; a seal that closes a segment without room for one is let through);
+ *   - a seal is written only when the file of the next ordinal is complete and durable, so a missing
+ *     or short file behind a seal is damage.
+ *
+ * No writer may live: beside one the tail moves while it is judged.
+ */
+#ifndef WAL_RECOVER_H
+#define WAL_RECOVER_H
+
+#include "wal/control.h"
+#include "wal/group.h"
+#include "wal/segment_header.h"
+
+#include <weir/error.h>
+#include <weir/medium.h>
+
+/* One retained segment, as its header, the next one's header, or a walk know it. */
+struct recovery_segment {
+    uint64_t ordinal;
+    struct group_chain start; /* what its first group continues from; next_lsn = base LSN */
+    uint32_t seal_offset; /* 0: not sealed; only the last one is */
+    weir_lsn last_lsn; /* start.next_lsn - 1 when it has no records */
+    uint64_t last_time_ns;
+    bool walked; /* every byte of its groups was checked just now */
+};
+
+/* Where the next group goes, and what the open segment holds in front of it. */
+struct recovery_tail {
+    uint64_t ordinal;
+    uint32_t offset;
+    bool has_header; /* false: offset is 8192, and the header is still to be written */
+    bool has_file; /* false: has_header is, too, and the file is still to be made */
+    struct group_chain chain;
+    uint64_t address; /* of offset: the witness address to store */
+    uint64_t last_group_address; /* 0: there is none */
+    struct group_chain start; /* what the open segment's first group continues from */
+    uint64_t records, groups, payload_bytes; /* of the open segment */
+    uint64_t first_time_ns; /* of its first record's group; 0 = it has no record */
+    struct format_directory_entry *entries; /* every FORMAT_DIRECTORY_STRIDE-th record */
+    uint32_t entry_count;
+};
+
+struct recovery {
+    struct recovery_tail tail;
+    struct recovery_segment *segments; /* ascending and dense; the last one is the tail's */
+    uint32_t segment_count;
+    uint64_t *spares; /* behind the tail: dense, full size, no header that counts; ascending */
+    uint32_t spare_count;
+    uint64_t *leftovers; /* segment files to remove: dropped ones, and spares half made */
+    uint32_t leftover_count;
+    bool clean; /* closed by its last writer: there is nothing to repair */
+    weir_lsn witnessed; /* the last LSN that anything says was durable */
+    uint64_t cut_bytes, cut_groups, cut_records;
+    uint64_t scanned_bytes, scanned_records, scanned_segments;
+    double seconds;
+};
+
+/*
+ * Reads the directory, every retained header, and the end of the log. Changes nothing.
+ *
+ * Returns 0; WEIR_E_LOST, WEIR_E_HOLE, WEIR_E_ROLLED_BACK, WEIR_E_DAMAGED, WEIR_E_CUT_SHORT (by the
+ * table in verdict.h, *why says all of it); WEIR_E_NEWER_FORMAT; -ENOMEM; other -errno of the store.
+ */
+int recover_judge(struct weir_medium *medium, const struct control *control,
+                  struct recovery *ret_recovery, struct weir_error *why);
+
+/* Walks every retained segment that recover_judge() did not. Same results. Adds to the counts. */
+int recover_verify_all(struct weir_medium *medium, const struct control *control,
+                       struct recovery *recovery, struct weir_error *why);
+
+/* Frees the lists. Accepts one that is all zero. */
+void recover_free(struct recovery *recovery);
+
+#endif

@@ -1,0 +1,23 @@
+/* The commands, each defined in the file of its name. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "cli/command.h"
+
+extern const struct cli_command append_command;
+extern const struct cli_command bench_command;
+extern const struct cli_command completion_command;
+extern const struct cli_command demo_command;
+extern const struct cli_command devices_command;
+extern const struct cli_command dump_command;
+extern const struct cli_command help_command;
+extern const struct cli_command hold_command;
+extern const struct cli_command stat_command;
+extern const struct cli_command tail_command;
+extern const struct cli_command truncate_command;
+extern const struct cli_command verify_command;
+
+/* The list of commands, as `weir --help` shows it. */
+void help_print_all(struct cli *cli);
+
+#endif

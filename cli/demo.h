@@ -1,0 +1,84 @@
+/*
+ * The parts of `weir demo`. Each fills in its result and returns -1 to go on or the exit code of a
+ * failure that it has reported; demo_report.c prints what the parts have filled in.
+ */
+#ifndef CLI_DEMO_H
+#define CLI_DEMO_H
+
+#include "cli/machine.h"
+#include "cli/options.h"
+
+#ifdef WEIR_CLI_HAS_BENCH
+#include "bench/bench.h"
+#endif
+
+#include <limits.h>
+
+struct demo_options {
+    struct cli_common common;
+    const char *directory;
+    const char *input;
+    bool keep;
+};
+
+#define DEMO_RUNS 3 /* 1, 8 and 64 writers */
+
+/* What the device does by itself, and what the log makes of it. */
+struct demo_measure {
+    bool done;
+#ifdef WEIR_CLI_HAS_BENCH
+    struct bench_device_result device;
+    struct bench_result appends[DEMO_RUNS];
+#endif
+};
+
+/* Real records, appended and read back. */
+struct demo_import {
+    bool done;
+    char source[PATH_MAX]; /* "" when there was nothing to import */
+    uint64_t records, bytes;
+    double append_s, read_s;
+    uint64_t different; /* records that did not come back as they were: must be 0 */
+};
+
+#define DEMO_ROUNDS 3
+#define DEMO_CRASH_WRITERS 4
+
+/* Writers killed with SIGKILL while they append and acknowledge. */
+struct demo_crash {
+    unsigned rounds;       /* that are complete */
+    uint64_t acknowledged; /* over all rounds */
+    uint64_t recovered;    /* records in the log in the end */
+    uint64_t lost;         /* acknowledged, and absent or different: must be 0 */
+    double seconds;
+    struct weir_open_report reports[DEMO_ROUNDS];
+};
+
+struct demo {
+    struct cli *cli;
+    const struct demo_options *options;
+    char directory[PATH_MAX]; /* made for this run */
+    struct machine_place place;
+    struct machine machine;
+    struct weir_medium_info medium;
+    struct demo_measure measure;
+    struct demo_import import;
+    struct demo_crash crash;
+    double seconds;
+    bool interrupted;
+};
+
+extern const unsigned demo_writers[DEMO_RUNS];
+
+int demo_measure(struct demo *demo);
+int demo_import(struct demo *demo);
+int demo_crash(struct demo *demo);
+
+/* Options of the logs that the parts open. */
+void demo_log_options(const struct demo *demo, uint32_t flags,
+                      struct weir_log_options *ret_options);
+
+void demo_report_text(const struct demo *demo);
+void demo_report_json(const struct demo *demo);
+
+#endif

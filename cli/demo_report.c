@@ -1,0 +1,343 @@
+/*
+ * The report of the demo: one screen, or one JSON object.
+ *
+ * Parts that did not run are left out; a part that was cut short by a signal shows what is
+ * complete.
+ */
+#include "cli/demo.h"
+
+#include "cli/json.h"
+
+#include "base/text.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const char *or_unknown(const char *text)
+{
+    return text[0] != '\0' ? text : "unknown";
+}
+
+#ifdef WEIR_CLI_HAS_BENCH
+
+static const struct bench_device_row *find_row(const struct demo *demo, const char *name)
+{
+    const struct bench_device_result *device = &demo->measure.device;
+    for (unsigned i = 0; i < device->count; i++) {
+        if (strcmp(device->rows[i].name, name) == 0) {
+            return &device->rows[i];
+        }
+    }
+    return NULL;
+}
+
+/* What an ideal leader made of as many writers on this device; 0 when it was not measured. */
+static double ideal_per_s(const struct demo *demo, unsigned writers)
+{
+    char name[32];
+    struct base_text text;
+    base_text_init(&text, name, sizeof name);
+    base_text_append_format(&text, "leader-%u", writers);
+    const struct bench_device_row *row = find_row(demo, name);
+    return row != NULL ? row->per_s : 0.0;
+}
+
+#endif
+
+/* ---- JSON ---- */
+
+#ifdef WEIR_CLI_HAS_BENCH
+
+static void measure_to_json(struct json *json, const struct demo *demo)
+{
+    const struct bench_device_result *device = &demo->measure.device;
+    json_array(json, "device_limits");
+    for (unsigned i = 0; i < device->count; i++) {
+        const struct bench_device_row *row = &device->rows[i];
+        json_object(json, NULL);
+        json_text(json, "name", row->name);
+        json_double(json, "per_s", row->per_s);
+        json_double(json, "bytes_per_s", row->bytes_per_s);
+        json_double(json, "p50_us", row->p50_us);
+        json_double(json, "p99_us", row->p99_us);
+        json_object_end(json);
+    }
+    json_array_end(json);
+    json_array(json, "append");
+    for (size_t i = 0; i < DEMO_RUNS; i++) {
+        const struct bench_result *result = &demo->measure.appends[i];
+        if (result->records == 0) {
+            continue;
+        }
+        double ideal = ideal_per_s(demo, demo_writers[i]);
+        json_object(json, NULL);
+        json_u64(json, "writers", demo_writers[i]);
+        json_text(json, "durability", "each");
+        json_text(json, "medium", result->medium);
+        json_text(json, "io", result->io);
+        json_double(json, "records_per_s", result->records_per_s);
+        json_double(json, "bytes_per_s", result->bytes_per_s);
+        json_double(json, "p50_us", result->p50_us);
+        json_double(json, "p99_us", result->p99_us);
+        json_double(json, "flushes_per_record", result->flushes_per_record);
+        json_double(json, "device_bytes_per_byte", result->device_bytes_per_byte);
+        if (ideal > 0.0) {
+            json_double(json, "of_ideal_leader", result->records_per_s / ideal);
+        }
+        json_object_end(json);
+    }
+    json_array_end(json);
+}
+
+#else
+
+static void measure_to_json(struct json *json, const struct demo *demo)
+{
+    (void)demo;
+    json_bool(json, "measured", false);
+}
+
+#endif
+
+static void place_to_json(struct json *json, const struct demo *demo)
+{
+    json_text(json, "directory", demo->directory);
+    json_text(json, "file_system", or_unknown(demo->place.file_system));
+    json_text(json, "device", demo->place.device);
+    json_text(json, "model", demo->place.model);
+    json_text(json, "write_cache", or_unknown(demo->place.write_cache));
+    json_text(json, "kernel", demo->machine.kernel);
+    json_text(json, "cpu", demo->machine.cpu);
+    json_u64(json, "cpus", demo->machine.cpus);
+    json_text(json, "medium", demo->medium.name);
+    json_text(json, "io", demo->medium.io);
+    json_bool(json, "durable_medium", demo->medium.durable);
+    json_bool(json, "emulated", demo->medium.emulated);
+    json_text(json, "reason", demo->medium.reason);
+}
+
+static void import_to_json(struct json *json, const struct demo_import *import)
+{
+    json_object(json, "import");
+    json_text(json, "source", import->source);
+    json_u64(json, "records", import->records);
+    json_u64(json, "bytes", import->bytes);
+    json_text(json, "durability", "group");
+    json_double(json, "append_s", import->append_s);
+    json_double(json, "read_s", import->read_s);
+    json_u64(json, "different", import->different);
+    json_object_end(json);
+}
+
+static void crash_to_json(struct json *json, const struct demo_crash *crash)
+{
+    json_object(json, "crash");
+    json_text(json, "how", "kill -9");
+    json_u64(json, "writers", DEMO_CRASH_WRITERS);
+    json_text(json, "durability", "each");
+    json_u64(json, "rounds", crash->rounds);
+    json_u64(json, "acknowledged", crash->acknowledged);
+    json_u64(json, "recovered", crash->recovered);
+    json_u64(json, "lost", crash->lost);
+    json_double(json, "seconds", crash->seconds);
+    json_array(json, "recovery");
+    for (unsigned i = 0; i < crash->rounds; i++) {
+        const struct weir_open_report *report = &crash->reports[i];
+        json_object(json, NULL);
+        json_double(json, "total_s", report->total_s);
+        json_double(json, "lock_s", report->lock_s);
+        json_double(json, "control_s", report->control_s);
+        json_double(json, "scan_s", report->scan_s);
+        json_double(json, "repair_s", report->repair_s);
+        json_u64(json, "scanned_bytes", report->scanned_bytes);
+        json_u64(json, "cut_bytes", report->cut_bytes);
+        json_object_end(json);
+    }
+    json_array_end(json);
+    json_object_end(json);
+}
+
+void demo_report_json(const struct demo *demo)
+{
+    struct json json;
+    json_begin(&json, &demo->cli->out);
+    place_to_json(&json, demo);
+    measure_to_json(&json, demo);
+    if (demo->import.done) {
+        import_to_json(&json, &demo->import);
+    }
+    if (demo->crash.rounds > 0) {
+        crash_to_json(&json, &demo->crash);
+    }
+    json_double(&json, "seconds", demo->seconds);
+    json_bool(&json, "interrupted", demo->interrupted);
+    json_end(&json);
+}
+
+/* ---- text ---- */
+
+/* 1234567 as 1,234,567. */
+static void output_count(struct output *out, double value, int width)
+{
+    char digits[32];
+    char grouped[48];
+    struct base_text text;
+    base_text_init(&text, digits, sizeof digits);
+    base_text_append_format(&text, "%.0f", value);
+    struct base_text with_commas;
+    base_text_init(&with_commas, grouped, sizeof grouped);
+    for (size_t i = 0; i < text.length; i++) {
+        if (i > 0 && (text.length - i) % 3 == 0) {
+            base_text_append_char(&with_commas, ',');
+        }
+        base_text_append_char(&with_commas, digits[i]);
+    }
+    output_format(out, "%*s", width, grouped);
+}
+
+static void print_place(struct output *out, const struct demo *demo)
+{
+    const struct machine_place *place = &demo->place;
+    output_format(out, "weir demo in %s\n", demo->directory);
+    output_label(out, "device");
+    if (place->memory) {
+        output_format(out, "memory (%s): nothing here survives a restart\n", place->file_system);
+    } else {
+        output_format(out, "%s%s%s, %s, write cache: %s\n",
+                      place->device[0] != '\0' ? place->device : or_unknown(place->source),
+                      place->model[0] != '\0' ? " " : "", place->model,
+                      or_unknown(place->file_system), or_unknown(place->write_cache));
+    }
+    output_label(out, "machine");
+    output_format(out, "%s, %u x %s\n", demo->machine.kernel, demo->machine.cpus,
+                  or_unknown(demo->machine.cpu));
+    output_label(out, "medium");
+    output_format(out, "%s, io %s, durable: %s\n", demo->medium.name, demo->medium.io,
+                  demo->medium.emulated  ? "no (emulated)"
+                  : demo->medium.durable ? "yes"
+                                         : "no (memory)");
+    output_format(out, "  %-16s %s\n", "", demo->medium.reason);
+}
+
+#ifdef WEIR_CLI_HAS_BENCH
+
+static void print_limits(struct output *out, const struct demo *demo)
+{
+    const struct bench_device_row *overwrite = find_row(demo, "overwrite-4k");
+    const struct bench_device_row *writes = find_row(demo, "write-sequential");
+    const struct bench_device_row *reads = find_row(demo, "read-sequential");
+    if (overwrite == NULL) {
+        return;
+    }
+    output_text(out, "\nThe device by itself\n");
+    output_label(out, "durable 4 KiB");
+    output_count(out, overwrite->per_s, 0);
+    output_format(out, "/s one after the other, p50 %.0f us, p99 %.0f us\n", overwrite->p50_us,
+                  overwrite->p99_us);
+    if (writes != NULL && reads != NULL) {
+        output_label(out, "sequential");
+        output_text(out, "writes ");
+        output_size(out, (uint64_t)writes->bytes_per_s);
+        output_text(out, "/s, reads ");
+        output_size(out, (uint64_t)reads->bytes_per_s);
+        output_text(out, "/s\n");
+    }
+}
+
+static void print_appends(struct output *out, const struct demo *demo)
+{
+    output_text(out, "\nAppends of 100 B, each acknowledged when it is durable\n"
+                     "   writers     records/s    p50 us    p99 us   flushes/record   "
+                     "of an ideal leader\n");
+    for (size_t i = 0; i < DEMO_RUNS; i++) {
+        const struct bench_result *result = &demo->measure.appends[i];
+        double ideal = ideal_per_s(demo, demo_writers[i]);
+        if (result->records == 0) {
+            continue;
+        }
+        output_format(out, "  %8u ", demo_writers[i]);
+        output_count(out, result->records_per_s, 13);
+        output_format(out, " %9.0f %9.0f %16.3f", result->p50_us, result->p99_us,
+                      result->flushes_per_record);
+        if (ideal > 0.0) {
+            output_format(out, " %18.0f %%", 100.0 * result->records_per_s / ideal);
+        }
+        output_char(out, '\n');
+    }
+}
+
+static void print_measure(struct output *out, const struct demo *demo)
+{
+    print_limits(out, demo);
+    print_appends(out, demo);
+}
+
+#else
+
+static void print_measure(struct output *out, const struct demo *demo)
+{
+    (void)demo;
+    output_text(out, "\nNothing was measured: this weir was built without its benchmarks.\n");
+}
+
+#endif
+
+static void print_import(struct output *out, const struct demo_import *import)
+{
+    output_text(out, "\nReal records\n");
+    if (import->source[0] == '\0') {
+        output_text(out, "  none: there is no dpkg-query here; name a file with --input\n");
+        return;
+    }
+    output_label(out, "appended");
+    output_count(out, (double)import->records, 0);
+    output_text(out, " lines (");
+    output_size(out, import->bytes);
+    output_format(out, ") of %s, durable after %.1f ms\n", import->source, import->append_s * 1e3);
+    output_label(out, "read back");
+    output_format(out, "in %.1f ms, ", import->read_s * 1e3);
+    if (import->different == 0) {
+        output_text(out, "every byte as it was\n");
+    } else {
+        output_format(out, "%" PRIu64 " records DIFFERENT\n", import->different);
+    }
+}
+
+static void print_crash(struct output *out, const struct demo_crash *crash)
+{
+    output_format(out, "\nCrash: kill -9 of %d writers, %u times\n", DEMO_CRASH_WRITERS,
+                  crash->rounds);
+    output_label(out, "acknowledged");
+    output_count(out, (double)crash->acknowledged, 0);
+    output_text(out, " records, recovered ");
+    output_count(out, (double)crash->recovered, 0);
+    output_text(out, ", lost ");
+    output_count(out, (double)crash->lost, 0);
+    output_char(out, '\n');
+    output_label(out, "recovery");
+    for (unsigned i = 0; i < crash->rounds; i++) {
+        const struct weir_open_report *report = &crash->reports[i];
+        output_format(out, "%s%.1f ms (scan %.1f)", i > 0 ? ", " : "", report->total_s * 1e3,
+                      report->scan_s * 1e3);
+    }
+    output_char(out, '\n');
+    output_text(out,
+                "  A kill shows that no acknowledged record needs its process. It does not show\n"
+                "  power loss: the kernel and the device keep running.\n");
+}
+
+void demo_report_text(const struct demo *demo)
+{
+    struct output *out = &demo->cli->out;
+    print_place(out, demo);
+    print_measure(out, demo);
+    if (demo->import.done || demo->import.source[0] == '\0') {
+        print_import(out, &demo->import);
+    }
+    if (demo->crash.rounds > 0) {
+        print_crash(out, &demo->crash);
+    }
+    output_format(out, "\n%s after %.1f s%s%s\n", demo->interrupted ? "Interrupted" : "Done",
+                  demo->seconds, demo->options->keep ? "; the logs are in " : "",
+                  demo->options->keep ? demo->directory : "");
+}

@@ -1,0 +1,181 @@
+/*
+ * Errors: sentence, advice, JSON object, exit code.
+ *
+ * Opening and using differ in one point: bytes that were not written by Weir make an open refuse
+ * (3), while met in the middle of reading they are a failure of what holds them (4).
+ */
+#include "cli/errors.h"
+
+#include "cli/json.h"
+#include "cli/options.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SENTENCE_SIZE 1024
+
+/* Conditions of the device, whenever they are met. */
+static bool is_device_error(int code)
+{
+    switch (code) {
+    case -EIO:
+    case -ENOSPC:
+    case -EDQUOT:
+    case -EFBIG:
+    case -ENXIO:
+    case -ENODEV:
+    case -EREMOTEIO:
+    case WEIR_E_POISONED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+enum cli_exit cli_exit_code_open(int code)
+{
+    return is_device_error(code) ? CLI_DEVICE : CLI_REFUSED;
+}
+
+enum cli_exit cli_exit_code(int code)
+{
+    switch (code) {
+    case WEIR_E_DAMAGED:
+    case WEIR_E_LOST:
+    case WEIR_E_HOLE:
+    case WEIR_E_CUT_SHORT:
+        return CLI_DEVICE;
+    default:
+        return cli_exit_code_open(code);
+    }
+}
+
+static const char *command_name(const struct cli *cli)
+{
+    return cli->command != NULL ? cli->command->name : "";
+}
+
+static void print_prefix(const struct cli *cli)
+{
+    const char *name = command_name(cli);
+    fprintf(stderr, "weir%s%s: ", name[0] != '\0' ? " " : "", name);
+}
+
+static void write_detail(struct json *json, const struct weir_error *why)
+{
+    if (why->from_lsn != 0) {
+        json_u64(json, "from_lsn", why->from_lsn);
+        json_u64(json, "to_lsn", why->to_lsn);
+    }
+    if (why->file[0] != '\0') {
+        json_text(json, "file", why->file);
+    }
+    if (why->file[0] != '\0' && why->offset != UINT64_MAX) {
+        json_u64(json, "offset", why->offset);
+    }
+}
+
+/* @param code_name, advice  "" when there is none */
+static void report(struct cli *cli, enum cli_exit exit_code, const char *sentence,
+                   const char *code_name, const char *advice, const struct weir_error *why)
+{
+    progress_clear();
+    if (cli->json) {
+        struct json json;
+        json_begin(&json, &cli->out);
+        json_text(&json, "error", sentence);
+        if (code_name[0] != '\0') {
+            json_text(&json, "code", code_name);
+        }
+        json_i64(&json, "exit", exit_code);
+        if (advice[0] != '\0') {
+            json_text(&json, "advice", advice);
+        }
+        if (why != NULL) {
+            write_detail(&json, why);
+        }
+        json_end(&json);
+        if (output_flush(&cli->out) == 0) {
+            return;
+        }
+    }
+    output_flush(&cli->out); /* what came before the error is read before it */
+    print_prefix(cli);
+    fprintf(stderr, "%s\n", sentence);
+    if (advice[0] != '\0') {
+        fprintf(stderr, "  %s\n", advice);
+    }
+}
+
+static int fail(struct cli *cli, enum cli_exit exit_code, int code, const struct weir_error *why,
+                const char *tried)
+{
+    char sentence[SENTENCE_SIZE + sizeof why->text];
+    bool detailed = why != NULL && why->text[0] != '\0';
+    snprintf(sentence, sizeof sentence, "%s: %s", tried,
+             detailed ? why->text : weir_error_text(code));
+    report(cli, exit_code, sentence, weir_error_name(code), weir_error_advice(code),
+           detailed ? why : NULL);
+    return exit_code;
+}
+
+int cli_fail(struct cli *cli, int code, const struct weir_error *why, const char *format, ...)
+{
+    char tried[SENTENCE_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(tried, sizeof tried, format, arguments);
+    va_end(arguments);
+    return fail(cli, cli_exit_code(code), code, why, tried);
+}
+
+int cli_fail_open(struct cli *cli, int code, const struct weir_error *why, const char *format, ...)
+{
+    char tried[SENTENCE_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(tried, sizeof tried, format, arguments);
+    va_end(arguments);
+    return fail(cli, cli_exit_code_open(code), code, why, tried);
+}
+
+int cli_refuse(struct cli *cli, enum cli_exit exit_code, const char *format, ...)
+{
+    char sentence[SENTENCE_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(sentence, sizeof sentence, format, arguments);
+    va_end(arguments);
+    report(cli, exit_code, sentence, "", "", NULL);
+    return exit_code;
+}
+
+int cli_usage_error(struct cli *cli, const char *format, ...)
+{
+    char sentence[SENTENCE_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(sentence, sizeof sentence, format, arguments);
+    va_end(arguments);
+    report(cli, CLI_USAGE, sentence, "", "", NULL);
+    const char *name = command_name(cli);
+    fprintf(stderr, "usage: weir %s%s%s\n", name[0] != '\0' ? name : "COMMAND",
+            cli->command != NULL ? " " : " ",
+            cli->command != NULL ? cli->command->arguments
+                                 : "[ARGUMENT...]   (weir help lists them)");
+    return CLI_USAGE;
+}
+
+void cli_note(const struct cli *cli, const char *format, ...)
+{
+    progress_clear();
+    print_prefix(cli);
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}

@@ -1,0 +1,47 @@
+/*
+ * From an error to a sentence, a JSON object and an exit code.
+ *
+ *     if (rc < 0)
+ *         return cli_fail(cli, rc, &why, "cannot truncate %s", path);
+ *
+ * People read on standard error what was tried, what went wrong and what to do. With --json the
+ * same is one object on standard output:
+ * {"error":sentence,"code":"WEIR_E_HELD","exit":3,"advice":...} and, where they are known,
+ * "from_lsn", "to_lsn", "file", "offset".
+ */
+#ifndef CLI_ERRORS_H
+#define CLI_ERRORS_H
+
+#include "cli/command.h"
+
+#include <weir/error.h>
+
+/* What an error of an operation on an open log means to a script. */
+enum cli_exit cli_exit_code(int code);
+
+/* The same for an error of opening: damage that was found is a refusal, nothing was changed. */
+enum cli_exit cli_exit_code_open(int code);
+
+/*
+ * Reports `code`; returns its exit code.
+ * @param why  NULL, or the detail that came with it
+ * @param format  what was tried: "cannot truncate orders.log"
+ */
+__attribute__((format(printf, 4, 5))) int cli_fail(struct cli *cli, int code,
+                                                   const struct weir_error *why, const char *format,
+                                                   ...);
+__attribute__((format(printf, 4, 5))) int cli_fail_open(struct cli *cli, int code,
+                                                        const struct weir_error *why,
+                                                        const char *format, ...);
+
+/* Reports a sentence of our own under an exit code of our own; returns it. */
+__attribute__((format(printf, 3, 4))) int cli_refuse(struct cli *cli, enum cli_exit exit_code,
+                                                     const char *format, ...);
+
+/* The command line is wrong: the sentence, the usage line, CLI_USAGE. */
+__attribute__((format(printf, 2, 3))) int cli_usage_error(struct cli *cli, const char *format, ...);
+
+/* "weir append: ..." on standard error: for what is no failure but should be known. */
+__attribute__((format(printf, 2, 3))) void cli_note(const struct cli *cli, const char *format, ...);
+
+#endif

@@ -1,0 +1,113 @@
+/*
+ * weir: the command.
+ *
+ * 1. The first argument names a subcommand; cli_commands holds them all.
+ * 2. options.c parses what follows into the command's own struct, on the stack of main().
+ * 3. The command runs; what it printed is flushed; its exit code is the program's.
+ *
+ * Failures: an unknown command is a usage error. Standard output that cannot be written is exit 4,
+ * except a closed pipe: whoever closed it has seen enough, and the command's own code counts.
+ */
+#include "cli/commands.h"
+#include "cli/errors.h"
+#include "cli/options.h"
+#include "cli/signals.h"
+
+#include <weir/version.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define OPTIONS_SIZE_MAX 1024
+
+const struct cli_command *const cli_commands[] = {
+    &append_command,
+    &tail_command,
+    &verify_command,
+    &stat_command,
+    &dump_command,
+    &truncate_command,
+    &hold_command,
+    &devices_command,
+    &bench_command,
+    &demo_command,
+    &completion_command,
+    &help_command,
+    NULL,
+};
+
+const struct cli_command *cli_command_find(const char *name)
+{
+    for (size_t i = 0; cli_commands[i] != NULL; i++) {
+        if (strcmp(cli_commands[i]->name, name) == 0) {
+            return cli_commands[i];
+        }
+    }
+    return NULL;
+}
+
+static int run_command(struct cli *cli, int count, char **arguments)
+{
+    _Alignas(max_align_t) char options[OPTIONS_SIZE_MAX] = {0};
+    if (cli->command->raw) {
+        cli->raw_arguments = arguments;
+        cli->raw_count = count;
+        return cli->command->run(cli, options);
+    }
+    int exit_code = cli_parse(cli, count - 1, arguments + 1, options);
+    return exit_code >= 0 ? exit_code : cli->command->run(cli, options);
+}
+
+/* What stands in place of a command: nothing, --help, --version, or a word that is none. */
+static int run_without_command(struct cli *cli, int count, char **arguments)
+{
+    if (count < 2) {
+        return cli_usage_error(cli, "which command?");
+    }
+    const char *word = arguments[1];
+    if (strcmp(word, "--version") == 0) {
+        output_format(&cli->out, "weir %s\n", weir_version_string());
+        return CLI_OK;
+    }
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+        help_print_all(cli);
+        return CLI_OK;
+    }
+    if (word[0] == '-') {
+        return cli_usage_error(cli, "there is no option %s in front of a command", word);
+    }
+    return cli_usage_error(cli, "there is no command '%s' in this version", word);
+}
+
+static bool asks_for_json(int count, char **arguments)
+{
+    for (int i = 1; i < count; i++) {
+        if (strcmp(arguments[i], "--json") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    static struct cli cli; /* 64 KiB of buffer do not belong on the stack */
+    output_init(&cli.out, STDOUT_FILENO);
+    cli.command = argc > 1 ? cli_command_find(argv[1]) : NULL;
+    cli.json = asks_for_json(argc, argv);
+    int rc = signals_install();
+    if (rc < 0) {
+        return cli_fail(&cli, rc, NULL, "cannot install signal handlers");
+    }
+
+    int exit_code = cli.command != NULL ? run_command(&cli, argc - 1, argv + 1)
+                                        : run_without_command(&cli, argc, argv);
+    rc = output_flush(&cli.out);
+    if (rc < 0 && rc != -EPIPE) {
+        cli_note(&cli, "cannot write to standard output: %s", weir_error_text(rc));
+        return exit_code == CLI_OK ? CLI_DEVICE : exit_code;
+    }
+    return exit_code;
+}

@@ -1,0 +1,189 @@
+/*
+ * weir stat: the numbers of a log, and who holds it.
+ *
+ * 1. The log is opened read-only, beside a writer if there is one.
+ * 2. Its stat, its open report and its holds become a table or one JSON object.
+ */
+#include "cli/commands.h"
+#include "cli/errors.h"
+#include "cli/json.h"
+#include "cli/options.h"
+
+#include "base/text.h"
+
+#include <weir/inspect.h>
+#include <weir/retain.h>
+
+#include <inttypes.h>
+
+struct stat_options {
+    struct cli_common common;
+};
+
+struct facts {
+    struct weir_stat stat;
+    struct weir_open_report report;
+    char uuid[33];
+};
+
+static int hold_to_json(void *context, const struct weir_hold *hold)
+{
+    struct json *json = context;
+    json_object(json, NULL);
+    json_text(json, "name", hold->name);
+    json_u64(json, "floor", hold->floor);
+    json_time(json, "moved", hold->moved_ns);
+    json_object_end(json);
+    return 0;
+}
+
+static int hold_to_text(void *context, const struct weir_hold *hold)
+{
+    struct output *out = context;
+    output_label(out, "hold");
+    output_format(out, "%s keeps LSN %" PRIu64 " on, moved ", hold->name, hold->floor);
+    output_time(out, hold->moved_ns);
+    output_char(out, '\n');
+    return 0;
+}
+
+static void medium_to_json(struct json *json, const struct weir_medium_info *medium)
+{
+    json_text(json, "medium", medium->name);
+    json_text(json, "io", medium->io);
+    json_text(json, "file_system", medium->file_system);
+    json_bool(json, "durable_medium", medium->durable);
+    json_bool(json, "emulated", medium->emulated);
+    json_text(json, "reason", medium->reason);
+}
+
+static int print_json(struct cli *cli, struct weir_log *log, const struct facts *facts)
+{
+    const struct weir_stat *stat = &facts->stat;
+    struct json json;
+    json_begin(&json, &cli->out);
+    json_text(&json, "path", cli->argument[0]);
+    json_text(&json, "uuid", facts->uuid);
+    json_u64(&json, "earliest", stat->earliest);
+    json_u64(&json, "latest", stat->latest);
+    json_u64(&json, "durable", stat->durable);
+    json_u64(&json, "horizon", stat->horizon);
+    if (stat->latest != WEIR_LSN_NONE) {
+        json_time(&json, "earliest_time", stat->earliest_time_ns);
+        json_time(&json, "latest_time", stat->latest_time_ns);
+    }
+    json_bool(&json, "live_writer", facts->report.live_writer);
+    json_bool(&json, "clean", facts->report.clean);
+    json_u64(&json, "epoch", stat->epoch);
+    json_u64(&json, "layout", stat->layout);
+    json_u64(&json, "log_bytes", stat->log_bytes);
+    json_u64(&json, "segments", stat->segments);
+    json_u64(&json, "spare_segments", stat->spare_segments);
+    json_u64(&json, "segment_bytes", stat->segment_bytes);
+    json_u64(&json, "run_ahead_bytes", stat->run_ahead_bytes);
+    json_u64(&json, "group_bytes", stat->group_bytes);
+    json_u64(&json, "record_bytes", stat->record_bytes);
+    json_u64(&json, "block_bytes", stat->block_bytes);
+    json_u64(&json, "cut_bytes", facts->report.cut_bytes);
+    medium_to_json(&json, &facts->report.medium);
+    json_array(&json, "holds");
+    int rc = weir_hold_list(log, hold_to_json, &json);
+    json_array_end(&json);
+    json_end(&json);
+    return rc;
+}
+
+static void print_span(struct output *out, const struct weir_stat *stat)
+{
+    output_label(out, "records");
+    if (stat->latest == WEIR_LSN_NONE) {
+        output_text(out, "none\n");
+        return;
+    }
+    output_format(out, "LSN %" PRIu64 " to %" PRIu64 "\n", stat->earliest, stat->latest);
+    output_label(out, "written");
+    output_time(out, stat->earliest_time_ns);
+    output_text(out, " to ");
+    output_time(out, stat->latest_time_ns);
+    output_char(out, '\n');
+}
+
+static const char *writer_state(const struct weir_open_report *report)
+{
+    if (report->live_writer) {
+        return "at work";
+    }
+    return report->clean ? "none; the last one closed the log"
+                         : "none; the last one was interrupted";
+}
+
+static int print_text(struct cli *cli, struct weir_log *log, const struct facts *facts)
+{
+    const struct weir_stat *stat = &facts->stat;
+    const struct weir_medium_info *medium = &facts->report.medium;
+    struct output *out = &cli->out;
+    output_format(out, "%s\n", cli->argument[0]);
+    print_span(out, stat);
+    output_label(out, "size");
+    output_size(out, stat->log_bytes);
+    output_format(out, " in %" PRIu64 " segments of ", stat->segments);
+    output_size(out, stat->segment_bytes);
+    output_format(out, ", %" PRIu64 " spare\n", stat->spare_segments);
+    output_label(out, "limits");
+    output_text(out, "record ");
+    output_size(out, stat->record_bytes);
+    output_text(out, ", group ");
+    output_size(out, stat->group_bytes);
+    output_text(out, ", run-ahead ");
+    output_size(out, stat->run_ahead_bytes);
+    output_char(out, '\n');
+    output_label(out, "writer");
+    output_format(out, "%s (epoch %" PRIu64 ")\n", writer_state(&facts->report), stat->epoch);
+    if (facts->report.cut_bytes > 0) {
+        output_label(out, "torn tail");
+        output_format(
+            out, "%" PRIu64 " bytes that were never acknowledged; the next writer drops them\n",
+            facts->report.cut_bytes);
+    }
+    output_label(out, "medium");
+    output_format(out, "%s, io %s, on %s, durable: %s\n", medium->name, medium->io,
+                  medium->file_system, medium->durable ? "yes" : "no (memory)");
+    output_label(out, "identity");
+    output_format(out, "%s\n", facts->uuid);
+    return weir_hold_list(log, hold_to_text, out);
+}
+
+static int run(struct cli *cli, const void *opaque)
+{
+    const struct stat_options *options = opaque;
+    struct weir_log *log;
+    int exit_code = cli_open(cli, &options->common, WEIR_LOG_READ_ONLY, &log);
+    if (exit_code >= 0) {
+        return exit_code;
+    }
+    struct facts facts = {.stat = WEIR_STAT_INIT, .report = {.size = sizeof facts.report}};
+    struct base_text uuid;
+    int rc = weir_log_stat(log, &facts.stat);
+    if (rc == 0) {
+        rc = weir_log_report(log, &facts.report);
+    }
+    if (rc == 0) {
+        base_text_init(&uuid, facts.uuid, sizeof facts.uuid);
+        base_text_append_hex(&uuid, facts.report.uuid, sizeof facts.report.uuid);
+        rc = cli->json ? print_json(cli, log, &facts) : print_text(cli, log, &facts);
+    }
+    exit_code =
+        rc < 0 ? cli_fail(cli, rc, NULL, "cannot read the state of %s", cli->argument[0]) : CLI_OK;
+    return cli_close(cli, log, exit_code);
+}
+
+const struct cli_command stat_command = {
+    .name = "stat",
+    .arguments = "LOG [OPTION...]",
+    .summary = "Shows what a log holds, its limits, its writer and its holds",
+    .arguments_min = 1,
+    .arguments_max = 1,
+    .options_size = sizeof(struct stat_options),
+    .options = {cli_open_options, cli_output_options},
+    .run = run,
+};

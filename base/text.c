@@ -111,6 +111,7 @@ static void append_fraction(struct base_text *text, uint64_t value, uint64_t uni
 {
     uint64_t whole = value / unit;
     unsigned hundredths = (unsigned)((double)(value % unit) * 100.0 / (double)unit);
+    hundredths = hundredths < 100 ? hundredths : 99; /* a double rounds 2^60 - 1 up */
     base_text_append_format(text, "%" PRIu64, whole);
     if (hundredths % 10 != 0) {
         base_text_append_format(text, ".%02u", hundredths);

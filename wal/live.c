@@ -1,0 +1,97 @@
+/*
+ * The writer's side of the live page. The readers' side is reader_page.c.
+ *
+ * A crash of the writer leaves the page in place with the last values: all of them stay true, since
+ * what is durable stays durable; LOCK tells readers that nobody moves it any more. The next writer
+ * puts a fresh page in its place.
+ *
+ * Invariants: durable_address and durable_lsn never go back; epoch is set last and never changes.
+ */
+#include "wal/live.h"
+
+#include "wal/log.h"
+
+#include <limits.h>
+#include <string.h>
+
+#define LIVE_MODE 0644
+
+static struct live_page *page_of(struct weir_log *log)
+{
+    return log->live.data;
+}
+
+static void store_durable(struct weir_log *log, struct live_page *page)
+{
+    /* Release pairs with the acquires in reader_page.c, in the opposite order. */
+    atomic_store_explicit(&page->durable_address,
+                          atomic_load_explicit(&log->marks.durable_address, memory_order_acquire),
+                          memory_order_release);
+    atomic_store_explicit(&page->durable_lsn, log_durable(log), memory_order_release);
+}
+
+int live_create(struct weir_log *log)
+{
+    uint8_t boot_id[BASE_BOOT_ID_SIZE];
+    int rc = base_boot_id(boot_id);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = base_shared_page_create(&log->live, log->control.uuid, LIVE_MODE);
+    if (rc < 0) {
+        return rc;
+    }
+    struct live_page *page = page_of(log);
+    page->magic = LIVE_MAGIC;
+    page->pid = base_process_id();
+    page->seed = log->control.seed;
+    memcpy(page->uuid, log->control.uuid, sizeof page->uuid);
+    memcpy(page->boot_id, boot_id, sizeof boot_id);
+    atomic_store_explicit(&page->earliest, log_earliest(log), memory_order_relaxed);
+    store_durable(log, page);
+    /* Release pairs with the acquire in reader_page.c: who sees the epoch sees all above. */
+    atomic_store_explicit(&page->epoch, log->control.epoch, memory_order_release);
+    return 0;
+}
+
+static void wake_readers(struct live_page *page)
+{
+    /* Sequentially consistent, as is the reader's count and look: either the reader sees the new
+     * sequence and does not sleep, or this sees the reader. */
+    atomic_fetch_add_explicit(&page->sequence, 1, memory_order_seq_cst);
+    if (atomic_load_explicit(&page->waiters, memory_order_seq_cst) > 0) {
+        base_wake(&page->sequence, INT_MAX, true);
+    }
+}
+
+void live_publish(struct weir_log *log)
+{
+    struct live_page *page = page_of(log);
+    if (page != NULL) {
+        store_durable(log, page);
+        wake_readers(page);
+    }
+}
+
+void live_publish_earliest(struct weir_log *log)
+{
+    struct live_page *page = page_of(log);
+    if (page != NULL) {
+        /* Release: CONTROL had the new first LSN before, so a reader that reads it finds it. */
+        atomic_store_explicit(&page->earliest, log_earliest(log), memory_order_release);
+        wake_readers(page);
+    }
+}
+
+void live_close(struct weir_log *log)
+{
+    struct live_page *page = page_of(log);
+    if (page != NULL) {
+        atomic_store_explicit(&page->closed, 1, memory_order_release);
+        wake_readers(page);
+        base_shared_page_close(&log->live);
+        /* LOCK is still held: this cannot be the page of the next writer. Left behind it is 4 KiB
+         * until the next writer or boot. */
+        (void)base_shared_page_remove(log->control.uuid);
+    }
+}

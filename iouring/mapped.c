@@ -26,6 +26,26 @@
 #include <sys/mman.h>
 #include <weir/error.h>
 
+#define READ_AHEAD_BYTES ((size_t)128 << 10) /* one WILLNEED reads no more than that on many disks */
+
+/*
+ * Brings the range into the page cache as single pages and maps it. Dirty data is tracked by folio:
+ * the readahead of page faults would build large ones, and one dirty byte would then write up to
+ * 2 MiB. WILLNEED reads single pages, at the speed of the device; RANDOM keeps faults from reading.
+ */
+static int populate_small(const struct weir_file *file, uint8_t *base, uint64_t offset,
+                          size_t size_bytes)
+{
+    (void)madvise(base, size_bytes, MADV_RANDOM);
+    for (size_t done = 0; done < size_bytes; done += READ_AHEAD_BYTES) {
+        size_t left = size_bytes - done;
+        (void)posix_fadvise(file->file.fd, (off_t)(offset + done),
+                            (off_t)(left < READ_AHEAD_BYTES ? left : READ_AHEAD_BYTES),
+                            POSIX_FADV_WILLNEED);
+    }
+    return base_file_map_populate(base, size_bytes);
+}
+
 static int mapped_window_open(struct weir_file *file, size_t size_bytes,
                               struct weir_window **ret_window)
 {
@@ -43,7 +63,7 @@ static int mapped_window_open(struct weir_file *file, size_t size_bytes,
         rc = -errno;
         goto out_window;
     }
-    rc = base_file_map_populate(base, size_bytes);
+    rc = populate_small(file, base, 0, size_bytes);
     if (rc < 0) {
         goto out_mapping;
     }
@@ -74,7 +94,7 @@ static int mapped_load(struct weir_window *window, uint64_t offset, size_t size_
     (void)madvise(window->base + offset, size_bytes, MADV_DONTNEED);
     (void)posix_fadvise(window->file->file.fd, (off_t)offset, (off_t)size_bytes,
                         POSIX_FADV_DONTNEED);
-    return base_file_map_populate(window->base + offset, size_bytes);
+    return populate_small(window->file, window->base + offset, offset, size_bytes);
 }
 
 static int mapped_freeze(struct weir_window *window)

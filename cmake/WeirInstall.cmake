@@ -40,6 +40,7 @@ install(FILES "${PROJECT_BINARY_DIR}/weirConfig.cmake"
 
 list(TRANSFORM weir_packages REPLACE "([<>=]+)" " \\1 " OUTPUT_VARIABLE weir_requires)
 file(RELATIVE_PATH WEIR_PC_PREFIX "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+string(REGEX REPLACE "/$" "" WEIR_PC_PREFIX "${WEIR_PC_PREFIX}")
 list(JOIN weir_requires ", " WEIR_PC_REQUIRES_PRIVATE)
 configure_file("${PROJECT_SOURCE_DIR}/cmake/weir.pc.in" "${PROJECT_BINARY_DIR}/weir.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/weir.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")

@@ -1,5 +1,5 @@
-# How everything of this project is compiled: the target weir_options, linked privately by each room,
-# test and program, so that nothing leaks into a project that embeds this one.
+# How everything of this project is compiled: the target weir_options, linked privately by each
+# room, test and program, so that nothing leaks into a project that embeds this one.
 
 add_library(weir_options INTERFACE)
 target_compile_features(weir_options INTERFACE c_std_17)

@@ -2,7 +2,7 @@
 #
 #   weir_add_room(wal SOURCES append.c commit.c PACKAGES liburing>=2.3)
 #   weir_add_test(wal_append SOURCES append_test.c LABELS wal LIBS weir_sim)
-#   weir_add_program(weir SOURCES main.c LIBS PkgConfig::JANSSON)
+#   weir_add_program(weir_command OUTPUT weir SOURCES main.c PACKAGES jansson>=2.13)
 
 find_package(PkgConfig REQUIRED)
 
@@ -30,8 +30,8 @@ function(weir_find_package spec ret_target)
     set(${ret_target} PkgConfig::${upper} PARENT_SCOPE)
 endfunction()
 
-# A room: the OBJECT library weir_<name>. base, pmem, iouring, wal, engine and derived become part of
-# libweir; any other is linked by who needs it, as weir_<name>.
+# A room: the OBJECT library weir_<name>. base, pmem, iouring, wal, engine and derived become part
+# of libweir; for any other see weir_add_side_room.
 # PACKAGES are pkg-config modules that users of the static library have to link too.
 function(weir_add_room name)
     cmake_parse_arguments(room "" "" "SOURCES;PACKAGES;LIBS" ${ARGN})
@@ -64,10 +64,14 @@ function(weir_add_side_room name)
     set_property(GLOBAL APPEND PROPERTY WEIR_ROOMS ${name})
 endfunction()
 
-# A program linked with the static library.
+# A program linked with the static library. OUTPUT names its file where that is not the target's
+# name: the target of the command is weir_command, its file is weir.
 function(weir_add_program name)
-    cmake_parse_arguments(program "" "" "SOURCES;PACKAGES;LIBS" ${ARGN})
+    cmake_parse_arguments(program "" "OUTPUT" "SOURCES;PACKAGES;LIBS" ${ARGN})
     add_executable(${name} ${program_SOURCES})
+    if(program_OUTPUT)
+        set_target_properties(${name} PROPERTIES OUTPUT_NAME ${program_OUTPUT})
+    endif()
     set_target_properties(${name} PROPERTIES C_EXTENSIONS OFF)
     target_link_libraries(${name} PRIVATE weir_options ${program_LIBS} weir_static)
     foreach(spec ${program_PACKAGES})
@@ -77,7 +81,7 @@ function(weir_add_program name)
 endfunction()
 
 # A cmocka program, one ctest of the same name. It is linked with the static library, so it sees the
-# internals of every room, and its main returns 77 when everything in it was skipped.
+# internals of every room. Its main returns 77 when it could not test what it is for.
 # TIMEOUT is in seconds, 120 unless told. SERIAL keeps other tests from running beside it.
 # ARGS are the program's arguments. ENVIRONMENT holds NAME=VALUE.
 function(weir_add_test name)

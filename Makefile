@@ -47,7 +47,9 @@ bench: build
 check: deps
 	cmake --preset dev
 	cmake --build --preset dev -j $(JOBS)
-	ctest --preset dev -j2
+	ctest --preset dev -j2 --output-log build/dev/check.log
+	@echo "skipped here: $$(grep -c '^[[:space:]]*[0-9]* - .*(Skipped)$$' build/dev/check.log)"
+	@grep 'tests passed' build/dev/check.log
 
 check-deep: check
 	set -e; for preset in dev-clang asan tsan; do \

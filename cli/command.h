@@ -69,6 +69,7 @@ struct cli {
     const struct cli_command *command;
     const char *argument[CLI_ARGUMENTS_MAX];
     int argument_count;
+    const char *path;     /* of the log: the first argument unless the command says otherwise */
     char **raw_arguments; /* for a raw command, argv from its name on */
     int raw_count;
     bool json;

@@ -69,9 +69,8 @@ static int run(struct cli *cli, const void *opaque)
     if (rc == -EINTR) {
         exit_code = signals_interrupted() ? CLI_INTERRUPTED : CLI_OK;
     } else {
-        exit_code = rc < 0
-                        ? cli_fail(cli, rc, NULL, "cannot read the groups of %s", cli->argument[0])
-                        : CLI_OK;
+        exit_code =
+            rc < 0 ? cli_fail(cli, rc, NULL, "cannot read the groups of %s", cli->path) : CLI_OK;
     }
     return cli_close(cli, log, exit_code);
 }

@@ -1,10 +1,10 @@
 /*
  * weir hold: the named floors that truncation respects.
  *
- *     weir hold LOG list
- *     weir hold LOG set NAME LSN      also to a lower floor
- *     weir hold LOG move NAME LSN     forward only
- *     weir hold LOG drop NAME
+ *     weir hold list LOG
+ *     weir hold set LOG NAME LSN      also to a lower floor
+ *     weir hold move LOG NAME LSN     forward only
+ *     weir hold drop LOG NAME
  *
  * The log is opened read-only: holds are files of their own and may change beside a writer.
  */
@@ -48,8 +48,7 @@ static int list_holds(struct cli *cli, struct weir_log *log)
         output_format(&cli->out, "%-32s %12s  %s\n", "name", "floor", "moved");
     }
     int rc = weir_hold_list(log, print_hold, cli);
-    return rc < 0 ? cli_fail(cli, rc, NULL, "cannot list the holds of %s", cli->argument[0])
-                  : CLI_OK;
+    return rc < 0 ? cli_fail(cli, rc, NULL, "cannot list the holds of %s", cli->path) : CLI_OK;
 }
 
 struct verb {
@@ -87,8 +86,7 @@ static int change_hold(struct cli *cli, struct weir_log *log, const struct verb 
     const char *name = cli->argument[2];
     int rc = verb->change(log, name, floor);
     if (rc < 0) {
-        return cli_fail(cli, rc, NULL, "cannot %s the hold %s of %s", verb->name, name,
-                        cli->argument[0]);
+        return cli_fail(cli, rc, NULL, "cannot %s the hold %s of %s", verb->name, name, cli->path);
     }
     if (cli->json) {
         struct json json;
@@ -107,13 +105,13 @@ static int change_hold(struct cli *cli, struct weir_log *log, const struct verb 
 static int run(struct cli *cli, const void *opaque)
 {
     const struct hold_options *options = opaque;
-    const struct verb *verb = find_verb(cli->argument[1]);
+    const struct verb *verb = find_verb(cli->argument[0]);
     weir_lsn floor = WEIR_LSN_NONE;
     if (verb == NULL) {
-        return cli_usage_error(cli, "'%s' is none of list, set, move, drop", cli->argument[1]);
+        return cli_usage_error(cli, "'%s' is none of list, set, move, drop", cli->argument[0]);
     }
     if (cli->argument_count != 2 + verb->arguments) {
-        return cli_usage_error(cli, "hold LOG %s takes %s", verb->name,
+        return cli_usage_error(cli, "hold %s LOG takes %s", verb->name,
                                verb->arguments == 0   ? "nothing more"
                                : verb->arguments == 1 ? "a NAME"
                                                       : "a NAME and an LSN");
@@ -122,6 +120,7 @@ static int run(struct cli *cli, const void *opaque)
         return cli_usage_error(cli, "a floor is an LSN, not '%s'", cli->argument[3]);
     }
     struct weir_log *log;
+    cli->path = cli->argument[1];
     int exit_code = cli_open(cli, &options->common, WEIR_LOG_READ_ONLY, &log);
     if (exit_code >= 0) {
         return exit_code;
@@ -132,7 +131,7 @@ static int run(struct cli *cli, const void *opaque)
 
 const struct cli_command hold_command = {
     .name = "hold",
-    .arguments = "LOG list | LOG set NAME LSN | LOG move NAME LSN | LOG drop NAME",
+    .arguments = "list LOG | set LOG NAME LSN | move LOG NAME LSN | drop LOG NAME",
     .summary = "Lists and changes the named floors below which nothing is dropped",
     .details = "set may lower a floor, move only raises it. Works beside a writer.",
     .arguments_min = 2,

@@ -59,7 +59,7 @@ static void print_report(struct cli *cli, const struct weir_log *log)
 int cli_open(struct cli *cli, const struct cli_common *common, uint32_t flags,
              struct weir_log **ret_log)
 {
-    const char *path = cli->argument[0];
+    const char *path = cli->path;
     struct weir_log_options options;
     struct weir_error why = WEIR_ERROR_INIT;
     cli_log_options(common, flags, &options);
@@ -77,7 +77,7 @@ int cli_close(struct cli *cli, struct weir_log *log, int exit_code)
 {
     int rc = weir_log_close(log);
     if (rc < 0 && exit_code == CLI_OK) {
-        return cli_fail(cli, rc, NULL, "cannot close %s", cli->argument[0]);
+        return cli_fail(cli, rc, NULL, "cannot close %s", cli->path);
     }
     return exit_code;
 }

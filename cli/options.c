@@ -209,6 +209,9 @@ static int take_argument(struct walk *walk)
     if (cli->argument_count == cli->command->arguments_max) {
         return cli_usage_error(cli, "'%s' is one argument too many", argument);
     }
+    if (cli->argument_count == 0) {
+        cli->path = argument;
+    }
     cli->argument[cli->argument_count++] = argument;
     return -1;
 }
@@ -274,7 +277,7 @@ static void print_option(struct output *out, const struct cli_option *option)
     }
     snprintf(left, sizeof left, "%s--%s%s%s", letter, option->name,
              option->value != NULL ? " " : "", option->value != NULL ? option->value : "");
-    output_format(out, "  %-34s %s\n", left, option->help);
+    output_format(out, "  %-38s %s\n", left, option->help);
 }
 
 void cli_print_help(struct cli *cli, const struct cli_command *command)

@@ -62,7 +62,7 @@ static int print_json(struct cli *cli, struct weir_log *log, const struct facts 
     const struct weir_stat *stat = &facts->stat;
     struct json json;
     json_begin(&json, &cli->out);
-    json_text(&json, "path", cli->argument[0]);
+    json_text(&json, "path", cli->path);
     json_text(&json, "uuid", facts->uuid);
     json_u64(&json, "earliest", stat->earliest);
     json_u64(&json, "latest", stat->latest);
@@ -122,7 +122,7 @@ static int print_text(struct cli *cli, struct weir_log *log, const struct facts 
     const struct weir_stat *stat = &facts->stat;
     const struct weir_medium_info *medium = &facts->report.medium;
     struct output *out = &cli->out;
-    output_format(out, "%s\n", cli->argument[0]);
+    output_format(out, "%s\n", cli->path);
     print_span(out, stat);
     output_label(out, "size");
     output_size(out, stat->log_bytes);
@@ -172,8 +172,7 @@ static int run(struct cli *cli, const void *opaque)
         base_text_append_hex(&uuid, facts.report.uuid, sizeof facts.report.uuid);
         rc = cli->json ? print_json(cli, log, &facts) : print_text(cli, log, &facts);
     }
-    exit_code =
-        rc < 0 ? cli_fail(cli, rc, NULL, "cannot read the state of %s", cli->argument[0]) : CLI_OK;
+    exit_code = rc < 0 ? cli_fail(cli, rc, NULL, "cannot read the state of %s", cli->path) : CLI_OK;
     return cli_close(cli, log, exit_code);
 }
 

@@ -146,7 +146,7 @@ static int report_cursor_error(struct cli *cli, const struct weir_cursor *cursor
     struct weir_error why = WEIR_ERROR_INIT;
     bool detailed = weir_cursor_error(cursor, &why) == 0 && why.code == rc;
     return cli_fail(cli, rc, detailed ? &why : NULL, "cannot read on from LSN %" PRIu64 " of %s",
-                    weir_cursor_position(cursor), cli->argument[0]);
+                    weir_cursor_position(cursor), cli->path);
 }
 
 /* Returns -1 to go on, else the exit code. */
@@ -212,7 +212,7 @@ static int run(struct cli *cli, const void *opaque)
     struct weir_cursor *cursor;
     int rc = weir_cursor_open(log, &from, &cursor);
     if (rc < 0) {
-        exit_code = cli_fail(cli, rc, NULL, "cannot read %s from %s", cli->argument[0],
+        exit_code = cli_fail(cli, rc, NULL, "cannot read %s from %s", cli->path,
                              options->from != NULL ? options->from : "earliest");
         return cli_close(cli, log, exit_code);
     }

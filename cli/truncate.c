@@ -39,9 +39,9 @@ static void print_result(struct cli *cli, const struct weir_stat *stat)
         json_u64(&json, "segments", stat->segments);
         json_end(&json);
     } else if (stat->latest == WEIR_LSN_NONE) {
-        output_format(&cli->out, "%s is empty now\n", cli->argument[0]);
+        output_format(&cli->out, "%s is empty now\n", cli->path);
     } else {
-        output_format(&cli->out, "%s keeps LSN %" PRIu64 " to %" PRIu64 ", ", cli->argument[0],
+        output_format(&cli->out, "%s keeps LSN %" PRIu64 " to %" PRIu64 ", ", cli->path,
                       stat->earliest, stat->latest);
         output_size(&cli->out, stat->log_bytes);
         output_format(&cli->out, " in %" PRIu64 " segments\n", stat->segments);
@@ -58,7 +58,7 @@ static int truncate_log(struct cli *cli, struct weir_log *log, weir_lsn lsn)
     }
     if (rc < 0) {
         return cli_fail(cli, rc, &why, "cannot drop the records below %" PRIu64 " from %s", lsn,
-                        cli->argument[0]);
+                        cli->path);
     }
     print_result(cli, &stat);
     return CLI_OK;

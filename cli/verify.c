@@ -104,7 +104,7 @@ static void print_text(struct cli *cli, const struct verify *verify)
 {
     const struct weir_verify_report *report = &verify->report;
     struct output *out = &cli->out;
-    output_format(out, "%s: %s\n", cli->argument[0],
+    output_format(out, "%s: %s\n", cli->path,
                   report->ok ? "every retained byte is as it was written"
                              : "records are lost or damaged");
     output_label(out, "records");
@@ -142,7 +142,7 @@ static void print_text(struct cli *cli, const struct verify *verify)
 static int verify_log(struct cli *cli, const struct verify_options *options, struct verify *verify)
 {
     struct weir_log_options log_options;
-    const char *path = cli->argument[0];
+    const char *path = cli->path;
     cli_log_options(&options->common, WEIR_LOG_READ_ONLY, &log_options);
     progress_show("reading every byte of %s ...", path);
     int rc = weir_verify(path, &log_options, keep_finding, verify, &verify->report);
@@ -167,7 +167,7 @@ static int run(struct cli *cli, const void *opaque)
     verify.codes = base_alloc_array(FINDINGS_MAX, sizeof verify.codes[0]);
     int exit_code = verify.findings != NULL && verify.codes != NULL
                         ? verify_log(cli, opaque, &verify)
-                        : cli_fail(cli, -ENOMEM, NULL, "cannot verify %s", cli->argument[0]);
+                        : cli_fail(cli, -ENOMEM, NULL, "cannot verify %s", cli->path);
     base_free(verify.findings);
     base_free(verify.codes);
     return exit_code;

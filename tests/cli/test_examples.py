@@ -1,0 +1,41 @@
+"""The examples compile (by the build) and do what their first comment says."""
+
+import os
+import subprocess
+
+from command import TIMEOUT_S, LogTest, main, weir
+
+EXAMPLES = os.environ["WEIR_EXAMPLES"]
+
+
+def example(name, *arguments, stdin=b""):
+    done = subprocess.run([os.path.join(EXAMPLES, "example_" + name), *arguments], input=stdin,
+                          capture_output=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+class Examples(LogTest):
+    def test_append_and_tail_reads_back_what_it_appended(self):
+        self.assertEqual(example("append_and_tail", self.log), b"1 hello\n")
+        self.assertEqual(example("append_and_tail", self.log), b"1 hello\n2 hello\n")
+
+    def test_event_loop_answers_each_line_with_its_lsn(self):
+        lines = b"".join(b"line %d\n" % number for number in range(1, 2001))
+        out = example("event_loop", self.log, stdin=lines)
+        self.assertEqual(out, b"".join(b"%d\n" % number for number in range(1, 2001)))
+        self.assertEqual(weir("tail", self.log, "--raw").out, lines)
+        self.assertEqual(example("event_loop", self.log), b"")
+
+    def test_tail_process_follows_a_log_beside_its_writer(self):
+        with subprocess.Popen([os.environ["WEIR"], "append", self.log], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as writer:
+            writer.stdin.write(b"a\nb\n")
+            writer.stdin.flush()
+            writer.stdout.readline()
+            writer.stdout.readline()
+            self.assertEqual(example("tail_process", self.log, "2"), b"1 a\n2 b\n")
+
+
+if __name__ == "__main__":
+    main()

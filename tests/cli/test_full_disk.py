@@ -1,0 +1,75 @@
+"""A full disk: exit 4, nothing acknowledged is lost, and the log goes on once there is room."""
+
+import os
+import subprocess
+import unittest
+
+from command import DEVICE, OK, LogTest, main, weir
+
+
+def try_run(*command):
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+class FullDisk(LogTest):
+    SIZE = 8 << 20
+
+    def setUp(self):
+        super().setUp()
+        self.mount = self.path("mount")
+        os.mkdir(self.mount)
+        if os.geteuid() != 0:
+            self.skipTest("mounting a small file system needs root")
+        if not self.mount_ext4() and not self.mount_tmpfs():
+            self.skipTest("no small file system can be mounted here")
+        self.addCleanup(try_run, "umount", "--lazy", self.mount)
+        self.log = os.path.join(self.mount, "log")
+
+    def mount_ext4(self):
+        image = self.path("image")
+        with open(image, "wb") as file:
+            file.truncate(self.SIZE)
+        return try_run("mkfs.ext4", "-q", "-O", "^has_journal", image) and \
+            try_run("mount", "-o", "loop", image, self.mount)
+
+    def mount_tmpfs(self):
+        return try_run("mount", "-t", "tmpfs", "-o", f"size={self.SIZE}", "tmpfs", self.mount)
+
+    def fill(self):
+        """Appends until there is no room: the number of acknowledged records."""
+        line = b"x" * 1000 + b"\n"
+        done = weir("append", self.log, "--segment-size", "256KiB", "--json",
+                    stdin=line * (2 * self.SIZE // len(line)))
+        error = self.assert_error(done, DEVICE)
+        self.assertEqual(error["code"], "ENOSPC")
+        return len(done.rows()) - 1
+
+    def test_wl_13_a_full_disk_is_exit_4_and_nothing_acknowledged_is_lost(self):
+        acknowledged = self.fill()
+        self.assertGreater(acknowledged, 0)
+        rows = weir("tail", self.log, "--json").rows()
+        self.assertGreaterEqual(len(rows), acknowledged)
+        self.assertTrue(weir("verify", self.log, "--json").row()["ok"])
+
+    def test_wl_13_truncation_makes_room_on_a_full_disk(self):
+        self.fill()
+        latest = weir("stat", self.log, "--json").row()["latest"]
+        done = weir("truncate", self.log, "--before", latest)
+        self.assertEqual(done.exit, OK, done.err)
+        done = weir("append", self.log, stdin=b"goes on\n")
+        self.assertEqual((done.exit, done.lsns()), (OK, [latest + 1]), done.err)
+
+    def test_a_log_that_finds_no_room_is_not_begun(self):
+        with open(os.path.join(self.mount, "ballast"), "wb") as file:
+            try:
+                while True:
+                    file.write(b"\0" * 65536)
+                    file.flush()
+            except OSError:
+                pass
+        done = weir("append", self.log, "--json", stdin=b"x\n")
+        self.assert_error(done, DEVICE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""The command line: usage errors, help, completion and the manual page agree with the tables."""
+
+import os
+import re
+import subprocess
+import unittest
+
+from command import OK, USAGE, LogTest, main, weir
+
+MANUAL = os.path.join(os.path.dirname(__file__), "..", "..", "cli", "weir.1")
+
+
+def commands():
+    return re.findall(r"^  ([a-z]+) +[A-Z]", weir("--help").out.decode(), re.MULTILINE)
+
+
+def options_of(command):
+    return re.findall(r"^ +(?:-\w, )?--([a-z-]+)", weir("help", command).out.decode(), re.MULTILINE)
+
+
+class Usage(LogTest):
+    def assert_usage(self, *arguments):
+        done = weir(*arguments)
+        self.assertEqual(done.exit, USAGE, (arguments, done.out, done.err))
+        self.assertIn("usage: weir ", done.err)
+        self.assertEqual(done.out, b"")
+        return done.err
+
+    def test_a_usage_error_exits_2_with_the_usage_line(self):
+        cases = [
+            [], ["--unknown"], ["no-such-command"],
+            ["append"], ["append", self.log, "two"], ["append", self.log, "--unknown"],
+            ["append", self.log, "-x"], ["append", self.log, "--segment-size"],
+            ["append", self.log, "--segment-size", "many"],
+            ["append", self.log, "--durability", "sometimes"],
+            ["append", self.log, "--medium=tape"], ["append", self.log, "--json=yes"],
+            ["append", self.log, "--lock-wait", "5"], ["append", self.log, "--type", "65280"],
+            ["tail"], ["tail", self.log, "--from", "yesterday"], ["tail", self.log, "--count", "-1"],
+            ["tail", self.log, "--from", "@2026-13-01T00:00:00Z"],
+            ["tail", self.log, "--raw", "--json"],
+            ["verify"], ["stat"], ["dump"],
+            ["truncate", self.log], ["truncate", self.log, "--before", "0"],
+            ["truncate", self.log, "--before", "x"],
+            ["hold"], ["hold", "list"], ["hold", "borrow", self.log], ["hold", "set", self.log, "a"],
+            ["hold", "set", self.log, "a", "x"], ["hold", "list", self.log, "a"],
+            ["devices", "a", "b"], ["help", "no-such-command"], ["completion", "x"],
+            ["demo", "here"],
+        ]
+        for arguments in cases:
+            with self.subTest(arguments=arguments):
+                if "--json" in arguments:
+                    self.assertEqual(weir(*arguments).exit, USAGE)
+                else:
+                    self.assert_usage(*arguments)
+        self.assertFalse(os.path.exists(self.log), "a usage error does nothing")
+
+    def test_a_usage_error_is_json_when_json_is_asked_for(self):
+        for arguments in (["append", "--json"], ["put", "x", "--json"], ["tail", "a", "b", "--json"]):
+            with self.subTest(arguments=arguments):
+                self.assert_error(weir(*arguments), USAGE)
+
+    def test_an_unknown_command_is_named(self):
+        self.assertIn("'put'", self.assert_usage("put", "LOG", "k", "v"))
+
+    def test_two_dashes_end_the_options(self):
+        done = weir("tail", "--json", "--", "--help")
+        self.assert_error(done, 3, "--help")
+
+    def test_options_may_stand_before_and_behind_arguments_and_take_both_forms(self):
+        self.append(b"one", b"two")
+        forms = [["tail", "--json", "--count=1", self.log], ["tail", self.log, "--count", "1", "--json"],
+                 ["tail", "-n1", "--json", self.log], ["tail", "-n", "1", self.log, "--json"]]
+        for form in forms:
+            with self.subTest(form=form):
+                self.assertEqual(weir(*form).row()["data"], "one")
+
+
+class Help(unittest.TestCase):
+    def test_version_is_three_numbers(self):
+        done = weir("--version")
+        self.assertEqual(done.exit, OK)
+        self.assertRegex(done.out.decode(), r"^weir \d+\.\d+\.\d+\n$")
+
+    def test_help_comes_in_three_ways(self):
+        for command in commands():
+            if command == "bench":
+                continue  # it prints its own
+            with self.subTest(command=command):
+                by_help, by_option = weir("help", command), weir(command, "--help")
+                self.assertEqual((by_help.exit, by_option.exit), (OK, OK))
+                self.assertEqual(by_help.out, by_option.out)
+                self.assertTrue(by_help.out.startswith(f"usage: weir {command}".encode()))
+                self.assertEqual(by_help.err, "")
+
+    def test_help_fits_a_terminal(self):
+        for command in commands():
+            for line in weir("help", command).out.decode().splitlines():
+                self.assertLessEqual(len(line), 110, line)
+
+    def test_the_manual_page_has_every_command_and_option(self):
+        with open(MANUAL, encoding="utf-8") as file:
+            manual = file.read().replace("\\-", "-")
+        for command in commands():
+            self.assertIn(f".Ss {command}", manual)
+            for option in options_of(command):
+                self.assertIn(f"-{option}", manual, f"--{option} of {command}")
+
+
+class Completion(unittest.TestCase):
+    def complete(self, *words):
+        script = weir("completion").out.decode()
+        script += f"\nCOMP_WORDS=({' '.join(map(repr, words))}) COMP_CWORD={len(words) - 1}\n"
+        script += "compopt() { :; }\n_weir\nprintf '%s\\n' \"${COMPREPLY[@]}\"\n"
+        done = subprocess.run(["bash", "-c", script], capture_output=True, check=True)
+        self.assertEqual(done.stderr, b"")
+        return done.stdout.decode().split()
+
+    def test_commands_options_and_choices_are_completed(self):
+        self.assertEqual(self.complete("weir", "tr"), ["truncate"])
+        self.assertEqual(self.complete("weir", "append", "--dur"), ["--durability"])
+        self.assertEqual(self.complete("weir", "append", "--durability", ""), ["each", "group", "none"])
+        self.assertEqual(self.complete("weir", "tail", "--medium", "ma"), ["mapped"])
+
+    def test_every_command_is_completed(self):
+        self.assertEqual(set(commands()) - set(self.complete("weir", "")), set())
+
+
+if __name__ == "__main__":
+    main()

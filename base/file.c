@@ -180,6 +180,45 @@ int base_directory_list(const struct base_directory *directory, const char *name
     return rc;
 }
 
+static int sync_parent(const char *path)
+{
+    char parent[PATH_MAX];
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/') {
+        length--;
+    }
+    while (length > 0 && path[length - 1] != '/') {
+        length--;
+    }
+    if (length >= sizeof parent) {
+        return -ENAMETOOLONG;
+    }
+    memcpy(parent, path, length);
+    parent[length] = '\0';
+    struct base_directory directory;
+    int rc = base_directory_open(&directory, length == 0 ? "." : parent);
+    if (rc == 0) {
+        rc = base_directory_sync(&directory, "");
+        base_directory_close(&directory);
+    }
+    return rc;
+}
+
+int base_path_make_directory(const char *path)
+{
+    if (mkdir(path, DIRECTORY_MODE) == 0) {
+        return sync_parent(path);
+    }
+    if (errno != EEXIST) {
+        return -errno;
+    }
+    struct stat status;
+    if (stat(path, &status) < 0) {
+        return -errno;
+    }
+    return S_ISDIR(status.st_mode) ? 0 : -ENOTDIR;
+}
+
 int base_directory_make(const struct base_directory *directory, const char *name)
 {
     if (!base_file_name_is_valid(name)) {

@@ -76,6 +76,10 @@ int base_directory_probe_direct(const struct base_directory *directory, uint32_t
  * result and returns it. fn may create and remove files. */
 int base_directory_list(const struct base_directory *directory, const char *name,
                         base_file_name_fn fn, void *context);
+
+/* Makes a directory whose parent exists, and makes its name durable. 0 (also when it is there),
+ * -ENOENT, -ENOTDIR, -EACCES, ... */
+int base_path_make_directory(const char *path);
 int base_directory_make(const struct base_directory *directory, const char *name);
 int base_directory_sync(const struct base_directory *directory, const char *name);
 

@@ -51,7 +51,8 @@ int control_load(struct weir_medium *medium, struct control *ret_control, struct
  * control->generation. Durable when 0; after -errno the old or the new one counts. */
 int control_store(struct weir_medium *medium, struct control *control);
 
-/* Creates CONTROL as CONTROL.new, syncs, renames, syncs the directory: the last step of creation. */
+/* Creates CONTROL as CONTROL.new, syncs, renames, syncs the directory: the last step of creation.
+ */
 int control_create(struct weir_medium *medium, struct control *control);
 
 #endif

@@ -34,21 +34,21 @@ struct group_chain {
     uint64_t time_ns; /* of the last group */
     uint64_t epoch;
     uint32_t seed; /* of that epoch */
-    uint32_t crc; /* of the last group; 0 = none */
+    uint32_t crc;  /* of the last group; 0 = none */
 };
 
 /* Why bytes are not a valid group. The names appear in the findings of weir_verify(). */
 enum group_fault {
     GROUP_OK = 0,
-    GROUP_HEADER_CRC, /* not a group header under this seed */
+    GROUP_HEADER_CRC,    /* not a group header under this seed */
     GROUP_HEADER_FIELDS, /* CRC right, fields impossible */
-    GROUP_ADDRESS, /* a whole group from somewhere else: misdirected or stale */
-    GROUP_CHAIN, /* does not follow the group before */
+    GROUP_ADDRESS,       /* a whole group from somewhere else: misdirected or stale */
+    GROUP_CHAIN,         /* does not follow the group before */
     GROUP_LSN,
     GROUP_TIME,
     GROUP_EPOCH,
     GROUP_BODY_CRC, /* record headers, or the body of an internal group */
-    GROUP_RECORDS, /* record sizes do not fill the group */
+    GROUP_RECORDS,  /* record sizes do not fill the group */
     GROUP_PAYLOAD_CRC,
     GROUP_PADDING, /* bytes that must be zero are not */
     GROUP_FAULTS,

@@ -32,17 +32,17 @@
 struct wal_limits {
     uint64_t segment_bytes, run_ahead_bytes, group_bytes, record_bytes, window_bytes;
     uint32_t segment_shift; /* segment_bytes = 1 << segment_shift */
-    uint32_t block_bytes; /* alignment of groups: the log's, at least the medium's */
+    uint32_t block_bytes;   /* alignment of groups: the log's, at least the medium's */
     uint32_t spare_segments;
     uint32_t queue_depth;
 };
 
 /* LSNs as everybody sees them. durable <= reserved; earliest - 1 <= durable. */
 struct wal_marks {
-    _Atomic uint64_t reserved; /* last assigned LSN */
-    _Atomic uint64_t durable; /* last LSN such that it and all before are durable */
+    _Atomic uint64_t reserved;        /* last assigned LSN */
+    _Atomic uint64_t durable;         /* last LSN such that it and all before are durable */
     _Atomic uint64_t durable_address; /* end of the last durable group */
-    _Atomic uint64_t earliest; /* CONTROL's first LSN: latest + 1 when the log is empty */
+    _Atomic uint64_t earliest;        /* CONTROL's first LSN: latest + 1 when the log is empty */
     _Atomic uint64_t horizon;
 };
 
@@ -50,17 +50,18 @@ struct wal_marks {
  * by the leader only. */
 struct wal_group {
     struct wal_segment *segment;
-    uint32_t offset; /* of its header in the segment */
+    uint32_t offset;     /* of its header in the segment */
     uint32_t size_bytes; /* header and records so far */
     uint32_t record_count;
     uint16_t kind; /* enum format_group_kind */
-    bool written; /* its write has completed, or the window is the file */
+    bool written;  /* its write has completed, or the window is the file */
     bool durable;
-    bool flushes; /* its write was submitted to be durable on completion */
-    uint64_t payload_bytes;
-    weir_lsn first_lsn; /* of an internal group: the next LSN */
+    bool flushes;         /* its write was submitted to be durable on completion */
+    bool in_place;        /* holds records that callers filled in themselves: clean() all of it */
+    weir_lsn first_lsn;   /* of an internal group: the next LSN */
+    weir_lsn durable_lsn; /* as its sealed header says */
     uint64_t time_ns;
-    uint64_t opened_coarse_ns;
+    uint64_t opened_ns; /* monotonic: it closes when it is a millisecond old */
 };
 
 #define WAL_GROUPS 512u /* ring of groups; a power of two */
@@ -68,31 +69,44 @@ struct wal_group {
 /* Where the next record goes. Everything under lock; indices also read by the leader. */
 struct wal_tail {
     struct base_lock lock;
-    struct wal_segment *segment; /* the open one */
-    uint32_t offset; /* where the open group starts, or the next one will */
-    bool group_open; /* groups[head] takes records */
+    struct wal_segment *segment;   /* the open one */
+    uint32_t offset;               /* where the open group starts, or the next one will */
+    bool group_open;               /* groups[head] takes records */
+    _Atomic uint32_t open_records; /* in the open group; 0 without one */
     weir_lsn next_lsn;
-    uint64_t time_ns; /* of the last group that was opened: time never goes back */
-    uint64_t segment_records, segment_groups, segment_payload;
-    uint64_t segment_first_time_ns;
-    weir_lsn segment_base_lsn;
-    _Atomic uint64_t head; /* index of the open group or the next one; below it: closed */
-    _Atomic uint64_t reserved_address; /* end of what is reserved, padding included */
+    uint64_t time_ns;         /* of the last group that was opened: time never goes back */
+    int64_t clock_offset_ns;  /* real time minus monotonic, read again every second */
+    uint64_t clock_read_ns;   /* monotonic, when it was */
+    uint64_t segment_records; /* in the open segment, the open group's included */
+    _Atomic uint64_t head;    /* index of the open group or the next one; below it: closed */
+    _Atomic uint64_t reserved_address;   /* end of what is reserved, padding included */
     struct wal_group groups[WAL_GROUPS]; /* by index % WAL_GROUPS */
+};
+
+/* What a segment holds so far, for its seal. */
+struct segment_totals {
+    uint64_t records, groups, payload_bytes;
+    uint64_t first_time_ns;
 };
 
 /* The pipeline behind the tail. Only the leader touches it, except for the atomics. */
 struct wal_commit {
     _Atomic uint32_t leading; /* 1: somebody is the leader */
-    _Atomic uint32_t kicked; /* somebody could not become leader and wants a commit started */
-    uint64_t submit; /* index of the next group to seal and submit */
-    _Atomic uint64_t done; /* index of the first group that is not durable */
-    uint32_t in_flight; /* persists and flushes that poll() will bring */
+    _Atomic uint32_t kicked;  /* somebody could not become leader and wants a commit started */
+    uint64_t submit;          /* index of the next group to seal and submit */
+    _Atomic uint64_t done;    /* index of the first group that is not durable */
+    uint32_t in_flight;       /* persists and flushes that poll() will bring */
     uint32_t writes_in_flight;
     uint32_t flushes_in_flight;
+    bool flush_wanted;     /* groups were written for somebody who waits for a flush behind them */
     uint64_t flush_covers; /* groups below this index become durable with the flushes in flight */
-    struct group_chain chain; /* of the last sealed group */
-    weir_lsn witnessed; /* largest durable LSN that a sealed header carries */
+    struct group_chain chain;            /* of the last sealed group */
+    struct segment_totals totals;        /* of the segment that is being sealed */
+    uint64_t last_seal_offset;           /* of the segment before it; 0 = there is none */
+    _Atomic uint32_t published_sequence; /* moves when a reservation is published */
+    weir_lsn flushed_lsn; /* on the medium; marks.durable waits for its witness when strict */
+    /* Largest durable LSN in a header that is on the medium; read by others in commit_all(). */
+    _Atomic uint64_t witnessed_lsn;
 };
 
 struct wal_waiter; /* wait.c */
@@ -119,7 +133,7 @@ struct wal_reservation {
     uint64_t thread;
     struct wal_segment *segment;
     uint32_t offset; /* of the record's header */
-    uint32_t size; /* payload */
+    uint32_t size;   /* payload */
     uint16_t type;
 };
 
@@ -136,7 +150,6 @@ struct wal_counters {
 struct wal_service {
     bool running;
     _Atomic uint32_t stop;
-    _Atomic uint32_t nudge;
     struct base_thread thread;
 };
 
@@ -148,6 +161,7 @@ struct weir_log {
     uint32_t flags; /* WEIR_LOG_* */
     enum weir_witness witness;
     int64_t idle_ns;
+    int64_t lock_wait_ns; /* from lock_wait_from_option() */
     struct wal_limits limits;
     uint32_t uuid_seed;
     struct weir_open_report report;
@@ -166,10 +180,10 @@ struct weir_log {
     struct wal_counters counters;
     struct wal_service service;
     struct base_shared_page live; /* writer: how far durable is, for reader processes */
-    struct wal_reader *reader; /* NULL unless another process writes */
-    _Atomic int poison; /* 0, or the -errno of the write or flush that failed */
-    _Atomic uint32_t cursors; /* open cursors and pins */
-    int event_fd; /* -1 until weir_eventfd() */
+    struct wal_reader *reader;    /* NULL unless another process writes */
+    _Atomic int poison;           /* 0, or the -errno of the write or flush that failed */
+    _Atomic uint32_t cursors;     /* open cursors and pins */
+    _Atomic int event_fd;         /* the medium's; -1 until weir_eventfd() */
 };
 
 /* 0, or why no call is possible on this handle now: WEIR_E_FORKED. */
@@ -194,6 +208,20 @@ static inline weir_lsn log_earliest(const struct weir_log *log)
 int log_error(struct weir_error *why, int code, const char *file, uint64_t offset,
               const char *format, ...) __attribute__((format(printf, 5, 6)));
 int log_error_range(struct weir_error *why, int code, weir_lsn from, weir_lsn to);
+
+/* The first failure of a write or flush counts; wakes everybody who waits. */
+void log_poison(struct weir_log *log, int error);
+
+static inline bool log_is_poisoned(const struct weir_log *log)
+{
+    return __builtin_expect(atomic_load_explicit(&log->poison, memory_order_acquire) != 0, 0);
+}
+
+static inline uint64_t log_address(const struct weir_log *log, const struct wal_segment *segment,
+                                   uint64_t offset)
+{
+    return (segment->ordinal << log->limits.segment_shift) + offset;
+}
 
 /* Read-only beside a writer: learns what is durable now and loads it. 0; -errno; WEIR_E_*. */
 int reader_refresh(struct weir_log *log);

@@ -17,6 +17,7 @@
 #include "wal/group.h"
 
 #include <stdatomic.h>
+#include <weir/error.h>
 #include <weir/medium.h>
 
 enum segment_state {
@@ -38,15 +39,16 @@ struct wal_segment {
     enum segment_state state;
     uint32_t pins; /* under the table's lock */
     bool dropped;
-    bool recovered; /* start, end and last_* below are known from its header or from a walk */
-    struct group_chain start; /* what its first group continues from; next_lsn = base LSN */
-    uint32_t seal_offset; /* sealed: offset of the seal group, and end of what precedes it */
-    weir_lsn last_lsn; /* sealed: last record, start.next_lsn - 1 when it has none */
-    uint64_t last_time_ns; /* sealed: of its last group */
-    struct weir_file *file; /* open while there is a window or a mapping */
+    struct group_chain start;   /* what its first group continues from; next_lsn = base LSN */
+    uint32_t seal_offset;       /* sealed: offset of the seal group, and end of what precedes it */
+    uint32_t seal_seed;         /* sealed: seed in force at the seal group */
+    weir_lsn last_lsn;          /* sealed: last record, start.next_lsn - 1 when it has none */
+    uint64_t last_time_ns;      /* sealed: of its last group */
+    struct weir_file *file;     /* open while there is a window or a mapping */
     struct weir_window *window; /* NULL without one */
-    const uint8_t *base; /* what readers read: the window's base or the mapping; or NULL */
-    bool mapped; /* base is a mapping of the file */
+    const uint8_t *base;        /* what readers read: the window's base or the mapping; or NULL */
+    bool mapped;                /* base is a mapping of the file */
+    bool frozen; /* the window has become a view of the file, at the same addresses */
     struct segment_directory directory;
     /* Groups at or behind this offset were built or checked by this handle; those before are
      * checked at first read and then marked in `checked`, one bit per block_bytes. */
@@ -59,8 +61,10 @@ struct wal_segments {
     struct wal_segment **slots; /* ascending, dense ordinals: slots[i]->ordinal = first + i */
     uint32_t count, capacity;
     uint32_t windows; /* segments that have one */
-    uint64_t mapped_bytes;
-    struct base_lock making; /* held by the one that creates a spare */
+    _Atomic uint64_t mapped_bytes;
+    struct base_lock making;  /* held by the one that makes the next segment ready */
+    struct base_lock mapping; /* held by the one that maps a pinned segment */
+    _Atomic bool next_ready;  /* the segment behind the open one exists and has a window */
 };
 
 struct weir_log;
@@ -97,5 +101,44 @@ struct segment_place {
     weir_lsn lsn;
 };
 bool segment_find(const struct wal_segment *segment, weir_lsn lsn, struct segment_place *ret_place);
+
+/* ---- for the files that make, roll and drop segments ---- */
+
+struct wal_segment *segment_new(uint64_t ordinal, enum segment_state state); /* NULL: no memory */
+void segment_free(struct weir_log *log, struct wal_segment *segment);
+
+/* Gives back window or mapping, directory and file; the caller makes sure that nobody reads. */
+void segment_release_memory(struct weir_log *log, struct wal_segment *segment);
+
+/* By ordinal; the caller holds the table's lock. NULL when it is not in the table. */
+struct wal_segment *segment_lookup(struct weir_log *log, uint64_t ordinal);
+
+/* Puts it behind the last one. -ENOMEM. */
+int segment_table_add(struct weir_log *log, struct wal_segment *segment);
+void segment_table_free(struct weir_log *log);
+
+/* Room for the directory of a segment that is going to be written or walked. */
+int segment_directory_alloc(const struct weir_log *log, struct wal_segment *segment);
+
+void segment_release_directory(struct wal_segment *segment);
+
+/* Adds the records of a valid group; *records counts those of the segment before and after. */
+void segment_directory_add(struct wal_segment *segment, uint64_t *records, uint32_t group_offset,
+                           const uint8_t *group, const struct group_header *header);
+
+/* ---- segment_make.c ---- */
+
+/* Makes sure that the segment behind the open one exists and has a window: creates the file when
+ * it is not there. The caller holds `making`. 0; -ENOSPC and other -errno: nothing changed. */
+int segment_ready_next(struct weir_log *log);
+
+/* Opens and locks the file of a segment that will be written. */
+int segment_open_file(struct weir_log *log, struct wal_segment *segment);
+
+/* Creates one more spare at the end of the table. The caller holds `making`. */
+int segment_create_spare(struct weir_log *log);
+
+/* Gives a segment its window, making room within window_bytes first. The caller holds `making`. */
+int segment_open_window(struct weir_log *log, struct wal_segment *segment);
 
 #endif

@@ -30,23 +30,26 @@ struct weir_pin;
 
 enum weir_cursor_from {
     WEIR_FROM_EARLIEST = 0, /* the earliest retained record */
-    WEIR_FROM_LSN = 1, /* options.lsn, inclusive; 0 = earliest; past the end: waits there */
-    WEIR_FROM_TIME = 2, /* the first record whose time is >= options.time_ns */
-    WEIR_FROM_LATEST = 3, /* behind the last visible record: only what comes later */
+    WEIR_FROM_LSN = 1,      /* options.lsn, inclusive; 0 = earliest; past the end: waits there */
+    WEIR_FROM_TIME = 2,     /* the first record whose time is >= options.time_ns */
+    WEIR_FROM_LATEST = 3,   /* behind the last visible record: only what comes later */
 };
 
 struct weir_cursor_options {
     size_t size; /* sizeof(struct weir_cursor_options) */
     enum weir_cursor_from from;
-    bool published; /* also records that are published and not durable yet */
-    bool with_void; /* also VOID records (cancelled reservations) */
-    bool compacted; /* may start at or below the horizon, in the compacted view */
+    bool published;      /* also records that are published and not durable yet */
+    bool with_void;      /* also VOID records (cancelled reservations) */
+    bool compacted;      /* may start at or below the horizon, in the compacted view */
     uint8_t reserved[5]; /* must be 0 */
     weir_lsn lsn;
     uint64_t time_ns;
 };
 
-#define WEIR_CURSOR_OPTIONS_INIT { .size = sizeof(struct weir_cursor_options) }
+#define WEIR_CURSOR_OPTIONS_INIT                                                                   \
+    {                                                                                              \
+        .size = sizeof(struct weir_cursor_options)                                                 \
+    }
 
 /* Opens a cursor.
  *

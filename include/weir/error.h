@@ -61,8 +61,7 @@ extern "C" {
     X(WEIR_E_CUT_SHORT, -20019, "a file of the log is shorter than it was made",                   \
       "restore the file from a backup, or copy what is whole with `weir salvage SRC DST`")         \
     X(WEIR_E_NO_HOLD, -20020, "there is no hold of that name", "`weir stat LOG` lists the holds")  \
-    X(WEIR_E_BUSY, -20021, "too many reservations are open at once",                               \
-      "publish or cancel one first")
+    X(WEIR_E_BUSY, -20021, "too many reservations are open at once", "publish or cancel one first")
 
 #define WEIR_ERROR_ENUM(name, value, sentence, advice) name = value,
 enum weir_error_code { WEIR_ERRORS(WEIR_ERROR_ENUM) };
@@ -70,15 +69,18 @@ enum weir_error_code { WEIR_ERRORS(WEIR_ERROR_ENUM) };
 
 /* The detail of a failure: which file, where, which LSNs, and one sentence with all of it. */
 struct weir_error {
-    size_t size; /* sizeof(struct weir_error) */
-    int code; /* the same value that the call returned */
+    size_t size;               /* sizeof(struct weir_error) */
+    int code;                  /* the same value that the call returned */
     weir_lsn from_lsn, to_lsn; /* inclusive; 0 = not about LSNs; to_lsn UINT64_MAX = open end */
-    uint64_t offset; /* byte offset in file; UINT64_MAX = none */
-    char file[64]; /* name inside the log's directory; "" = none */
-    char text[400]; /* one sentence, no newline */
+    uint64_t offset;           /* byte offset in file; UINT64_MAX = none */
+    char file[64];             /* name inside the log's directory; "" = none */
+    char text[400];            /* one sentence, no newline */
 };
 
-#define WEIR_ERROR_INIT { .size = sizeof(struct weir_error) }
+#define WEIR_ERROR_INIT                                                                            \
+    {                                                                                              \
+        .size = sizeof(struct weir_error)                                                          \
+    }
 
 /* Names an error in one sentence: one of Weir's own, or strerror() for an -errno.
  *

@@ -16,30 +16,33 @@ extern "C" {
 /* A moment of a log. Watermarks are LSNs: reserved >= published >= durable. Counters count since
  * this handle was opened. */
 struct weir_stat {
-    size_t size; /* sizeof(struct weir_stat) */
-    weir_lsn earliest, latest; /* retained and durable; 0, 0 when empty */
-    weir_lsn reserved, durable; /* last assigned; last durable */
-    weir_lsn horizon; /* 0: history is complete */
+    size_t size;                               /* sizeof(struct weir_stat) */
+    weir_lsn earliest, latest;                 /* retained and durable; 0, 0 when empty */
+    weir_lsn reserved, durable;                /* last assigned; last durable */
+    weir_lsn horizon;                          /* 0: history is complete */
     uint64_t earliest_time_ns, latest_time_ns; /* 0 when empty */
     uint64_t epoch, layout;
     uint64_t segment_bytes, run_ahead_bytes, group_bytes, record_bytes, block_bytes;
     uint64_t segments, spare_segments;
-    uint64_t log_bytes; /* address range that is retained, padding included */
-    uint64_t window_bytes; /* memory in use for windows, */
-    uint64_t mapped_bytes; /* for mappings of sealed segments, */
-    uint64_t heap_bytes; /* and for the handle and its directories */
-    uint64_t run_ahead_used; /* bytes between durable and reserved */
-    uint64_t appends, append_bytes; /* records and payload */
+    uint64_t log_bytes;               /* address range that is retained, padding included */
+    uint64_t window_bytes;            /* memory in use for windows, */
+    uint64_t mapped_bytes;            /* for mappings of sealed segments, */
+    uint64_t heap_bytes;              /* and for the handle and its directories */
+    uint64_t run_ahead_used;          /* bytes between durable and reserved */
+    uint64_t appends, append_bytes;   /* records and payload */
     uint64_t groups, writes, flushes; /* groups closed; writes submitted; flushes asked for,
                                          a write that flushes counts as both */
-    uint64_t device_bytes; /* bytes handed to the device */
-    weir_lsn oldest_reservation; /* 0: none is open */
+    uint64_t device_bytes;            /* bytes handed to the device */
+    weir_lsn oldest_reservation;      /* 0: none is open */
     uint64_t oldest_reservation_age_ns;
     uint64_t open_reservations;
     int poisoned; /* 0, or the -errno that poisoned the log */
 };
 
-#define WEIR_STAT_INIT { .size = sizeof(struct weir_stat) }
+#define WEIR_STAT_INIT                                                                             \
+    {                                                                                              \
+        .size = sizeof(struct weir_stat)                                                           \
+    }
 
 /* Reads the numbers of a log.
  *
@@ -64,7 +67,7 @@ struct weir_finding {
 
 struct weir_verify_report {
     size_t size; /* sizeof(struct weir_verify_report) */
-    bool ok; /* no record is lost or damaged */
+    bool ok;     /* no record is lost or damaged */
     weir_lsn earliest, latest;
     uint64_t records, payload_bytes, groups, segments;
     uint64_t scanned_bytes;
@@ -73,10 +76,13 @@ struct weir_verify_report {
     double seconds;
 };
 
-#define WEIR_VERIFY_REPORT_INIT { .size = sizeof(struct weir_verify_report) }
+#define WEIR_VERIFY_REPORT_INIT                                                                    \
+    {                                                                                              \
+        .size = sizeof(struct weir_verify_report)                                                  \
+    }
 
-/* Reads every retained byte of a log from its files and checks it, without changing anything. Works on
- * logs that weir_log_open() refuses: that is what it is for.
+/* Reads every retained byte of a log from its files and checks it, without changing anything. Works
+ * on logs that weir_log_open() refuses: that is what it is for.
  *
  * @param directory   path of the log's directory
  * @param options     NULL, or which medium and lock_wait to use; WEIR_LOG_READ_ONLY is implied

@@ -31,23 +31,23 @@ extern "C" {
 struct weir_log;
 
 /* Flags of weir_log_options. */
-#define WEIR_LOG_READ_ONLY 1u /* changes no byte of the log; may run beside a writer */
-#define WEIR_LOG_CREATE 2u /* make the log (and its directory) if it is absent or empty */
-#define WEIR_LOG_SINGLE_THREAD 4u /* the caller promises that one thread uses the handle */
+#define WEIR_LOG_READ_ONLY 1u      /* changes no byte of the log; may run beside a writer */
+#define WEIR_LOG_CREATE 2u         /* make the log (and its directory) if it is absent or empty */
+#define WEIR_LOG_SINGLE_THREAD 4u  /* the caller promises that one thread uses the handle */
 #define WEIR_LOG_SERVICE_THREAD 8u /* a thread that commits, writes witnesses, makes segments */
 #define WEIR_LOG_ALLOW_EMULATED_PMEM 16u /* measurements only: nothing survives power loss */
 
 /* When evidence is written that the last group was acknowledged. Until then damage to that group
  * cannot be told from a torn write: docs/DURABILITY.md. */
 enum weir_witness {
-    WEIR_WITNESS_LAZY = 0, /* with the next group, commit or close */
-    WEIR_WITNESS_IDLE = 1, /* also after idle_ns without appends; needs the service thread */
+    WEIR_WITNESS_LAZY = 0,   /* with the next group, commit or close */
+    WEIR_WITNESS_IDLE = 1,   /* also after idle_ns without appends; needs the service thread */
     WEIR_WITNESS_STRICT = 2, /* before an append is acknowledged: twice the flushes */
 };
 
 enum weir_verify_mode {
     WEIR_VERIFY_TAIL = 0, /* recovery reads the last two segments; the rest at first read */
-    WEIR_VERIFY_ALL = 1, /* read and check everything before the open succeeds */
+    WEIR_VERIFY_ALL = 1,  /* read and check everything before the open succeeds */
 };
 
 #define WEIR_SEGMENT_BYTES_MIN ((uint64_t)256 << 10)
@@ -62,28 +62,31 @@ enum weir_verify_mode {
  * record_bytes <= group_bytes - 96;  group_bytes <= run_ahead_bytes / 4;
  * run_ahead_bytes <= segment_bytes. */
 struct weir_log_options {
-    size_t size; /* sizeof(struct weir_log_options) */
+    size_t size;    /* sizeof(struct weir_log_options) */
     uint32_t flags; /* WEIR_LOG_* */
     enum weir_medium_kind medium;
     enum weir_io_kind io;
     enum weir_witness witness;
     enum weir_verify_mode verify;
-    uint32_t reserved; /* must be 0 */
+    uint32_t reserved;                 /* must be 0 */
     struct weir_medium *custom_medium; /* with WEIR_MEDIUM_CUSTOM; the log takes it over, also
                                           when the open fails */
-    uint64_t segment_bytes; /* (fixed) a power of two; default 64 MiB */
-    uint64_t run_ahead_bytes; /* (fixed) W: how far reserved may run ahead of durable;
-                                 default the smaller of 16 MiB and segment_bytes */
-    uint64_t group_bytes; /* (fixed) largest group, hence largest batch; default W / 4 */
-    uint64_t record_bytes; /* (fixed) largest payload; default the largest that fits a group */
-    uint64_t window_bytes; /* memory for windows; default 4 segments, at least 2; when readers
-                              pin more, their segments become mappings of their files */
+    uint64_t segment_bytes;            /* (fixed) a power of two; default 64 MiB */
+    uint64_t run_ahead_bytes;          /* (fixed) W: how far reserved may run ahead of durable;
+                                          default the smaller of 16 MiB and segment_bytes */
+    uint64_t group_bytes;    /* (fixed) largest group, hence largest batch; default W / 4 */
+    uint64_t record_bytes;   /* (fixed) largest payload; default the largest that fits a group */
+    uint64_t window_bytes;   /* memory for windows; default 4 segments, at least 3; when readers
+                                pin more, their segments become mappings of their files */
     uint64_t spare_segments; /* segments kept ready ahead of need; default 1, at least 1 */
-    int64_t lock_wait_ns; /* wait for another writer to go; default 2 s; WEIR_NO_WAIT */
-    int64_t idle_ns; /* for WEIR_WITNESS_IDLE; default 10 ms */
+    int64_t lock_wait_ns;    /* wait for another writer to go; default 2 s; WEIR_NO_WAIT */
+    int64_t idle_ns;         /* for WEIR_WITNESS_IDLE; default 10 ms */
 };
 
-#define WEIR_LOG_OPTIONS_INIT { .size = sizeof(struct weir_log_options) }
+#define WEIR_LOG_OPTIONS_INIT                                                                      \
+    {                                                                                              \
+        .size = sizeof(struct weir_log_options)                                                    \
+    }
 
 /* What opening found and did. Times are seconds, wall clock. */
 struct weir_open_report {
@@ -92,12 +95,12 @@ struct weir_open_report {
     uint8_t uuid[16];
     uint64_t epoch; /* of this writer; of the last one when read-only */
     bool created;
-    bool clean; /* the last writer had closed the log */
-    bool live_writer; /* read-only: another process is writing */
+    bool clean;                /* the last writer had closed the log */
+    bool live_writer;          /* read-only: another process is writing */
     weir_lsn earliest, latest; /* 0, 0 when empty */
     weir_lsn horizon;
-    uint64_t cut_bytes; /* torn tail: bytes that held something and were dropped, */
-    uint64_t cut_groups; /* groups among them that were whole, */
+    uint64_t cut_bytes;   /* torn tail: bytes that held something and were dropped, */
+    uint64_t cut_groups;  /* groups among them that were whole, */
     uint64_t cut_records; /* and their records; none of it was ever reported durable */
     uint64_t scanned_bytes, scanned_records, scanned_segments;
     double lock_s, control_s, scan_s, repair_s, total_s;

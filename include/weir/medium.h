@@ -1,7 +1,7 @@
 /* The medium: all that the log needs of the system, in two halves.
  *
- *   store   files in one directory: create, open, read, write, sync, list, rename, remove, lock, map
- *   window  one contiguous range of memory that holds a segment's bytes while it is written: the
+ *   store   files in one directory: create, open, read, write, sync, list, rename, remove, lock,
+ * map window  one contiguous range of memory that holds a segment's bytes while it is written: the
  *           log copies records into it and asks for [a, b) to be made durable
  *
  * Three media ship with Weir (pmem, direct, mapped); a fourth in sim/ serves the tests. To bring
@@ -26,7 +26,7 @@ extern "C" {
 #endif
 
 struct weir_medium; /* one directory on one kind of medium */
-struct weir_file; /* an open file of it */
+struct weir_file;   /* an open file of it */
 
 enum weir_medium_kind {
     WEIR_MEDIUM_AUTO = 0, /* pmem on a DAX mount, else direct, else mapped */
@@ -45,18 +45,18 @@ enum weir_io_kind {
 /* How a medium presents itself; shown in the open report and in every benchmark. */
 struct weir_medium_info {
     enum weir_medium_kind kind;
-    char name[16]; /* "direct" */
-    char io[16]; /* "uring", "sync", or "cpu" for cache-line flushes */
-    char reason[240]; /* why this one, in a sentence */
-    char file_system[32]; /* "ext4" */
-    uint32_t block_bytes; /* groups start and end at multiples of this: 4096, or 64 on pmem */
-    uint32_t queue_depth; /* how many persist() and flush_file() may be in flight together */
+    char name[16];          /* "direct" */
+    char io[16];            /* "uring", "sync", or "cpu" for cache-line flushes */
+    char reason[240];       /* why this one, in a sentence */
+    char file_system[32];   /* "ext4" */
+    uint32_t block_bytes;   /* groups start and end at multiples of this: 4096, or 64 on pmem */
+    uint32_t queue_depth;   /* how many persist() and flush_file() may be in flight together */
     size_t copy_from_bytes; /* payloads of at least this size go through copy(), else memcpy */
-    bool durable; /* false: memory only (tmpfs, the test medium) */
-    bool emulated; /* true: persistent memory that is none; for measurements only */
-    bool asynchronous; /* true: persist() may return 0 and complete later */
-    bool window_is_file; /* true: the window is the file itself (mapped, pmem): bytes that are
-                            copied in survive process death without persist() */
+    bool durable;           /* false: memory only (tmpfs, the test medium) */
+    bool emulated;          /* true: persistent memory that is none; for measurements only */
+    bool asynchronous;      /* true: persist() may return 0 and complete later */
+    bool window_is_file;    /* true: the window is the file itself (mapped, pmem): bytes that are
+                               copied in survive process death without persist() */
 };
 
 /* A segment's memory. base is fixed from window_open() to window_close(). */
@@ -68,7 +68,7 @@ struct weir_window {
 
 struct weir_completion {
     uint64_t token; /* as given to persist() or flush_file() */
-    int result; /* 0, or -errno: the outcome is then unknown and the log is poisoned */
+    int result;     /* 0, or -errno: the outcome is then unknown and the log is poisoned */
 };
 
 enum weir_open_mode {
@@ -92,7 +92,8 @@ struct weir_medium_ops {
 
     /* Creates name exclusively (-EEXIST), size_bytes long, every byte written as zero (not just
      * allocated), open for reading and writing. Not durable before sync() of the file and of the
-     * directory. Leaves nothing behind when it fails (-ENOSPC). size_bytes: multiple of 4096 or 0. */
+     * directory. Leaves nothing behind when it fails (-ENOSPC). size_bytes: multiple of 4096 or 0.
+     */
     int (*create)(struct weir_medium *medium, const char *name, uint64_t size_bytes,
                   struct weir_file **ret_file);
     int (*open)(struct weir_medium *medium, const char *name, enum weir_open_mode mode,

@@ -26,7 +26,7 @@ extern "C" {
 
 struct weir_hold {
     char name[WEIR_HOLD_NAME_MAX + 1];
-    weir_lsn floor; /* this LSN and all behind it are kept */
+    weir_lsn floor;    /* this LSN and all behind it are kept */
     uint64_t moved_ns; /* when it was last set or moved */
 };
 

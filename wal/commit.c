@@ -1,0 +1,319 @@
+/*
+ * Commit: waiting for durable, and who leads.
+ *
+ * Happy path of a blocking append: durable is not there yet; nobody leads, so this thread does: it
+ * runs rounds (lead.c) until its own record is durable, then hands the baton to a waiter whose
+ * record is not, or steps down. If somebody leads, it queues, sleeps on a word of its own, and
+ * wakes up either satisfied or as the new leader.
+ *
+ * The baton: whoever leaves the queue having been made leader (satisfied by a completion in
+ * between, timed out, poisoned) passes it on. No wake-up is lost: a waiter queues first and then
+ * tries to lead; a leader steps down first and then looks at the queue (both sequentially
+ * consistent), so one of the two sees the other.
+ *
+ * Failure modes: a timeout leaves everything as it is; poison wakes everybody.
+ */
+#include "wal/commit.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "wal/reserve.h"
+#include "wal/tail.h"
+
+#include <errno.h>
+#include <limits.h>
+
+enum waiter_state {
+    WAITER_QUEUED = 0,
+    WAITER_DONE = 1,
+    WAITER_LEADS = 2,
+};
+
+struct wal_waiter {
+    _Atomic uint32_t state;
+    weir_lsn lsn;
+    uint64_t address;
+    struct wal_waiter *next, *previous;
+};
+
+void log_poison(struct weir_log *log, int error)
+{
+    int expected = 0;
+    atomic_compare_exchange_strong_explicit(&log->poison, &expected, error, memory_order_acq_rel,
+                                            memory_order_acquire);
+    waiters_wake(log);
+    tail_notify(log);
+}
+
+/* ---- the queue ---- */
+
+static void enqueue(struct wal_waiters *queue, struct wal_waiter *waiter)
+{
+    base_lock_acquire(&queue->lock);
+    waiter->previous = queue->last;
+    if (queue->last != NULL) {
+        queue->last->next = waiter;
+    } else {
+        queue->first = waiter;
+    }
+    queue->last = waiter;
+    atomic_fetch_add_explicit(&queue->count, 1, memory_order_seq_cst);
+    base_lock_release(&queue->lock);
+}
+
+/* The caller holds the queue's lock. */
+static void unlink_waiter(struct wal_waiters *queue, struct wal_waiter *waiter)
+{
+    if (waiter->previous != NULL) {
+        waiter->previous->next = waiter->next;
+    } else {
+        queue->first = waiter->next;
+    }
+    if (waiter->next != NULL) {
+        waiter->next->previous = waiter->previous;
+    } else {
+        queue->last = waiter->previous;
+    }
+    atomic_fetch_sub_explicit(&queue->count, 1, memory_order_seq_cst);
+}
+
+/* Takes it out unless it was taken out already; returns its state. */
+static enum waiter_state dequeue(struct wal_waiters *queue, struct wal_waiter *waiter)
+{
+    base_lock_acquire(&queue->lock);
+    enum waiter_state state = atomic_load_explicit(&waiter->state, memory_order_relaxed);
+    if (state == WAITER_QUEUED) {
+        unlink_waiter(queue, waiter);
+    }
+    base_lock_release(&queue->lock);
+    return state;
+}
+
+/* Takes waiters out one by one and wakes each on its own word. Once its state is set a waiter may
+ * be gone: only its address is used afterwards, as the name of the word. */
+void waiters_wake(struct weir_log *log)
+{
+    struct wal_waiters *queue = &log->waiters;
+    if (atomic_load_explicit(&queue->count, memory_order_seq_cst) == 0) {
+        return;
+    }
+    struct wal_waiter *satisfied = NULL, **end = &satisfied;
+    base_lock_acquire(&queue->lock);
+    for (struct wal_waiter *waiter = queue->first, *next; waiter != NULL; waiter = next) {
+        next = waiter->next;
+        if (log_is_poisoned(log) || commit_reached(log, waiter->lsn, waiter->address)) {
+            unlink_waiter(queue, waiter);
+            waiter->next = NULL;
+            *end = waiter;
+            end = &waiter->next;
+        }
+    }
+    while (satisfied != NULL) {
+        struct wal_waiter *waiter = satisfied;
+        satisfied = waiter->next;
+        /* Release pairs with the acquire in sleep_until_called(). */
+        atomic_store_explicit(&waiter->state, WAITER_DONE, memory_order_release);
+        base_wake(&waiter->state, 1, false);
+    }
+    base_lock_release(&queue->lock);
+}
+
+/* ---- leadership ---- */
+
+bool leader_try(struct weir_log *log)
+{
+    uint32_t expected = 0;
+    /* Acquire pairs with the release in leader_leave(): the pipeline's fields are this thread's. */
+    return atomic_compare_exchange_strong_explicit(&log->commit.leading, &expected, 1,
+                                                   memory_order_seq_cst, memory_order_relaxed);
+}
+
+static bool pass_baton(struct weir_log *log)
+{
+    struct wal_waiters *queue = &log->waiters;
+    if (atomic_load_explicit(&queue->count, memory_order_seq_cst) == 0) {
+        return false;
+    }
+    base_lock_acquire(&queue->lock);
+    struct wal_waiter *waiter = queue->first;
+    if (waiter != NULL) {
+        unlink_waiter(queue, waiter);
+        /* Release pairs with the acquire in sleep_until_called(). */
+        atomic_store_explicit(&waiter->state, WAITER_LEADS, memory_order_release);
+        base_wake(&waiter->state, 1, false);
+    }
+    base_lock_release(&queue->lock);
+    return waiter != NULL;
+}
+
+void leader_leave(struct weir_log *log)
+{
+    for (;;) {
+        if (pass_baton(log)) {
+            return;
+        }
+        if (atomic_exchange_explicit(&log->commit.kicked, 0, memory_order_seq_cst) != 0) {
+            (void)commit_round(log, COMMIT_DURABLE, 0);
+        }
+        atomic_store_explicit(&log->commit.leading, 0, memory_order_seq_cst);
+        if (atomic_load_explicit(&log->waiters.count, memory_order_seq_cst) == 0 &&
+            atomic_load_explicit(&log->commit.kicked, memory_order_seq_cst) == 0) {
+            return;
+        }
+        if (!leader_try(log)) {
+            return; /* whoever leads now sees them */
+        }
+    }
+}
+
+static int64_t time_left(uint64_t deadline_ns)
+{
+    if (deadline_ns == UINT64_MAX) {
+        return WEIR_WAIT_FOREVER;
+    }
+    uint64_t now_ns = base_clock_monotonic_ns();
+    return now_ns < deadline_ns ? (int64_t)(deadline_ns - now_ns) : 0;
+}
+
+static int lead_until(struct weir_log *log, weir_lsn lsn, uint64_t address, enum commit_mode mode,
+                      uint64_t deadline_ns)
+{
+    int rc = 0;
+    while (rc == 0 && !commit_reached(log, lsn, address)) {
+        int64_t left = time_left(deadline_ns);
+        if (left == 0) {
+            rc = -ETIMEDOUT;
+            break;
+        }
+        rc = commit_round(log, mode, left);
+        bool stuck = log->commit.in_flight == 0 && mode == COMMIT_BACKGROUND;
+        if (rc == 0 && stuck && !commit_reached(log, lsn, address)) {
+            mode = COMMIT_DURABLE; /* nothing more to write in the background */
+        }
+    }
+    leader_leave(log);
+    return rc == -ETIMEDOUT || rc == 0 ? rc : WEIR_E_POISONED;
+}
+
+static enum waiter_state sleep_until_called(struct wal_waiter *waiter, uint64_t deadline_ns)
+{
+    for (;;) {
+        /* Acquire pairs with the release of whoever called. */
+        uint32_t state = atomic_load_explicit(&waiter->state, memory_order_acquire);
+        if (state != WAITER_QUEUED) {
+            return state;
+        }
+        int64_t left = time_left(deadline_ns);
+        if (left == 0) {
+            return WAITER_QUEUED;
+        }
+        base_wait(&waiter->state, WAITER_QUEUED, left, false);
+    }
+}
+
+/* 1: this thread leads now; 0: it is satisfied; negative: poisoned or timed out. */
+static int queue_up(struct weir_log *log, weir_lsn lsn, uint64_t address, uint64_t deadline_ns)
+{
+    struct wal_waiter waiter = {.lsn = lsn, .address = address};
+    enqueue(&log->waiters, &waiter);
+    if (leader_try(log)) {
+        enum waiter_state state = dequeue(&log->waiters, &waiter);
+        WEIR_ASSERT(state != WAITER_LEADS);
+        return 1;
+    }
+    enum waiter_state state = sleep_until_called(&waiter, deadline_ns);
+    if (state == WAITER_QUEUED) {
+        state = dequeue(&log->waiters, &waiter);
+    }
+    if (state == WAITER_LEADS) {
+        return 1;
+    }
+    if (commit_reached(log, lsn, address)) {
+        return 0;
+    }
+    return log_is_poisoned(log) ? WEIR_E_POISONED : -ETIMEDOUT;
+}
+
+static int wait_in_mode(struct weir_log *log, weir_lsn lsn, uint64_t address, enum commit_mode mode,
+                        int64_t timeout_ns)
+{
+    uint64_t deadline_ns =
+        timeout_ns < 0 ? UINT64_MAX : base_clock_monotonic_ns() + (uint64_t)timeout_ns;
+    for (;;) {
+        if (commit_reached(log, lsn, address)) {
+            return 0;
+        }
+        if (log_is_poisoned(log)) {
+            return WEIR_E_POISONED;
+        }
+        int rc = leader_try(log) ? 1 : queue_up(log, lsn, address, deadline_ns);
+        if (rc != 1) {
+            return rc;
+        }
+        rc = lead_until(log, lsn, address, mode, deadline_ns);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+}
+
+int commit_wait(struct weir_log *log, weir_lsn lsn, uint64_t address, int64_t timeout_ns)
+{
+    return wait_in_mode(log, lsn, address, COMMIT_DURABLE, timeout_ns);
+}
+
+int commit_make_room(struct weir_log *log)
+{
+    uint64_t durable = atomic_load_explicit(&log->marks.durable_address, memory_order_acquire);
+    return wait_in_mode(log, 0, durable + 1, COMMIT_BACKGROUND, WEIR_WAIT_FOREVER);
+}
+
+void commit_kick(struct weir_log *log, enum commit_mode mode)
+{
+    if (!leader_try(log)) {
+        if (mode == COMMIT_DURABLE) {
+            atomic_store_explicit(&log->commit.kicked, 1, memory_order_seq_cst);
+            if (!leader_try(log)) {
+                return;
+            }
+        } else {
+            return;
+        }
+    }
+    (void)commit_round(log, mode, 0);
+    leader_leave(log);
+}
+
+static uint64_t reserved_address(const struct weir_log *log)
+{
+    return atomic_load_explicit(&log->tail.reserved_address, memory_order_acquire);
+}
+
+/* The header of the group behind says that everything before it was durable. */
+static int witness(struct weir_log *log)
+{
+    for (;;) {
+        int rc = reserve_internal(log, FORMAT_GROUP_WITNESS);
+        if (rc != -EAGAIN) {
+            return rc;
+        }
+        rc = commit_make_room(log);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+}
+
+int commit_all(struct weir_log *log)
+{
+    weir_lsn lsn = atomic_load_explicit(&log->marks.reserved, memory_order_acquire);
+    int rc = commit_wait(log, lsn, 0, WEIR_WAIT_FOREVER);
+    if (rc < 0 || log->witness == WEIR_WITNESS_STRICT) {
+        return rc;
+    }
+    if (atomic_load_explicit(&log->commit.witnessed_lsn, memory_order_acquire) >= lsn) {
+        return 0;
+    }
+    rc = witness(log);
+    return rc < 0 ? rc : commit_wait(log, 0, reserved_address(log), WEIR_WAIT_FOREVER);
+}

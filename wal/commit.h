@@ -1,0 +1,65 @@
+/*
+ * Commit: from published to durable. One thread at a time is the leader; it closes the open group,
+ * seals it, has it persisted, moves durable, and wakes whoever waited. Whoever needs durability
+ * and finds no leader becomes it.
+ */
+#ifndef WAL_COMMIT_H
+#define WAL_COMMIT_H
+
+#include "wal/log.h"
+
+enum commit_mode {
+    COMMIT_BACKGROUND, /* write closed groups; flush when half of W is used */
+    COMMIT_DURABLE,    /* make everything published durable */
+};
+
+/* Waits until durable has reached lsn and address (0: either does not matter), leading if nobody
+ * does. 0; -ETIMEDOUT; WEIR_E_POISONED. */
+int commit_wait(struct weir_log *log, weir_lsn lsn, uint64_t address, int64_t timeout_ns);
+
+/* Takes completions and starts what is ready, without waiting; leaves it to the leader if there is
+ * one. */
+void commit_kick(struct weir_log *log, enum commit_mode mode);
+
+/* Waits until there is room for another group within W. */
+int commit_make_room(struct weir_log *log);
+
+/* Makes everything published durable, then its witness. 0; WEIR_E_POISONED; -errno. */
+int commit_all(struct weir_log *log);
+
+/* A reservation was published: the leader may be waiting for it. */
+void commit_published(struct weir_log *log);
+
+/* Waits for I/O in flight to end, before the handle is freed. */
+void commit_drain(struct weir_log *log);
+
+/* ---- between commit.c, lead.c, seal.c and wait.c ---- */
+
+bool leader_try(struct weir_log *log);
+
+/* Passes the baton to a waiter, or steps down. */
+void leader_leave(struct weir_log *log);
+
+/* Submits, completes, waits up to timeout_ns for a completion: one round. The caller leads.
+ * 0; -errno: the log is poisoned. */
+int commit_round(struct weir_log *log, enum commit_mode mode, int64_t timeout_ns);
+
+/* Waits for the group's publishes, computes its header, and writes it into the window; the group is
+ * closed. Returns the offset in its segment from which it has to be written. */
+uint32_t seal_group(struct weir_log *log, struct wal_group *group);
+
+/* Wakes the waiters that durable has satisfied, or all of them when the log is poisoned. */
+void waiters_wake(struct weir_log *log);
+
+static inline struct wal_group *commit_group(struct weir_log *log, uint64_t index)
+{
+    return &log->tail.groups[index % WAL_GROUPS];
+}
+
+static inline bool commit_reached(const struct weir_log *log, weir_lsn lsn, uint64_t address)
+{
+    return atomic_load_explicit(&log->marks.durable, memory_order_acquire) >= lsn &&
+           atomic_load_explicit(&log->marks.durable_address, memory_order_acquire) >= address;
+}
+
+#endif

@@ -1,0 +1,106 @@
+/*
+ * Create: a directory becomes a log.
+ *
+ * Happy path, with LOCK held: nothing foreign is in the directory; remove what an interrupted
+ * creation left; write the first segment (so that a full disk is met now); make holds/; put CONTROL
+ * in place as the last step.
+ *
+ * What a crash leaves: a directory without CONTROL, which is an empty log; the next one begins
+ * again.
+ */
+#include "base/random.h"
+#include "wal/lock.h"
+#include "wal/open.h"
+#include "wal/options.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define CONTROL_NEW_NAME "CONTROL.new"
+
+static bool is_leftover(const char *name)
+{
+    uint64_t ordinal;
+    return strcmp(name, CONTROL_NEW_NAME) == 0 || format_segment_ordinal(name, &ordinal);
+}
+
+static int refuse_foreign(void *context, const char *name)
+{
+    if (is_leftover(name) || strcmp(name, LOCK_NAME) == 0) {
+        return 0;
+    }
+    return log_error(context, WEIR_E_NOT_A_LOG, name, UINT64_MAX,
+                     "the directory holds %s and no CONTROL, so it is not a log", name);
+}
+
+int create_check_directory(struct weir_medium *medium, struct weir_error *why)
+{
+    return medium->ops->list(medium, "", refuse_foreign, why);
+}
+
+static int remove_leftover(void *context, const char *name)
+{
+    struct weir_medium *medium = context;
+    return is_leftover(name) ? medium->ops->remove(medium, name) : 0;
+}
+
+static int write_first_segment(struct weir_medium *medium, uint64_t segment_bytes)
+{
+    char name[FORMAT_NAME_BYTES];
+    struct weir_file *file;
+    format_segment_name(FORMAT_FIRST_ORDINAL, name);
+    int rc = medium->ops->create(medium, name, segment_bytes, &file);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = medium->ops->sync(file);
+    medium->ops->close(file);
+    return rc;
+}
+
+static int new_control(struct weir_medium *medium, const struct weir_log_options *options,
+                       struct control *control, struct weir_error *why)
+{
+    *control = (struct control){
+        .layout = 1,
+        .first_lsn = 1,
+        .first_ordinal = FORMAT_FIRST_ORDINAL,
+        .block_bytes = medium->info.block_bytes,
+    };
+    int rc = options_new_limits(options, control, why);
+    if (rc < 0) {
+        return rc;
+    }
+    control->witness_address =
+        FORMAT_FIRST_ORDINAL * control->segment_bytes + FORMAT_SEGMENT_HEADER_BYTES;
+    rc = base_random_bytes(control->uuid, sizeof control->uuid);
+    return rc < 0 ? rc : base_random_bytes(&control->seed, sizeof control->seed);
+}
+
+int create_log(struct weir_medium *medium, const struct weir_log_options *options,
+               struct weir_error *why)
+{
+    struct control control;
+    int rc = new_control(medium, options, &control, why);
+    if (rc == 0) {
+        rc = create_check_directory(medium, why);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    rc = medium->ops->list(medium, "", remove_leftover, medium);
+    if (rc == 0) {
+        rc = write_first_segment(medium, control.segment_bytes);
+    }
+    if (rc == 0) {
+        rc = medium->ops->make_directory(medium, "holds");
+    }
+    if (rc == 0) {
+        rc = control_create(medium, &control);
+    }
+    if (rc < 0) {
+        return log_error(why, rc, NULL, UINT64_MAX, "the log cannot be created: %s",
+                         weir_error_text(rc));
+    }
+    return 0;
+}

@@ -1,0 +1,255 @@
+/*
+ * Groups: building a header and checking one that was read.
+ *
+ * A reader goes: group_decode (does this header speak the truth about itself?), group_check_place
+ * (does it follow the group before?), group_check_body (are its records what was written?),
+ * group_chain_advance. It stops at the first fault.
+ *
+ * Invariants: no length, count or offset of a header is used before its CRC was right; no record
+ * size is used before it is known to stay inside the group; nothing here asserts about bytes that
+ * came from a medium.
+ */
+#include "wal/group.h"
+
+#include "base/crc32c.h"
+
+static const struct {
+    const char *code, *text;
+} faults[GROUP_FAULTS] = {
+    [GROUP_OK] = {"ok", "valid"},
+    [GROUP_HEADER_CRC] = {"group-crc", "the header fails its checksum"},
+    [GROUP_HEADER_FIELDS] = {"group-fields", "the header's fields are impossible"},
+    [GROUP_ADDRESS] = {"group-address", "the group belongs to another address"},
+    [GROUP_CHAIN] = {"chain", "the group does not follow the one before it"},
+    [GROUP_LSN] = {"group-lsn", "the LSN does not continue from the group before"},
+    [GROUP_TIME] = {"group-time", "the time goes back"},
+    [GROUP_EPOCH] = {"group-epoch", "the epoch is not the one in force"},
+    [GROUP_BODY_CRC] = {"body-crc", "the record headers fail their checksum"},
+    [GROUP_RECORDS] = {"record-sizes", "the records do not fill the group"},
+    [GROUP_PAYLOAD_CRC] = {"record-crc", "a record's payload fails its checksum"},
+    [GROUP_PADDING] = {"padding", "bytes that must be zero are not"},
+};
+
+const char *group_fault_code(enum group_fault fault)
+{
+    return faults[fault].code;
+}
+
+const char *group_fault_text(enum group_fault fault)
+{
+    return faults[fault].text;
+}
+
+uint32_t group_uuid_seed(const uint8_t uuid[FORMAT_UUID_BYTES])
+{
+    return base_crc32c(0, uuid, FORMAT_UUID_BYTES);
+}
+
+static uint32_t header_crc(const uint8_t *bytes, uint32_t seed)
+{
+    size_t start = offsetof(struct format_group, kind);
+    return base_crc32c(seed, bytes + start, FORMAT_GROUP_HEADER_BYTES - start);
+}
+
+void group_encode(uint8_t *target, struct group_header *header, uint32_t seed)
+{
+    struct format_group *group = (struct format_group *)target;
+    le16_store(&group->kind, header->kind);
+    le16_store(&group->flags, header->flags);
+    le64_store(&group->address, header->address);
+    le64_store(&group->first_lsn, header->first_lsn);
+    le32_store(&group->record_count, header->record_count);
+    le32_store(&group->size_bytes, header->size_bytes);
+    le32_store(&group->chain, header->chain);
+    le32_store(&group->body_crc, header->body_crc);
+    le64_store(&group->time_ns, header->time_ns);
+    le64_store(&group->durable_lsn, header->durable_lsn);
+    le32_store(&group->epoch, header->epoch);
+    le32_store(&group->zero, 0);
+    header->crc = header_crc(target, seed);
+    le32_store(&group->crc, header->crc);
+}
+
+static void load_header(const struct format_group *group, struct group_header *header)
+{
+    header->crc = le32_load(&group->crc);
+    header->kind = le16_load(&group->kind);
+    header->flags = le16_load(&group->flags);
+    header->address = le64_load(&group->address);
+    header->first_lsn = le64_load(&group->first_lsn);
+    header->record_count = le32_load(&group->record_count);
+    header->size_bytes = le32_load(&group->size_bytes);
+    header->chain = le32_load(&group->chain);
+    header->body_crc = le32_load(&group->body_crc);
+    header->time_ns = le64_load(&group->time_ns);
+    header->durable_lsn = le64_load(&group->durable_lsn);
+    header->epoch = le32_load(&group->epoch);
+}
+
+/* The smallest and largest size that a group of this kind and count may claim; false: no such kind.
+ */
+static bool size_fits_kind(const struct group_header *header)
+{
+    uint64_t body = header->size_bytes - FORMAT_GROUP_HEADER_BYTES;
+    uint64_t count = header->record_count;
+    switch (header->kind) {
+    case FORMAT_GROUP_DATA:
+        return count > 0 && body >= count * FORMAT_RECORD_HEADER_BYTES;
+    case FORMAT_GROUP_EPOCH:
+        return count == 0 && body == sizeof(struct format_epoch);
+    case FORMAT_GROUP_WITNESS:
+        return count == 0 && body == 0;
+    case FORMAT_GROUP_SEAL:
+        return count == 0 && body >= sizeof(struct format_seal);
+    default:
+        return false;
+    }
+}
+
+enum group_fault group_decode(const uint8_t *bytes, uint64_t address, uint32_t seed,
+                              uint32_t uuid_seed, uint64_t segment_bytes,
+                              struct group_header *ret_header)
+{
+    const struct format_group *group = (const struct format_group *)bytes;
+    bool is_epoch = le16_load(&group->kind) == FORMAT_GROUP_EPOCH;
+    if (header_crc(bytes, is_epoch ? uuid_seed : seed) != le32_load(&group->crc)) {
+        return GROUP_HEADER_CRC;
+    }
+    struct group_header header;
+    load_header(group, &header);
+    if (header.address != address) {
+        return GROUP_ADDRESS;
+    }
+    uint64_t room = segment_bytes - (address & (segment_bytes - 1));
+    if (header.size_bytes < FORMAT_GROUP_HEADER_BYTES || header.size_bytes > room ||
+        !size_fits_kind(&header) || header.flags != 0 || le32_load(&group->zero) != 0 ||
+        header.first_lsn == WEIR_LSN_NONE) {
+        return GROUP_HEADER_FIELDS;
+    }
+    *ret_header = header;
+    return GROUP_OK;
+}
+
+enum group_fault group_check_place(const struct group_header *header,
+                                   const struct group_chain *chain)
+{
+    if (header->chain != chain->crc) {
+        return GROUP_CHAIN;
+    }
+    if (header->first_lsn != chain->next_lsn || header->durable_lsn >= header->first_lsn) {
+        return GROUP_LSN;
+    }
+    if (header->time_ns < chain->time_ns) {
+        return GROUP_TIME;
+    }
+    if (header->kind != FORMAT_GROUP_EPOCH && header->epoch != (uint32_t)chain->epoch) {
+        return GROUP_EPOCH;
+    }
+    return GROUP_OK;
+}
+
+static bool all_zero(const uint8_t *bytes, size_t size)
+{
+    size_t i = 0;
+    for (; i + 8 <= size; i += 8) {
+        uint64_t word;
+        memcpy(&word, bytes + i, sizeof word);
+        if (word != 0) {
+            return false;
+        }
+    }
+    for (; i < size; i++) {
+        if (bytes[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* First the record headers, which say where everything is; they are believed only after the body
+ * CRC over all of them was right. */
+static enum group_fault check_record_headers(const uint8_t *bytes,
+                                             const struct group_header *header)
+{
+    uint32_t crc = 0;
+    uint64_t offset = FORMAT_GROUP_HEADER_BYTES;
+    for (uint32_t i = 0; i < header->record_count; i++) {
+        if (offset + FORMAT_RECORD_HEADER_BYTES > header->size_bytes) {
+            return GROUP_RECORDS;
+        }
+        const struct format_record *record = (const struct format_record *)(bytes + offset);
+        __builtin_prefetch(bytes + offset + 1024);
+        crc = base_crc32c_16(crc, record);
+        uint32_t size = le32_load(&record->size);
+        if (size < FORMAT_RECORD_HEADER_BYTES || size > header->size_bytes - offset) {
+            return GROUP_RECORDS;
+        }
+        offset += format_align(size, FORMAT_RECORD_ALIGN);
+    }
+    if (crc != header->body_crc) {
+        return GROUP_BODY_CRC;
+    }
+    return offset == header->size_bytes ? GROUP_OK : GROUP_RECORDS;
+}
+
+static enum group_fault check_records(const uint8_t *bytes, const struct group_header *header,
+                                      uint32_t *ret_record)
+{
+    enum group_fault fault = check_record_headers(bytes, header);
+    if (fault != GROUP_OK) {
+        *ret_record = header->record_count;
+        return fault;
+    }
+    uint64_t offset = FORMAT_GROUP_HEADER_BYTES;
+    for (uint32_t i = 0; i < header->record_count; i++) {
+        const struct format_record *record = (const struct format_record *)(bytes + offset);
+        uint32_t size = le32_load(&record->size);
+        uint32_t payload = size - FORMAT_RECORD_HEADER_BYTES;
+        const uint8_t *data = bytes + offset + FORMAT_RECORD_HEADER_BYTES;
+        *ret_record = i;
+        if (base_crc32c(0, data, payload) != le32_load(&record->crc)) {
+            return GROUP_PAYLOAD_CRC;
+        }
+        uint64_t stride = format_align(size, FORMAT_RECORD_ALIGN);
+        if (!all_zero(data + payload, stride - size)) {
+            return GROUP_PADDING;
+        }
+        offset += stride;
+    }
+    *ret_record = header->record_count;
+    return GROUP_OK;
+}
+
+enum group_fault group_check_body(const uint8_t *bytes, const struct group_header *header,
+                                  uint32_t block_bytes, uint32_t *ret_record)
+{
+    *ret_record = header->record_count;
+    if (header->kind == FORMAT_GROUP_DATA) {
+        enum group_fault fault = check_records(bytes, header, ret_record);
+        if (fault != GROUP_OK) {
+            return fault;
+        }
+    } else {
+        size_t body = header->size_bytes - FORMAT_GROUP_HEADER_BYTES;
+        if (base_crc32c(0, bytes + FORMAT_GROUP_HEADER_BYTES, body) != header->body_crc) {
+            return GROUP_BODY_CRC;
+        }
+    }
+    uint64_t end = format_align(header->size_bytes, block_bytes);
+    bool padded = all_zero(bytes + header->size_bytes, end - header->size_bytes);
+    return padded ? GROUP_OK : GROUP_PADDING;
+}
+
+void group_chain_advance(struct group_chain *chain, const uint8_t *bytes,
+                         const struct group_header *header)
+{
+    chain->crc = header->crc;
+    chain->time_ns = header->time_ns;
+    chain->next_lsn = header->first_lsn + header->record_count;
+    if (header->kind == FORMAT_GROUP_EPOCH) {
+        const struct format_epoch *epoch =
+            (const struct format_epoch *)(bytes + FORMAT_GROUP_HEADER_BYTES);
+        chain->epoch = le64_load(&epoch->epoch);
+        chain->seed = le32_load(&epoch->seed);
+    }
+}

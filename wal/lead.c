@@ -1,0 +1,399 @@
+/*
+ * Lead: one round of the commit leader.
+ *
+ * Happy path: take a closed group (or close the open one), seal it, hand it to the medium; take
+ * completions; move durable over the groups that are durable, in order; tell everybody.
+ *
+ * How a group becomes durable:
+ *   COMMIT_DURABLE     its write flushes (persist), one group at a time; a further one only when a
+ *                      full batch is ready. If older groups were only written, it is written too,
+ *                      and one flush of their files covers all.
+ *   COMMIT_BACKGROUND  written as it closes; a flush when half of W is used. Nothing else.
+ *
+ * Failure modes: a write or flush fails, or its outcome is unknown: the log is poisoned, durable
+ * never moves again.
+ *
+ * Invariants: durable moves in order of address, and only over groups whose write and flush have
+ * completed; a flush covers only groups whose write had completed before it was submitted.
+ */
+#include "base/assert.h"
+#include "base/event_fd.h"
+#include "wal/commit.h"
+#include "wal/live.h"
+#include "wal/reserve.h"
+#include "wal/tail.h"
+
+#include <errno.h>
+
+#define FULL_BATCH_BYTES ((uint64_t)128 << 10)
+#define COMPLETIONS 16
+#define TOKEN_FLUSH (UINT64_C(1) << 63)
+#define GATHER_ROUNDS 64u
+
+static uint64_t head_of(const struct weir_log *log)
+{
+    return atomic_load_explicit(&log->tail.head, memory_order_acquire);
+}
+
+static uint64_t done_of(const struct weir_log *log)
+{
+    return atomic_load_explicit(&log->commit.done, memory_order_relaxed);
+}
+
+/* ---- durable moves ---- */
+
+static uint64_t group_end_address(const struct weir_log *log, const struct wal_group *group)
+{
+    if (group->kind == FORMAT_GROUP_SEAL) {
+        return (group->segment->ordinal + 1) << log->limits.segment_shift;
+    }
+    return log_address(log, group->segment, group->offset) +
+           format_align(group->size_bytes, log->limits.block_bytes);
+}
+
+static void announce_durable(struct weir_log *log, uint64_t address)
+{
+    struct wal_commit *commit = &log->commit;
+    bool strict = log->witness == WEIR_WITNESS_STRICT;
+    weir_lsn lsn = strict ? commit->witnessed_lsn : commit->flushed_lsn;
+    weir_lsn before = atomic_load_explicit(&log->marks.durable, memory_order_relaxed);
+    WEIR_ASSERT(lsn >= before);
+    WEIR_ASSERT(lsn <= atomic_load_explicit(&log->marks.reserved, memory_order_acquire));
+    /* Release pairs with the acquire in reserve.c, and of readers of the live page. */
+    atomic_store_explicit(&log->marks.durable_address, address, memory_order_release);
+    if (lsn != before) {
+        /* Release pairs with the acquire in log_durable(): the sealed groups are in memory. */
+        atomic_store_explicit(&log->marks.durable, lsn, memory_order_release);
+        live_publish(log);
+        tail_notify(log);
+        int fd = atomic_load_explicit(&log->event_fd, memory_order_acquire);
+        if (fd >= 0) {
+            base_event_fd_signal(fd);
+        }
+    }
+    waiters_wake(log);
+}
+
+/* Moves `done` over what is durable. */
+static void advance(struct weir_log *log)
+{
+    struct wal_commit *commit = &log->commit;
+    uint64_t done = done_of(log);
+    uint64_t address = 0;
+    while (done < commit->submit && commit_group(log, done)->durable) {
+        const struct wal_group *group = commit_group(log, done);
+        commit->flushed_lsn = group->first_lsn + group->record_count - 1;
+        if (group->durable_lsn > commit->witnessed_lsn) {
+            commit->witnessed_lsn = group->durable_lsn;
+        }
+        address = group_end_address(log, group);
+        done++;
+    }
+    if (address == 0) {
+        return;
+    }
+    announce_durable(log, address);
+    /* Release pairs with the acquire in reserve.c: the ring's entries may be used again. */
+    atomic_store_explicit(&commit->done, done, memory_order_release);
+}
+
+/* ---- submitting ---- */
+
+static void count_write(struct weir_log *log, uint64_t bytes, bool flushes)
+{
+    atomic_fetch_add_explicit(&log->counters.writes, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&log->counters.device_bytes, bytes, memory_order_relaxed);
+    if (flushes) {
+        atomic_fetch_add_explicit(&log->counters.flushes, 1, memory_order_relaxed);
+    }
+}
+
+/* Older groups that were written without a flush: then this one's own flush would not do. */
+static bool unflushed_before(struct weir_log *log, uint64_t index)
+{
+    for (uint64_t i = done_of(log); i < index; i++) {
+        const struct wal_group *group = commit_group(log, i);
+        if (!group->durable && !group->flushes) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int submit_group(struct weir_log *log, enum commit_mode mode)
+{
+    struct wal_commit *commit = &log->commit;
+    uint64_t index = commit->submit;
+    struct wal_group *group = commit_group(log, index);
+    uint32_t from = seal_group(log, group);
+    uint64_t end = group->offset + format_align(group->size_bytes, log->limits.block_bytes);
+    group->flushes = mode == COMMIT_DURABLE && !unflushed_before(log, index);
+    commit->flush_wanted = commit->flush_wanted || (mode == COMMIT_DURABLE && !group->flushes);
+    commit->submit++;
+    atomic_fetch_add_explicit(&log->counters.groups, 1, memory_order_relaxed);
+    count_write(log, end - from, group->flushes);
+    int rc = log->medium->ops->persist(group->segment->window, from, end - from,
+                                       group->flushes ? 0 : WEIR_PERSIST_WRITE_ONLY, index);
+    if (rc < 0) {
+        return rc;
+    }
+    if (rc > 0) {
+        group->written = true;
+        group->durable = group->flushes;
+    } else {
+        commit->in_flight++;
+        commit->writes_in_flight++;
+    }
+    return 0;
+}
+
+static void close_open_group(struct weir_log *log)
+{
+    base_lock_acquire(&log->tail.lock);
+    if (log->tail.group_open) {
+        reserve_close_group(log);
+    }
+    base_lock_release(&log->tail.lock);
+}
+
+/* Bytes that wait behind what was submitted. */
+static uint64_t pending_bytes(struct weir_log *log)
+{
+    uint64_t reserved = atomic_load_explicit(&log->tail.reserved_address, memory_order_relaxed);
+    const struct wal_commit *commit = &log->commit;
+    uint64_t submitted = atomic_load_explicit(&log->marks.durable_address, memory_order_relaxed);
+    if (commit->submit > done_of(log)) {
+        submitted = group_end_address(log, commit_group(log, commit->submit - 1));
+    }
+    return reserved > submitted ? reserved - submitted : 0;
+}
+
+/* Lets writers that were just woken add their records to the group before it closes: yields until
+ * it stops growing. Pointless where a commit costs less than a switch. */
+static void gather(struct weir_log *log)
+{
+    if (!log->medium->info.asynchronous && log->limits.block_bytes < FORMAT_BLOCK) {
+        return;
+    }
+    uint32_t before = atomic_load_explicit(&log->tail.open_records, memory_order_relaxed);
+    for (unsigned round = 0; round < GATHER_ROUNDS; round++) {
+        base_yield();
+        uint32_t now = atomic_load_explicit(&log->tail.open_records, memory_order_relaxed);
+        if (now == before) {
+            return;
+        }
+        before = now;
+    }
+}
+
+static bool may_submit(const struct weir_log *log)
+{
+    return log->commit.writes_in_flight + log->commit.flushes_in_flight < log->limits.queue_depth;
+}
+
+static int submit_closed(struct weir_log *log, enum commit_mode mode)
+{
+    int rc = 0;
+    while (rc == 0 && log->commit.submit < head_of(log) && may_submit(log)) {
+        rc = submit_group(log, mode);
+    }
+    return rc;
+}
+
+/* One group in flight; the open one is closed only when nothing is, or when it is a full batch. */
+static int submit_durable(struct weir_log *log, bool gathers)
+{
+    if (log->commit.flush_wanted) {
+        return 0; /* first the flush that somebody waits for: more groups could go on for ever */
+    }
+    int rc = submit_closed(log, COMMIT_DURABLE);
+    if (rc < 0 || !may_submit(log)) {
+        return rc;
+    }
+    bool idle = log->commit.writes_in_flight == 0;
+    if (idle && gathers) {
+        gather(log);
+    }
+    if (idle || pending_bytes(log) >= FULL_BATCH_BYTES) {
+        close_open_group(log);
+        rc = submit_closed(log, COMMIT_DURABLE);
+    }
+    return rc;
+}
+
+/* ---- flushing what was only written ---- */
+
+static void mark_flushed(struct weir_log *log)
+{
+    for (uint64_t i = done_of(log); i < log->commit.flush_covers; i++) {
+        commit_group(log, i)->durable = true;
+    }
+}
+
+static int flush_segment(struct weir_log *log, struct wal_segment *segment)
+{
+    atomic_fetch_add_explicit(&log->counters.flushes, 1, memory_order_relaxed);
+    int rc = log->medium->ops->flush_file(segment->window, TOKEN_FLUSH);
+    if (rc == 0) {
+        log->commit.in_flight++;
+        log->commit.flushes_in_flight++;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+/* Starts one flush per file that holds groups which are written and not durable. */
+static int start_flush(struct weir_log *log)
+{
+    struct wal_commit *commit = &log->commit;
+    if (commit->flushes_in_flight > 0) {
+        return 0;
+    }
+    uint64_t done = done_of(log);
+    uint64_t covers = done;
+    bool needed = false;
+    while (covers < commit->submit && commit_group(log, covers)->written) {
+        needed = needed || !commit_group(log, covers)->durable;
+        covers++;
+    }
+    if (!needed) {
+        return 0;
+    }
+    commit->flush_covers = covers;
+    commit->flush_wanted = false;
+    const struct wal_segment *last = NULL;
+    for (uint64_t i = done; i < covers; i++) {
+        struct wal_group *group = commit_group(log, i);
+        if (!group->durable && group->segment != last) {
+            int rc = flush_segment(log, group->segment);
+            if (rc < 0) {
+                return rc;
+            }
+            last = group->segment;
+        }
+    }
+    if (commit->flushes_in_flight == 0) {
+        mark_flushed(log);
+    }
+    return 0;
+}
+
+static uint64_t run_ahead(const struct weir_log *log)
+{
+    return atomic_load_explicit(&log->tail.reserved_address, memory_order_relaxed) -
+           atomic_load_explicit(&log->marks.durable_address, memory_order_relaxed);
+}
+
+static bool flush_is_due(struct weir_log *log, enum commit_mode mode)
+{
+    if (mode == COMMIT_DURABLE) {
+        return log->commit.writes_in_flight == 0 &&
+               (log->commit.flush_wanted || log->commit.submit == head_of(log));
+    }
+    return 2 * run_ahead(log) > log->limits.run_ahead_bytes;
+}
+
+/* ---- completions ---- */
+
+static int complete(struct weir_log *log, const struct weir_completion *completion)
+{
+    struct wal_commit *commit = &log->commit;
+    WEIR_ASSERT(commit->in_flight > 0);
+    commit->in_flight--;
+    if ((completion->token & TOKEN_FLUSH) != 0) {
+        WEIR_ASSERT(commit->flushes_in_flight > 0);
+        commit->flushes_in_flight--;
+        if (completion->result < 0) {
+            return completion->result;
+        }
+        if (commit->flushes_in_flight == 0) {
+            mark_flushed(log);
+        }
+        return 0;
+    }
+    WEIR_ASSERT(commit->writes_in_flight > 0);
+    commit->writes_in_flight--;
+    if (completion->result < 0) {
+        return completion->result;
+    }
+    WEIR_ASSERT(completion->token >= done_of(log) && completion->token < commit->submit);
+    struct wal_group *group = commit_group(log, completion->token);
+    group->written = true;
+    group->durable = group->flushes;
+    return 0;
+}
+
+static int reap(struct weir_log *log, int64_t timeout_ns)
+{
+    struct weir_completion completions[COMPLETIONS];
+    if (log->commit.in_flight == 0) {
+        return 0;
+    }
+    int count = log->medium->ops->poll(log->medium, completions, COMPLETIONS, timeout_ns);
+    int rc = count < 0 ? count : 0;
+    for (int i = 0; i < count; i++) {
+        int one = complete(log, &completions[i]);
+        rc = rc < 0 ? rc : one;
+    }
+    return rc;
+}
+
+/* With `strict`, an append is acknowledged when a later header that says so is durable too. */
+static int push_witness(struct weir_log *log)
+{
+    const struct wal_commit *commit = &log->commit;
+    bool idle = commit->submit == head_of(log) && done_of(log) == commit->submit;
+    if (log->witness != WEIR_WITNESS_STRICT || !idle ||
+        commit->witnessed_lsn == commit->flushed_lsn) {
+        return 0;
+    }
+    int rc = reserve_internal(log, FORMAT_GROUP_WITNESS);
+    return rc == -EAGAIN ? 0 : rc;
+}
+
+static int round_steps(struct weir_log *log, enum commit_mode mode, int64_t timeout_ns)
+{
+    bool waits = timeout_ns != 0;
+    int rc = reap(log, 0);
+    advance(log);
+    if (rc == 0 && mode == COMMIT_DURABLE) {
+        rc = push_witness(log);
+        rc = rc < 0 ? rc : submit_durable(log, waits);
+    } else if (rc == 0) {
+        rc = submit_closed(log, COMMIT_BACKGROUND);
+    }
+    advance(log);
+    if (rc == 0 && flush_is_due(log, mode)) {
+        rc = start_flush(log);
+        advance(log);
+    }
+    if (rc == 0 && waits) {
+        rc = reap(log, timeout_ns);
+        advance(log);
+    }
+    return rc;
+}
+
+int commit_round(struct weir_log *log, enum commit_mode mode, int64_t timeout_ns)
+{
+    WEIR_ASSERT(atomic_load_explicit(&log->commit.leading, memory_order_relaxed) == 1);
+    if (log_is_poisoned(log)) {
+        return WEIR_E_POISONED;
+    }
+    int rc = round_steps(log, mode, timeout_ns);
+    if (rc < 0) {
+        log_poison(log, rc);
+    }
+    return rc;
+}
+
+void commit_drain(struct weir_log *log)
+{
+    struct weir_completion completions[COMPLETIONS];
+    while (log->commit.in_flight > 0) {
+        int count = log->medium->ops->poll(log->medium, completions, COMPLETIONS, -1);
+        if (count <= 0) {
+            return; /* a ring that answers with errors brings nothing more */
+        }
+        log->commit.in_flight -= (uint32_t)count;
+    }
+}

@@ -1,0 +1,128 @@
+/*
+ * The choice of a medium.
+ *
+ * A medium that was asked for by name and cannot be had is an error that says why; only `auto`
+ * tries the next one, and keeps the reasons of those it passed over for the report.
+ */
+#include "wal/medium_select.h"
+
+#include "base/file.h"
+#include "iouring/iouring.h"
+#include "pmem/pmem.h"
+#include "wal/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define REASON_BYTES 240
+
+static int open_pmem(const char *directory, const struct weir_log_options *options,
+                     struct weir_medium **ret_medium, char *reason)
+{
+    struct pmem_options pmem = {
+        .directory = directory,
+        .read_only = (options->flags & WEIR_LOG_READ_ONLY) != 0,
+        .allow_emulated = (options->flags & WEIR_LOG_ALLOW_EMULATED_PMEM) != 0,
+    };
+    return pmem_medium_open(&pmem, ret_medium, reason, REASON_BYTES);
+}
+
+static struct iouring_options file_options(const char *directory,
+                                           const struct weir_log_options *options)
+{
+    struct iouring_options file = {
+        .directory = directory,
+        .io = options->io,
+        .read_only = (options->flags & WEIR_LOG_READ_ONLY) != 0,
+        .single_thread = (options->flags & WEIR_LOG_SINGLE_THREAD) != 0,
+        .pool_bytes = options->window_bytes,
+    };
+    return file;
+}
+
+static int open_kind(const char *directory, enum weir_medium_kind kind,
+                     const struct weir_log_options *options, struct weir_medium **ret_medium,
+                     char *reason)
+{
+    struct iouring_options file = file_options(directory, options);
+    switch (kind) {
+    case WEIR_MEDIUM_PMEM:
+        return open_pmem(directory, options, ret_medium, reason);
+    case WEIR_MEDIUM_DIRECT:
+        return iouring_direct_open(&file, ret_medium, reason, REASON_BYTES);
+    case WEIR_MEDIUM_MAPPED:
+        return iouring_mapped_open(&file, ret_medium, reason, REASON_BYTES);
+    case WEIR_MEDIUM_AUTO:
+    case WEIR_MEDIUM_CUSTOM:
+        break;
+    }
+    return -EINVAL;
+}
+
+/* Only persistent memory that is real: emulation is never chosen by itself. */
+static int open_auto(const char *directory, const struct weir_log_options *options,
+                     struct weir_medium **ret_medium, char *reason)
+{
+    static const enum weir_medium_kind order[] = {WEIR_MEDIUM_PMEM, WEIR_MEDIUM_DIRECT,
+                                                  WEIR_MEDIUM_MAPPED};
+    struct weir_log_options real = *options;
+    real.flags &= ~WEIR_LOG_ALLOW_EMULATED_PMEM;
+    int rc = WEIR_E_MEDIUM;
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        rc = open_kind(directory, order[i], &real, ret_medium, reason);
+        if (rc != WEIR_E_MEDIUM && rc != WEIR_E_EMULATED) {
+            break;
+        }
+    }
+    return rc;
+}
+
+int medium_select(const char *directory, const struct weir_log_options *options,
+                  struct weir_medium **ret_medium, struct weir_error *why)
+{
+    if (options->medium == WEIR_MEDIUM_CUSTOM) {
+        if (options->custom_medium == NULL) {
+            return log_error(why, -EINVAL, NULL, UINT64_MAX,
+                             "a custom medium was asked for and none is given");
+        }
+        *ret_medium = options->custom_medium;
+        return 0;
+    }
+    if (directory == NULL || directory[0] == '\0') {
+        return log_error(why, -EINVAL, NULL, UINT64_MAX, "no directory is named");
+    }
+    char reason[REASON_BYTES] = "";
+    int rc = options->medium == WEIR_MEDIUM_AUTO
+                 ? open_auto(directory, options, ret_medium, reason)
+                 : open_kind(directory, options->medium, options, ret_medium, reason);
+    if (rc < 0) {
+        return log_error(why, rc, NULL, UINT64_MAX, "%s: %s", directory,
+                         reason[0] != '\0' ? reason : weir_error_text(rc));
+    }
+    return 0;
+}
+
+int medium_make_directory(const char *directory)
+{
+    return base_path_make_directory(directory);
+}
+
+int weir_medium_probe(const char *directory, enum weir_medium_kind medium, enum weir_io_kind io,
+                      struct weir_medium_info *ret_info)
+{
+    if (directory == NULL || ret_info == NULL || medium == WEIR_MEDIUM_CUSTOM) {
+        return -EINVAL;
+    }
+    struct weir_log_options options = {.size = sizeof options, .medium = medium, .io = io};
+    struct weir_error why = WEIR_ERROR_INIT;
+    struct weir_medium *opened;
+    int rc = medium_select(directory, &options, &opened, &why);
+    if (rc < 0) {
+        *ret_info = (struct weir_medium_info){.kind = medium};
+        memcpy(ret_info->reason, why.text, sizeof ret_info->reason - 1);
+        return rc;
+    }
+    *ret_info = opened->info;
+    opened->ops->destroy(opened);
+    return 0;
+}

@@ -1,0 +1,359 @@
+/*
+ * Open: from a directory to a handle that takes appends.
+ *
+ * Happy path of a writer: medium, LOCK, CONTROL (made first when nothing is there); judge the end
+ * of the log (recover.c); flush the tail that is kept; a new epoch and seed in CONTROL; zero what
+ * was cut; build the table of segments; the open segment's bytes into its window; an epoch group,
+ * durable. Only then does anybody get the handle.
+ *
+ * A reader goes to reader.c once the medium is there.
+ *
+ * Failure modes: everything gives back what it took, and nothing has changed on the medium before
+ * the verdict is "open".
+ *
+ * What a crash leaves, step by step: docs/RECOVERY.md.
+ */
+#include "wal/open.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "wal/commit.h"
+#include "wal/live.h"
+#include "wal/lock.h"
+#include "wal/medium_select.h"
+#include "wal/options.h"
+#include "wal/reader.h"
+#include "wal/repair.h"
+#include "wal/reserve.h"
+#include "wal/truncate.h"
+
+#include <errno.h>
+#include <string.h>
+
+static double seconds_since(uint64_t start_ns)
+{
+    return (double)(base_clock_monotonic_ns() - start_ns) / (double)BASE_NS_PER_S;
+}
+
+/* ---- CONTROL ---- */
+
+static int load_or_create(struct weir_log *log, const struct weir_log_options *options,
+                          struct weir_error *why)
+{
+    int rc = control_load(log->medium, &log->control, why);
+    if (rc != -ENOENT) {
+        return rc;
+    }
+    if ((options->flags & WEIR_LOG_CREATE) == 0) {
+        rc = create_check_directory(log->medium, why);
+        return rc < 0 ? rc
+                      : log_error(why, -ENOENT, "CONTROL", UINT64_MAX,
+                                  "there is no log here, and creating one was not asked for");
+    }
+    rc = create_log(log->medium, options, why);
+    if (rc == 0) {
+        log->report.created = true;
+        rc = control_load(log->medium, &log->control, why);
+    }
+    return rc;
+}
+
+/* The writer's turn begins: everything below the tail is durable, everything behind it is gone. */
+static int store_new_epoch(struct weir_log *log, const struct recovery *found)
+{
+    log->control.epoch++;
+    log->control.clean = false;
+    log->control.witness_lsn = found->tail.chain.next_lsn - 1;
+    log->control.witness_address = found->tail.address;
+    log->control.witness_chain = found->tail.chain.crc;
+    int rc = base_random_bytes(&log->control.seed, sizeof log->control.seed);
+    return rc < 0 ? rc : control_store(log->medium, &log->control);
+}
+
+/* ---- the table of segments ---- */
+
+static int add_sealed(struct weir_log *log, const struct recovery_segment *known,
+                      const struct group_chain *behind)
+{
+    struct wal_segment *segment = segment_new(known->ordinal, SEGMENT_SEALED);
+    if (segment == NULL) {
+        return -ENOMEM;
+    }
+    segment->start = known->start;
+    segment->seal_offset = known->seal_offset;
+    segment->seal_seed = behind->seed;
+    segment->last_lsn = known->last_lsn;
+    segment->last_time_ns = known->last_time_ns;
+    int rc = segment_table_add(log, segment);
+    if (rc < 0) {
+        segment_free(log, segment);
+    }
+    return rc;
+}
+
+static int add_sealed_segments(struct weir_log *log, const struct recovery *found)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i + 1 < found->segment_count; i++) {
+        const struct recovery_segment *next = &found->segments[i + 1];
+        rc = add_sealed(log, &found->segments[i], &next->start);
+    }
+    return rc;
+}
+
+/* The open segment: its file, its window, and what recovery has read of it. */
+static int add_open_segment(struct weir_log *log, const struct recovery_tail *tail)
+{
+    base_lock_acquire(&log->segments.making);
+    int rc = 0;
+    struct wal_segment *segment = NULL;
+    if (!tail->has_file) {
+        rc = segment_create_spare(log);
+        base_lock_acquire(&log->segments.lock);
+        segment = rc == 0 ? segment_lookup(log, tail->ordinal) : NULL;
+        base_lock_release(&log->segments.lock);
+    } else {
+        segment = segment_new(tail->ordinal, SEGMENT_SPARE);
+        rc = segment == NULL ? -ENOMEM : segment_table_add(log, segment);
+        rc = rc < 0 ? rc : segment_open_file(log, segment);
+    }
+    if (rc == 0) {
+        rc = segment_open_window(log, segment);
+    }
+    if (rc == 0 && tail->has_header) {
+        rc = log->medium->ops->load(segment->window, 0, tail->offset);
+    }
+    base_lock_release(&log->segments.making);
+    if (rc < 0) {
+        return rc;
+    }
+    WEIR_ASSERT(tail->entry_count <= segment->directory.capacity);
+    if (tail->entry_count > 0) {
+        memcpy(segment->directory.entries, tail->entries,
+               tail->entry_count * sizeof(struct format_directory_entry));
+    }
+    atomic_store_explicit(&segment->directory.count, tail->entry_count, memory_order_release);
+    segment->start = tail->start;
+    segment->state = SEGMENT_OPEN;
+    log->tail.segment = segment;
+    return 0;
+}
+
+static int add_spares(struct weir_log *log, const struct recovery *found)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < found->spare_count; i++) {
+        struct wal_segment *spare = segment_new(found->spares[i], SEGMENT_SPARE);
+        rc = spare == NULL ? -ENOMEM : segment_table_add(log, spare);
+    }
+    return rc;
+}
+
+static void set_tail(struct weir_log *log, const struct recovery *found)
+{
+    const struct recovery_tail *from = &found->tail;
+    struct wal_tail *tail = &log->tail;
+    struct wal_commit *commit = &log->commit;
+    tail->offset = from->offset;
+    tail->next_lsn = from->chain.next_lsn;
+    tail->time_ns = from->chain.time_ns;
+    tail->segment_records = from->records;
+    atomic_store(&tail->reserved_address, from->address);
+    commit->chain = from->chain;
+    commit->flushed_lsn = from->chain.next_lsn - 1;
+    atomic_store(&commit->witnessed_lsn, commit->flushed_lsn);
+    commit->totals.records = from->records;
+    commit->totals.groups = from->groups;
+    commit->totals.payload_bytes = from->payload_bytes;
+    commit->totals.first_time_ns = from->first_time_ns;
+    if (found->segment_count > 1) {
+        commit->last_seal_offset = found->segments[found->segment_count - 2].seal_offset;
+    }
+    atomic_store(&log->marks.reserved, commit->flushed_lsn);
+    atomic_store(&log->marks.durable, commit->flushed_lsn);
+    atomic_store(&log->marks.durable_address, from->address);
+    atomic_store(&log->marks.earliest, log->control.first_lsn);
+    atomic_store(&log->marks.horizon, log->control.horizon);
+}
+
+static int build(struct weir_log *log, const struct recovery *found)
+{
+    int rc = add_sealed_segments(log, found);
+    rc = rc < 0 ? rc : add_open_segment(log, &found->tail);
+    rc = rc < 0 ? rc : add_spares(log, found);
+    if (rc == 0) {
+        set_tail(log, found);
+    }
+    return rc;
+}
+
+/* ---- the writer ---- */
+
+static int write_epoch_group(struct weir_log *log)
+{
+    int rc = reserve_internal(log, FORMAT_GROUP_EPOCH);
+    if (rc < 0) {
+        return rc;
+    }
+    uint64_t address = atomic_load_explicit(&log->tail.reserved_address, memory_order_acquire);
+    rc = commit_wait(log, 0, address, WEIR_WAIT_FOREVER);
+    int poison = atomic_load_explicit(&log->poison, memory_order_acquire);
+    return rc < 0 && poison != 0 ? poison : rc;
+}
+
+static void fill_report(struct weir_log *log, const struct recovery *found)
+{
+    struct weir_open_report *report = &log->report;
+    weir_lsn last = found->tail.chain.next_lsn - 1;
+    bool empty = last < log->control.first_lsn;
+    report->clean = found->clean;
+    report->epoch = log->control.epoch;
+    report->earliest = empty ? 0 : log->control.first_lsn;
+    report->latest = empty ? 0 : last;
+    report->horizon = log->control.horizon;
+    report->cut_bytes = found->cut_bytes;
+    report->cut_groups = found->cut_groups;
+    report->cut_records = found->cut_records;
+    report->scanned_bytes = found->scanned_bytes;
+    report->scanned_records = found->scanned_records;
+    report->scanned_segments = found->scanned_segments;
+    memcpy(report->uuid, log->control.uuid, sizeof report->uuid);
+}
+
+static int repair(struct weir_log *log, const struct recovery *found, struct weir_error *why)
+{
+    uint64_t start_ns = base_clock_monotonic_ns();
+    int rc = repair_flush_tail(log->medium, &log->control, found, why);
+    rc = rc < 0 ? rc : store_new_epoch(log, found);
+    rc = rc < 0 ? rc : repair_zero_window(log->medium, &log->control, found, why);
+    rc = rc < 0 ? rc : build(log, found);
+    rc = rc < 0 ? rc : write_epoch_group(log);
+    log->report.repair_s = seconds_since(start_ns);
+    return rc;
+}
+
+static int recover(struct weir_log *log, const struct weir_log_options *options,
+                   struct weir_error *why)
+{
+    struct recovery found = {0};
+    uint64_t start_ns = base_clock_monotonic_ns();
+    int rc = recover_judge(log->medium, &log->control, &found, why);
+    if (rc == 0 && options->verify == WEIR_VERIFY_ALL) {
+        rc = recover_verify_all(log->medium, &log->control, &found, why);
+    }
+    log->report.scan_s = seconds_since(start_ns);
+    if (rc == 0) {
+        rc = repair(log, &found, why);
+    }
+    if (rc == 0) {
+        fill_report(log, &found);
+        truncate_remove_leftovers(log, found.leftovers, found.leftover_count);
+    }
+    recover_free(&found);
+    return rc;
+}
+
+static int open_writer(struct weir_log *log, const struct weir_log_options *options,
+                       struct weir_error *why)
+{
+    uint64_t start_ns = base_clock_monotonic_ns();
+    int rc = lock_take(log->medium, WEIR_LOCK_EXCLUSIVE,
+                       lock_wait_from_option(options->lock_wait_ns), &log->lock_file, why);
+    if (rc < 0) {
+        return rc;
+    }
+    log->report.lock_s = seconds_since(start_ns);
+    start_ns = base_clock_monotonic_ns();
+    rc = load_or_create(log, options, why);
+    if (rc == 0) {
+        rc =
+            options_apply(options, &log->control, log->medium->info.block_bytes, &log->limits, why);
+    }
+    log->limits.queue_depth = log->medium->info.queue_depth < 4 ? log->medium->info.queue_depth : 4;
+    log->uuid_seed = group_uuid_seed(log->control.uuid);
+    log->report.control_s = seconds_since(start_ns);
+    rc = rc < 0 ? rc : recover(log, options, why);
+    if (rc == 0) {
+        (void)live_create(log); /* without the page readers poll the groups instead */
+        rc = service_start(log);
+    }
+    return rc;
+}
+
+/* A directory that does not exist, or is none, before any file in it is made. */
+static int open_medium(struct weir_log *log, const char *directory,
+                       const struct weir_log_options *options, struct weir_error *why)
+{
+    int rc = 0;
+    if ((options->flags & WEIR_LOG_CREATE) != 0 && options->medium != WEIR_MEDIUM_CUSTOM &&
+        directory != NULL) {
+        rc = medium_make_directory(directory);
+    }
+    if (rc == 0) {
+        rc = medium_select(directory, options, &log->medium, why);
+    } else {
+        log_error(why, rc, NULL, UINT64_MAX, "%s: %s", directory, weir_error_text(rc));
+    }
+    if (rc == 0) {
+        log->report.medium = log->medium->info;
+    }
+    return rc;
+}
+
+/* Errors that were not explained where they were found. */
+static void explain(struct weir_error *why, const char *directory, int rc)
+{
+    if (why != NULL && why->size >= sizeof *why && why->code != rc) {
+        log_error(why, rc, NULL, UINT64_MAX, "%s: %s", directory != NULL ? directory : "the log",
+                  weir_error_text(rc));
+    }
+}
+
+int weir_log_open(const char *directory, const struct weir_log_options *given,
+                  struct weir_log **ret_log, struct weir_error *ret_error)
+{
+    uint64_t start_ns = base_clock_monotonic_ns();
+    if (ret_log == NULL || (ret_error != NULL && ret_error->size < sizeof *ret_error)) {
+        return -EINVAL;
+    }
+    struct weir_log_options options;
+    int rc = options_take(given, &options, ret_error);
+    if (rc < 0) {
+        return rc;
+    }
+    struct weir_log *log = base_alloc_zero(sizeof *log);
+    if (log == NULL) {
+        rc = -ENOMEM;
+        goto out;
+    }
+    log->event_fd = -1;
+    log->flags = options.flags;
+    log->witness = options.witness;
+    log->idle_ns = options.idle_ns;
+    log->report.size = sizeof log->report;
+    rc = base_fork_guard_create(&log->guard);
+    rc = rc < 0 ? rc : open_medium(log, directory, &options, ret_error);
+    if (rc == 0) {
+        bool reads = (options.flags & WEIR_LOG_READ_ONLY) != 0;
+        rc = reads ? reader_open(log, &options, ret_error) : open_writer(log, &options, ret_error);
+    }
+    if (rc == 0) {
+        log->report.total_s = seconds_since(start_ns);
+        *ret_log = log;
+        return 0;
+    }
+out:
+    if (log != NULL && log->medium != NULL) {
+        options.custom_medium = NULL; /* log_free destroys it */
+    }
+    if (log != NULL) {
+        log_free(log);
+    }
+    if (options.custom_medium != NULL) {
+        options.custom_medium->ops->destroy(options.custom_medium);
+    }
+    explain(ret_error, directory, rc);
+    return rc;
+}

@@ -1,0 +1,32 @@
+/*
+ * Publish: the steps between a reserved range and a record that the commit leader may take.
+ */
+#ifndef WAL_PUBLISH_H
+#define WAL_PUBLISH_H
+
+#include "wal/reserve.h"
+
+/* Refuses what no append may do: fork, read-only, poisoned, a wrong durability. 0 or the error. */
+int publish_check(const struct weir_log *log, enum weir_durability durability);
+
+/* Payload bytes of an entry; WEIR_E_TOO_BIG, -EINVAL. */
+int publish_measure(const struct weir_log *log, const struct weir_entry *entry,
+                    uint64_t *ret_payload_bytes);
+
+/* Achieves what was asked for, for a record that is published. */
+int publish_finish(struct weir_log *log, const struct reserve_place *place, weir_lsn last_lsn,
+                   enum weir_durability durability);
+
+/* How large a group may grow before it is written: with WEIR_NONE it streams. */
+uint64_t publish_close_bytes(const struct weir_log *log, enum weir_durability durability);
+
+/* The group that a published record announces itself with: size last, with release order. */
+static inline void publish_announce(struct format_record *record, uint32_t size)
+{
+    /* Release pairs with the acquire of the leader (seal.c) and of published cursors. The word is
+     * aligned to 8 and little-endian on every machine that this is built for. */
+    _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "size is stored as it lies");
+    atomic_store_explicit((_Atomic uint32_t *)(void *)&record->size, size, memory_order_release);
+}
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * Reserve: an LSN and a range of the open group, under a lock of a few instructions.
+ */
+#ifndef WAL_RESERVE_H
+#define WAL_RESERVE_H
+
+#include "wal/log.h"
+
+/* What an append wants. */
+struct reserve_want {
+    uint32_t records;
+    uint64_t bytes;       /* of all records, headers and alignment included */
+    uint64_t close_bytes; /* close the group when it has grown to this; 0 = leave it open */
+    bool in_place;        /* the caller fills the payload in itself */
+};
+
+/* Where it goes. */
+struct reserve_place {
+    struct wal_segment *segment;
+    uint8_t *memory; /* of the first record's header */
+    uint32_t offset; /* of it in the segment */
+    weir_lsn lsn;
+    bool closed;       /* a group was closed on the way: it can be written */
+    bool spare_wanted; /* the segment is half full and the next one is not ready */
+};
+
+/* Reserves; waits for room within W and makes segments as needed. 0; -ENOSPC and others from making
+ * a segment; -EDEADLK; WEIR_E_POISONED. Nothing has changed when it fails. */
+int reserve(struct weir_log *log, const struct reserve_want *want, struct reserve_place *ret_place);
+
+/* Reserves a group that holds no records (epoch, witness) and closes it, without waiting for room:
+ * 0; -EAGAIN (W is used up); -ENOSPC and others from making a segment. */
+int reserve_internal(struct weir_log *log, enum format_group_kind kind);
+
+/* Closes the open group, so that it can be sealed. The caller holds tail.lock. */
+void reserve_close_group(struct weir_log *log);
+
+/* Makes the next segment ready, as spare_wanted asks; an error waits for the roll that needs it. */
+void reserve_make_spare(struct weir_log *log);
+
+#endif

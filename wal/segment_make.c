@@ -1,0 +1,190 @@
+/*
+ * Segments ahead of need: creating spares, giving them windows, and taking windows back from
+ * segments that are complete.
+ *
+ * Happy path: a spare is created (every byte written, synced, its name synced) while the open
+ * segment still has room; it is locked, so that a process that comes after a kill can wait for I/O
+ * in flight; it gets a window, often one that a sealed segment gave back.
+ *
+ * Failure modes: -ENOSPC and others leave nothing behind but perhaps a complete spare; nothing is
+ * appended, and the next call tries again.
+ *
+ * What a crash leaves: a file without a valid header behind the open segment. Recovery takes it for
+ * the spare it is.
+ *
+ * Invariants: a window is taken back only when its segment is sealed and durable and nobody has
+ * pinned it; when readers pin more than window_bytes allows, their segments are frozen: the same
+ * addresses become a view of the file.
+ */
+#include "base/assert.h"
+#include "wal/log.h"
+
+#include <errno.h>
+#include <stdint.h>
+
+static bool is_complete(const struct weir_log *log, const struct wal_segment *segment)
+{
+    uint64_t end = (segment->ordinal + 1) << log->limits.segment_shift;
+    uint64_t durable = atomic_load_explicit(&log->marks.durable_address, memory_order_acquire);
+    return segment->state == SEGMENT_SEALED && durable >= end;
+}
+
+static void freeze(struct weir_log *log, struct wal_segment *segment)
+{
+    int rc = log->medium->ops->freeze(segment->window);
+    if (rc < 0) {
+        return; /* the memory stays as it is; only the budget is exceeded */
+    }
+    atomic_store_explicit(&segment->trusted_offset, UINT32_MAX, memory_order_release);
+    segment->frozen = true;
+    log->segments.windows--;
+}
+
+/* Takes one window back, from the oldest segment that can do without. */
+static bool take_back_window(struct weir_log *log)
+{
+    struct wal_segments *table = &log->segments;
+    struct wal_segment *pinned = NULL;
+    bool taken = false;
+    base_lock_acquire(&table->lock);
+    for (uint32_t i = 0; i < table->count && !taken; i++) {
+        struct wal_segment *segment = table->slots[i];
+        if (segment->window == NULL || segment->frozen || !is_complete(log, segment)) {
+            continue;
+        }
+        if (segment->pins == 0) {
+            segment_release_memory(log, segment);
+            taken = true;
+        } else if (pinned == NULL) {
+            pinned = segment;
+        }
+    }
+    if (!taken && pinned != NULL) {
+        freeze(log, pinned);
+        taken = pinned->frozen;
+    }
+    base_lock_release(&table->lock);
+    return taken;
+}
+
+int segment_open_window(struct weir_log *log, struct wal_segment *segment)
+{
+    WEIR_ASSERT(segment->window == NULL && segment->file != NULL);
+    uint64_t bytes = log->limits.segment_bytes;
+    while ((log->segments.windows + 1) * bytes > log->limits.window_bytes &&
+           take_back_window(log)) {
+    }
+    int rc = segment_directory_alloc(log, segment);
+    if (rc < 0) {
+        return rc;
+    }
+    struct weir_window *window;
+    rc = log->medium->ops->window_open(segment->file, bytes, &window);
+    if (rc < 0) {
+        segment_release_directory(segment);
+        return rc;
+    }
+    base_lock_acquire(&log->segments.lock);
+    segment->window = window;
+    segment->base = window->base;
+    log->segments.windows++;
+    base_lock_release(&log->segments.lock);
+    return 0;
+}
+
+/* A file of a segment that will be written: open, and locked while I/O on it can be in flight. */
+int segment_open_file(struct weir_log *log, struct wal_segment *segment)
+{
+    char name[FORMAT_NAME_BYTES];
+    format_segment_name(segment->ordinal, name);
+    int rc = log->medium->ops->open(log->medium, name, WEIR_FILE_WRITE, &segment->file);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = log->medium->ops->lock(segment->file, WEIR_LOCK_EXCLUSIVE);
+    if (rc < 0) {
+        log->medium->ops->close(segment->file);
+        segment->file = NULL;
+    }
+    return rc;
+}
+
+static int create_file(struct weir_log *log, struct wal_segment *segment)
+{
+    const struct weir_medium_ops *ops = log->medium->ops;
+    char name[FORMAT_NAME_BYTES];
+    format_segment_name(segment->ordinal, name);
+    int rc = ops->create(log->medium, name, log->limits.segment_bytes, &segment->file);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = ops->lock(segment->file, WEIR_LOCK_EXCLUSIVE);
+    if (rc == 0) {
+        rc = ops->sync(segment->file);
+    }
+    if (rc == 0) {
+        rc = ops->sync_directory(log->medium, "");
+    }
+    if (rc < 0) {
+        ops->close(segment->file);
+        segment->file = NULL;
+        ops->remove(log->medium, name); /* a leftover would only be taken for a spare */
+    }
+    return rc;
+}
+
+int segment_create_spare(struct weir_log *log)
+{
+    WEIR_ASSERT(base_lock_is_held(&log->segments.making));
+    base_lock_acquire(&log->segments.lock);
+    uint64_t ordinal = log->segments.count == 0
+                           ? log->control.first_ordinal
+                           : log->segments.slots[log->segments.count - 1]->ordinal + 1;
+    base_lock_release(&log->segments.lock);
+    struct wal_segment *segment = segment_new(ordinal, SEGMENT_SPARE);
+    if (segment == NULL) {
+        return -ENOMEM;
+    }
+    int rc = create_file(log, segment);
+    if (rc == 0) {
+        rc = segment_table_add(log, segment);
+    }
+    if (rc < 0) {
+        segment_free(log, segment);
+    }
+    return rc;
+}
+
+int segment_ready_next(struct weir_log *log)
+{
+    struct wal_segments *table = &log->segments;
+    WEIR_ASSERT(base_lock_is_held(&table->making));
+    if (atomic_load_explicit(&table->next_ready, memory_order_acquire)) {
+        return 0;
+    }
+    base_lock_acquire(&log->tail.lock);
+    uint64_t ordinal = log->tail.segment->ordinal + 1;
+    base_lock_release(&log->tail.lock);
+    base_lock_acquire(&table->lock);
+    struct wal_segment *next = segment_lookup(log, ordinal);
+    base_lock_release(&table->lock);
+    if (next == NULL) {
+        int rc = segment_create_spare(log);
+        if (rc < 0) {
+            return rc;
+        }
+        base_lock_acquire(&table->lock);
+        next = segment_lookup(log, ordinal);
+        base_lock_release(&table->lock);
+    }
+    WEIR_ASSERT(next != NULL && next->state == SEGMENT_SPARE);
+    int rc = next->file == NULL ? segment_open_file(log, next) : 0;
+    if (rc == 0 && next->window == NULL) {
+        rc = segment_open_window(log, next);
+    }
+    if (rc == 0) {
+        /* Release pairs with the acquire in reserve.c: the window is there. */
+        atomic_store_explicit(&table->next_ready, true, memory_order_release);
+    }
+    return rc;
+}

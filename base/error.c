@@ -5,6 +5,9 @@
 #include <string.h>
 #include <weir/error.h>
 
+/* The kernel's codes are 1 to this; negating an arbitrary int could overflow. */
+#define SYSTEM_CODES 4095
+
 struct error_entry {
     int code;
     const char *name, *sentence, *advice;
@@ -61,7 +64,7 @@ const char *weir_error_text(int code)
     if (code >= 0) {
         return "success";
     }
-    const char *text = strerrordesc_np(-code);
+    const char *text = code >= -SYSTEM_CODES ? strerrordesc_np(-code) : NULL;
     return text != NULL ? text : "unknown error";
 }
 
@@ -83,6 +86,6 @@ const char *weir_error_name(int code)
     if (entry != NULL) {
         return entry->name;
     }
-    const char *name = code < 0 ? strerrorname_np(-code) : NULL;
+    const char *name = code < 0 && code >= -SYSTEM_CODES ? strerrorname_np(-code) : NULL;
     return name != NULL ? name : "UNKNOWN";
 }

@@ -2,7 +2,8 @@
  * The store half of the media on files: base/file behind the table of weir/medium.h.
  *
  * Happy path: each call is one of base/file, on the medium's directory.
- * Failure modes: a read-only medium refuses with -EROFS before anything is opened for writing.
+ * Failure modes: a read-only medium refuses with -EROFS before any file of the log is opened for
+ * writing. Files in directories below it (holds, derived data) have writers of their own.
  * Invariants: a file keeps the description that its lock and its I/O are on until close().
  */
 #include "iouring/file_medium.h"
@@ -10,10 +11,16 @@
 #include "base/alloc.h"
 
 #include <errno.h>
+#include <string.h>
 
 static struct file_medium *medium_of(struct weir_medium *medium)
 {
     return (struct file_medium *)medium;
+}
+
+static bool is_refused(const struct file_medium *self, const char *name)
+{
+    return self->read_only && strchr(name, '/') == NULL;
 }
 
 static struct weir_file *new_file(struct file_medium *owner, bool writable)
@@ -30,7 +37,7 @@ int file_store_create(struct weir_medium *medium, const char *name, uint64_t siz
                       struct weir_file **ret_file)
 {
     struct file_medium *self = medium_of(medium);
-    if (self->read_only) {
+    if (is_refused(self, name)) {
         return -EROFS;
     }
     struct weir_file *file = new_file(self, true);
@@ -51,7 +58,7 @@ int file_store_open(struct weir_medium *medium, const char *name, enum weir_open
 {
     struct file_medium *self = medium_of(medium);
     bool writable = mode == WEIR_FILE_WRITE;
-    if (writable && self->read_only) {
+    if (writable && is_refused(self, name)) {
         return -EROFS;
     }
     struct weir_file *file = new_file(self, writable);
@@ -104,20 +111,20 @@ int file_store_list(struct weir_medium *medium, const char *directory, weir_list
 
 int file_store_make_directory(struct weir_medium *medium, const char *name)
 {
-    struct file_medium *self = medium_of(medium);
-    return self->read_only ? -EROFS : base_directory_make(&self->directory, name);
+    return base_directory_make(&medium_of(medium)->directory, name);
 }
 
 int file_store_rename(struct weir_medium *medium, const char *from, const char *to)
 {
     struct file_medium *self = medium_of(medium);
-    return self->read_only ? -EROFS : base_file_rename(&self->directory, from, to);
+    bool refused = is_refused(self, from) || is_refused(self, to);
+    return refused ? -EROFS : base_file_rename(&self->directory, from, to);
 }
 
 int file_store_remove(struct weir_medium *medium, const char *name)
 {
     struct file_medium *self = medium_of(medium);
-    return self->read_only ? -EROFS : base_file_remove(&self->directory, name);
+    return is_refused(self, name) ? -EROFS : base_file_remove(&self->directory, name);
 }
 
 int file_store_sync_directory(struct weir_medium *medium, const char *directory)

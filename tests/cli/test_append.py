@@ -66,7 +66,8 @@ class Lines(LogTest):
         for durability in ("each", "group", "none"):
             with self.subTest(durability=durability):
                 log = self.path("many-" + durability)
-                done = weir("append", log, "--durability", durability, stdin=b"\n".join(lines) + b"\n")
+                done = weir("append", log, "--durability", durability,
+                            stdin=b"\n".join(lines) + b"\n")
                 self.assertEqual(done.exit, OK, done.err)
                 self.assertEqual(done.lsns(), list(range(1, 20001)))
                 self.assertEqual(weir("tail", log, "--raw").out.split(b"\n")[:-1], lines)
@@ -95,7 +96,8 @@ class Limits(LogTest):
         limit = self.limit()
         done = weir("append", self.log, "--json", stdin=b"ab\n" + b"x" * (limit + 1) + b"\nnever\n")
         self.assertEqual(json.loads(done.out.splitlines()[0]), {"lsn": 1})
-        self.assert_error(done, REFUSED, "record 2", "at byte 3", f"{limit} bytes", "1 records were stored")
+        self.assert_error(done, REFUSED, "record 2", "at byte 3", f"{limit} bytes",
+                          "1 records were stored")
         self.assertEqual(self.records(), ["ab"])
 
     def test_an_endless_line_is_refused_without_being_read_to_its_end(self):
@@ -117,7 +119,8 @@ class Limits(LogTest):
 
 class Binary(LogTest):
     def binary(self, data, *options):
-        return weir("append", self.log, "--binary", "--segment-size", "256KiB", *options, stdin=data)
+        return weir("append", self.log, "--binary", "--segment-size", "256KiB", *options,
+                    stdin=data)
 
     def test_records_of_any_bytes_are_kept(self):
         payloads = [b"", b"\n\n", bytes(range(256)), b"\0" * 5, b"end"]
@@ -156,7 +159,8 @@ class Output(LogTest):
             except BrokenPipeError:
                 pass
             self.assertEqual(writer.process.wait(60), INTERRUPTED)
-            self.assertIn("nobody reads the acknowledgements", writer.process.stderr.read().decode())
+            err = writer.process.stderr.read().decode()
+            self.assertIn("nobody reads the acknowledgements", err)
         records = self.records()
         self.assertEqual(records[0], "first")
         self.assertEqual(set(records[1:]), {"more"})

@@ -1,11 +1,10 @@
 """The demonstration as a whole: it ends well, loses nothing and leaves nothing behind."""
 
 import os
+import signal
 import subprocess
 
 from command import INTERRUPTED, OK, REFUSED, WEIR, LogTest, Result, main, weir
-
-import signal
 
 TIMEOUT_S = 240
 

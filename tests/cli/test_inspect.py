@@ -20,8 +20,9 @@ class Stat(LogTest):
         weir("truncate", self.log, "--before", 2)
         stat = weir("stat", self.log, "--json").row()
         self.assertEqual((stat["earliest"], stat["latest"], stat["durable"]), (2, 3, 3))
-        for member in ("uuid", "epoch", "log_bytes", "segments", "record_bytes", "group_bytes", "medium",
-                       "io", "reason", "durable_medium", "live_writer", "clean", "latest_time"):
+        for member in ("uuid", "epoch", "log_bytes", "segments", "record_bytes", "group_bytes",
+                       "medium", "io", "reason", "durable_medium", "live_writer", "clean",
+                       "latest_time"):
             self.assertIn(member, stat)
         self.assertFalse(stat["live_writer"])
         self.assertTrue(stat["clean"])
@@ -41,8 +42,8 @@ class Verify(LogTest):
         done = weir("verify", self.log, "--json")
         self.assertEqual(done.exit, OK, done.err)
         row = done.row()
-        self.assertEqual(list(row)[:6], ["ok", "earliest", "latest", "records", "bytes", "findings"])
-        self.assertEqual([row[name] for name in list(row)[:6]], [True, 1, 3, 3, 5, []])
+        self.assertEqual(list(row.items())[:6], [("ok", True), ("earliest", 1), ("latest", 3),
+                                                 ("records", 3), ("bytes", 5), ("findings", [])])
         self.assertEqual(weir("verify", self.log).exit, OK)
 
     def test_wl_10_damage_is_exit_1_with_its_lsns_and_its_place(self):
@@ -83,8 +84,8 @@ class Dump(LogTest):
         data = [row for row in rows if row["kind"] == "data"]
         self.assertEqual(sum(row["record_count"] for row in data), 3)
         self.assertEqual(data[0]["first_lsn"], 1)
-        for member in ("file", "offset", "size_bytes", "address", "durable_lsn", "epoch", "time", "crc",
-                       "previous_crc"):
+        for member in ("file", "offset", "size_bytes", "address", "durable_lsn", "epoch", "time",
+                       "crc", "previous_crc"):
             self.assertIn(member, data[0])
         self.assertIn("data", weir("dump", self.log).out.decode())
 
@@ -108,7 +109,8 @@ class Truncate(LogTest):
 
     def test_wl_06_truncation_refuses_to_pass_a_hold_and_names_it(self):
         self.assertEqual(weir("hold", "set", self.log, "billing", 2).exit, OK)
-        error = self.assert_error(weir("truncate", self.log, "--before", 3, "--json"), REFUSED, "billing")
+        done = weir("truncate", self.log, "--before", 3, "--json")
+        error = self.assert_error(done, REFUSED, "billing")
         self.assertEqual(error["code"], "WEIR_E_HELD")
         self.assertEqual(self.records(), ["1", "2", "3", "4"])
         self.assertEqual(weir("truncate", self.log, "--before", 2).exit, OK)
@@ -136,7 +138,8 @@ class Hold(LogTest):
         self.assertIn("moved", rows[0])
         self.assertEqual(self.hold("drop", self.log, "a").row(), {"name": "a", "dropped": True})
         self.assertEqual([row["name"] for row in self.hold("list", self.log).rows()], ["b"])
-        self.assertEqual([hold["name"] for hold in weir("stat", self.log, "--json").row()["holds"]], ["b"])
+        holds = weir("stat", self.log, "--json").row()["holds"]
+        self.assertEqual([hold["name"] for hold in holds], ["b"])
 
     def test_a_hold_moves_only_forward(self):
         self.append(b"1", b"2", b"3")
@@ -171,10 +174,12 @@ class Devices(LogTest):
         done = weir("devices", self.directory, "--json")
         self.assertEqual(done.exit, OK, done.err)
         row = done.row()
-        for member in ("path", "file_system", "mount_point", "mount_options", "device", "write_cache",
-                       "kernel", "cpu", "cpus", "clwb", "clflushopt", "io_uring", "media"):
+        for member in ("path", "file_system", "mount_point", "mount_options", "device",
+                       "write_cache", "kernel", "cpu", "cpus", "clwb", "clflushopt", "io_uring",
+                       "media"):
             self.assertIn(member, row)
-        self.assertEqual({medium["medium"] for medium in row["media"]}, {"auto", "pmem", "direct", "mapped"})
+        self.assertEqual({medium["medium"] for medium in row["media"]},
+                         {"auto", "pmem", "direct", "mapped"})
         for medium in row["media"]:
             self.assertTrue(medium["reason"], medium)
         auto = next(medium for medium in row["media"] if medium["medium"] == "auto")
@@ -193,7 +198,8 @@ class Devices(LogTest):
         if not missing:
             self.skipTest("every medium can be had here")
         for medium in missing:
-            done = weir("append", self.log, "--medium", medium["medium"], "--io", medium["io"], "--json")
+            done = weir("append", self.log, "--json", "--medium", medium["medium"],
+                        "--io", medium["io"])
             self.assertEqual(self.assert_error(done, REFUSED)["code"], "WEIR_E_MEDIUM")
         self.assertFalse(os.path.exists(os.path.join(self.log, "CONTROL")))
 
@@ -205,7 +211,8 @@ class Devices(LogTest):
                     log = self.path(f"{name}-{io}")
                     done = weir("append", log, "--medium", name, "--io", io, stdin=b"a\nb\n")
                     self.assertEqual((done.exit, done.lsns()), (OK, [1, 2]), done.err)
-                    self.assertIn(f"medium {medium['runs_medium']}, io {medium['runs_io']}", done.err)
+                    what_runs = f"medium {medium['runs_medium']}, io {medium['runs_io']}"
+                    self.assertIn(what_runs, done.err)
                     self.assertEqual(weir("tail", log, "--raw").out, b"a\nb\n")
 
     def test_a_directory_that_is_not_there_is_refused(self):

@@ -14,7 +14,8 @@ READERS = (["tail"], ["stat"], ["dump"], ["verify"], ["hold", "list"])
 def nobody_can_run_weir():
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         return False
-    return subprocess.run([*NOBODY, WEIR, "--version"], capture_output=True, check=False).returncode == 0
+    done = subprocess.run([*NOBODY, WEIR, "--version"], capture_output=True, check=False)
+    return done.returncode == 0
 
 
 class NotALog(LogTest):
@@ -29,7 +30,8 @@ class NotALog(LogTest):
             file.write("dear reader\n")
         for command in (*READERS, ["append"]):
             with self.subTest(command=command):
-                error = self.assert_error(weir(*command, self.directory, "--json", stdin=b"x\n"), REFUSED)
+                done = weir(*command, self.directory, "--json", stdin=b"x\n")
+                error = self.assert_error(done, REFUSED)
                 self.assertEqual(error["code"], "WEIR_E_NOT_A_LOG")
                 self.assertEqual(os.listdir(self.directory), ["letter.txt"])
 
@@ -56,7 +58,8 @@ class NotALog(LogTest):
 
     def test_a_segment_size_that_does_not_fit_the_log_is_refused(self):
         self.append(b"x")
-        error = self.assert_error(weir("append", self.log, "--segment-size", "1MiB", "--json"), REFUSED)
+        done = weir("append", self.log, "--segment-size", "1MiB", "--json")
+        error = self.assert_error(done, REFUSED)
         self.assertEqual(error["code"], "WEIR_E_SETTINGS")
 
     def test_a_parent_directory_that_is_not_there_is_refused(self):

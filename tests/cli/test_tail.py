@@ -17,8 +17,10 @@ class Rows(LogTest):
         self.assertEqual((row["lsn"], row["type"], row["data"]), (1, 0, "hello"))
 
     def test_text_is_text_and_other_bytes_are_base64(self):
-        text = ["plain", 'quote " backslash \\ tab \t', "\0 and \x01 and \x1f", "grüße, 你好, 😀", "\x7f", ""]
-        other = [b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"ab\xe2\x82", bytes(range(128, 256)) * 9]
+        text = ["plain", 'quote " backslash \\ tab \t', "\0 and \x01 and \x1f",
+                "grüße, 你好, 😀", "\x7f", ""]
+        other = [b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"ab\xe2\x82",
+                 bytes(range(128, 256)) * 9]
         self.append(*[line.encode() for line in text], *other)
         rows = weir("tail", self.log, "--json").rows()
         self.assertEqual([row["data"] for row in rows[:len(text)]], text)
@@ -34,7 +36,8 @@ class Rows(LogTest):
 
     def test_an_empty_log_has_no_rows(self):
         self.append()
-        for options in ([], ["--json"], ["--raw"], ["--from", "latest"], ["--from", "1"], ["--from", "@0"]):
+        for options in ([], ["--json"], ["--raw"], ["--from", "latest"], ["--from", "1"],
+                        ["--from", "@0"]):
             with self.subTest(options=options):
                 done = weir("tail", self.log, *options)
                 self.assertEqual((done.exit, done.out, done.err), (OK, b"", ""))
@@ -71,9 +74,8 @@ class From(LogTest):
             if rows[-1]["time"] > rows[0]["time"]:  # a millisecond has passed
                 break
         last = rows[-1]["time"]
-        self.assertTrue(all(row["time"] >= last for row in
-                            weir("tail", self.log, "--json", "--from", "@" + last).rows()))
-        self.assertEqual(weir("tail", self.log, "--json", "--from", "@" + last).rows()[-1], rows[-1])
+        shown = weir("tail", self.log, "--json", "--from", "@" + last).rows()
+        self.assertEqual(shown, [row for row in rows if row["time"] >= last])
         self.assertEqual(weir("tail", self.log, "--json", "--from", "@0").rows(), rows)
         self.assertEqual(weir("tail", self.log, "--from", f"@{int(time.time()) + 3600}").out, b"")
         self.assertEqual(weir("tail", self.log, "--json", "--from", "@1.25").rows(), rows)

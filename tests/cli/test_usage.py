@@ -35,13 +35,15 @@ class Usage(LogTest):
             ["append", self.log, "--durability", "sometimes"],
             ["append", self.log, "--medium=tape"], ["append", self.log, "--json=yes"],
             ["append", self.log, "--lock-wait", "5"], ["append", self.log, "--type", "65280"],
-            ["tail"], ["tail", self.log, "--from", "yesterday"], ["tail", self.log, "--count", "-1"],
+            ["tail"], ["tail", self.log, "--from", "yesterday"],
+            ["tail", self.log, "--count", "-1"],
             ["tail", self.log, "--from", "@2026-13-01T00:00:00Z"],
             ["tail", self.log, "--raw", "--json"],
             ["verify"], ["stat"], ["dump"],
             ["truncate", self.log], ["truncate", self.log, "--before", "0"],
             ["truncate", self.log, "--before", "x"],
-            ["hold"], ["hold", "list"], ["hold", "borrow", self.log], ["hold", "set", self.log, "a"],
+            ["hold"], ["hold", "list"], ["hold", "borrow", self.log],
+            ["hold", "set", self.log, "a"],
             ["hold", "set", self.log, "a", "x"], ["hold", "list", self.log, "a"],
             ["devices", "a", "b"], ["help", "no-such-command"], ["completion", "x"],
             ["demo", "here"],
@@ -55,7 +57,8 @@ class Usage(LogTest):
         self.assertFalse(os.path.exists(self.log), "a usage error does nothing")
 
     def test_a_usage_error_is_json_when_json_is_asked_for(self):
-        for arguments in (["append", "--json"], ["put", "x", "--json"], ["tail", "a", "b", "--json"]):
+        for arguments in (["append", "--json"], ["put", "x", "--json"],
+                          ["tail", "a", "b", "--json"]):
             with self.subTest(arguments=arguments):
                 self.assert_error(weir(*arguments), USAGE)
 
@@ -68,8 +71,10 @@ class Usage(LogTest):
 
     def test_options_may_stand_before_and_behind_arguments_and_take_both_forms(self):
         self.append(b"one", b"two")
-        forms = [["tail", "--json", "--count=1", self.log], ["tail", self.log, "--count", "1", "--json"],
-                 ["tail", "-n1", "--json", self.log], ["tail", "-n", "1", self.log, "--json"]]
+        forms = [["tail", "--json", "--count=1", self.log],
+                 ["tail", self.log, "--count", "1", "--json"],
+                 ["tail", "-n1", "--json", self.log],
+                 ["tail", "-n", "1", self.log, "--json"]]
         for form in forms:
             with self.subTest(form=form):
                 self.assertEqual(weir(*form).row()["data"], "one")
@@ -118,7 +123,8 @@ class Completion(unittest.TestCase):
     def test_commands_options_and_choices_are_completed(self):
         self.assertEqual(self.complete("weir", "tr"), ["truncate"])
         self.assertEqual(self.complete("weir", "append", "--dur"), ["--durability"])
-        self.assertEqual(self.complete("weir", "append", "--durability", ""), ["each", "group", "none"])
+        self.assertEqual(self.complete("weir", "append", "--durability", ""),
+                         ["each", "group", "none"])
         self.assertEqual(self.complete("weir", "tail", "--medium", "ma"), ["mapped"])
 
     def test_every_command_is_completed(self):

@@ -1,0 +1,596 @@
+/*
+ * The memory medium: opening, its store half, power loss and killed processes.
+ *
+ * Happy path: each call asks the fault hook, takes the disk's lock, and works on sim/disk.
+ * Failure modes: whatever the hook injects, before anything changed; -EIO once the process is dead.
+ * Invariants: a handle is in its node's list, which is where locks are looked up, until it is
+ * closed and nothing is in flight on it.
+ */
+#include "sim/memory.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/file.h"
+#include "sim/memory_medium.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define QUEUE_DEPTH_DEFAULT 8u
+#define BLOCK_BYTES_DEFAULT 4096u
+#define COPY_FROM_BYTES 1024u
+
+static struct sim_memory *memory_of(struct weir_medium *medium)
+{
+    return (struct sim_memory *)medium;
+}
+
+int sim_memory_enter(struct sim_memory *self, const char *call, const char *name, uint64_t offset,
+                     size_t size_bytes)
+{
+    if (self->dead) {
+        return -EIO;
+    }
+    const struct sim_memory_faults *faults = &self->options.faults;
+    return faults->before == NULL ? 0
+                                  : faults->before(faults->context, call, name, offset, size_bytes);
+}
+
+static int enter_named(struct weir_medium *medium, const char *call, const char *name,
+                       size_t size_bytes)
+{
+    struct sim_memory *self = memory_of(medium);
+    if (*name != '\0' && !base_file_name_is_valid(name)) {
+        return -EINVAL;
+    }
+    return sim_memory_enter(self, call, name, 0, size_bytes);
+}
+
+static int enter_changing(struct weir_medium *medium, const char *call, const char *name,
+                          size_t size_bytes)
+{
+    if (memory_of(medium)->options.read_only) {
+        return -EROFS;
+    }
+    return *name == '\0' ? -EINVAL : enter_named(medium, call, name, size_bytes);
+}
+
+/* ---- files ---- */
+
+/* With the lock held. */
+static void link_file(struct sim_memory *self, struct sim_node *node, struct weir_file *file)
+{
+    sim_node_reference(node);
+    file->node = node;
+    file->next_of_node = node->files;
+    node->files = file;
+    file->next_of_medium = self->files;
+    self->files = file;
+}
+
+void sim_memory_settle(struct weir_file *file)
+{
+    if (!file->closed || file->in_flight > 0) {
+        return;
+    }
+    struct weir_file **place = &file->node->files;
+    while (*place != file) {
+        place = &(*place)->next_of_node;
+    }
+    *place = file->next_of_node;
+    place = &file->owner->files;
+    while (*place != file) {
+        place = &(*place)->next_of_medium;
+    }
+    *place = file->next_of_medium;
+    sim_node_release(file->node);
+    base_free(file);
+}
+
+static struct weir_file *new_file(struct sim_memory *self, const char *name, bool writable)
+{
+    struct weir_file *file = base_alloc_zero(sizeof *file);
+    if (file != NULL) {
+        file->owner = self;
+        file->writable = writable;
+        snprintf(file->name, sizeof file->name, "%s", name);
+    }
+    return file;
+}
+
+static int memory_create(struct weir_medium *medium, const char *name, uint64_t size_bytes,
+                         struct weir_file **ret_file)
+{
+    struct sim_memory *self = memory_of(medium);
+    int rc = enter_changing(medium, "create", name, size_bytes);
+    if (rc < 0) {
+        return rc;
+    }
+    if (size_bytes % BASE_FILE_BLOCK != 0) {
+        return -EINVAL;
+    }
+    struct weir_file *file = new_file(self, name, true);
+    if (file == NULL) {
+        return -ENOMEM;
+    }
+    base_lock_acquire(&self->disk->lock);
+    struct sim_node *node = NULL;
+    rc = sim_disk_create(self->disk, name, size_bytes, &node);
+    if (rc == 0) {
+        link_file(self, node, file);
+    }
+    base_lock_release(&self->disk->lock);
+    if (rc < 0) {
+        base_free(file);
+        return rc;
+    }
+    *ret_file = file;
+    return 0;
+}
+
+static int memory_open(struct weir_medium *medium, const char *name, enum weir_open_mode mode,
+                       struct weir_file **ret_file)
+{
+    struct sim_memory *self = memory_of(medium);
+    bool writable = mode == WEIR_FILE_WRITE;
+    int rc =
+        writable ? enter_changing(medium, "open", name, 0) : enter_named(medium, "open", name, 0);
+    if (rc < 0) {
+        return rc;
+    }
+    struct weir_file *file = new_file(self, name, writable);
+    if (file == NULL) {
+        return -ENOMEM;
+    }
+    base_lock_acquire(&self->disk->lock);
+    struct sim_node *node = sim_disk_find(self->disk, name);
+    if (node == NULL) {
+        rc = sim_disk_has_directory(self->disk, name) ? -EISDIR : -ENOENT;
+    } else {
+        link_file(self, node, file);
+    }
+    base_lock_release(&self->disk->lock);
+    if (rc < 0) {
+        base_free(file);
+        return rc;
+    }
+    *ret_file = file;
+    return 0;
+}
+
+static void memory_close(struct weir_file *file)
+{
+    struct sim_disk *disk = file->owner->disk;
+    (void)sim_memory_enter(file->owner, "close", file->name, 0, 0);
+    base_lock_acquire(&disk->lock);
+    file->closed = true;
+    sim_memory_settle(file);
+    base_lock_release(&disk->lock);
+}
+
+static int memory_size(struct weir_file *file, uint64_t *ret_size_bytes)
+{
+    int rc = sim_memory_enter(file->owner, "size", file->name, 0, 0);
+    if (rc < 0) {
+        return rc;
+    }
+    base_lock_acquire(&file->owner->disk->lock);
+    *ret_size_bytes = file->node->current.size_bytes;
+    base_lock_release(&file->owner->disk->lock);
+    return 0;
+}
+
+static bool is_block_range(uint64_t offset, size_t size_bytes)
+{
+    return offset % BASE_FILE_BLOCK == 0 && size_bytes % BASE_FILE_BLOCK == 0;
+}
+
+static int memory_read(struct weir_file *file, uint64_t offset, void *buffer, size_t size_bytes,
+                       size_t *ret_size_bytes)
+{
+    int rc = sim_memory_enter(file->owner, "read", file->name, offset, size_bytes);
+    if (rc < 0) {
+        return rc;
+    }
+    if (!is_block_range(offset, size_bytes)) {
+        return -EINVAL;
+    }
+    base_lock_acquire(&file->owner->disk->lock);
+    const struct sim_image *image = &file->node->current;
+    uint64_t left = offset < image->size_bytes ? image->size_bytes - offset : 0;
+    size_t got = left < size_bytes ? (size_t)left : size_bytes;
+    if (got > 0) {
+        memcpy(buffer, image->bytes + offset, got);
+    }
+    base_lock_release(&file->owner->disk->lock);
+    *ret_size_bytes = got;
+    return 0;
+}
+
+static int memory_write(struct weir_file *file, uint64_t offset, const void *buffer,
+                        size_t size_bytes)
+{
+    int rc = sim_memory_enter(file->owner, "write", file->name, offset, size_bytes);
+    if (rc < 0) {
+        return rc;
+    }
+    if (!is_block_range(offset, size_bytes)) {
+        return -EINVAL;
+    }
+    if (!file->writable) {
+        return -EBADF;
+    }
+    base_lock_acquire(&file->owner->disk->lock);
+    rc = sim_node_write(file->node, offset, buffer, size_bytes);
+    if (rc == 0) {
+        rc = sim_node_note_written(file->node, offset, size_bytes);
+    }
+    base_lock_release(&file->owner->disk->lock);
+    return rc;
+}
+
+static int memory_sync(struct weir_file *file)
+{
+    int rc = sim_memory_enter(file->owner, "sync", file->name, 0, 0);
+    if (rc < 0) {
+        return rc;
+    }
+    base_lock_acquire(&file->owner->disk->lock);
+    rc = sim_node_sync(file->node);
+    base_lock_release(&file->owner->disk->lock);
+    return rc;
+}
+
+/* ---- names ---- */
+
+/* The n-th file of a directory, copied out, so that fn may change the directory: 1, or 0 at the
+ * end. A file that was removed meanwhile may hide one from the listing, as on a real disk. */
+static int nth_name(struct sim_memory *self, const char *directory, size_t n,
+                    char ret_name[SIM_DISK_NAME_MAX])
+{
+    size_t length = strlen(directory);
+    int found = 0;
+    base_lock_acquire(&self->disk->lock);
+    for (struct sim_entry *entry = self->disk->entries; entry != NULL; entry = entry->next) {
+        const char *rest = entry->name;
+        if (length > 0) {
+            bool inside = strncmp(rest, directory, length) == 0 && rest[length] == '/';
+            rest = inside ? rest + length + 1 : NULL;
+        } else if (strchr(rest, '/') != NULL) {
+            rest = NULL;
+        }
+        /* Counts entries, also those whose file is gone: their number does not shrink. */
+        if (rest == NULL || n-- > 0) {
+            continue;
+        }
+        strcpy(ret_name, entry->current != NULL ? rest : "");
+        found = 1;
+        break;
+    }
+    base_lock_release(&self->disk->lock);
+    return found;
+}
+
+static int memory_list(struct weir_medium *medium, const char *directory, weir_list_fn fn,
+                       void *context)
+{
+    struct sim_memory *self = memory_of(medium);
+    int rc = enter_named(medium, "list", directory, 0);
+    if (rc < 0) {
+        return rc;
+    }
+    base_lock_acquire(&self->disk->lock);
+    bool exists = sim_disk_has_directory(self->disk, directory);
+    base_lock_release(&self->disk->lock);
+    if (!exists) {
+        return -ENOENT;
+    }
+    char name[SIM_DISK_NAME_MAX];
+    for (size_t n = 0; rc == 0 && nth_name(self, directory, n, name) == 1; n++) {
+        rc = *name != '\0' ? fn(context, name) : 0;
+    }
+    return rc;
+}
+
+static int memory_make_directory(struct weir_medium *medium, const char *name)
+{
+    int rc = enter_changing(medium, "make_directory", name, 0);
+    if (rc < 0) {
+        return rc;
+    }
+    struct sim_disk *disk = memory_of(medium)->disk;
+    base_lock_acquire(&disk->lock);
+    rc = sim_disk_make_directory(disk, name);
+    base_lock_release(&disk->lock);
+    return rc;
+}
+
+static int memory_rename(struct weir_medium *medium, const char *from, const char *to)
+{
+    int rc = enter_changing(medium, "rename", from, 0);
+    if (rc < 0) {
+        return rc;
+    }
+    if (!base_file_name_is_valid(to)) {
+        return -EINVAL;
+    }
+    struct sim_disk *disk = memory_of(medium)->disk;
+    base_lock_acquire(&disk->lock);
+    rc = sim_disk_rename(disk, from, to);
+    base_lock_release(&disk->lock);
+    return rc;
+}
+
+static int memory_remove(struct weir_medium *medium, const char *name)
+{
+    int rc = enter_changing(medium, "remove", name, 0);
+    if (rc < 0) {
+        return rc;
+    }
+    struct sim_disk *disk = memory_of(medium)->disk;
+    base_lock_acquire(&disk->lock);
+    rc = sim_disk_remove(disk, name);
+    base_lock_release(&disk->lock);
+    return rc;
+}
+
+static int memory_sync_directory(struct weir_medium *medium, const char *directory)
+{
+    int rc = enter_named(medium, "sync_directory", directory, 0);
+    if (rc < 0) {
+        return rc;
+    }
+    struct sim_disk *disk = memory_of(medium)->disk;
+    base_lock_acquire(&disk->lock);
+    rc = sim_disk_sync_directory(disk, directory);
+    base_lock_release(&disk->lock);
+    return rc;
+}
+
+/* ---- locks and views ---- */
+
+static bool conflicts(const struct weir_file *mine, enum weir_lock_mode mode)
+{
+    for (const struct weir_file *other = mine->node->files; other != NULL;
+         other = other->next_of_node) {
+        bool both_share = mode == WEIR_LOCK_SHARED && other->lock == WEIR_LOCK_SHARED;
+        if (other != mine && other->lock != WEIR_LOCK_NONE && !both_share) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int memory_lock(struct weir_file *file, enum weir_lock_mode mode)
+{
+    int rc = sim_memory_enter(file->owner, "lock", file->name, 0, 0);
+    if (rc < 0) {
+        return rc;
+    }
+    if (mode == WEIR_LOCK_EXCLUSIVE && !file->writable) {
+        return -EBADF;
+    }
+    base_lock_acquire(&file->owner->disk->lock);
+    if (mode != WEIR_LOCK_NONE && conflicts(file, mode)) {
+        rc = -EAGAIN;
+    } else {
+        file->lock = mode;
+    }
+    base_lock_release(&file->owner->disk->lock);
+    return rc;
+}
+
+static int memory_map(struct weir_file *file, size_t size_bytes, const uint8_t **ret_base)
+{
+    int rc = sim_memory_enter(file->owner, "map", file->name, 0, size_bytes);
+    if (rc < 0) {
+        return rc;
+    }
+    if (size_bytes == 0) {
+        return -EINVAL;
+    }
+    struct sim_view *view = base_alloc_zero(sizeof *view);
+    if (view == NULL) {
+        return -ENOMEM;
+    }
+    struct sim_disk *disk = file->owner->disk;
+    base_lock_acquire(&disk->lock);
+    if (file->node->current.size_bytes < size_bytes) {
+        base_free(view);
+        rc = -EIO;
+    } else {
+        sim_node_reference(file->node);
+        file->node->pins++;
+        view->node = file->node;
+        view->next = disk->views;
+        disk->views = view;
+        *ret_base = file->node->current.bytes;
+    }
+    base_lock_release(&disk->lock);
+    return rc;
+}
+
+static void memory_unmap(struct weir_medium *medium, const uint8_t *base, size_t size_bytes)
+{
+    struct sim_disk *disk = memory_of(medium)->disk;
+    (void)sim_memory_enter(memory_of(medium), "unmap", "", 0, size_bytes);
+    base_lock_acquire(&disk->lock);
+    struct sim_view **place = &disk->views;
+    while (*place != NULL && (*place)->node->current.bytes != base) {
+        place = &(*place)->next;
+    }
+    WEIR_ASSERT(*place != NULL);
+    struct sim_view *view = *place;
+    *place = view->next;
+    view->node->pins--;
+    sim_node_release(view->node);
+    base_lock_release(&disk->lock);
+    base_free(view);
+}
+
+/* ---- opening and closing ---- */
+
+static void memory_destroy(struct weir_medium *medium)
+{
+    struct sim_memory *self = memory_of(medium);
+    struct sim_disk *disk = self->disk;
+    while (self->operation_count > 0) { /* as a real ring: it waits for what is in flight */
+        struct sim_operation *operation = &self->operations[--self->operation_count];
+        sim_memory_free_snapshots(operation->durable);
+        operation->file->in_flight--;
+        sim_memory_settle(operation->file);
+    }
+    sim_memory_free_snapshots(self->cleaned);
+    WEIR_ASSERT(self->files == NULL);
+    if (self->event_fd >= 0) {
+        close(self->event_fd);
+    }
+    base_lock_acquire(&disk->lock);
+    bool last = --disk->media == 0;
+    base_lock_release(&disk->lock);
+    if (last) {
+        sim_disk_free(disk);
+    }
+    base_free(self->operations);
+    base_free(self);
+}
+
+static void fill_info(struct sim_memory *self)
+{
+    const struct sim_memory_options *options = &self->options;
+    bool is_pmem = options->block_bytes != BLOCK_BYTES_DEFAULT;
+    struct weir_medium_info *info = &self->medium.info;
+    info->kind = WEIR_MEDIUM_CUSTOM;
+    snprintf(info->name, sizeof info->name, "memory");
+    snprintf(info->io, sizeof info->io, "%s", is_pmem ? "cpu" : "sync");
+    snprintf(info->reason, sizeof info->reason, "the simulated medium was asked for");
+    snprintf(info->file_system, sizeof info->file_system, "simulated");
+    info->block_bytes = options->block_bytes;
+    info->queue_depth = options->queue_depth;
+    info->copy_from_bytes = is_pmem ? COPY_FROM_BYTES : SIZE_MAX;
+    info->asynchronous = options->asynchronous;
+    info->window_is_file = options->window_is_file;
+}
+
+int sim_memory_open(const struct sim_memory_options *options, struct weir_medium **ret_medium)
+{
+    struct sim_memory *self = base_alloc_zero(sizeof *self);
+    if (self == NULL) {
+        return -ENOMEM;
+    }
+    self->options = *options;
+    self->event_fd = -1;
+    if (self->options.block_bytes == 0) {
+        self->options.block_bytes = BLOCK_BYTES_DEFAULT;
+    }
+    if (self->options.queue_depth == 0) {
+        self->options.queue_depth = QUEUE_DEPTH_DEFAULT;
+    }
+    bool is_pmem = self->options.block_bytes == 64;
+    int rc = -EINVAL;
+    if ((!is_pmem && self->options.block_bytes != BLOCK_BYTES_DEFAULT) ||
+        (is_pmem && !options->window_is_file)) {
+        goto out_self;
+    }
+    rc = -ENOMEM;
+    self->operations = base_alloc_array(self->options.queue_depth, sizeof *self->operations);
+    if (self->operations == NULL) {
+        goto out_self;
+    }
+    self->disk = options->disk != NULL ? options->disk : sim_disk_new(options->capacity_bytes);
+    if (self->disk == NULL) {
+        goto out_operations;
+    }
+    base_lock_acquire(&self->disk->lock);
+    self->disk->media++;
+    base_lock_release(&self->disk->lock);
+    self->medium.ops = is_pmem ? &sim_memory_pmem_ops : &sim_memory_block_ops;
+    fill_info(self);
+    *ret_medium = &self->medium;
+    return 0;
+
+out_operations:
+    base_free(self->operations);
+out_self:
+    base_free(self);
+    return rc;
+}
+
+struct sim_disk *sim_memory_disk(struct weir_medium *medium)
+{
+    return memory_of(medium)->disk;
+}
+
+void sim_memory_faults_set(struct weir_medium *medium, const struct sim_memory_faults *faults)
+{
+    memory_of(medium)->options.faults = *faults;
+}
+
+int sim_memory_crash(struct weir_medium *medium, sim_memory_keep_fn keep, void *context,
+                     struct weir_medium **ret_medium)
+{
+    struct sim_memory *self = memory_of(medium);
+    struct sim_memory_options options = self->options;
+    options.disk = NULL;
+    options.capacity_bytes = self->disk->capacity_bytes;
+    options.faults = (struct sim_memory_faults){0};
+    struct weir_medium *fresh;
+    int rc = sim_memory_open(&options, &fresh);
+    if (rc < 0) {
+        return rc;
+    }
+    base_lock_acquire(&self->disk->lock);
+    rc = sim_disk_survive(self->disk, sim_memory_disk(fresh), keep, context);
+    base_lock_release(&self->disk->lock);
+    if (rc < 0) {
+        memory_destroy(fresh);
+        return rc;
+    }
+    *ret_medium = fresh;
+    return 0;
+}
+
+void sim_memory_kill(struct weir_medium *medium)
+{
+    struct sim_memory *self = memory_of(medium);
+    base_lock_acquire(&self->disk->lock);
+    self->dead = true;
+    for (struct weir_file *file = self->files; file != NULL; file = file->next_of_medium) {
+        file->lock = WEIR_LOCK_NONE;
+    }
+    base_lock_release(&self->disk->lock);
+}
+
+uint8_t *sim_memory_bytes(struct weir_medium *medium, const char *name, bool durable,
+                          uint64_t *ret_size_bytes)
+{
+    struct sim_disk *disk = memory_of(medium)->disk;
+    base_lock_acquire(&disk->lock);
+    struct sim_node *node = sim_disk_find(disk, name);
+    struct sim_image *image = node == NULL ? NULL : durable ? &node->durable : &node->current;
+    uint8_t *bytes = image != NULL ? image->bytes : NULL;
+    if (bytes != NULL) {
+        *ret_size_bytes = image->size_bytes;
+    }
+    base_lock_release(&disk->lock);
+    return bytes;
+}
+
+#define MEMORY_OPS                                                                                 \
+    .create = memory_create, .open = memory_open, .close = memory_close, .size = memory_size,      \
+    .read = memory_read, .write = memory_write, .sync = memory_sync, .list = memory_list,          \
+    .make_directory = memory_make_directory, .rename = memory_rename, .remove = memory_remove,     \
+    .sync_directory = memory_sync_directory, .lock = memory_lock, .map = memory_map,               \
+    .unmap = memory_unmap, .window_open = sim_window_open, .load = sim_window_load,                \
+    .freeze = sim_window_freeze, .window_close = sim_window_close, .persist = sim_window_persist,  \
+    .flush_file = sim_window_flush_file, .poll = sim_window_poll, .eventfd = sim_window_eventfd,   \
+    .destroy = memory_destroy
+
+const struct weir_medium_ops sim_memory_block_ops = {MEMORY_OPS};
+const struct weir_medium_ops sim_memory_pmem_ops = {
+    MEMORY_OPS,
+    .copy = sim_window_copy,
+    .clean = sim_window_clean,
+};

@@ -12,7 +12,8 @@
  *   - O_DIRECT refused: an error or the page cache, as the caller said.
  *   - a short write at a place where it cannot be continued: -EIO.
  *
- * Invariants: no descriptor survives exec; no memory of the caller is given to the kernel unaligned.
+ * Invariants: no descriptor survives exec; no memory of the caller is given to the kernel
+ * unaligned.
  */
 #include "base/file.h"
 
@@ -96,18 +97,12 @@ struct file_system {
 };
 
 static const struct file_system file_systems[] = {
-    {EXT4_SUPER_MAGIC, "ext4", false},
-    {0x58465342ul, "xfs", false},
-    {BTRFS_SUPER_MAGIC, "btrfs", false},
-    {F2FS_SUPER_MAGIC, "f2fs", false},
-    {0x2fc12fc1ul, "zfs", false},
-    {0xca451a4eul, "bcachefs", false},
-    {NFS_SUPER_MAGIC, "nfs", false},
-    {OVERLAYFS_SUPER_MAGIC, "overlayfs", false},
-    {FUSE_SUPER_MAGIC, "fuse", false},
-    {0x01021997ul, "9p", false},
-    {MSDOS_SUPER_MAGIC, "vfat", false},
-    {TMPFS_MAGIC, "tmpfs", true},
+    {EXT4_SUPER_MAGIC, "ext4", false},   {0x58465342ul, "xfs", false},
+    {BTRFS_SUPER_MAGIC, "btrfs", false}, {F2FS_SUPER_MAGIC, "f2fs", false},
+    {0x2fc12fc1ul, "zfs", false},        {0xca451a4eul, "bcachefs", false},
+    {NFS_SUPER_MAGIC, "nfs", false},     {OVERLAYFS_SUPER_MAGIC, "overlayfs", false},
+    {FUSE_SUPER_MAGIC, "fuse", false},   {0x01021997ul, "9p", false},
+    {MSDOS_SUPER_MAGIC, "vfat", false},  {TMPFS_MAGIC, "tmpfs", true},
     {RAMFS_MAGIC, "ramfs", true},
 };
 
@@ -147,8 +142,7 @@ static bool is_regular(int at, const struct dirent *entry)
         return entry->d_type == DT_REG;
     }
     struct stat status;
-    return fstatat(at, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-           S_ISREG(status.st_mode);
+    return fstatat(at, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode);
 }
 
 int base_directory_list(const struct base_directory *directory, const char *name,

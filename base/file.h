@@ -84,8 +84,9 @@ int base_directory_make(const struct base_directory *directory, const char *name
 int base_directory_sync(const struct base_directory *directory, const char *name);
 
 /*
- * Makes a file whose size_bytes are all written as zero, piece by piece and, where possible, past the
- * page cache: the extents are written ones and no large folio exists. Removes it again on failure.
+ * Makes a file whose size_bytes are all written as zero, piece by piece and, where possible, past
+ * the page cache: the extents are written ones and no large folio exists. Removes it again on
+ * failure.
  *
  * @param size_bytes  a multiple of BASE_FILE_BLOCK, or 0.
  * Returns 0, -EEXIST, -ENOSPC, -EDQUOT, -EINVAL, ...
@@ -101,8 +102,8 @@ int base_file_remove(const struct base_directory *directory, const char *name);
 
 int base_file_size(const struct base_file *file, uint64_t *ret_size_bytes);
 
-/* Short only at the end of the file. Without O_DIRECT, clean pages of the range leave the page cache
- * first, so that a failed write-back does not look like success. */
+/* Short only at the end of the file. Without O_DIRECT, clean pages of the range leave the page
+ * cache first, so that a failed write-back does not look like success. */
 int base_file_read(const struct base_file *file, uint64_t offset, void *buffer, size_t size_bytes,
                    size_t *ret_size_bytes);
 

@@ -122,12 +122,8 @@ static int direct_persist(struct weir_window *window, uint64_t offset, size_t si
 }
 
 static const struct weir_medium_ops direct_ops = {
-    FILE_MEDIUM_SHARED_OPS,
-    .window_open = direct_window_open,
-    .load = direct_load,
-    .freeze = direct_freeze,
-    .window_close = direct_window_close,
-    .persist = direct_persist,
+    FILE_MEDIUM_SHARED_OPS,  .window_open = direct_window_open,   .load = direct_load,
+    .freeze = direct_freeze, .window_close = direct_window_close, .persist = direct_persist,
 };
 
 int iouring_direct_open(const struct iouring_options *options, struct weir_medium **ret_medium,

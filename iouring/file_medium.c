@@ -7,9 +7,10 @@
  *   3. info says what was found, in words.
  *
  * Failure modes:
- *   - O_DIRECT refused: `direct` fails with WEIR_E_MEDIUM; `mapped` uses the page cache and says so.
- *   - no io_uring: io = uring fails with WEIR_E_MEDIUM; io = auto runs on pwritev2 and fdatasync and
- *     keeps the reason.
+ *   - O_DIRECT refused: `direct` fails with WEIR_E_MEDIUM; `mapped` uses the page cache and says
+ * so.
+ *   - no io_uring: io = uring fails with WEIR_E_MEDIUM; io = auto runs on pwritev2 and fdatasync
+ * and keeps the reason.
  *
  * Invariants: a read-only medium has no ring and opens nothing for writing, not even a trial file.
  */
@@ -48,8 +49,7 @@ static int try_first_file(void *context, const char *name)
 }
 
 /* Without writing: ask the first file that is there. An empty directory has nothing to read. */
-static int probe_read_only(const struct base_directory *directory, char *reason,
-                           size_t reason_size)
+static int probe_read_only(const struct base_directory *directory, char *reason, size_t reason_size)
 {
     struct first_file first = {.directory = directory};
     int rc = base_directory_list(directory, "", try_first_file, &first);
@@ -123,8 +123,8 @@ static int choose_io(struct file_medium *self, const struct iouring_options *opt
 
 /* ---- open ---- */
 
-static void fill_info(struct file_medium *self, const struct file_medium_kind *kind,
-                      bool is_memory, const char *direct_note, const char *io_note)
+static void fill_info(struct file_medium *self, const struct file_medium_kind *kind, bool is_memory,
+                      const char *direct_note, const char *io_note)
 {
     struct weir_medium_info *info = &self->medium.info;
     info->kind = kind->kind;

@@ -41,9 +41,9 @@ int file_medium_open(const struct file_medium_kind *kind, const struct iouring_o
 /* A window may be opened: 0, -EINVAL, or WEIR_E_CUT_SHORT. */
 int file_medium_check_window(const struct weir_file *file, size_t size_bytes);
 
-/* The range lies inside the window and starts and ends at blocks; anything else is a bug of ours. */
-void file_medium_assert_range(const struct weir_window *window, uint64_t offset,
-                              size_t size_bytes);
+/* The range lies inside the window and starts and ends at blocks; anything else is a bug of ours.
+ */
+void file_medium_assert_range(const struct weir_window *window, uint64_t offset, size_t size_bytes);
 
 int file_store_create(struct weir_medium *medium, const char *name, uint64_t size_bytes,
                       struct weir_file **ret_file);
@@ -76,11 +76,10 @@ void file_medium_destroy(struct weir_medium *medium);
 #define FILE_MEDIUM_SHARED_OPS                                                                     \
     .create = file_store_create, .open = file_store_open, .close = file_store_close,               \
     .size = file_store_size, .read = file_store_read, .write = file_store_write,                   \
-    .sync = file_store_sync, .list = file_store_list,                                              \
-    .make_directory = file_store_make_directory, .rename = file_store_rename,                      \
-    .remove = file_store_remove, .sync_directory = file_store_sync_directory,                      \
-    .lock = file_store_lock, .map = file_store_map, .unmap = file_store_unmap,                     \
-    .flush_file = file_medium_flush_file, .poll = file_medium_poll,                                \
+    .sync = file_store_sync, .list = file_store_list, .make_directory = file_store_make_directory, \
+    .rename = file_store_rename, .remove = file_store_remove,                                      \
+    .sync_directory = file_store_sync_directory, .lock = file_store_lock, .map = file_store_map,   \
+    .unmap = file_store_unmap, .flush_file = file_medium_flush_file, .poll = file_medium_poll,     \
     .eventfd = file_medium_eventfd, .destroy = file_medium_destroy
 
 #endif

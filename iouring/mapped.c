@@ -4,14 +4,15 @@
  * Happy path:
  *   1. window_open maps the file, which was written past the page cache so that its folios are
  *      small: one dirty byte costs one page on the device.
- *   2. persist() is an fdatasync of the file: it covers the range and everything else that is dirty.
+ *   2. persist() is an fdatasync of the file: it covers the range and everything else that is
+ * dirty.
  *   3. freeze() takes the write permission away; window_close unmaps.
  *
  * Failure modes:
  *   - write-back fails: fdatasync says so once, the pages are clean and wrong from then on. The log
  *     is poisoned, and the next recovery calls load(), which drops them.
- *   - the file is shorter than the window: WEIR_E_CUT_SHORT here. When it is cut later, touching the
- *     window raises SIGBUS: nothing here can help that.
+ *   - the file is shorter than the window: WEIR_E_CUT_SHORT here. When it is cut later, touching
+ * the window raises SIGBUS: nothing here can help that.
  *
  * Invariants: the file is not written by O_DIRECT while it is mapped for writing; a crash keeps any
  * subset of the pages that were dirty.
@@ -26,7 +27,8 @@
 #include <sys/mman.h>
 #include <weir/error.h>
 
-#define READ_AHEAD_BYTES ((size_t)128 << 10) /* one WILLNEED reads no more than that on many disks */
+#define READ_AHEAD_BYTES                                                                           \
+    ((size_t)128 << 10) /* one WILLNEED reads no more than that on many disks */
 
 /*
  * Brings the range into the page cache as single pages and maps it. Dirty data is tracked by folio:
@@ -122,12 +124,8 @@ static int mapped_persist(struct weir_window *window, uint64_t offset, size_t si
 }
 
 static const struct weir_medium_ops mapped_ops = {
-    FILE_MEDIUM_SHARED_OPS,
-    .window_open = mapped_window_open,
-    .load = mapped_load,
-    .freeze = mapped_freeze,
-    .window_close = mapped_window_close,
-    .persist = mapped_persist,
+    FILE_MEDIUM_SHARED_OPS,  .window_open = mapped_window_open,   .load = mapped_load,
+    .freeze = mapped_freeze, .window_close = mapped_window_close, .persist = mapped_persist,
 };
 
 int iouring_mapped_open(const struct iouring_options *options, struct weir_medium **ret_medium,

@@ -10,8 +10,8 @@
  *   - no io_uring (EPERM, ENOSYS, ENOMEM, too old): ring_create fails with the reason.
  *   - a short write: reported as -EIO; a write that ends beyond a limit is never called done.
  *   - -EINTR, -EAGAIN, -ECANCELED: the request did not run to its end; it is submitted again, a
- *     bounded number of times. All requests can be repeated: the bytes of a write stay in place until
- *     it is reaped.
+ *     bounded number of times. All requests can be repeated: the bytes of a write stay in place
+ * until it is reaped.
  *   - an overflow that lost a CQE, a CQE that nobody asked for, a refused io_uring_enter: `failed`
  *     is set for good and every later call returns it.
  *

@@ -8,8 +8,8 @@
  *
  * Every request is remembered until it completes: its result is compared with the length that was
  * asked for, and a request that the kernel gave up without running it (-EINTR, -EAGAIN, -ECANCELED:
- * the thread that submitted it has exited) is submitted again. Memory and descriptors that a request
- * names belong to the kernel until ring_reap brings it.
+ * the thread that submitted it has exited) is submitted again. Memory and descriptors that a
+ * request names belong to the kernel until ring_reap brings it.
  *
  * Threads: one at a time, a different one each time unless single_thread was chosen. It never spins
  * and has no kernel thread that polls.
@@ -43,8 +43,8 @@ void ring_destroy(struct ring *ring);
 /*
  * Starts to write; with `durable` it completes when the range is on stable storage.
  *
- * Returns 0, -EBUSY (depth requests are in flight; nothing was started), or another -errno: the ring
- * takes no more.
+ * Returns 0, -EBUSY (depth requests are in flight; nothing was started), or another -errno: the
+ * ring takes no more.
  */
 int ring_submit_write(struct ring *ring, int fd, const void *memory, size_t size_bytes,
                       uint64_t offset, bool durable, uint64_t token);
@@ -53,8 +53,8 @@ int ring_submit_write(struct ring *ring, int fd, const void *memory, size_t size
 int ring_submit_sync(struct ring *ring, int fd, uint64_t token);
 
 /*
- * Brings up to `max` completions, waiting at most timeout_ns for the first (0: not at all, negative:
- * as long as it takes; with nothing in flight returns at once).
+ * Brings up to `max` completions, waiting at most timeout_ns for the first (0: not at all,
+ * negative: as long as it takes; with nothing in flight returns at once).
  *
  * Returns the count, or -errno: a completion was lost or the ring failed, outcomes are unknown and
  * the ring takes no more.

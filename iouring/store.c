@@ -92,8 +92,7 @@ int file_store_read(struct weir_file *file, uint64_t offset, void *buffer, size_
     return base_file_read(&file->file, offset, buffer, size_bytes, ret_size_bytes);
 }
 
-int file_store_write(struct weir_file *file, uint64_t offset, const void *buffer,
-                     size_t size_bytes)
+int file_store_write(struct weir_file *file, uint64_t offset, const void *buffer, size_t size_bytes)
 {
     return base_file_write(&file->file, offset, buffer, size_bytes);
 }

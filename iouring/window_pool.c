@@ -34,8 +34,8 @@ uint8_t *window_pool_take(struct window_pool *pool, size_t size_bytes)
 void window_pool_give(struct window_pool *pool, uint8_t *base, size_t size_bytes)
 {
     base_lock_acquire(&pool->lock);
-    bool keep = pool->count < WINDOW_POOL_SLOTS &&
-                size_bytes <= pool->limit_bytes - pool->held_bytes;
+    bool keep =
+        pool->count < WINDOW_POOL_SLOTS && size_bytes <= pool->limit_bytes - pool->held_bytes;
     if (keep) {
         pool->slots[pool->count].base = base;
         pool->slots[pool->count].size_bytes = size_bytes;

@@ -35,12 +35,12 @@ static bool is_device_error(int code)
     }
 }
 
-enum cli_exit cli_exit_code_open(int code)
+int cli_exit_code_open(int code)
 {
     return is_device_error(code) ? CLI_DEVICE : CLI_REFUSED;
 }
 
-enum cli_exit cli_exit_code(int code)
+int cli_exit_code(int code)
 {
     switch (code) {
     case WEIR_E_DAMAGED:
@@ -53,15 +53,13 @@ enum cli_exit cli_exit_code(int code)
     }
 }
 
-static const char *command_name(const struct cli *cli)
-{
-    return cli->command != NULL ? cli->command->name : "";
-}
-
 static void print_prefix(const struct cli *cli)
 {
-    const char *name = command_name(cli);
-    fprintf(stderr, "weir%s%s: ", name[0] != '\0' ? " " : "", name);
+    if (cli->command != NULL) {
+        fprintf(stderr, "weir %s: ", cli->command->name);
+    } else {
+        fprintf(stderr, "weir: ");
+    }
 }
 
 static void write_detail(struct json *json, const struct weir_error *why)
@@ -79,8 +77,8 @@ static void write_detail(struct json *json, const struct weir_error *why)
 }
 
 /* @param code_name, advice  "" when there is none */
-static void report(struct cli *cli, enum cli_exit exit_code, const char *sentence,
-                   const char *code_name, const char *advice, const struct weir_error *why)
+static void report(struct cli *cli, int exit_code, const char *sentence, const char *code_name,
+                   const char *advice, const struct weir_error *why)
 {
     progress_clear();
     if (cli->json) {
@@ -110,7 +108,7 @@ static void report(struct cli *cli, enum cli_exit exit_code, const char *sentenc
     }
 }
 
-static int fail(struct cli *cli, enum cli_exit exit_code, int code, const struct weir_error *why,
+static int fail(struct cli *cli, int exit_code, int code, const struct weir_error *why,
                 const char *tried)
 {
     char sentence[SENTENCE_SIZE + sizeof why->text];
@@ -142,7 +140,7 @@ int cli_fail_open(struct cli *cli, int code, const struct weir_error *why, const
     return fail(cli, cli_exit_code_open(code), code, why, tried);
 }
 
-int cli_refuse(struct cli *cli, enum cli_exit exit_code, const char *format, ...)
+int cli_refuse(struct cli *cli, int exit_code, const char *format, ...)
 {
     char sentence[SENTENCE_SIZE];
     va_list arguments;
@@ -161,11 +159,11 @@ int cli_usage_error(struct cli *cli, const char *format, ...)
     vsnprintf(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
     report(cli, CLI_USAGE, sentence, "", "", NULL);
-    const char *name = command_name(cli);
-    fprintf(stderr, "usage: weir %s%s%s\n", name[0] != '\0' ? name : "COMMAND",
-            cli->command != NULL ? " " : " ",
-            cli->command != NULL ? cli->command->arguments
-                                 : "[ARGUMENT...]   (weir help lists them)");
+    if (cli->command != NULL) {
+        fprintf(stderr, "usage: weir %s %s\n", cli->command->name, cli->command->arguments);
+    } else {
+        fprintf(stderr, "usage: weir COMMAND [ARGUMENT...]   (weir help lists them)\n");
+    }
     return CLI_USAGE;
 }
 

@@ -17,10 +17,10 @@
 #include <weir/error.h>
 
 /* What an error of an operation on an open log means to a script. */
-enum cli_exit cli_exit_code(int code);
+int cli_exit_code(int code);
 
 /* The same for an error of opening: damage that was found is a refusal, nothing was changed. */
-enum cli_exit cli_exit_code_open(int code);
+int cli_exit_code_open(int code);
 
 /*
  * Reports `code`; returns its exit code.
@@ -35,7 +35,7 @@ __attribute__((format(printf, 4, 5))) int cli_fail_open(struct cli *cli, int cod
                                                         const char *format, ...);
 
 /* Reports a sentence of our own under an exit code of our own; returns it. */
-__attribute__((format(printf, 3, 4))) int cli_refuse(struct cli *cli, enum cli_exit exit_code,
+__attribute__((format(printf, 3, 4))) int cli_refuse(struct cli *cli, int exit_code,
                                                      const char *format, ...);
 
 /* The command line is wrong: the sentence, the usage line, CLI_USAGE. */

@@ -298,12 +298,3 @@ void cli_print_help(struct cli *cli, const struct cli_command *command)
         }
     }
 }
-
-int cli_parse_lsn(const char *text, weir_lsn *ret_lsn)
-{
-    if (strcmp(text, "earliest") == 0) {
-        *ret_lsn = WEIR_LSN_NONE;
-        return 0;
-    }
-    return base_parse_u64(text, ret_lsn);
-}

@@ -46,7 +46,4 @@ void cli_log_options(const struct cli_common *common, uint32_t flags,
 /* Closes; a failure is reported and becomes the exit code where that was CLI_OK. */
 int cli_close(struct cli *cli, struct weir_log *log, int exit_code);
 
-/* An LSN, or "earliest" (0). Returns 0 or -EINVAL. */
-int cli_parse_lsn(const char *text, weir_lsn *ret_lsn);
-
 #endif

@@ -145,18 +145,32 @@ static void escape_byte(struct output *output, uint8_t byte)
     }
 }
 
+/* @param utf8  the bytes as a whole are valid UTF-8. U+0080 to U+009F are controls too. */
+static bool is_harmless(const uint8_t *bytes, size_t i, bool utf8)
+{
+    uint8_t byte = bytes[i];
+    if (byte < 0x80) {
+        return byte >= 0x20 && byte != 0x7f && byte != '\\';
+    }
+    if (!utf8) {
+        return false;
+    }
+    bool second_of_control = i > 0 && bytes[i - 1] == 0xc2 && byte < 0xa0;
+    bool first_of_control = byte == 0xc2 && bytes[i + 1] < 0xa0;
+    return !second_of_control && !first_of_control;
+}
+
 void output_escaped(struct output *output, const void *data, size_t size)
 {
     const uint8_t *bytes = data;
-    bool text = base_utf8_is_valid(data, size);
+    bool utf8 = base_utf8_is_valid(data, size);
     size_t plain = 0; /* start of what can go out in one piece */
     for (size_t i = 0; i < size; i++) {
-        uint8_t byte = bytes[i];
-        if (byte >= 0x20 && byte != 0x7f && byte != '\\' && (byte < 0x80 || text)) {
+        if (is_harmless(bytes, i, utf8)) {
             continue;
         }
         output_bytes(output, bytes + plain, i - plain);
-        escape_byte(output, byte);
+        escape_byte(output, bytes[i]);
         plain = i + 1;
     }
     output_bytes(output, bytes + plain, size - plain);
@@ -208,10 +222,4 @@ void progress_clear(void)
         fflush(stderr);
         progress_drawn = false;
     }
-}
-
-bool output_may_color(void)
-{
-    const char *no_color = getenv("NO_COLOR");
-    return (no_color == NULL || no_color[0] == '\0') && isatty(STDOUT_FILENO);
 }

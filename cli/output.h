@@ -1,5 +1,5 @@
 /*
- * Standard output as a stream that remembers its first failure, and what a terminal may see.
+ * Standard output as a stream that remembers its first failure, and progress on standard error.
  *
  * Nothing is lost silently: the first error stays in output.error, later writes do nothing, and
  * main turns it into an exit code. -EPIPE means that whoever read it has gone.
@@ -45,8 +45,5 @@ int output_flush(struct output *output);
 /* Progress on standard error: one line that is written over, only when it is a terminal. */
 __attribute__((format(printf, 1, 2))) void progress_show(const char *format, ...);
 void progress_clear(void);
-
-/* A terminal on standard output and no NO_COLOR. */
-bool output_may_color(void);
 
 #endif

@@ -28,8 +28,9 @@ class Rows(LogTest):
         self.assertNotIn("data", rows[-1])
 
     def test_rows_for_people_never_send_controls_to_a_terminal(self):
-        self.append(b"\x1b[31mred\r\t\\ \xff", "ok ü".encode())
+        self.append(b"\x1b[31mred\r\t\\ \xff", "ok ü".encode(), "\u009bm\u00a0".encode())
         out = weir("tail", self.log).out
+        self.assertIn(b"\\xc2\\x9bm\xc2\xa0\n", out)
         self.assertIn(b"\\x1b[31mred\\r\\t\\\\ \\xff\n", out)
         self.assertIn("ok ü\n".encode(), out)
         self.assertNotIn(b"\x1b", out)

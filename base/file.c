@@ -244,20 +244,22 @@ int base_directory_sync(const struct base_directory *directory, const char *name
 
 /* ---- does O_DIRECT work here? ---- */
 
-/* Not every file system has O_TMPFILE; a crash here may leave the named one behind. */
-static int open_unnamed(const struct base_directory *directory)
+int base_file_open_unnamed(const struct base_directory *directory, struct base_file *ret_file)
 {
     int fd = open_retrying(directory->fd, ".", O_TMPFILE | O_RDWR, 0600);
-    if (fd != -EOPNOTSUPP && fd != -EISDIR && fd != -ENOENT) {
+    if (fd == -EOPNOTSUPP || fd == -EISDIR || fd == -ENOENT) { /* no O_TMPFILE here */
+        char name[32];
+        snprintf(name, sizeof name, "probe.%ld.tmp", (long)getpid());
+        fd = open_retrying(directory->fd, name, O_RDWR | O_CREAT | O_EXCL, 0600);
+        if (fd >= 0) {
+            unlinkat(directory->fd, name, 0);
+        }
+    }
+    if (fd < 0) {
         return fd;
     }
-    char name[32];
-    snprintf(name, sizeof name, "probe.%ld.tmp", (long)getpid());
-    fd = open_retrying(directory->fd, name, O_RDWR | O_CREAT | O_EXCL, 0600);
-    if (fd >= 0) {
-        unlinkat(directory->fd, name, 0);
-    }
-    return fd;
+    *ret_file = (struct base_file){.fd = fd};
+    return 0;
 }
 
 /* 0 when sysfs does not know: not a block device, or a container without /sys. */
@@ -318,32 +320,38 @@ static int trial_write(int fd, char *reason, size_t reason_size)
     return rc;
 }
 
+static int probe_file(int fd, uint32_t alignment, char *reason, size_t reason_size)
+{
+    if (alignment > BASE_FILE_BLOCK) {
+        snprintf(reason, reason_size, "the device wants direct I/O in blocks of %" PRIu32 " bytes",
+                 alignment);
+        return -EINVAL;
+    }
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_DIRECT) < 0) {
+        int rc = -errno;
+        snprintf(reason, reason_size, "the file system refuses O_DIRECT: %s", strerror(-rc));
+        return rc;
+    }
+    return trial_write(fd, reason, reason_size);
+}
+
 int base_directory_probe_direct(const struct base_directory *directory, uint32_t *ret_alignment,
                                 char *reason, size_t reason_size)
 {
-    int fd = open_unnamed(directory);
-    if (fd < 0) {
-        if (fd == -ENOSPC || fd == -EDQUOT) { /* no inode left: ask again with the first file */
-            *ret_alignment = BASE_FILE_BLOCK;
-            return 0;
-        }
-        snprintf(reason, reason_size, "no file can be made here: %s", strerror(-fd));
-        return fd;
+    struct base_file file;
+    int rc = base_file_open_unnamed(directory, &file);
+    if (rc == -ENOSPC || rc == -EDQUOT) { /* no inode left: the first file will tell */
+        *ret_alignment = BASE_FILE_BLOCK;
+        return 0;
     }
-    int rc = 0;
-    int flags = fcntl(fd, F_GETFL);
-    uint32_t alignment = told_alignment(fd);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_DIRECT) < 0) {
-        rc = -errno;
-        snprintf(reason, reason_size, "the file system refuses O_DIRECT: %s", strerror(-rc));
-    } else if (alignment > BASE_FILE_BLOCK) {
-        rc = -EINVAL;
-        snprintf(reason, reason_size, "the device wants direct I/O in blocks of %" PRIu32 " bytes",
-                 alignment);
-    } else {
-        rc = trial_write(fd, reason, reason_size);
+    if (rc < 0) {
+        snprintf(reason, reason_size, "no file can be made here: %s", strerror(-rc));
+        return rc;
     }
-    close(fd);
+    uint32_t alignment = told_alignment(file.fd);
+    rc = probe_file(file.fd, alignment, reason, reason_size);
+    base_file_close(&file);
     if (rc == 0) {
         *ret_alignment = alignment == 0 ? BASE_FILE_BLOCK : alignment;
     }

@@ -97,6 +97,10 @@ int base_file_open(const struct base_directory *directory, const char *name, boo
                    enum base_direct direct, struct base_file *ret_file);
 void base_file_close(struct base_file *file);
 
+/* An empty file without a name, open for writing through the page cache: for probing. Where the
+ * file system cannot do that, a crash may leave one called probe.PID.tmp behind. */
+int base_file_open_unnamed(const struct base_directory *directory, struct base_file *ret_file);
+
 int base_file_rename(const struct base_directory *directory, const char *from, const char *to);
 int base_file_remove(const struct base_directory *directory, const char *name);
 

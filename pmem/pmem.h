@@ -18,7 +18,7 @@
 
 struct pmem_options {
     const char *directory;
-    bool read_only;
+    bool read_only;      /* as in iouring/iouring.h: files in directories below may be written */
     bool allow_emulated; /* not on DAX, or with the variables below set: go on, and say so */
 };
 

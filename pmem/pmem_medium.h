@@ -54,8 +54,8 @@ int pmem_window_persist(struct weir_window *window, uint64_t offset, size_t size
 int pmem_window_flush_file(struct weir_window *window, uint64_t token);
 
 #define PMEM_BLOCK_BYTES 64u /* a cache line */
-#define PMEM_COPY_FROM_BYTES                                                                       \
-    1024u /* measured: below, store and flush is as fast as not caching                            \
-           */
+/* Measured with the fence of the header that follows: 2048 B cost 450 ns stored and flushed, 494
+ * past the caches; 2304 B cost 694 and 508. */
+#define PMEM_COPY_FROM_BYTES 2112u
 
 #endif

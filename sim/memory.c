@@ -51,7 +51,7 @@ static int enter_named(struct weir_medium *medium, const char *call, const char 
 static int enter_changing(struct weir_medium *medium, const char *call, const char *name,
                           size_t size_bytes)
 {
-    if (memory_of(medium)->options.read_only) {
+    if (memory_of(medium)->options.read_only && strchr(name, '/') == NULL) {
         return -EROFS;
     }
     return *name == '\0' ? -EINVAL : enter_named(medium, call, name, size_bytes);
@@ -296,7 +296,7 @@ static int memory_list(struct weir_medium *medium, const char *directory, weir_l
 
 static int memory_make_directory(struct weir_medium *medium, const char *name)
 {
-    int rc = enter_changing(medium, "make_directory", name, 0);
+    int rc = *name == '\0' ? -EINVAL : enter_named(medium, "make_directory", name, 0);
     if (rc < 0) {
         return rc;
     }
@@ -315,6 +315,9 @@ static int memory_rename(struct weir_medium *medium, const char *from, const cha
     }
     if (!base_file_name_is_valid(to)) {
         return -EINVAL;
+    }
+    if (memory_of(medium)->options.read_only && strchr(to, '/') == NULL) {
+        return -EROFS;
     }
     struct sim_disk *disk = memory_of(medium)->disk;
     base_lock_acquire(&disk->lock);

@@ -41,7 +41,7 @@ struct sim_memory_options {
     bool asynchronous;       /* persist() and flush_file() complete only at poll() */
     bool reversed;           /* poll() brings the latest first */
     bool window_is_file;     /* as mapped, or as pmem with block_bytes 64; else as direct */
-    bool read_only;
+    bool read_only;          /* files in directories below may be written all the same */
     struct sim_memory_faults faults;
 };
 

@@ -8,7 +8,8 @@
  * your own, embed struct weir_medium as the first member of your structure, fill in the table and
  * hand it to weir_log_open() through weir_log_options.custom_medium.
  *
- * Names are relative to the directory ("CONTROL", "holds/backup") and hold at most one '/'.
+ * Names are relative to the directory ("CONTROL", "holds/backup") and hold at most one '/', no "."
+ * and no ".." (-EINVAL). A read-only medium refuses to change files of the directory itself (-EROFS).
  * Results are 0 or -errno unless stated otherwise. Offsets and sizes of read() and write() are
  * multiples of 4096; buffers may have any alignment.
  *
@@ -105,7 +106,7 @@ struct weir_medium_ops {
      * file: *ret_size_bytes says how much came. */
     int (*read)(struct weir_file *file, uint64_t offset, void *buffer, size_t size_bytes,
                 size_t *ret_size_bytes);
-    /* Writes all or fails. Durable after sync(). */
+    /* Writes all or fails. Durable after sync(). Not on a file that has a window: use that. */
     int (*write)(struct weir_file *file, uint64_t offset, const void *buffer, size_t size_bytes);
     int (*sync)(struct weir_file *file);
     /* Calls fn for each entry of a directory ("" = the medium's own), in no order, files only,
@@ -116,7 +117,9 @@ struct weir_medium_ops {
     int (*remove)(struct weir_medium *medium, const char *name);
     int (*sync_directory)(struct weir_medium *medium, const char *directory);
     /* Takes, changes or drops the lock of this open file description, without waiting: -EAGAIN
-     * when another description has it. The lock lives as long as I/O on the file does. */
+     * when another description has it. The lock lives as long as I/O on the file does, and as long
+     * as a view from map(), a frozen window, or a window that is the file. Exclusive needs a file
+     * that was opened for writing (-EBADF). */
     int (*lock)(struct weir_file *file, enum weir_lock_mode mode);
     /* Maps size_bytes of a file that is no longer written, read-only and populated. */
     int (*map)(struct weir_file *file, size_t size_bytes, const uint8_t **ret_base);
@@ -124,13 +127,16 @@ struct weir_medium_ops {
 
     /* ---- window ---- */
 
-    /* Gives file (opened for writing) a window of size_bytes. On media whose window is the file
-     * it holds the file's bytes, else undefined bytes: see load(). */
+    /* Gives file a window of size_bytes. On media whose window is the file it holds the file's
+     * bytes, else undefined bytes: see load(). A file opened for reading gets one that only load()
+     * changes: persist() is -EROFS. WEIR_E_CUT_SHORT when the file is shorter. */
     int (*window_open)(struct weir_file *file, size_t size_bytes, struct weir_window **ret_window);
-    /* Makes the window hold what the file holds in [offset, offset + size_bytes). */
+    /* Makes the window hold what the file holds in [offset, offset + size_bytes): the bytes on the
+     * medium, also where a page cache believes otherwise, so recovery calls it on every medium.
+     * WEIR_E_CUT_SHORT when the file ends before. */
     int (*load)(struct weir_window *window, uint64_t offset, size_t size_bytes);
     /* The segment is complete and durable: the memory becomes a read-only view of the file, at
-     * the same address and without a moment in which it is not there. */
+     * the same address and without a moment in which it is not there. Unchanged on failure. */
     int (*freeze)(struct weir_window *window);
     void (*window_close)(struct weir_window *window); /* nothing is in flight; file stays open */
     /* Copies a payload of at least info.copy_from_bytes in and fences it on this CPU, so that
@@ -139,17 +145,22 @@ struct weir_medium_ops {
     /* Starts to write back ordinary stores in the range; the next persist() fences. NULL where
      * there is nothing to do. */
     void (*clean)(struct weir_window *window, uint64_t offset, size_t size_bytes);
-    /* Makes [offset, offset + size_bytes) durable (both multiples of block_bytes): returns 1 when
-     * it is, 0 when it is under way and poll() will bring token, or -errno: the log is poisoned. */
+    /* Makes [offset, offset + size_bytes) durable (both multiples of block_bytes, at most 1 GiB):
+     * returns 1 when it is, 0 when it is under way and poll() will bring token, -EBUSY when
+     * queue_depth are under way already (nothing was started), or -errno: the log is poisoned.
+     * With a clean() it is only the fence: what this thread did not clean() or copy() stays
+     * volatile. The bytes stay as they are, and window and file open, until poll() brings token;
+     * the thread that started it may exit. */
     int (*persist)(struct weir_window *window, uint64_t offset, size_t size_bytes, uint32_t flags,
                    uint64_t token);
     /* Makes durable all that was written to the window's file and has completed. Same results. */
     int (*flush_file)(struct weir_window *window, uint64_t token);
-    /* Brings up to max completions: the count, 0 after timeout_ns (0 = do not wait, negative =
+    /* Brings up to max completions in any order: the count, 0 after timeout_ns (0 = do not wait, negative =
      * wait as long as it takes; with nothing in flight returns 0 at once), or -errno: poisoned. */
     int (*poll)(struct weir_medium *medium, struct weir_completion *ret_completions, int max,
                 int64_t timeout_ns);
-    /* A descriptor that becomes readable when poll() has something; made on first use. */
+    /* A descriptor that becomes readable when poll() has something; made on first use. poll()
+     * empties it and never leaves it empty with completions that did not fit max. */
     int (*eventfd)(struct weir_medium *medium, int *ret_fd);
     void (*destroy)(struct weir_medium *medium); /* all files and windows are closed */
 };

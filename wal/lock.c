@@ -165,3 +165,56 @@ int lock_writer_is_alive(struct weir_medium *medium)
     medium->ops->close(file);
     return rc == -EAGAIN ? 1 : rc;
 }
+
+/* ---- I/O of a process that was killed ---- */
+
+struct waiting {
+    struct weir_medium *medium;
+    uint64_t first_ordinal;
+    uint64_t start_ns;
+    int64_t wait_ns;
+    struct weir_error *why;
+};
+
+static int64_t wait_left(const struct waiting *self)
+{
+    if (self->wait_ns < 0) {
+        return self->wait_ns;
+    }
+    int64_t gone = (int64_t)(base_clock_monotonic_ns() - self->start_ns);
+    return gone < self->wait_ns ? self->wait_ns - gone : 0;
+}
+
+static int wait_for_segment(void *context, const char *name)
+{
+    const struct waiting *self = context;
+    uint64_t ordinal;
+    if (!format_segment_ordinal(name, &ordinal) || ordinal < self->first_ordinal) {
+        return 0;
+    }
+    struct weir_file *file;
+    int rc = self->medium->ops->open(self->medium, name, WEIR_FILE_READ, &file);
+    if (rc < 0) {
+        return rc == -ENOENT ? 0 : rc;
+    }
+    rc = lock_file(self->medium, file, WEIR_LOCK_SHARED, wait_left(self));
+    self->medium->ops->close(file);
+    if (rc == -EAGAIN) {
+        return log_error(self->why, WEIR_E_LOCKED, name, UINT64_MAX,
+                         "writes of a process that has ended are still in flight to %s", name);
+    }
+    return rc;
+}
+
+int lock_wait_for_io(struct weir_medium *medium, uint64_t first_ordinal, int64_t wait_ns,
+                     struct weir_error *why)
+{
+    struct waiting context = {
+        .medium = medium,
+        .first_ordinal = first_ordinal,
+        .start_ns = base_clock_monotonic_ns(),
+        .wait_ns = wait_ns,
+        .why = why,
+    };
+    return medium->ops->list(medium, "", wait_for_segment, &context);
+}

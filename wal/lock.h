@@ -45,6 +45,16 @@ int lock_writer_is_alive(struct weir_medium *medium);
 int lock_file(struct weir_medium *medium, struct weir_file *file, enum weir_lock_mode mode,
               int64_t wait_ns);
 
+/*
+ * Waits until no write of a killed process can be in flight any more: it holds the locks of the
+ * segments that it was writing for as long as that. For who has LOCK and is about to read the end.
+ *
+ * @param first_ordinal  segments below it are complete
+ * Returns 0; WEIR_E_LOCKED; -errno.
+ */
+int lock_wait_for_io(struct weir_medium *medium, uint64_t first_ordinal, int64_t wait_ns,
+                     struct weir_error *why);
+
 /* The line that the last writer put into LOCK: "process 71 on host since 2026-...". "" if none. */
 void lock_read_holder(struct weir_medium *medium, char ret_line[LOCK_HOLDER_BYTES]);
 

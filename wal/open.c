@@ -239,7 +239,9 @@ static int recover(struct weir_log *log, const struct weir_log_options *options,
 {
     struct recovery found = {0};
     uint64_t start_ns = base_clock_monotonic_ns();
-    int rc = recover_judge(log->medium, &log->control, &found, why);
+    uint64_t tail = log->control.witness_address >> log->limits.segment_shift;
+    int rc = lock_wait_for_io(log->medium, tail, log->lock_wait_ns, why);
+    rc = rc < 0 ? rc : recover_judge(log->medium, &log->control, &found, why);
     if (rc == 0 && options->verify == WEIR_VERIFY_ALL) {
         rc = recover_verify_all(log->medium, &log->control, &found, why);
     }
@@ -259,8 +261,7 @@ static int open_writer(struct weir_log *log, const struct weir_log_options *opti
                        struct weir_error *why)
 {
     uint64_t start_ns = base_clock_monotonic_ns();
-    int rc = lock_take(log->medium, WEIR_LOCK_EXCLUSIVE,
-                       lock_wait_from_option(options->lock_wait_ns), &log->lock_file, why);
+    int rc = lock_take(log->medium, WEIR_LOCK_EXCLUSIVE, log->lock_wait_ns, &log->lock_file, why);
     if (rc < 0) {
         return rc;
     }
@@ -332,6 +333,7 @@ int weir_log_open(const char *directory, const struct weir_log_options *given,
     log->flags = options.flags;
     log->witness = options.witness;
     log->idle_ns = options.idle_ns;
+    log->lock_wait_ns = lock_wait_from_option(options.lock_wait_ns);
     log->report.size = sizeof log->report;
     rc = base_fork_guard_create(&log->guard);
     rc = rc < 0 ? rc : open_medium(log, directory, &options, ret_error);

@@ -35,7 +35,8 @@ struct weir_hold {
  * @param log    an open log (read-only is enough)
  * @param name   see WEIR_HOLD_NAME_MAX
  * @param floor  at least the earliest retained LSN, at most the last durable one plus one
- * Returns: 0; WEIR_E_TRUNCATED (floor is already gone); -EINVAL; -ENOSPC, -EACCES and other -errno.
+ * Returns: 0; WEIR_E_TRUNCATED (floor is already gone); -EINVAL; WEIR_E_FORKED; -ETIMEDOUT (somebody
+ *   else sets a hold or truncates for longer than lock_wait); -ENOSPC, -EACCES and other -errno.
  * Durability: durable when it returns 0.
  * Threads: any.
  * Blocks: on a flush, and while another process truncates.
@@ -48,7 +49,8 @@ WEIR_EXPORT int weir_hold_set(struct weir_log *log, const char *name, weir_lsn f
  * @param log    an open log (read-only is enough)
  * @param name   an existing hold
  * @param floor  at least its floor now, at most the last durable LSN plus one
- * Returns: 0; WEIR_E_NO_HOLD; -EINVAL (it would go back: use weir_hold_set()); -errno.
+ * Returns: 0; WEIR_E_NO_HOLD; -EINVAL (it would go back: use weir_hold_set()); WEIR_E_DAMAGED (set it
+ *   again); WEIR_E_FORKED; -ETIMEDOUT; -errno.
  * Durability: durable when it returns 0.
  * Threads: any.
  * Blocks: on a flush.
@@ -60,7 +62,7 @@ WEIR_EXPORT int weir_hold_move(struct weir_log *log, const char *name, weir_lsn 
  *
  * @param log   an open log (read-only is enough)
  * @param name  an existing hold
- * Returns: 0; WEIR_E_NO_HOLD; -EINVAL; -errno.
+ * Returns: 0; WEIR_E_NO_HOLD; -EINVAL; WEIR_E_FORKED; -ETIMEDOUT; -errno.
  * Durability: durable when it returns 0.
  * Threads: any.
  * Blocks: on a flush of the directory.
@@ -73,7 +75,8 @@ WEIR_EXPORT int weir_hold_drop(struct weir_log *log, const char *name);
  * @param log      an open log
  * @param fn       gets the context and a hold, valid during the call
  * @param context  handed to fn
- * Returns: 0, or what fn returned; WEIR_E_DAMAGED (a hold's file fails its checksum); -errno.
+ * Returns: 0, or what fn returned; WEIR_E_DAMAGED (a hold's file fails its checksum); -EINVAL;
+ *   WEIR_E_FORKED; -ENOMEM; -errno.
  * Durability: none.
  * Threads: any.
  * Blocks: on reads.

@@ -1,0 +1,17 @@
+/*
+ * What becomes of segment files whose records were truncated: spares, or nothing.
+ */
+#ifndef WAL_SEGMENT_RECYCLE_H
+#define WAL_SEGMENT_RECYCLE_H
+
+#include "wal/log.h"
+
+/* Takes all segments below `ordinal` out of the table: cursors that stand on one keep its memory.
+ * Their files are recycled or removed. CONTROL must have let go of them before. */
+void segment_drop_below(struct weir_log *log, uint64_t ordinal);
+
+/* Makes the file of this ordinal, which is not in the table, a spare if one is wanted and nobody
+ * reads it, else removes it. */
+void segment_dispose(struct weir_log *log, uint64_t ordinal);
+
+#endif

@@ -27,6 +27,7 @@ enum waiter_state {
     WAITER_QUEUED = 0,
     WAITER_DONE = 1,
     WAITER_LEADS = 2,
+    WAITER_CHOSEN = 3, /* out of the queue, about to be woken as DONE */
 };
 
 struct wal_waiter {
@@ -77,7 +78,7 @@ static void unlink_waiter(struct wal_waiters *queue, struct wal_waiter *waiter)
     atomic_fetch_sub_explicit(&queue->count, 1, memory_order_seq_cst);
 }
 
-/* Takes it out unless it was taken out already; returns its state. */
+/* Takes it out unless it was taken out already; returns its final state, or QUEUED. */
 static enum waiter_state dequeue(struct wal_waiters *queue, struct wal_waiter *waiter)
 {
     base_lock_acquire(&queue->lock);
@@ -86,36 +87,51 @@ static enum waiter_state dequeue(struct wal_waiters *queue, struct wal_waiter *w
         unlink_waiter(queue, waiter);
     }
     base_lock_release(&queue->lock);
+    while (state == WAITER_CHOSEN) { /* somebody still holds a pointer to it */
+        base_wait(&waiter->state, WAITER_CHOSEN, -1, false);
+        state = atomic_load_explicit(&waiter->state, memory_order_acquire);
+    }
     return state;
 }
 
-/* Takes waiters out one by one and wakes each on its own word. Once its state is set a waiter may
- * be gone: only its address is used afterwards, as the name of the word. */
-void waiters_wake(struct weir_log *log)
+/* Takes the satisfied ones out, in order, as a list of their own. */
+static struct wal_waiter *choose(struct weir_log *log)
 {
     struct wal_waiters *queue = &log->waiters;
-    if (atomic_load_explicit(&queue->count, memory_order_seq_cst) == 0) {
-        return;
-    }
-    struct wal_waiter *satisfied = NULL, **end = &satisfied;
+    struct wal_waiter *chosen = NULL, **end = &chosen;
+    bool all = log_is_poisoned(log);
     base_lock_acquire(&queue->lock);
     for (struct wal_waiter *waiter = queue->first, *next; waiter != NULL; waiter = next) {
         next = waiter->next;
-        if (log_is_poisoned(log) || commit_reached(log, waiter->lsn, waiter->address)) {
+        if (all || commit_reached(log, waiter->lsn, waiter->address)) {
             unlink_waiter(queue, waiter);
+            atomic_store_explicit(&waiter->state, WAITER_CHOSEN, memory_order_relaxed);
             waiter->next = NULL;
             *end = waiter;
             end = &waiter->next;
         }
     }
-    while (satisfied != NULL) {
-        struct wal_waiter *waiter = satisfied;
-        satisfied = waiter->next;
-        /* Release pairs with the acquire in sleep_until_called(). */
+    base_lock_release(&queue->lock);
+    return chosen;
+}
+
+/* One by one, each on its own word, and without the lock: those who are awake already append and
+ * queue again. Once its state is set a waiter may be gone: only its address is used afterwards, as
+ * the name of the word. */
+uint32_t waiters_wake(struct weir_log *log)
+{
+    if (atomic_load_explicit(&log->waiters.count, memory_order_seq_cst) == 0) {
+        return 0;
+    }
+    uint32_t woken = 0;
+    for (struct wal_waiter *waiter = choose(log), *next; waiter != NULL; waiter = next) {
+        next = waiter->next;
+        /* Release pairs with the acquire in sleep_until_called() and dequeue(). */
         atomic_store_explicit(&waiter->state, WAITER_DONE, memory_order_release);
         base_wake(&waiter->state, 1, false);
+        woken++;
     }
-    base_lock_release(&queue->lock);
+    return woken;
 }
 
 /* ---- leadership ---- */
@@ -200,14 +216,14 @@ static enum waiter_state sleep_until_called(struct wal_waiter *waiter, uint64_t 
     for (;;) {
         /* Acquire pairs with the release of whoever called. */
         uint32_t state = atomic_load_explicit(&waiter->state, memory_order_acquire);
-        if (state != WAITER_QUEUED) {
+        if (state == WAITER_DONE || state == WAITER_LEADS) {
             return state;
         }
         int64_t left = time_left(deadline_ns);
         if (left == 0) {
             return WAITER_QUEUED;
         }
-        base_wait(&waiter->state, WAITER_QUEUED, left, false);
+        base_wait(&waiter->state, state, left, false);
     }
 }
 
@@ -219,7 +235,7 @@ static int queue_up(struct weir_log *log, weir_lsn lsn, uint64_t address, uint64
     if (leader_try(log)) {
         enum waiter_state state = dequeue(&log->waiters, &waiter);
         WEIR_ASSERT(state != WAITER_LEADS);
-        return 1;
+        return 1; /* leads, even if it is satisfied by now: the baton is passed on by leaving */
     }
     enum waiter_state state = sleep_until_called(&waiter, deadline_ns);
     if (state == WAITER_QUEUED) {

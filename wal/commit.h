@@ -48,8 +48,9 @@ int commit_round(struct weir_log *log, enum commit_mode mode, int64_t timeout_ns
  * closed. Returns the offset in its segment from which it has to be written. */
 uint32_t seal_group(struct weir_log *log, struct wal_group *group);
 
-/* Wakes the waiters that durable has satisfied, or all of them when the log is poisoned. */
-void waiters_wake(struct weir_log *log);
+/* Wakes the waiters that durable has satisfied, or all of them when the log is poisoned. Returns
+ * how many. */
+uint32_t waiters_wake(struct weir_log *log);
 
 static inline struct wal_group *commit_group(struct weir_log *log, uint64_t index)
 {

@@ -28,7 +28,8 @@
 #define FULL_BATCH_BYTES ((uint64_t)128 << 10)
 #define COMPLETIONS 16
 #define TOKEN_FLUSH (UINT64_C(1) << 63)
-#define GATHER_ROUNDS 64u
+#define GATHER_ROUNDS 256u
+#define GATHER_QUIET 4u
 
 static uint64_t head_of(const struct weir_log *log)
 {
@@ -71,7 +72,16 @@ static void announce_durable(struct weir_log *log, uint64_t address)
             base_event_fd_signal(fd);
         }
     }
-    waiters_wake(log);
+    commit->woken += waiters_wake(log);
+}
+
+/* Nothing is written to a sealed segment any more: reader processes may lock and map it, once they
+ * see that durable has passed it. */
+static void unlock_sealed(struct weir_log *log, const struct wal_group *group)
+{
+    if (group->kind == FORMAT_GROUP_SEAL) {
+        (void)log->medium->ops->lock(group->segment->file, WEIR_LOCK_SHARED);
+    }
 }
 
 /* Moves `done` over what is durable. */
@@ -87,6 +97,7 @@ static void advance(struct weir_log *log)
             commit->witnessed_lsn = group->durable_lsn;
         }
         address = group_end_address(log, group);
+        unlock_sealed(log, group);
         done++;
     }
     if (address == 0) {
@@ -98,6 +109,11 @@ static void advance(struct weir_log *log)
 }
 
 /* ---- submitting ---- */
+
+static uint32_t open_records(const struct weir_log *log)
+{
+    return atomic_load_explicit(&log->tail.open_records, memory_order_relaxed);
+}
 
 static void count_write(struct weir_log *log, uint64_t bytes, bool flushes)
 {
@@ -168,18 +184,23 @@ static uint64_t pending_bytes(struct weir_log *log)
     return reserved > submitted ? reserved - submitted : 0;
 }
 
-/* Lets writers that were just woken add their records to the group before it closes: yields until
- * it stops growing. Pointless where a commit costs less than a switch. */
+/* Lets the writers that were just woken add their next records to the group before it closes:
+ * yields until as many have come, or nobody comes any more. Pointless where a commit costs less
+ * than a switch of threads. */
 static void gather(struct weir_log *log)
 {
-    if (!log->medium->info.asynchronous && log->limits.block_bytes < FORMAT_BLOCK) {
+    uint32_t expected = log->commit.woken;
+    log->commit.woken = 0;
+    if (expected == 0 || log->limits.block_bytes < FORMAT_BLOCK) {
         return;
     }
-    uint32_t before = atomic_load_explicit(&log->tail.open_records, memory_order_relaxed);
-    for (unsigned round = 0; round < GATHER_ROUNDS; round++) {
+    uint32_t before = open_records(log);
+    expected += before;
+    for (unsigned round = 0, quiet = 0; round < GATHER_ROUNDS && quiet < GATHER_QUIET; round++) {
         base_yield();
-        uint32_t now = atomic_load_explicit(&log->tail.open_records, memory_order_relaxed);
-        if (now == before) {
+        uint32_t now = open_records(log);
+        quiet = now == before ? quiet + 1 : 0;
+        if (now >= expected) {
             return;
         }
         before = now;

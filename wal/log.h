@@ -95,6 +95,7 @@ struct wal_commit {
     _Atomic uint32_t kicked;  /* somebody could not become leader and wants a commit started */
     uint64_t submit;          /* index of the next group to seal and submit */
     _Atomic uint64_t done;    /* index of the first group that is not durable */
+    uint32_t woken;           /* waiters woken since the last group was closed */
     uint32_t in_flight;       /* persists and flushes that poll() will bring */
     uint32_t writes_in_flight;
     uint32_t flushes_in_flight;

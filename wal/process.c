@@ -127,6 +127,7 @@ int weir_prepare(struct weir_log *log, uint64_t size_bytes)
     while (rc == 0 && spare_bytes(log) < size_bytes) {
         rc = segment_create_spare(log);
     }
+    rc = rc < 0 ? rc : segment_warm(log);
     base_lock_release(&log->segments.making);
     return rc;
 }

@@ -138,6 +138,10 @@ int segment_open_file(struct weir_log *log, struct wal_segment *segment);
 /* Creates one more spare at the end of the table. The caller holds `making`. */
 int segment_create_spare(struct weir_log *log);
 
+/* Gives the spares their windows, as many as window_bytes allows, and touches every page of them.
+ * The caller holds `making`. */
+int segment_warm(struct weir_log *log);
+
 /* Gives a segment its window, making room within window_bytes first. The caller holds `making`. */
 int segment_open_window(struct weir_log *log, struct wal_segment *segment);
 

@@ -188,3 +188,54 @@ int segment_ready_next(struct weir_log *log)
     }
     return rc;
 }
+
+/* The first touch of a page costs more than filling it: here it happens ahead of need. Writers may
+ * be at work in the same pages, so a touch changes nothing: it adds no bit to a byte. */
+static void warm_window(const struct weir_log *log, const struct wal_segment *segment,
+                        uint64_t offset)
+{
+    _Atomic uint8_t *bytes = (_Atomic uint8_t *)(void *)segment->window->base;
+    bool is_file = log->medium->info.window_is_file;
+    for (uint64_t i = format_align(offset, FORMAT_BLOCK); i < log->limits.segment_bytes;
+         i += FORMAT_BLOCK) {
+        if (is_file) {
+            (void)atomic_load_explicit(&bytes[i], memory_order_relaxed);
+        } else {
+            atomic_fetch_or_explicit(&bytes[i], 0, memory_order_relaxed);
+        }
+    }
+}
+
+static bool window_fits(const struct weir_log *log)
+{
+    return (log->segments.windows + 1) * log->limits.segment_bytes <= log->limits.window_bytes;
+}
+
+int segment_warm(struct weir_log *log)
+{
+    WEIR_ASSERT(base_lock_is_held(&log->segments.making));
+    base_lock_acquire(&log->tail.lock);
+    struct wal_segment *segment = log->tail.segment;
+    uint64_t offset = log->tail.offset;
+    base_lock_release(&log->tail.lock);
+    warm_window(log, segment, offset);
+    for (uint64_t ordinal = segment->ordinal + 1;; ordinal++) {
+        base_lock_acquire(&log->segments.lock);
+        segment = segment_lookup(log, ordinal);
+        base_lock_release(&log->segments.lock);
+        if (segment == NULL || segment->state != SEGMENT_SPARE) {
+            return 0;
+        }
+        if (segment->window == NULL && !window_fits(log)) {
+            return 0;
+        }
+        int rc = segment->file == NULL ? segment_open_file(log, segment) : 0;
+        if (rc == 0 && segment->window == NULL) {
+            rc = segment_open_window(log, segment);
+        }
+        if (rc < 0) {
+            return rc;
+        }
+        warm_window(log, segment, 0);
+    }
+}

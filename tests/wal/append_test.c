@@ -1,0 +1,604 @@
+/*
+ * Appending: LSNs, limits, batches, reservations, and what a failed write does.
+ */
+#include "support.h"
+
+#include "base/alloc.h"
+#include "wal/log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void wl_01_the_first_record_has_lsn_1_and_an_empty_log_has_none(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    struct weir_stat stat = WEIR_STAT_INIT;
+    assert_int_equal(weir_log_stat(log, &stat), 0);
+    assert_int_equal(stat.earliest, 0);
+    assert_int_equal(stat.latest, 0);
+    assert_int_equal(append_text(log, "a", WEIR_EACH), 1);
+    assert_int_equal(append_text(log, "b", WEIR_GROUP), 2);
+    assert_int_equal(append_text(log, "c", WEIR_NONE), 3);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void wl_01_lsns_go_on_across_reopens_and_rolls(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    uint8_t payload[3000];
+    weir_lsn expected = 1;
+    for (int round = 0; round < 4; round++) {
+        struct weir_log *log = open_log(&disk, NULL);
+        for (int i = 0; i < 200; i++) {
+            weir_lsn lsn;
+            size_t size = numbered_payload(expected, payload, sizeof payload);
+            assert_int_equal(try_append(log, payload, size, WEIR_NONE, &lsn), 0);
+            assert_int_equal(lsn, expected++);
+        }
+        close_log(log);
+    }
+    struct weir_log *log = open_log(&disk, NULL);
+    struct weir_stat stat = WEIR_STAT_INIT;
+    assert_int_equal(weir_log_stat(log, &stat), 0);
+    assert_true(stat.segments > 2);
+    assert_int_equal(stat.latest, expected - 1);
+    assert_int_equal(count_records(log), expected - 1);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void wl_03_each_is_durable_when_it_returns_and_covers_what_came_before(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    append_text(log, "none", WEIR_NONE);
+    append_text(log, "group", WEIR_GROUP);
+    weir_lsn lsn = append_text(log, "each", WEIR_EACH);
+    assert_int_equal(weir_durable_lsn(log), lsn);
+
+    struct weir_medium *after; /* power loss: nothing that was not flushed survives */
+    assert_int_equal(sim_memory_crash(log->medium, NULL, NULL, &after), 0);
+    struct test_disk survived = {.keeper = after, .options = {.disk = sim_memory_disk(after)}};
+    struct weir_log *again = open_log(&survived, NULL);
+    expect_texts(again, 1, (const char *const[]){"none", "group", "each"}, 3);
+    close_log(again);
+    disk_free(&survived);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void wl_03_none_is_not_reported_durable_before_a_flush(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    weir_lsn lsn = append_text(log, "later", WEIR_NONE);
+    assert_int_equal(weir_durable_lsn(log), lsn - 1);
+    assert_int_equal(weir_wait(log, lsn, WEIR_WAIT_FOREVER), 0);
+    assert_int_equal(weir_durable_lsn(log), lsn);
+    assert_int_equal(weir_wait(log, lsn + 1, 0), -EINVAL);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void wl_04_a_batch_has_consecutive_lsns_and_one_that_does_not_fit_changes_nothing(
+    void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    struct weir_stat before = WEIR_STAT_INIT, after = WEIR_STAT_INIT;
+    struct weir_part part = {"0123456789", 10};
+    struct weir_entry entries[100];
+    for (int i = 0; i < 100; i++) {
+        entries[i] = (struct weir_entry){.parts = &part, .part_count = 1, .type = (uint16_t)i};
+    }
+    weir_lsn first;
+    assert_int_equal(weir_append_batch(log, entries, 100, WEIR_EACH, &first), 0);
+    assert_int_equal(first, 1);
+    assert_int_equal(weir_durable_lsn(log), 100);
+
+    weir_log_stat(log, &before);
+    size_t size = before.group_bytes / 2;
+    struct weir_part large = {calloc(1, size), size};
+    struct weir_entry three[3] = {{&large, 1, 0, 0}, {&large, 1, 0, 0}, {&large, 1, 0, 0}};
+    assert_int_equal(weir_append_batch(log, three, 3, WEIR_EACH, &first), WEIR_E_TOO_BIG);
+    weir_log_stat(log, &after);
+    assert_int_equal(before.reserved, after.reserved);
+    assert_int_equal(before.groups, after.groups);
+    assert_int_equal(weir_append_batch(log, entries, 0, WEIR_EACH, &first), -EINVAL);
+    free((void *)(uintptr_t)large.data);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void wl_05_sizes_of_zero_limit_and_beyond(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    struct weir_stat stat = WEIR_STAT_INIT;
+    weir_log_stat(log, &stat);
+    size_t limit = stat.record_bytes;
+    uint8_t *payload = malloc(limit + 1);
+    memset(payload, 0xab, limit + 1);
+    weir_lsn lsn = 77;
+    assert_int_equal(try_append(log, NULL, 0, WEIR_EACH, &lsn), 0);
+    assert_int_equal(lsn, 1);
+    assert_int_equal(try_append(log, payload, limit, WEIR_EACH, &lsn), 0);
+    assert_int_equal(lsn, 2);
+    lsn = 77;
+    assert_int_equal(try_append(log, payload, limit + 1, WEIR_EACH, &lsn), WEIR_E_TOO_BIG);
+    assert_int_equal(try_append(log, payload, SIZE_MAX, WEIR_EACH, &lsn), WEIR_E_TOO_BIG);
+    assert_int_equal(lsn, 77);
+    struct weir_part parts[2] = {{payload, limit}, {payload, SIZE_MAX}};
+    struct weir_entry wraps = {.parts = parts, .part_count = 2};
+    assert_int_equal(weir_append(log, &wraps, WEIR_EACH, &lsn), WEIR_E_TOO_BIG);
+    struct weir_reservation reservation;
+    assert_int_equal(weir_reserve(log, 0, limit + 1, &reservation), WEIR_E_TOO_BIG);
+    assert_int_equal(weir_reserve(log, 0, SIZE_MAX, &reservation), WEIR_E_TOO_BIG);
+    weir_log_stat(log, &stat);
+    assert_int_equal(stat.reserved, 2);
+    free(payload);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void bad_arguments_are_refused_and_change_nothing(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    struct weir_part part = {NULL, 5};
+    struct weir_entry entry = {.parts = &part, .part_count = 1};
+    assert_int_equal(weir_append(log, &entry, WEIR_EACH, NULL), -EINVAL);
+    part.data = "12345";
+    assert_int_equal(weir_append(log, &entry, (enum weir_durability)9, NULL), -EINVAL);
+    entry.type = WEIR_TYPE_RESERVED;
+    assert_int_equal(weir_append(log, &entry, WEIR_EACH, NULL), -EINVAL);
+    assert_int_equal(weir_append(log, NULL, WEIR_EACH, NULL), -EINVAL);
+    assert_int_equal(weir_append(NULL, &entry, WEIR_EACH, NULL), -EINVAL);
+    assert_int_equal(count_records(log), 0);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void wl_16_a_reservation_is_published_or_keeps_its_lsn_as_a_void(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    struct weir_reservation kept, dropped;
+    assert_int_equal(weir_reserve(log, 7, 5, &kept), 0);
+    assert_int_equal(weir_reserve(log, 7, 9, &dropped), 0);
+    struct weir_reservation again = kept;
+    memcpy(kept.data, "kept!", 5);
+    struct weir_stat stat = WEIR_STAT_INIT;
+    weir_log_stat(log, &stat);
+    assert_int_equal(stat.open_reservations, 2);
+    assert_int_equal(stat.oldest_reservation, kept.lsn);
+    assert_int_equal(weir_log_close(log), -EBUSY);
+    assert_int_equal(weir_cancel(log, &dropped), 0);
+    assert_int_equal(weir_publish(log, &kept, WEIR_NONE), 0);
+    assert_int_equal(weir_publish(log, &again, WEIR_NONE), -EINVAL);
+    assert_int_equal(weir_cancel(log, &dropped), -EINVAL);
+    weir_lsn lsn = append_text(log, "after", WEIR_EACH);
+    assert_int_equal(lsn, 3);
+
+    struct weir_cursor *cursor;
+    struct weir_record record;
+    assert_int_equal(weir_cursor_open(log, NULL, &cursor), 0);
+    assert_int_equal(weir_cursor_next(cursor, &record), 1);
+    assert_memory_equal(record.data, "kept!", 5);
+    assert_int_equal(record.type, 7);
+    assert_int_equal(weir_cursor_next(cursor, &record), 1);
+    assert_int_equal(record.lsn, 3);
+    weir_cursor_close(cursor);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void wl_16_waiting_for_durable_while_holding_a_reservation_is_edeadlk(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    struct weir_reservation reservation;
+    assert_int_equal(weir_reserve(log, 0, 8, &reservation), 0);
+    weir_lsn lsn = append_text(log, "x", WEIR_NONE);
+    assert_int_equal(weir_wait(log, lsn, WEIR_WAIT_FOREVER), -EDEADLK);
+    assert_int_equal(weir_commit(log), -EDEADLK);
+    assert_int_equal(try_append(log, "y", 1, WEIR_EACH, &lsn), -EDEADLK);
+    memset(reservation.data, 1, 8);
+    assert_int_equal(weir_publish(log, &reservation, WEIR_EACH), 0);
+    assert_int_equal(weir_durable_lsn(log), 2);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void more_reservations_than_slots_are_refused(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    struct weir_reservation all[WAL_RESERVATIONS], more;
+    for (unsigned i = 0; i < WAL_RESERVATIONS; i++) {
+        assert_int_equal(weir_reserve(log, 0, 0, &all[i]), 0);
+    }
+    assert_int_equal(weir_reserve(log, 0, 0, &more), WEIR_E_BUSY);
+    for (unsigned i = 0; i < WAL_RESERVATIONS; i++) {
+        assert_int_equal(weir_cancel(log, &all[i]), 0);
+    }
+    assert_int_equal(weir_reserve(log, 0, 0, &more), 0);
+    assert_int_equal(weir_cancel(log, &more), 0);
+    assert_int_equal(count_records(log), 0);
+    close_log(log);
+    disk_free(&disk);
+}
+
+/* ---- faults ---- */
+
+struct failing {
+    const char *call;
+    int error;
+    int left; /* calls that still succeed */
+    int hits;
+};
+
+static int fail_later(void *context, const char *call, const char *name, uint64_t offset,
+                      size_t size)
+{
+    struct failing *failing = context;
+    (void)name;
+    (void)offset;
+    (void)size;
+    if (strcmp(call, failing->call) != 0 || failing->left-- > 0) {
+        return 0;
+    }
+    failing->hits++;
+    return failing->error;
+}
+
+static void inject(struct weir_log *log, struct failing *failing)
+{
+    struct sim_memory_faults faults = {failing != NULL ? fail_later : NULL, failing};
+    sim_memory_faults_set(log->medium, &faults);
+}
+
+static void poisoned_by(const char *call, bool asynchronous)
+{
+    struct test_disk disk = disk_new();
+    disk.options.asynchronous = asynchronous;
+    struct weir_log *log = open_log(&disk, NULL);
+    append_text(log, "kept", WEIR_EACH);
+    struct failing failing = {.call = call, .error = -EIO};
+    inject(log, &failing);
+    weir_lsn lsn;
+    assert_int_equal(try_append(log, "lost", 4, WEIR_EACH, &lsn), WEIR_E_POISONED);
+    assert_int_equal(failing.hits, 1);
+    inject(log, NULL);
+    /* The device is well again, and still: nothing is retried, nothing is reported durable. */
+    assert_int_equal(try_append(log, "x", 1, WEIR_EACH, &lsn), WEIR_E_POISONED);
+    assert_int_equal(weir_wait(log, 2, WEIR_WAIT_FOREVER), WEIR_E_POISONED);
+    assert_int_equal(weir_commit(log), WEIR_E_POISONED);
+    assert_int_equal(weir_durable_lsn(log), 1);
+    expect_texts(log, 1, (const char *const[]){"kept"}, 1);
+    struct weir_stat stat = WEIR_STAT_INIT;
+    weir_log_stat(log, &stat);
+    assert_int_equal(stat.poisoned, -EIO);
+    assert_int_equal(weir_log_close(log), WEIR_E_POISONED);
+    log = open_log(&disk, NULL);
+    append_text(log, "again", WEIR_EACH);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void wl_12_a_failed_write_poisons_until_close_and_open(void **state)
+{
+    (void)state;
+    poisoned_by("persist", false);
+    poisoned_by("complete", true);
+    poisoned_by("poll", true);
+}
+
+static void wl_12_a_failed_flush_behind_written_groups_poisons(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    uint8_t payload[20000] = {1};
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(try_append(log, payload, sizeof payload, WEIR_NONE, NULL), 0);
+    }
+    struct failing failing = {.call = "flush_file", .error = -EIO};
+    inject(log, &failing);
+    assert_int_equal(weir_commit(log), WEIR_E_POISONED);
+    assert_int_equal(weir_durable_lsn(log), 0);
+    assert_int_equal(weir_log_close(log), WEIR_E_POISONED);
+    disk_free(&disk);
+}
+
+static void wl_13_a_full_disk_is_met_before_an_append_has_changed_anything(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    struct failing failing = {.call = "create", .error = -ENOSPC};
+    inject(log, &failing);
+    uint8_t payload[10000] = {7};
+    weir_lsn lsn = 0, last = 0;
+    int rc;
+    while ((rc = try_append(log, payload, sizeof payload, WEIR_EACH, &lsn)) == 0) {
+        last = lsn;
+        assert_true(last < 1000);
+    }
+    assert_int_equal(rc, -ENOSPC);
+    struct weir_stat stat = WEIR_STAT_INIT;
+    weir_log_stat(log, &stat);
+    assert_int_equal(stat.reserved, last);
+    assert_int_equal(stat.poisoned, 0);
+    assert_int_equal(count_records(log), last);
+    assert_int_equal(try_append(log, payload, sizeof payload, WEIR_EACH, &lsn), -ENOSPC);
+    inject(log, NULL); /* there is room again */
+    assert_int_equal(try_append(log, payload, sizeof payload, WEIR_EACH, &lsn), 0);
+    assert_int_equal(lsn, last + 1);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void append_allocates_nothing(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log_options options = small_options();
+    options.segment_bytes = (uint64_t)16 << 20;
+    struct weir_log *log = open_log(&disk, &options);
+    uint8_t payload[100] = {3};
+    weir_lsn lsn;
+    assert_int_equal(try_append(log, payload, sizeof payload, WEIR_EACH, &lsn), 0);
+    uint64_t before = base_alloc_count();
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(try_append(log, payload, sizeof payload, WEIR_NONE, &lsn), 0);
+        assert_int_equal(try_append(log, payload, sizeof payload, WEIR_GROUP, &lsn), 0);
+        assert_int_equal(try_append(log, payload, sizeof payload, WEIR_EACH, &lsn), 0);
+    }
+    assert_int_equal(base_alloc_count(), before);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void each_is_one_write_and_one_flush_per_group(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    struct weir_stat before = WEIR_STAT_INIT, after = WEIR_STAT_INIT;
+    weir_log_stat(log, &before);
+    for (int i = 0; i < 50; i++) {
+        append_text(log, "one", WEIR_EACH);
+    }
+    weir_log_stat(log, &after);
+    assert_int_equal(after.groups - before.groups, 50);
+    assert_int_equal(after.writes - before.writes, 50);
+    assert_int_equal(after.flushes - before.flushes, 50);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void none_is_one_write_per_closed_group_and_one_flush_per_half_of_w(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log_options options = small_options();
+    options.segment_bytes = (uint64_t)64 << 20;
+    options.run_ahead_bytes = (uint64_t)4 << 20;
+    struct weir_log *log = open_log(&disk, &options);
+    struct weir_stat before = WEIR_STAT_INIT, after = WEIR_STAT_INIT;
+    weir_log_stat(log, &before);
+    uint8_t payload[1000] = {5};
+    uint64_t count = 24000; /* about 24 MiB: twelve times half of W */
+    for (uint64_t i = 0; i < count; i++) {
+        assert_int_equal(try_append(log, payload, sizeof payload, WEIR_NONE, NULL), 0);
+    }
+    weir_log_stat(log, &after);
+    assert_int_equal(after.writes - before.writes, after.groups - before.groups);
+    uint64_t halves = (count * 1016) / ((uint64_t)2 << 20);
+    assert_true(after.flushes - before.flushes >= halves - 2);
+    assert_true(after.flushes - before.flushes <= halves + 2);
+    assert_true(after.run_ahead_used <= after.run_ahead_bytes);
+    close_log(log);
+    disk_free(&disk);
+}
+
+/* ---- several writers ---- */
+
+struct writer {
+    struct weir_log *log;
+    pthread_t thread;
+    int count, failures;
+    enum weir_durability durability;
+    uint64_t id;
+};
+
+static void *write_many(void *context)
+{
+    struct writer *writer = context;
+    for (int i = 0; i < writer->count; i++) {
+        uint64_t words[2] = {writer->id, (uint64_t)i};
+        weir_lsn lsn;
+        int rc = try_append(writer->log, words, sizeof words, writer->durability, &lsn);
+        writer->failures += rc != 0;
+        if (writer->durability == WEIR_EACH) {
+            writer->failures += weir_durable_lsn(writer->log) < lsn;
+        }
+    }
+    return NULL;
+}
+
+/* Every writer's records are there once, in its own order. */
+static void expect_writers(struct weir_log *log, int writers, int count)
+{
+    struct weir_cursor *cursor;
+    struct weir_record record;
+    uint64_t next[16] = {0};
+    assert_int_equal(weir_cursor_open(log, NULL, &cursor), 0);
+    for (int i = 0; i < writers * count; i++) {
+        assert_int_equal(weir_cursor_next(cursor, &record), 1);
+        uint64_t words[2];
+        assert_int_equal(record.size, sizeof words);
+        memcpy(words, record.data, sizeof words);
+        assert_int_equal(words[1], next[words[0]]++);
+    }
+    assert_int_equal(weir_cursor_next(cursor, &record), 0);
+    weir_cursor_close(cursor);
+}
+
+static void run_writers(struct weir_log *log, const enum weir_durability *durabilities, int writers,
+                        int count)
+{
+    struct writer all[16] = {0};
+    for (int i = 0; i < writers; i++) {
+        all[i] = (struct writer){
+            .log = log, .count = count, .id = (uint64_t)i, .durability = durabilities[i % 3]};
+        assert_int_equal(pthread_create(&all[i].thread, NULL, write_many, &all[i]), 0);
+    }
+    for (int i = 0; i < writers; i++) {
+        pthread_join(all[i].thread, NULL);
+        assert_int_equal(all[i].failures, 0);
+    }
+}
+
+static void several_writers_lose_and_reorder_nothing(const struct sim_memory_options *sim)
+{
+    static const enum weir_durability each[3] = {WEIR_EACH, WEIR_EACH, WEIR_EACH};
+    static const enum weir_durability mixed[3] = {WEIR_EACH, WEIR_GROUP, WEIR_NONE};
+    for (int round = 0; round < 2; round++) {
+        struct test_disk disk = disk_new();
+        struct sim_disk *shared = disk.options.disk;
+        disk.options = *sim;
+        disk.options.disk = shared;
+        struct weir_log *log = open_log(&disk, NULL);
+        run_writers(log, round == 0 ? each : mixed, 8, 600);
+        assert_int_equal(weir_commit(log), 0);
+        expect_writers(log, 8, 600);
+        close_log(log);
+        log = open_log(&disk, NULL);
+        expect_writers(log, 8, 600);
+        close_log(log);
+        disk_free(&disk);
+    }
+}
+
+static void writers_on_a_synchronous_medium(void **state)
+{
+    (void)state;
+    several_writers_lose_and_reorder_nothing(&(struct sim_memory_options){0});
+}
+
+static void writers_on_an_asynchronous_medium_that_completes_in_reverse(void **state)
+{
+    (void)state;
+    several_writers_lose_and_reorder_nothing(
+        &(struct sim_memory_options){.asynchronous = true, .reversed = true});
+}
+
+static void writers_on_a_window_that_is_the_file(void **state)
+{
+    (void)state;
+    several_writers_lose_and_reorder_nothing(
+        &(struct sim_memory_options){.window_is_file = true, .block_bytes = 64});
+}
+
+static void writers_beside_a_service_thread_and_strict_witnesses(void **state)
+{
+    (void)state;
+    static const enum weir_durability mixed[3] = {WEIR_EACH, WEIR_GROUP, WEIR_NONE};
+    struct test_disk disk = disk_new();
+    disk.options.asynchronous = true;
+    struct weir_log_options options = small_options();
+    options.flags |= WEIR_LOG_SERVICE_THREAD;
+    options.witness = WEIR_WITNESS_STRICT;
+    struct weir_log *log = open_log(&disk, &options);
+    run_writers(log, mixed, 6, 300);
+    assert_int_equal(weir_commit(log), 0);
+    expect_writers(log, 6, 300);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void an_event_loop_drives_the_ring_itself(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    disk.options.asynchronous = true;
+    struct weir_log *log = open_log(&disk, NULL);
+    int fd;
+    assert_int_equal(weir_eventfd(log, &fd), 0);
+    weir_lsn last = 0, durable = 0;
+    for (int i = 0; i < 100; i++) {
+        last = append_text(log, "event", WEIR_GROUP);
+    }
+    for (int i = 0; i < 1000 && durable < last; i++) {
+        assert_int_equal(weir_process(log, &durable), 0);
+    }
+    assert_int_equal(durable, last);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void prepare_makes_segments_ahead(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    assert_int_equal(weir_prepare(log, 5 * SMALL_SEGMENT), 0);
+    struct weir_stat stat = WEIR_STAT_INIT;
+    weir_log_stat(log, &stat);
+    assert_true(stat.spare_segments >= 5);
+    struct failing failing = {.call = "create", .error = -ENOSPC};
+    inject(log, &failing);
+    uint8_t payload[5000] = {9};
+    for (int i = 0; i < 200; i++) { /* about four segments */
+        assert_int_equal(try_append(log, payload, sizeof payload, WEIR_NONE, NULL), 0);
+    }
+    inject(log, NULL);
+    close_log(log);
+    disk_free(&disk);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wl_01_the_first_record_has_lsn_1_and_an_empty_log_has_none),
+        cmocka_unit_test(wl_01_lsns_go_on_across_reopens_and_rolls),
+        cmocka_unit_test(wl_03_each_is_durable_when_it_returns_and_covers_what_came_before),
+        cmocka_unit_test(wl_03_none_is_not_reported_durable_before_a_flush),
+        cmocka_unit_test(
+            wl_04_a_batch_has_consecutive_lsns_and_one_that_does_not_fit_changes_nothing),
+        cmocka_unit_test(wl_05_sizes_of_zero_limit_and_beyond),
+        cmocka_unit_test(bad_arguments_are_refused_and_change_nothing),
+        cmocka_unit_test(wl_16_a_reservation_is_published_or_keeps_its_lsn_as_a_void),
+        cmocka_unit_test(wl_16_waiting_for_durable_while_holding_a_reservation_is_edeadlk),
+        cmocka_unit_test(more_reservations_than_slots_are_refused),
+        cmocka_unit_test(wl_12_a_failed_write_poisons_until_close_and_open),
+        cmocka_unit_test(wl_12_a_failed_flush_behind_written_groups_poisons),
+        cmocka_unit_test(wl_13_a_full_disk_is_met_before_an_append_has_changed_anything),
+        cmocka_unit_test(append_allocates_nothing),
+        cmocka_unit_test(each_is_one_write_and_one_flush_per_group),
+        cmocka_unit_test(none_is_one_write_per_closed_group_and_one_flush_per_half_of_w),
+        cmocka_unit_test(writers_on_a_synchronous_medium),
+        cmocka_unit_test(writers_on_an_asynchronous_medium_that_completes_in_reverse),
+        cmocka_unit_test(writers_on_a_window_that_is_the_file),
+        cmocka_unit_test(writers_beside_a_service_thread_and_strict_witnesses),
+        cmocka_unit_test(an_event_loop_drives_the_ring_itself),
+        cmocka_unit_test(prepare_makes_segments_ahead),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

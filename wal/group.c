@@ -70,20 +70,21 @@ void group_encode(uint8_t *target, struct group_header *header, uint32_t seed)
     le32_store(&group->crc, header->crc);
 }
 
-static void load_header(const struct format_group *group, struct group_header *header)
+void group_load(const uint8_t *bytes, struct group_header *ret_header)
 {
-    header->crc = le32_load(&group->crc);
-    header->kind = le16_load(&group->kind);
-    header->flags = le16_load(&group->flags);
-    header->address = le64_load(&group->address);
-    header->first_lsn = le64_load(&group->first_lsn);
-    header->record_count = le32_load(&group->record_count);
-    header->size_bytes = le32_load(&group->size_bytes);
-    header->chain = le32_load(&group->chain);
-    header->body_crc = le32_load(&group->body_crc);
-    header->time_ns = le64_load(&group->time_ns);
-    header->durable_lsn = le64_load(&group->durable_lsn);
-    header->epoch = le32_load(&group->epoch);
+    const struct format_group *group = (const struct format_group *)bytes;
+    ret_header->crc = le32_load(&group->crc);
+    ret_header->kind = le16_load(&group->kind);
+    ret_header->flags = le16_load(&group->flags);
+    ret_header->address = le64_load(&group->address);
+    ret_header->first_lsn = le64_load(&group->first_lsn);
+    ret_header->record_count = le32_load(&group->record_count);
+    ret_header->size_bytes = le32_load(&group->size_bytes);
+    ret_header->chain = le32_load(&group->chain);
+    ret_header->body_crc = le32_load(&group->body_crc);
+    ret_header->time_ns = le64_load(&group->time_ns);
+    ret_header->durable_lsn = le64_load(&group->durable_lsn);
+    ret_header->epoch = le32_load(&group->epoch);
 }
 
 /* The smallest and largest size that a group of this kind and count may claim; false: no such kind.
@@ -116,7 +117,7 @@ enum group_fault group_decode(const uint8_t *bytes, uint64_t address, uint32_t s
         return GROUP_HEADER_CRC;
     }
     struct group_header header;
-    load_header(group, &header);
+    group_load(bytes, &header);
     if (header.address != address) {
         return GROUP_ADDRESS;
     }

@@ -63,6 +63,10 @@ uint32_t group_uuid_seed(const uint8_t uuid[FORMAT_UUID_BYTES]);
 /* Writes a header (its CRC last) to target and sets header->crc. */
 void group_encode(uint8_t *target, struct group_header *header, uint32_t seed);
 
+/* Reads the fields of a header without checking any: for groups that were built or checked in this
+ * memory. Room for FORMAT_GROUP_HEADER_BYTES. */
+void group_load(const uint8_t *bytes, struct group_header *ret_header);
+
 /* Checks a header by itself: CRC under seed (the uuid's for kind EPOCH), address, kind, sizes
  * within segment_bytes. On success fills *ret_header. `bytes` holds FORMAT_GROUP_HEADER_BYTES. */
 enum group_fault group_decode(const uint8_t *bytes, uint64_t address, uint32_t seed,

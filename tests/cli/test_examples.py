@@ -1,24 +1,34 @@
 """The examples compile (by the build) and do what their first comment says."""
 
 import os
+import re
 import subprocess
 
 from command import TIMEOUT_S, LogTest, main, weir
 
 EXAMPLES = os.environ["WEIR_EXAMPLES"]
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
 
-def example(name, *arguments, stdin=b""):
+def example(name, *arguments, stdin=b"", cwd=None):
     done = subprocess.run([os.path.join(EXAMPLES, "example_" + name), *arguments], input=stdin,
-                          capture_output=True, timeout=TIMEOUT_S, check=False)
+                          capture_output=True, timeout=TIMEOUT_S, cwd=cwd, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 class Examples(LogTest):
     def test_append_and_tail_reads_back_what_it_appended(self):
-        self.assertEqual(example("append_and_tail", self.log), b"1 hello\n")
-        self.assertEqual(example("append_and_tail", self.log), b"1 hello\n2 hello\n")
+        first = example("append_and_tail", cwd=self.directory)
+        self.assertEqual(first, b"record 1 is durable\n1 one lemonade\n")
+        second = example("append_and_tail", cwd=self.directory)
+        self.assertEqual(second, b"record 2 is durable\n1 one lemonade\n2 one lemonade\n")
+
+    def test_the_program_in_the_readme_is_the_one_that_is_run_here(self):
+        with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+            shown = re.search(r"```c\n(.*?)```", file.read(), re.DOTALL)[1]
+        with open(os.path.join(ROOT, "examples", "append_and_tail.c"), encoding="utf-8") as file:
+            self.assertIn(shown, file.read())
 
     def test_event_loop_answers_each_line_with_its_lsn(self):
         lines = b"".join(b"line %d\n" % number for number in range(1, 2001))

@@ -197,8 +197,6 @@ int weir_publish(struct weir_log *log, struct weir_reservation *reservation,
     }
     announce(log, &slot, 0);
     close_slot(log, reservation);
-    atomic_fetch_add_explicit(&log->counters.appends, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&log->counters.append_bytes, slot.size, memory_order_relaxed);
     rc = publish_check(log, durability);
     if (rc < 0) {
         return rc;

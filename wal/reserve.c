@@ -183,6 +183,17 @@ static bool fits_open_group(const struct weir_log *log, const struct wal_group *
     return !aged && bytes <= log->limits.group_bytes && segment_has_room(log, bytes, want->records);
 }
 
+/* tail.lock makes a read-modify-write of these cheap: no other thread stores them. */
+static void count(struct weir_log *log, const struct reserve_want *want)
+{
+    struct wal_counters *counters = &log->counters;
+    uint64_t appends = atomic_load_explicit(&counters->appends, memory_order_relaxed);
+    uint64_t bytes = atomic_load_explicit(&counters->append_bytes, memory_order_relaxed);
+    atomic_store_explicit(&counters->appends, appends + want->records, memory_order_relaxed);
+    atomic_store_explicit(&counters->append_bytes, bytes + want->payload_bytes,
+                          memory_order_relaxed);
+}
+
 /* now_ns is 0 when nobody looked at the clock, because the open group is young. */
 static enum reserve_need reserve_locked(struct weir_log *log, const struct reserve_want *want,
                                         uint64_t now_ns, struct reserve_place *place)
@@ -216,6 +227,7 @@ static enum reserve_need reserve_locked(struct weir_log *log, const struct reser
     group->in_place = group->in_place || want->in_place;
     tail->segment_records += want->records;
     tail->next_lsn += want->records;
+    count(log, want);
     atomic_store_explicit(&tail->open_records, group->record_count, memory_order_relaxed);
     atomic_store_explicit(&tail->reserved_address, end_address, memory_order_relaxed);
     /* Release pairs with the acquire of cursors that read published records. */

@@ -10,6 +10,7 @@
 struct reserve_want {
     uint32_t records;
     uint64_t bytes;       /* of all records, headers and alignment included */
+    uint64_t payload_bytes; /* for the counters only */
     uint64_t close_bytes; /* close the group when it has grown to this; 0 = leave it open */
     bool in_place;        /* the caller fills the payload in itself */
 };

@@ -500,6 +500,12 @@ int base_file_write_durably(const struct base_file *file, uint64_t offset, const
 
 /* ---- one file ---- */
 
+static bool is_directory(const struct base_directory *directory, const char *name)
+{
+    struct stat status;
+    return fstatat(directory->fd, name, &status, 0) == 0 && S_ISDIR(status.st_mode);
+}
+
 static int open_file(const struct base_directory *directory, const char *name, int flags,
                      enum base_direct direct, struct base_file *ret_file)
 {
@@ -515,6 +521,9 @@ static int open_file(const struct base_directory *directory, const char *name, i
             unlinkat(directory->fd, name, 0);
         }
         fd = open_retrying(directory->fd, name, flags, FILE_MODE);
+    }
+    if (fd == -EINVAL && is_directory(directory, name)) {
+        return -EISDIR; /* O_DIRECT is refused before the kind of file is looked at */
     }
     if (fd < 0) {
         return fd;

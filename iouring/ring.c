@@ -373,12 +373,20 @@ static void eventfd_add(struct ring *ring)
     (void)put; /* fails only when the counter is full: readable anyway */
 }
 
-/* Before looking, so that what arrives meanwhile makes it readable again. */
-static void eventfd_empty(struct ring *ring)
+/*
+ * After looking, because with DEFER_TASKRUN looking itself makes it readable. What arrived before
+ * is seen in the CQ or announced by a flag; what arrives after makes it readable again.
+ */
+static void eventfd_settle(struct ring *ring)
 {
     uint64_t count;
     ssize_t got = read(ring->event_fd, &count, sizeof count);
     (void)got; /* -EAGAIN: it was empty */
+    unsigned flags = IO_URING_READ_ONCE(*ring->uring.sq.kflags);
+    bool announced = (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+    if (announced || io_uring_cq_ready(&ring->uring) > 0) {
+        eventfd_add(ring);
+    }
 }
 
 int ring_reap(struct ring *ring, struct weir_completion *ret_completions, int max,
@@ -389,9 +397,6 @@ int ring_reap(struct ring *ring, struct weir_completion *ret_completions, int ma
     }
     if (max <= 0) {
         return 0;
-    }
-    if (ring->event_fd >= 0) {
-        eventfd_empty(ring);
     }
     uint64_t deadline_ns = 0;
     int count;
@@ -410,8 +415,8 @@ int ring_reap(struct ring *ring, struct weir_completion *ret_completions, int ma
             return fail(ring, rc);
         }
     }
-    if (ring->event_fd >= 0 && count == max && io_uring_cq_ready(&ring->uring) > 0) {
-        eventfd_add(ring);
+    if (ring->event_fd >= 0) {
+        eventfd_settle(ring);
     }
     return count;
 }
@@ -429,9 +434,7 @@ int ring_eventfd(struct ring *ring, int *ret_fd)
             return rc;
         }
         ring->event_fd = fd;
-        if (io_uring_cq_ready(&ring->uring) > 0) {
-            eventfd_add(ring); /* came before anybody listened */
-        }
+        eventfd_settle(ring); /* some may have come before anybody listened */
     }
     *ret_fd = ring->event_fd;
     return 0;

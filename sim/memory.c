@@ -42,10 +42,19 @@ static int enter_named(struct weir_medium *medium, const char *call, const char 
                        size_t size_bytes)
 {
     struct sim_memory *self = memory_of(medium);
-    if (*name != '\0' && !base_file_name_is_valid(name)) {
+    if (!base_file_name_is_valid(name)) {
         return -EINVAL;
     }
     return sim_memory_enter(self, call, name, 0, size_bytes);
+}
+
+/* "" is the medium's own directory. */
+static int enter_directory(struct weir_medium *medium, const char *call, const char *name)
+{
+    if (*name == '\0') {
+        return sim_memory_enter(memory_of(medium), call, name, 0, 0);
+    }
+    return enter_named(medium, call, name, 0);
 }
 
 static int enter_changing(struct weir_medium *medium, const char *call, const char *name,
@@ -54,7 +63,7 @@ static int enter_changing(struct weir_medium *medium, const char *call, const ch
     if (memory_of(medium)->options.read_only && strchr(name, '/') == NULL) {
         return -EROFS;
     }
-    return *name == '\0' ? -EINVAL : enter_named(medium, call, name, size_bytes);
+    return enter_named(medium, call, name, size_bytes);
 }
 
 /* ---- files ---- */
@@ -277,7 +286,7 @@ static int memory_list(struct weir_medium *medium, const char *directory, weir_l
                        void *context)
 {
     struct sim_memory *self = memory_of(medium);
-    int rc = enter_named(medium, "list", directory, 0);
+    int rc = enter_directory(medium, "list", directory);
     if (rc < 0) {
         return rc;
     }
@@ -296,7 +305,7 @@ static int memory_list(struct weir_medium *medium, const char *directory, weir_l
 
 static int memory_make_directory(struct weir_medium *medium, const char *name)
 {
-    int rc = *name == '\0' ? -EINVAL : enter_named(medium, "make_directory", name, 0);
+    int rc = enter_named(medium, "make_directory", name, 0);
     if (rc < 0) {
         return rc;
     }
@@ -341,7 +350,7 @@ static int memory_remove(struct weir_medium *medium, const char *name)
 
 static int memory_sync_directory(struct weir_medium *medium, const char *directory)
 {
-    int rc = enter_named(medium, "sync_directory", directory, 0);
+    int rc = enter_directory(medium, "sync_directory", directory);
     if (rc < 0) {
         return rc;
     }

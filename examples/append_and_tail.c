@@ -1,4 +1,4 @@
-/* Appends a record, durable when the call returns, and reads the log from its start: README.md's. */
+/* Appends a record, durable when the call returns, and reads the log from its start (README). */
 #include <stdio.h>
 #include <weir/weir.h>
 

@@ -92,11 +92,14 @@ void segment_release_memory(struct weir_log *log, struct wal_segment *segment)
         ops->unmap(log->medium, segment->base, log->limits.segment_bytes);
         atomic_fetch_sub_explicit(&log->segments.mapped_bytes, log->limits.segment_bytes,
                                   memory_order_relaxed);
+    } else if (segment->copied) {
+        base_pages_free((void *)(uintptr_t)segment->base, log->limits.segment_bytes);
     }
     segment->window = NULL;
     segment->base = NULL;
     segment->mapped = false;
     segment->frozen = false;
+    segment->copied = false;
     segment_release_directory(segment);
     base_free((void *)(uintptr_t)segment->checked);
     segment->checked = NULL;
@@ -113,15 +116,14 @@ void segment_free(struct weir_log *log, struct wal_segment *segment)
     base_free(segment);
 }
 
-int segment_table_add(struct weir_log *log, struct wal_segment *segment)
+int segment_table_add_locked(struct weir_log *log, struct wal_segment *segment)
 {
     struct wal_segments *table = &log->segments;
-    base_lock_acquire(&table->lock);
+    WEIR_ASSERT(base_lock_is_held(&table->lock));
     if (table->count == table->capacity) {
         uint32_t capacity = table->capacity == 0 ? 64 : 2 * table->capacity;
         struct wal_segment **slots = base_alloc_array(capacity, sizeof(struct wal_segment *));
         if (slots == NULL) {
-            base_lock_release(&table->lock);
             return -ENOMEM;
         }
         if (table->count > 0) {
@@ -134,8 +136,15 @@ int segment_table_add(struct weir_log *log, struct wal_segment *segment)
     WEIR_ASSERT(table->count == 0 ||
                 table->slots[table->count - 1]->ordinal + 1 == segment->ordinal);
     table->slots[table->count++] = segment;
-    base_lock_release(&table->lock);
     return 0;
+}
+
+int segment_table_add(struct weir_log *log, struct wal_segment *segment)
+{
+    base_lock_acquire(&log->segments.lock);
+    int rc = segment_table_add_locked(log, segment);
+    base_lock_release(&log->segments.lock);
+    return rc;
 }
 
 void segment_table_free(struct weir_log *log)

@@ -49,6 +49,7 @@ struct wal_segment {
     const uint8_t *base;        /* what readers read: the window's base or the mapping; or NULL */
     bool mapped;                /* base is a mapping of the file */
     bool frozen; /* the window has become a view of the file, at the same addresses */
+    bool copied; /* base is memory of a reader process, which fills it from the file */
     struct segment_directory directory;
     /* Groups at or behind this offset were built or checked by this handle; those before are
      * checked at first read and then marked in `checked`, one bit per block_bytes. */
@@ -113,8 +114,9 @@ void segment_release_memory(struct weir_log *log, struct wal_segment *segment);
 /* By ordinal; the caller holds the table's lock. NULL when it is not in the table. */
 struct wal_segment *segment_lookup(struct weir_log *log, uint64_t ordinal);
 
-/* Puts it behind the last one. -ENOMEM. */
+/* Puts it behind the last one; in the second the caller holds the table's lock. -ENOMEM. */
 int segment_table_add(struct weir_log *log, struct wal_segment *segment);
+int segment_table_add_locked(struct weir_log *log, struct wal_segment *segment);
 void segment_table_free(struct weir_log *log);
 
 /* Room for the directory of a segment that is going to be written or walked. */

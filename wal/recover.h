@@ -32,7 +32,8 @@
 struct recovery_segment {
     uint64_t ordinal;
     struct group_chain start; /* what its first group continues from; next_lsn = base LSN */
-    uint32_t seal_offset; /* 0: not sealed; only the last one is */
+    uint32_t seal_offset; /* 0: not sealed; only the last one is not */
+    uint32_t seal_seed; /* seed in force at the seal */
     weir_lsn last_lsn; /* start.next_lsn - 1 when it has no records */
     uint64_t last_time_ns;
     bool walked; /* every byte of its groups was checked just now */

@@ -127,6 +127,7 @@ struct scan_evidence {
     uint64_t groups, records; /* whole ones, of either seed */
     uint64_t held_bytes; /* in blocks that hold something other than an earlier life's groups */
     uint64_t unreadable_bytes;
+    uint64_t stale_until; /* end of an earlier life's group that is being passed */
 };
 
 /* Looks at every block of [offset, end) for headers that are valid by themselves. 0 or -errno that

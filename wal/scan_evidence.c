@@ -126,10 +126,14 @@ static int look(struct scan *scan, uint64_t offset, const struct scan_epoch *epo
     struct group_header header;
     if (!find_header(scan, bytes, address, epoch, &header)) {
         uint64_t stale = earlier_life(scan, bytes, address);
-        *ret_step = stale != 0 ? stale : scan->block_bytes;
-        evidence->held_bytes += stale != 0 ? 0 : scan->block_bytes;
+        if (stale != 0) {
+            evidence->stale_until = address + stale;
+        }
+        /* Inside an old group every block is still looked at: a newer one may lie there. */
+        evidence->held_bytes += address < evidence->stale_until ? 0 : scan->block_bytes;
         return 0;
     }
+    evidence->stale_until = 0;
     uint32_t record;
     uint64_t padded = format_align(header.size_bytes, scan->block_bytes);
     rc = scan_bytes(scan, offset, (size_t)padded, &bytes);

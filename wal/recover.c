@@ -1,0 +1,319 @@
+/*
+ * Recovery: finds the end of the log and hands what was found to the verdict.
+ *
+ * Happy path
+ *   1. inventory: every retained segment's header
+ *   2. walk from the start of the last segment but one to x, the first group not valid in place
+ *   3. look for evidence behind x: in (x, x + W], and on to the end of the newest segment
+ *   4. verdict; then the tail, the segments and the counts for who opens
+ *
+ * Failure modes: everything that is refused leaves the log as it was, with one sentence that names
+ * file, offset and LSNs; memory and reads that fail for other reasons come back as -errno.
+ *
+ * Invariants
+ *   - Starting one segment before the newest is enough: its header lies there, so all but W bytes
+ *     before it were durable, and W is at most a segment. What is older cannot be torn, only damaged,
+ *     and is checked at first read, by verification, or now on request.
+ *   - At or behind CONTROL's witness address no group of an older epoch is accepted. Its writer is
+ *     gone and what it left there was cut; if in-flight bytes turned up later, they stay cut.
+ *   - Nothing here asserts about bytes of the medium.
+ */
+#include "wal/recover.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "wal/inventory.h"
+#include "wal/recover_judge.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- which files there are ---- */
+
+static uint64_t ordinal_of(const struct judge *judge, uint64_t address)
+{
+    return address / judge->control->segment_bytes;
+}
+
+uint64_t judge_witness_address(const struct control *control)
+{
+    uint64_t offset = control->witness_address & (control->segment_bytes - 1);
+    bool at_header = offset < FORMAT_SEGMENT_HEADER_BYTES;
+    return control->witness_address - offset + (at_header ? FORMAT_SEGMENT_HEADER_BYTES : offset);
+}
+
+static bool header_is_valid(const struct inventory_segment *segment)
+{
+    return segment != NULL && segment->header_result == 0;
+}
+
+static void note_file(struct judge *judge, bool *input, uint64_t ordinal)
+{
+    if (!*input) {
+        *input = true;
+        judge->bad_ordinal = ordinal;
+    }
+}
+
+/* Every segment up to the newest header and the witness must be there in full. */
+static void check_files(struct judge *judge)
+{
+    const struct control *control = judge->control;
+    uint64_t last = control->first_ordinal;
+    uint64_t witness = judge->witness;
+    for (uint32_t i = 0; i < judge->inventory.count; i++) {
+        const struct inventory_segment *segment = &judge->inventory.segments[i];
+        if (header_is_valid(segment) && segment->ordinal > last) {
+            last = segment->ordinal;
+        }
+    }
+    judge->newest = last;
+    if (witness % control->segment_bytes > FORMAT_SEGMENT_HEADER_BYTES &&
+        ordinal_of(judge, witness) > last) {
+        last = ordinal_of(judge, witness);
+    }
+    for (uint64_t ordinal = control->first_ordinal; ordinal <= last; ordinal++) {
+        const struct inventory_segment *segment = inventory_find(&judge->inventory, ordinal);
+        if (segment == NULL || segment->file_bytes < control->segment_bytes) {
+            note_file(judge, &judge->input.file_short, ordinal);
+            return;
+        }
+    }
+}
+
+/* Headers in front of the walk were durable long ago, and each continues the one before. */
+static void check_headers(struct judge *judge)
+{
+    const struct segment_header *before = NULL;
+    for (uint64_t ordinal = judge->control->first_ordinal; ordinal <= judge->start; ordinal++) {
+        const struct inventory_segment *segment = inventory_find(&judge->inventory, ordinal);
+        if (!header_is_valid(segment)) {
+            if (ordinal < judge->start) {
+                note_file(judge, &judge->input.header_damaged, ordinal);
+            }
+            return;
+        }
+        const struct segment_header *header = &segment->header;
+        bool follows = before == NULL ? header->base_lsn <= judge->control->first_lsn
+                                      : header->base_lsn >= before->base_lsn &&
+                                            header->base_time_ns >= before->base_time_ns &&
+                                            header->epoch >= before->epoch &&
+                                            header->previous_seal_offset != 0;
+        if (!follows || header->block_bytes != judge->control->block_bytes) {
+            note_file(judge, &judge->input.header_damaged, ordinal);
+            return;
+        }
+        before = header;
+    }
+}
+
+/* The last segment but one that has a valid header; the first when there are fewer. */
+static void choose_start(struct judge *judge)
+{
+    uint64_t first = judge->control->first_ordinal;
+    judge->start = judge->newest > first ? judge->newest - 1 : first;
+    while (judge->start > first &&
+           !header_is_valid(inventory_find(&judge->inventory, judge->start))) {
+        judge->start--;
+    }
+}
+
+/* ---- what is found ---- */
+
+static struct group_chain chain_from(const struct segment_header *header)
+{
+    return (struct group_chain){
+        .next_lsn = header->base_lsn,
+        .time_ns = header->base_time_ns,
+        .epoch = header->epoch,
+        .seed = header->seed,
+        .crc = header->chain,
+    };
+}
+
+static int add_segment(struct recovery *recovery, const struct recovery_segment *segment)
+{
+    uint32_t count = recovery->segment_count;
+    if ((count & (count - 1)) == 0) { /* full whenever it is a power of two, or 0 */
+        uint32_t capacity = count == 0 ? 1 : 2 * count;
+        struct recovery_segment *segments = base_alloc_array(capacity, sizeof *segments);
+        if (segments == NULL) {
+            return -ENOMEM;
+        }
+        if (count > 0) {
+            memcpy(segments, recovery->segments, count * sizeof *segments);
+        }
+        base_free(recovery->segments);
+        recovery->segments = segments;
+    }
+    recovery->segments[recovery->segment_count++] = *segment;
+    return 0;
+}
+
+/* What is known of a segment from its header and the next one's. */
+static int add_older_segments(struct judge *judge, struct recovery *recovery)
+{
+    for (uint64_t ordinal = judge->control->first_ordinal; ordinal < judge->start; ordinal++) {
+        const struct segment_header *header =
+            &inventory_find(&judge->inventory, ordinal)->header;
+        const struct segment_header *next =
+            &inventory_find(&judge->inventory, ordinal + 1)->header;
+        struct recovery_segment segment = {
+            .ordinal = ordinal,
+            .start = chain_from(header),
+            .seal_offset = (uint32_t)next->previous_seal_offset,
+            .seal_seed = next->seed,
+            .last_lsn = next->base_lsn - 1,
+            .last_time_ns = next->base_time_ns,
+        };
+        int rc = add_segment(recovery, &segment);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static int add_walked_segments(struct judge *judge, struct recovery *recovery)
+{
+    int rc = 0;
+    for (uint32_t i = 0; i < judge->walked_count && rc == 0; i++) {
+        rc = add_segment(recovery, &judge->walked[i]);
+    }
+    return rc;
+}
+
+static int add_number(uint64_t **list, uint32_t *count, uint64_t number)
+{
+    uint64_t *longer = base_alloc_array(*count + 1, sizeof *longer);
+    if (longer == NULL) {
+        return -ENOMEM;
+    }
+    if (*count > 0) {
+        memcpy(longer, *list, *count * sizeof *longer);
+    }
+    base_free(*list);
+    longer[(*count)++] = number;
+    *list = longer;
+    return 0;
+}
+
+/* Spares are the complete files right behind the tail; other files that are not retained go. */
+static int sort_other_files(struct judge *judge, struct recovery *recovery)
+{
+    uint64_t next = recovery->tail.ordinal + 1;
+    int rc = 0;
+    for (uint32_t i = 0; i < judge->inventory.count && rc == 0; i++) {
+        const struct inventory_segment *segment = &judge->inventory.segments[i];
+        if (segment->ordinal >= judge->control->first_ordinal &&
+            segment->ordinal <= recovery->tail.ordinal) {
+            continue;
+        }
+        if (segment->ordinal == next && segment->file_bytes >= judge->control->segment_bytes) {
+            rc = add_number(&recovery->spares, &recovery->spare_count, next++);
+        } else {
+            rc = add_number(&recovery->leftovers, &recovery->leftover_count, segment->ordinal);
+        }
+    }
+    return rc;
+}
+
+static void describe_tail(struct judge *judge, struct recovery_tail *tail)
+{
+    *tail = (struct recovery_tail){
+        .ordinal = judge->ordinal,
+        .offset = judge->walk.offset,
+        .has_header = judge->has_header,
+        .has_file = inventory_find(&judge->inventory, judge->ordinal) != NULL,
+        .chain = judge->walk.chain,
+        .address = judge_address(judge),
+        .last_group_address = judge->last_group_address,
+        .start = judge->segment_start,
+        .records = judge->directory.records,
+        .groups = judge->directory.groups,
+        .payload_bytes = judge->directory.payload_bytes,
+        .first_time_ns = judge->directory.first_time_ns,
+        .entries = judge->directory.entries,
+        .entry_count = judge->directory.count,
+    };
+    judge->directory = (struct scan_directory){ 0 }; /* the entries are the tail's now */
+}
+
+static int describe(struct judge *judge, struct recovery *recovery)
+{
+    const struct scan_evidence *evidence = &judge->evidence;
+    describe_tail(judge, &recovery->tail);
+    recovery->clean = judge->control->clean;
+    recovery->witnessed = judge->known_durable;
+    if (!recovery->clean) {
+        recovery->cut_bytes = evidence->held_bytes + evidence->unreadable_bytes;
+        recovery->cut_groups = evidence->groups;
+        recovery->cut_records = evidence->records;
+    }
+    recovery->scanned_records = judge->scanned_records;
+    recovery->scanned_segments = judge->walked_count;
+    int rc = add_older_segments(judge, recovery);
+    rc = rc < 0 ? rc : add_walked_segments(judge, recovery);
+    return rc < 0 ? rc : sort_other_files(judge, recovery);
+}
+
+/* ---- the whole ---- */
+
+static int find_end(struct judge *judge)
+{
+    const struct control *control = judge->control;
+    int rc = inventory_read(judge->medium, control->uuid, NULL, NULL, &judge->inventory);
+    if (rc < 0) {
+        return rc;
+    }
+    judge->witness = judge_witness_address(control);
+    check_files(judge);
+    choose_start(judge);
+    check_headers(judge);
+    if (judge->input.file_short || judge->input.header_damaged) {
+        return judge_headers_only(judge);
+    }
+    rc = judge_walk(judge);
+    return rc < 0 ? rc : judge_evidence(judge);
+}
+
+static void free_judge(struct judge *judge)
+{
+    scan_free(&judge->scan);
+    scan_directory_free(&judge->directory);
+    inventory_free(&judge->inventory);
+}
+
+int recover_judge(struct weir_medium *medium, const struct control *control,
+                  struct recovery *ret_recovery, struct weir_error *why)
+{
+    uint64_t begin_ns = base_clock_monotonic_ns();
+    struct judge judge = { .medium = medium, .control = control };
+    struct recovery recovery = { 0 };
+    int rc = scan_init(&judge.scan, medium, control->segment_bytes, control->block_bytes,
+                       group_uuid_seed(control->uuid));
+    rc = rc < 0 ? rc : find_end(&judge);
+    if (rc == 0) {
+        enum verdict verdict = verdict_decide(&judge.input);
+        rc = verdict == VERDICT_OPEN ? describe(&judge, &recovery)
+                                     : judge_explain(&judge, verdict, why);
+    }
+    recovery.scanned_bytes = judge.scan.read_bytes;
+    recovery.seconds = (double)(base_clock_monotonic_ns() - begin_ns) / (double)BASE_NS_PER_S;
+    free_judge(&judge);
+    if (rc < 0) {
+        recover_free(&recovery);
+        return rc;
+    }
+    *ret_recovery = recovery;
+    return 0;
+}
+
+void recover_free(struct recovery *recovery)
+{
+    base_free(recovery->tail.entries);
+    base_free(recovery->segments);
+    base_free(recovery->spares);
+    base_free(recovery->leftovers);
+    *recovery = (struct recovery){ 0 };
+}

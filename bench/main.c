@@ -1,0 +1,74 @@
+/*
+ * `weir bench`: which subcommand, and what an error means for the exit code. A new benchmark is a
+ * row in the table and a file NAME_command.c.
+ */
+#include "bench/bench.h"
+#include "bench/command.h"
+#include "bench/exit.h"
+#include "bench/workdir.h"
+
+#include <weir/error.h>
+
+#include <argp.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct subcommand {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary;
+} subcommands[] = {
+    {"append", bench_append_command, "Records per second and latency of appends"},
+    {"device", bench_device_command, "What the device does when nothing is in the way"},
+    {"scan", bench_scan_command, "Records per second of a cursor"},
+    {"peers", bench_peers_command, "Weir beside other systems, in turns, against its goals"},
+};
+
+static void print_usage(FILE *file)
+{
+    (void)fputs("usage: weir bench SUBCOMMAND --dir D [OPTION...]\n\n", file);
+    for (size_t index = 0; index < sizeof subcommands / sizeof *subcommands; index++) {
+        (void)fprintf(file, "  %-8s %s\n", subcommands[index].name, subcommands[index].summary);
+    }
+    (void)fputs("\nweir bench SUBCOMMAND --help lists its options.\n", file);
+}
+
+int bench_exit_code(int rc, bool interrupted)
+{
+    if (interrupted) {
+        return BENCH_EXIT_INTERRUPTED;
+    }
+    switch (rc) {
+    case 0:
+        return BENCH_EXIT_OK;
+    case -EINVAL:
+        return BENCH_EXIT_USAGE;
+    case -EIO:
+    case -ENOSPC:
+    case WEIR_E_POISONED:
+    case WEIR_E_DAMAGED:
+        return BENCH_EXIT_IO;
+    default:
+        return BENCH_EXIT_REFUSED;
+    }
+}
+
+int bench_main(int argc, char **argv)
+{
+    argp_err_exit_status = BENCH_EXIT_USAGE;
+    const char *name = argc > 1 ? argv[1] : "--help";
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_usage(argc > 1 ? stdout : stderr);
+        return argc > 1 ? BENCH_EXIT_OK : BENCH_EXIT_USAGE;
+    }
+    for (size_t index = 0; index < sizeof subcommands / sizeof *subcommands; index++) {
+        if (strcmp(subcommands[index].name, name) == 0) {
+            bench_catch_interrupt();
+            return subcommands[index].run(argc - 1, argv + 1);
+        }
+    }
+    (void)fprintf(stderr, "weir: bench has no subcommand '%s'\n", name);
+    print_usage(stderr);
+    return BENCH_EXIT_USAGE;
+}

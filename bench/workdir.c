@@ -1,0 +1,102 @@
+/*
+ * Making and removing the working directory. Removal goes only below a path that we made, never
+ * follows a symbolic link and never leaves the file system.
+ */
+#include "bench/workdir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t interrupted;
+
+static void note_interrupt(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+bool bench_interrupted(void)
+{
+    return interrupted != 0;
+}
+
+void bench_catch_interrupt(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = note_interrupt;
+    action.sa_flags = (int)SA_RESETHAND; /* a second one ends the program */
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+}
+
+int bench_workdir_create(struct bench_workdir *workdir, const char *directory)
+{
+    static unsigned serial;
+    if (mkdir(directory, 0777) < 0 && errno != EEXIST) {
+        return -errno;
+    }
+    int length = snprintf(workdir->path, sizeof workdir->path, "%s/weir-bench-%ld-%u", directory,
+                          (long)getpid(), serial++);
+    if (length < 0 || (size_t)length >= sizeof workdir->path) {
+        return -ENAMETOOLONG;
+    }
+    return mkdir(workdir->path, 0700) < 0 ? -errno : 0;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+    (void)status;
+    (void)kind;
+    (void)place;
+    (void)remove(path);
+    return 0;
+}
+
+void bench_workdir_remove(struct bench_workdir *workdir)
+{
+    if (workdir->path[0] != '\0') {
+        (void)nftw(workdir->path, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+        workdir->path[0] = '\0';
+    }
+}
+
+static int read_through(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+    (void)status;
+    (void)place;
+    if (kind != FTW_F) {
+        return 0;
+    }
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno;
+    }
+    static char buffer[1 << 20];
+    ssize_t size;
+    do {
+        size = read(fd, buffer, sizeof buffer);
+    } while (size > 0 || (size < 0 && errno == EINTR));
+    int error = size < 0 ? errno : 0;
+    (void)close(fd);
+    return error;
+}
+
+int bench_warm(const char *path)
+{
+    return -nftw(path, read_through, 16, FTW_PHYS | FTW_MOUNT);
+}
+
+uint64_t bench_free_bytes(const char *path)
+{
+    struct statvfs status;
+    return statvfs(path, &status) == 0 ? (uint64_t)status.f_bavail * status.f_frsize : 0;
+}

@@ -1,0 +1,451 @@
+/*
+ * Cursors: lending records in place, group by group.
+ *
+ * Happy path of next(): a record lies between `at` and `end`: fill in what the caller gets, step
+ * over it. The step is the last record's size while that guess is right, so that the next address
+ * does not wait for a load. At the end of a group: is the next LSN sealed and durable? Then look at
+ * the next group (checked once, walk.c), skip those without records, go to the next segment at a
+ * seal.
+ *
+ * Failure modes: the LSN was truncated away (WEIR_E_TRUNCATED: seek to go on); a group is damaged
+ * (WEIR_E_DAMAGED: none of it is lent, the next call says it again, a seek beyond it goes on); a
+ * file is cut short or gone. A file that is cut while it is mapped raises SIGBUS on the next
+ * access: its size is looked at again whenever a cursor enters a segment, but not between two
+ * records, and the library installs no handler unasked.
+ *
+ * Invariants: place.lsn counts every record, also the skipped ones; what lies before `end` is
+ * sealed and durable, or published when that was asked for; the segment in place.walk is pinned.
+ */
+#include "wal/cursor.h"
+
+#include <errno.h>
+
+#define PREFETCH_BYTES 3072u
+
+/* ---- one record ---- */
+
+/* Fills in what is lent; returns the record's stride, or 0 when its size leaves the group. Only
+ * somebody who writes into a mapped window can bring that about. */
+static inline uint32_t lend(const uint8_t *at, const uint8_t *end, weir_lsn lsn, uint64_t time_ns,
+                            struct weir_record *ret_record)
+{
+    const struct format_record *record = (const struct format_record *)at;
+    __builtin_prefetch(at + PREFETCH_BYTES);
+    uint32_t size = le32_load(&record->size);
+    if (__builtin_expect(size - FORMAT_RECORD_HEADER_BYTES >
+                             (uint64_t)(end - at) - FORMAT_RECORD_HEADER_BYTES,
+                         0)) {
+        return 0;
+    }
+    ret_record->lsn = lsn;
+    ret_record->time_ns = time_ns;
+    ret_record->data = at + FORMAT_RECORD_HEADER_BYTES;
+    ret_record->size = size - FORMAT_RECORD_HEADER_BYTES;
+    ret_record->user = le32_load(&record->user);
+    ret_record->type = le16_load(&record->type);
+    ret_record->flags = le16_load(&record->flags);
+    return (uint32_t)format_align(size, FORMAT_RECORD_ALIGN);
+}
+
+/* The processor goes on with the guess while the size that would tell is still being loaded. The
+ * empty statement hides from the compiler that both are the same, or it would wait for the load. */
+static inline uint32_t guess_stride(uint32_t guess, uint32_t stride)
+{
+    if (__builtin_expect(guess == stride, 1)) {
+        __asm__ volatile("" : "+r"(guess));
+        return guess;
+    }
+    return stride;
+}
+
+static inline bool is_skipped(const struct weir_cursor *cursor, const struct weir_record *record)
+{
+    return __builtin_expect((record->flags & WEIR_RECORD_VOID) != 0, 0) && !cursor->with_void;
+}
+
+/* ---- errors ---- */
+
+int cursor_check_retained(struct weir_cursor *cursor, weir_lsn lsn)
+{
+    struct weir_log *log = cursor->log;
+    weir_lsn earliest = log_earliest(log);
+    weir_lsn horizon = atomic_load_explicit(&log->marks.horizon, memory_order_relaxed);
+    int rc = 0;
+    if (lsn < earliest) {
+        rc = log_error(&cursor->error, WEIR_E_TRUNCATED, NULL, UINT64_MAX,
+                       "LSN %llu lies below %llu, the earliest one that is retained",
+                       (unsigned long long)lsn, (unsigned long long)earliest);
+        return log_error_range(&cursor->error, rc, lsn, earliest - 1);
+    }
+    if (lsn <= horizon && !cursor->compacted) {
+        rc = log_error(&cursor->error, WEIR_E_HORIZON, NULL, UINT64_MAX,
+                       "LSN %llu lies at or below the horizon %llu", (unsigned long long)lsn,
+                       (unsigned long long)horizon);
+        return log_error_range(&cursor->error, rc, lsn, horizon);
+    }
+    return 0;
+}
+
+/* Records from lsn on are lost; the first one that is not. Without evidence in this segment it is
+ * the first one of the next. */
+static weir_lsn end_of_damage(const struct segment_walk *walk, weir_lsn lsn)
+{
+    struct segment_walk probe = *walk;
+    struct group_header header;
+    while (walk_resync(&probe, &header)) {
+        if (header.first_lsn >= lsn) {
+            return header.first_lsn;
+        }
+    }
+    if (walk->seal_offset == 0) {
+        return log_durable(walk->log) + 1;
+    }
+    base_lock_acquire(&walk->log->segments.lock);
+    weir_lsn end = walk->segment->last_lsn + 1;
+    base_lock_release(&walk->log->segments.lock);
+    return end;
+}
+
+static bool header_is_right(enum group_fault fault)
+{
+    return fault == GROUP_BODY_CRC || fault == GROUP_RECORDS || fault == GROUP_PAYLOAD_CRC ||
+           fault == GROUP_PADDING;
+}
+
+int cursor_damaged(struct weir_cursor *cursor, const struct segment_walk *walk, weir_lsn lsn,
+                   enum group_fault fault, const struct group_header *header)
+{
+    weir_lsn end;
+    if (header_is_right(fault)) {
+        lsn = header->first_lsn;
+        end = lsn + header->record_count;
+    } else {
+        end = end_of_damage(walk, lsn);
+    }
+    char name[FORMAT_NAME_BYTES];
+    format_segment_name(walk->segment->ordinal, name);
+    if (end <= lsn) {
+        return log_error(&cursor->error, WEIR_E_DAMAGED, name, walk->offset,
+                         "%s, offset %u: %s; it holds no record, LSN %llu follows", name,
+                         walk->offset, group_fault_text(fault), (unsigned long long)lsn);
+    }
+    int rc =
+        log_error(&cursor->error, WEIR_E_DAMAGED, name, walk->offset,
+                  "%s, offset %u: %s; LSNs %llu to %llu are not readable", name, walk->offset,
+                  group_fault_text(fault), (unsigned long long)lsn, (unsigned long long)(end - 1));
+    return log_error_range(&cursor->error, rc, lsn, end - 1);
+}
+
+/* ---- from group to group ---- */
+
+void cursor_park(struct weir_cursor *cursor, weir_lsn lsn)
+{
+    struct wal_segment *segment = cursor->place.walk.segment;
+    cursor->place = (struct cursor_place){.lsn = lsn, .end_lsn = lsn};
+    if (segment != NULL) {
+        segment_unpin(cursor->log, segment);
+    }
+}
+
+int cursor_refresh(struct weir_cursor *cursor, weir_lsn lsn)
+{
+    struct weir_log *log = cursor->log;
+    weir_lsn durable = log_durable(log);
+    int rc = 0;
+    if (lsn > durable && log->reader != NULL) {
+        rc = reader_refresh(log);
+        durable = log_durable(log);
+    }
+    cursor->sealed = durable;
+    /* Acquire pairs with the release in reserve.c. */
+    if (cursor->published && lsn > durable &&
+        (lsn == UINT64_MAX ||
+         lsn <= atomic_load_explicit(&log->marks.reserved, memory_order_acquire))) {
+        weir_lsn unsealed = cursor_first_unsealed(log);
+        cursor->sealed = unsealed > durable + 1 ? unsealed - 1 : durable;
+    }
+    return rc < 0 ? log_error(&cursor->error, rc, NULL, UINT64_MAX, "the writer's log: %s",
+                              weir_error_text(rc))
+                  : 0;
+}
+
+void cursor_explain(struct weir_cursor *cursor, int rc)
+{
+    if (cursor->error.code != rc) {
+        log_error(&cursor->error, rc, NULL, UINT64_MAX, "the segment cannot be read: %s",
+                  weir_error_text(rc));
+    }
+}
+
+/* The records of a segment that cannot be entered. */
+static void note_lost_segment(struct weir_cursor *cursor, uint64_t ordinal)
+{
+    struct weir_log *log = cursor->log;
+    base_lock_acquire(&log->segments.lock);
+    const struct wal_segment *segment = segment_lookup(log, ordinal);
+    weir_lsn from = segment != NULL ? segment->start.next_lsn : 0;
+    weir_lsn to = segment != NULL && segment->state == SEGMENT_SEALED ? segment->last_lsn : 0;
+    base_lock_release(&log->segments.lock);
+    if (to >= from) {
+        log_error_range(&cursor->error, cursor->error.code, from, to);
+    }
+}
+
+int cursor_next_segment(struct weir_cursor *cursor, struct segment_walk *walk, weir_lsn lsn)
+{
+    struct weir_log *log = cursor->log;
+    struct wal_segment *next;
+    struct segment_walk behind;
+    uint64_t ordinal = walk->segment->ordinal + 1;
+    cursor->error.code = 0;
+    int rc = segment_pin_next(log, walk->segment, &next, &cursor->error);
+    if (rc == 0) {
+        rc = walk_start(&behind, log, next, &cursor->error);
+        if (rc == 0 && behind.chain.next_lsn != lsn) {
+            rc = cursor_damaged(cursor, walk, lsn, GROUP_LSN, NULL);
+        }
+        if (rc < 0) {
+            segment_unpin(log, next);
+        }
+    }
+    if (rc < 0) {
+        cursor_explain(cursor, rc);
+        if (rc != WEIR_E_TRUNCATED && cursor->error.from_lsn == WEIR_LSN_NONE) {
+            note_lost_segment(cursor, ordinal);
+        }
+        return rc;
+    }
+    segment_unpin(log, walk->segment);
+    *walk = behind;
+    return 0;
+}
+
+/* Enters a sealed group; its first records may have been lent while it was unsealed. */
+static int enter(struct weir_cursor *cursor, const struct group_header *header)
+{
+    struct cursor_place *place = &cursor->place;
+    const uint8_t *bytes = walk_bytes(&place->walk);
+    if (!place->unsealed) {
+        if (header->first_lsn != place->lsn) {
+            return cursor_damaged(cursor, &place->walk, place->lsn, GROUP_LSN, header);
+        }
+        place->at = bytes + FORMAT_GROUP_HEADER_BYTES;
+    }
+    place->end = bytes + header->size_bytes;
+    place->end_lsn = header->first_lsn + header->record_count;
+    place->time_ns = header->time_ns;
+    place->unsealed = false;
+    walk_pass(&place->walk, header);
+    return place->at < place->end ? 1 : CURSOR_AGAIN;
+}
+
+/* One step towards the group of place.lsn, which is sealed: 1; 0 (with stay); CURSOR_AGAIN. */
+static int enter_sealed(struct weir_cursor *cursor, bool stay)
+{
+    struct cursor_place *place = &cursor->place;
+    struct segment_walk *walk = &place->walk;
+    if (walk_at_seal(walk)) {
+        int rc = stay ? 0 : cursor_next_segment(cursor, walk, place->lsn);
+        return rc < 0 || stay ? rc : CURSOR_AGAIN;
+    }
+    struct group_header header;
+    enum group_fault fault = walk_look(walk, &header);
+    if (fault != GROUP_OK) {
+        return cursor_damaged(cursor, walk, place->lsn, fault, &header);
+    }
+    if (header.kind == FORMAT_GROUP_DATA) {
+        return enter(cursor, &header);
+    }
+    if (header.kind == FORMAT_GROUP_SEAL) {
+        walk->seal_offset = walk->offset;
+    } else {
+        walk_pass(walk, &header);
+    }
+    return CURSOR_AGAIN;
+}
+
+/* place.lsn is not sealed as far as the cursor knew. */
+static int look_again(struct weir_cursor *cursor, bool stay)
+{
+    int rc = cursor_refresh(cursor, cursor->place.lsn);
+    if (rc < 0 || cursor->place.lsn <= cursor->sealed) {
+        return rc < 0 ? rc : CURSOR_AGAIN;
+    }
+    if (cursor->published) {
+        rc = cursor_enter_unsealed(cursor, stay);
+    }
+    return rc == 0 && cursor_arm(cursor) ? CURSOR_AGAIN : rc;
+}
+
+int cursor_advance(struct weir_cursor *cursor, bool stay)
+{
+    struct cursor_place *place = &cursor->place;
+    int rc = CURSOR_AGAIN;
+    while (rc == CURSOR_AGAIN) {
+        if (place->at < place->end) {
+            return 1;
+        }
+        rc = cursor_check_retained(cursor, place->lsn);
+        if (rc < 0) {
+            return rc;
+        }
+        if (place->lsn > cursor->sealed) {
+            rc = look_again(cursor, stay);
+        } else if (place->walk.segment == NULL) {
+            rc = cursor_locate(cursor);
+            rc = rc < 0 ? rc : CURSOR_AGAIN;
+        } else {
+            rc = enter_sealed(cursor, stay);
+        }
+    }
+    return rc;
+}
+
+static int size_fault(struct weir_cursor *cursor)
+{
+    struct cursor_place *place = &cursor->place;
+    char name[FORMAT_NAME_BYTES];
+    format_segment_name(place->walk.segment->ordinal, name);
+    uint64_t offset = (uint64_t)(place->at - place->walk.segment->base);
+    cursor->lent = false;
+    int rc = log_error(&cursor->error, WEIR_E_DAMAGED, name, offset,
+                       "%s, offset %llu: a record's size changed after it was checked", name,
+                       (unsigned long long)offset);
+    return log_error_range(&cursor->error, rc, place->lsn, place->end_lsn - 1);
+}
+
+int cursor_settle(struct weir_cursor *cursor)
+{
+    struct cursor_place *place = &cursor->place;
+    for (;;) {
+        int rc = cursor_advance(cursor, false);
+        if (rc != 1) {
+            return rc;
+        }
+        struct weir_record record;
+        uint32_t stride = lend(place->at, place->end, place->lsn, place->time_ns, &record);
+        if (stride == 0) {
+            return size_fault(cursor);
+        }
+        if (!is_skipped(cursor, &record)) {
+            return 1;
+        }
+        place->at += stride;
+        place->lsn++;
+    }
+}
+
+/* ---- next ---- */
+
+/* Overtaken between two records of a group? One load of a line that hardly ever changes. */
+static inline bool is_overtaken(const struct weir_cursor *cursor)
+{
+    return __builtin_expect(cursor->place.lsn < atomic_load_explicit(&cursor->log->marks.earliest,
+                                                                     memory_order_relaxed),
+                            0);
+}
+
+int weir_cursor_next(struct weir_cursor *cursor, struct weir_record *ret_record)
+{
+    struct cursor_place *place = &cursor->place;
+    int rc = log_check(cursor->log);
+    if (__builtin_expect(rc == 0 && is_overtaken(cursor), 0)) {
+        rc = cursor_check_retained(cursor, place->lsn);
+    }
+    if (__builtin_expect(rc < 0, 0)) {
+        cursor->lent = false;
+        return rc;
+    }
+    for (;;) {
+        if (__builtin_expect(place->at >= place->end, 0)) {
+            cursor->lent = false;
+            rc = cursor_advance(cursor, false);
+            if (rc <= 0) {
+                return rc;
+            }
+        }
+        struct weir_record record;
+        uint32_t stride = lend(place->at, place->end, place->lsn, place->time_ns, &record);
+        if (__builtin_expect(stride == 0, 0)) {
+            return size_fault(cursor);
+        }
+        stride = guess_stride(cursor->stride, stride);
+        cursor->stride = stride;
+        place->at += stride;
+        place->lsn++;
+        if (!is_skipped(cursor, &record)) {
+            *ret_record = record;
+            cursor->lent = true;
+            return 1;
+        }
+    }
+}
+
+/* Lends what the group holds, up to max; returns how many, skipped ones not counted. */
+static int lend_run(struct weir_cursor *cursor, struct weir_record *records, int max)
+{
+    struct cursor_place *place = &cursor->place;
+    const uint8_t *at = place->at, *end = place->end;
+    weir_lsn lsn = place->lsn;
+    uint64_t time_ns = place->time_ns;
+    uint32_t guess = cursor->stride;
+    int count = 0;
+    while (at < end && count < max) {
+        uint32_t stride = lend(at, end, lsn, time_ns, &records[count]);
+        if (__builtin_expect(stride == 0, 0)) {
+            break;
+        }
+        guess = guess_stride(guess, stride);
+        at += guess;
+        lsn++;
+        count += is_skipped(cursor, &records[count]) ? 0 : 1;
+    }
+    place->at = at;
+    place->lsn = lsn;
+    cursor->stride = guess;
+    return count;
+}
+
+int weir_cursor_next_batch(struct weir_cursor *cursor, struct weir_record *ret_records, int max)
+{
+    struct cursor_place *place = &cursor->place;
+    cursor->lent = false;
+    int rc = log_check(cursor->log);
+    if (rc == 0 && is_overtaken(cursor)) {
+        rc = cursor_check_retained(cursor, place->lsn);
+    }
+    if (rc < 0 || max < 1) {
+        return rc < 0 ? rc : -EINVAL;
+    }
+    int count = 0;
+    while (count < max) {
+        rc = cursor_advance(cursor, count > 0);
+        if (rc <= 0) {
+            break;
+        }
+        weir_lsn before = place->lsn;
+        count += lend_run(cursor, ret_records + count, max - count);
+        if (place->lsn == before) {
+            rc = size_fault(cursor);
+            break;
+        }
+    }
+    cursor->lent = count > 0;
+    return count > 0 ? count : rc;
+}
+
+weir_lsn weir_cursor_position(const struct weir_cursor *cursor)
+{
+    return cursor->place.lsn;
+}
+
+int weir_cursor_error(const struct weir_cursor *cursor, struct weir_error *ret_error)
+{
+    if (cursor == NULL || ret_error == NULL || ret_error->size < sizeof *ret_error) {
+        return -EINVAL;
+    }
+    size_t size = ret_error->size;
+    *ret_error = cursor->error;
+    ret_error->size = size;
+    return 0;
+}

@@ -17,6 +17,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "wal/log.h"
+#include "wal/reader.h"
 #include "wal/segment_header.h"
 
 #include <errno.h>
@@ -257,12 +258,8 @@ static int open_sealed_file(struct weir_log *log, struct wal_segment *segment, c
                          weir_error_text(rc));
     }
     /* The lock tells a truncating writer not to write into this file again. */
-    if ((log->flags & WEIR_LOG_READ_ONLY) != 0) {
-        rc = ops->lock(segment->file, WEIR_LOCK_SHARED);
-        if (rc == -EAGAIN) {
-            return log_error(why, WEIR_E_TRUNCATED, name, UINT64_MAX,
-                             "%s is being recycled: its records were truncated", name);
-        }
+    if (log->reader != NULL) {
+        rc = reader_lock_sealed(log, segment->ordinal, segment->file, why);
     }
     uint64_t size = 0;
     if (rc == 0) {
@@ -340,8 +337,9 @@ static int pin_found(struct weir_log *log, struct wal_segment *segment,
 {
     int rc = make_readable(log, segment, why);
     if (rc < 0) {
+        uint64_t ordinal = segment->ordinal;
         segment_unpin(log, segment);
-        return rc;
+        return reader_explain_missing(log, ordinal, rc, why);
     }
     *ret_segment = segment;
     return 0;

@@ -26,8 +26,7 @@
 
 /* ---- the table ---- */
 
-/* Takes the first slot out when its ordinal is below `ordinal`. Returns it, or 0. */
-static uint64_t detach_first(struct weir_log *log, uint64_t ordinal, bool *ret_pinned)
+uint64_t segment_detach_first(struct weir_log *log, uint64_t ordinal, bool *ret_pinned)
 {
     struct wal_segments *table = &log->segments;
     uint64_t detached = 0;
@@ -123,7 +122,7 @@ void segment_drop_below(struct weir_log *log, uint64_t ordinal)
 {
     for (;;) {
         bool pinned = false;
-        uint64_t detached = detach_first(log, ordinal, &pinned);
+        uint64_t detached = segment_detach_first(log, ordinal, &pinned);
         if (detached == 0) {
             return;
         }

@@ -10,6 +10,10 @@
  * Their files are recycled or removed. CONTROL must have let go of them before. */
 void segment_drop_below(struct weir_log *log, uint64_t ordinal);
 
+/* Takes the first segment out of the table if it is below `ordinal`; frees it unless it is pinned
+ * (the last pin does). Returns its ordinal, or 0. */
+uint64_t segment_detach_first(struct weir_log *log, uint64_t ordinal, bool *ret_pinned);
+
 /* Makes the file of this ordinal, which is not in the table, a spare if one is wanted and nobody
  * reads it, else removes it. */
 void segment_dispose(struct weir_log *log, uint64_t ordinal);

@@ -1,0 +1,303 @@
+/*
+ * The table of segments of a reader process.
+ *
+ * Happy path: every retained segment's header says where it starts and where the one before it
+ * ended; the last one is walked (reader_walk.c). Truncation by the writer takes segments out at the
+ * front: cursors that stand on one keep its memory and find the new earliest LSN on their next
+ * call.
+ *
+ * Failure modes: a file is gone, or is another segment by now: the writer truncated between CONTROL
+ * and here. CONTROL read again tells that from damage.
+ */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "wal/lock.h"
+#include "wal/reader.h"
+#include "wal/segment_header.h"
+#include "wal/segment_recycle.h"
+
+#include <errno.h>
+
+#define RETRY_NS ((int64_t)BASE_NS_PER_MS)
+#define CONTROL_ATTEMPTS 8
+
+/* ---- headers ---- */
+
+static int read_header(struct weir_log *log, uint64_t ordinal, struct segment_header *ret_header,
+                       struct weir_error *why)
+{
+    const struct weir_medium_ops *ops = log->medium->ops;
+    uint8_t blocks[FORMAT_SEGMENT_HEADER_BYTES];
+    char name[FORMAT_NAME_BYTES];
+    format_segment_name(ordinal, name);
+    struct weir_file *file;
+    size_t size = 0;
+    int rc = ops->open(log->medium, name, WEIR_FILE_READ, &file);
+    if (rc == 0) {
+        rc = ops->read(file, 0, blocks, sizeof blocks, &size);
+        ops->close(file);
+    }
+    if (rc < 0) {
+        return log_error(why, rc, name, 0, "%s cannot be read: %s", name, weir_error_text(rc));
+    }
+    rc = size < sizeof blocks
+             ? WEIR_E_CUT_SHORT
+             : segment_header_decode(blocks, log->control.uuid, ordinal, ret_header);
+    if (rc < 0) {
+        return log_error(why, rc == WEIR_E_NOT_A_LOG ? WEIR_E_DAMAGED : rc, name, 0,
+                         "%s has no valid header", name);
+    }
+    return 0;
+}
+
+static struct group_chain chain_of(const struct segment_header *header)
+{
+    return (struct group_chain){
+        .next_lsn = header->base_lsn,
+        .time_ns = header->base_time_ns,
+        .epoch = header->epoch,
+        .seed = header->seed,
+        .crc = header->chain,
+    };
+}
+
+static void seal(struct wal_segment *segment, const struct segment_header *next)
+{
+    segment->state = SEGMENT_SEALED;
+    segment->seal_offset = (uint32_t)next->previous_seal_offset;
+    segment->seal_seed = next->seed;
+    segment->last_lsn = next->base_lsn - 1;
+    segment->last_time_ns = next->base_time_ns;
+}
+
+/* ---- growing ---- */
+
+static struct wal_segment *new_open(struct weir_log *log, uint64_t ordinal,
+                                    const struct group_chain *start)
+{
+    struct wal_segment *segment = segment_new(ordinal, SEGMENT_OPEN);
+    if (segment == NULL) {
+        return NULL;
+    }
+    segment->start = *start;
+    segment->base = base_pages_alloc(log->limits.segment_bytes, 0);
+    segment->copied = segment->base != NULL;
+    if (segment->base == NULL || segment_directory_alloc(log, segment) < 0) {
+        segment_free(log, segment);
+        return NULL;
+    }
+    return segment;
+}
+
+int reader_table_add_open(struct weir_log *log, uint64_t ordinal, const struct group_chain *start)
+{
+    struct wal_segment *segment = new_open(log, ordinal, start);
+    if (segment == NULL) {
+        return -ENOMEM;
+    }
+    int rc = segment_table_add(log, segment);
+    if (rc < 0) {
+        segment_free(log, segment);
+        return rc;
+    }
+    reader_walk_begin(log->reader, segment);
+    return 0;
+}
+
+int reader_table_extend(struct weir_log *log, uint64_t first, uint64_t last, struct weir_error *why)
+{
+    struct segment_header header, next;
+    int rc = read_header(log, first, &header, why);
+    for (uint64_t ordinal = first; rc == 0 && ordinal < last; ordinal++) {
+        rc = read_header(log, ordinal + 1, &next, why);
+        if (rc < 0) {
+            break;
+        }
+        struct wal_segment *segment = segment_new(ordinal, SEGMENT_SEALED);
+        if (segment == NULL) {
+            return -ENOMEM;
+        }
+        segment->start = chain_of(&header);
+        seal(segment, &next);
+        rc = segment_table_add(log, segment);
+        if (rc < 0) {
+            segment_free(log, segment);
+        }
+        header = next;
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    struct group_chain start = chain_of(&header);
+    return reader_table_add_open(log, last, &start);
+}
+
+/* The open segment gets its end and a successor in one step, so that whoever finds it sealed finds
+ * what is behind it. 1; 0: not done, somebody stands on it (only with drop_memory); -ENOMEM. */
+static int roll(struct weir_log *log, const struct segment_header *next, bool drop_memory)
+{
+    struct wal_segment *old = log->reader->segment;
+    struct group_chain start = chain_of(next);
+    struct wal_segment *segment = new_open(log, old->ordinal + 1, &start);
+    if (segment == NULL) {
+        return -ENOMEM;
+    }
+    base_lock_acquire(&log->segments.lock);
+    int rc = 0;
+    if (!drop_memory || old->pins == 0) {
+        rc = segment_table_add_locked(log, segment);
+        rc = rc < 0 ? rc : 1;
+    }
+    if (rc == 1) {
+        seal(old, next);
+        if (drop_memory) {
+            segment_release_memory(log, old);
+        } else if (old->file != NULL) {
+            log->medium->ops->close(old->file); /* a mapping opens it again, and locks it */
+            old->file = NULL;
+        }
+    }
+    base_lock_release(&log->segments.lock);
+    if (rc == 1) {
+        reader_walk_begin(log->reader, segment);
+    } else {
+        segment_free(log, segment);
+    }
+    return rc;
+}
+
+int reader_table_roll(struct weir_log *log, uint64_t seal_offset)
+{
+    const struct group_chain *end = &log->reader->chain;
+    struct segment_header next = {
+        .base_lsn = end->next_lsn,
+        .base_time_ns = end->time_ns,
+        .epoch = end->epoch,
+        .seed = end->seed,
+        .chain = end->crc,
+        .previous_seal_offset = seal_offset,
+    };
+    int rc = roll(log, &next, false);
+    return rc < 0 ? rc : 0;
+}
+
+static bool is_pinned(struct weir_log *log, const struct wal_segment *segment)
+{
+    base_lock_acquire(&log->segments.lock);
+    bool pinned = segment->pins > 0;
+    base_lock_release(&log->segments.lock);
+    return pinned;
+}
+
+bool reader_table_skip(struct weir_log *log)
+{
+    struct wal_reader *reader = log->reader;
+    struct segment_header next;
+    return !is_pinned(log, reader->segment) &&
+           read_header(log, reader->segment->ordinal + 1, &next, NULL) == 0 &&
+           next.base_lsn >= reader->chain.next_lsn && next.previous_seal_offset >= reader->offset &&
+           roll(log, &next, true) == 1;
+}
+
+void reader_table_trim(struct weir_log *log)
+{
+    struct wal_segments *table = &log->segments;
+    base_lock_acquire(&table->lock);
+    for (uint32_t i = 0; i < table->count; i++) {
+        struct wal_segment *segment = table->slots[i];
+        if (segment->state == SEGMENT_SEALED && segment->copied && segment->pins == 0) {
+            segment_release_memory(log, segment);
+        }
+    }
+    base_lock_release(&table->lock);
+}
+
+/* ---- truncation ---- */
+
+int reader_load_control(struct weir_log *log, struct control *ret_control, struct weir_error *why)
+{
+    /* Beside a writer that stores it, two updates may overlap one read. */
+    int rc = WEIR_E_CONTROL;
+    for (int attempt = 0; rc == WEIR_E_CONTROL && attempt < CONTROL_ATTEMPTS; attempt++) {
+        if (attempt > 0) {
+            lock_sleep(RETRY_NS);
+        }
+        rc = control_load(log->medium, ret_control, why);
+    }
+    return rc;
+}
+
+void reader_table_truncate(struct weir_log *log, const struct control *control)
+{
+    struct wal_reader *reader = log->reader;
+    base_lock_acquire(&log->control_lock);
+    log->control = *control;
+    base_lock_release(&log->control_lock);
+    atomic_store_explicit(&log->marks.horizon, control->horizon, memory_order_release);
+    /* Before the segments go: a cursor that misses one finds out why. Release pairs with the
+     * acquire in log_earliest(). */
+    atomic_store_explicit(&log->marks.earliest, control->first_lsn, memory_order_release);
+    if (reader->segment != NULL && reader->segment->ordinal < control->first_ordinal) {
+        base_lock_acquire(&log->segments.lock);
+        reader->segment->state = SEGMENT_SEALED;
+        reader->segment->last_lsn = reader->chain.next_lsn - 1;
+        base_lock_release(&log->segments.lock);
+        reader->segment = NULL;
+    }
+    bool pinned;
+    while (segment_detach_first(log, control->first_ordinal, &pinned) != 0) {
+    }
+}
+
+void reader_table_clear(struct weir_log *log)
+{
+    struct control control = log->control;
+    control.first_ordinal = UINT64_MAX;
+    uint64_t first_ordinal = log->control.first_ordinal;
+    reader_table_truncate(log, &control);
+    log->control.first_ordinal = first_ordinal;
+}
+
+int reader_explain_missing(struct weir_log *log, uint64_t ordinal, int rc, struct weir_error *why)
+{
+    struct control control;
+    if (log->reader == NULL || reader_load_control(log, &control, NULL) < 0 ||
+        control.first_ordinal <= ordinal) {
+        return rc;
+    }
+    base_lock_acquire(&log->reader->lock);
+    if (control.first_lsn > log_earliest(log)) {
+        reader_table_truncate(log, &control);
+    }
+    base_lock_release(&log->reader->lock);
+    rc = log_error(why, WEIR_E_TRUNCATED, NULL, UINT64_MAX,
+                   "everything below LSN %llu was truncated meanwhile",
+                   (unsigned long long)control.first_lsn);
+    return log_error_range(why, rc, WEIR_LSN_NONE, control.first_lsn - 1);
+}
+
+int reader_lock_sealed(struct weir_log *log, uint64_t ordinal, struct weir_file *file,
+                       struct weir_error *why)
+{
+    char name[FORMAT_NAME_BYTES];
+    format_segment_name(ordinal, name);
+    uint64_t start_ns = base_clock_monotonic_ns();
+    for (;;) {
+        int rc = log->medium->ops->lock(file, WEIR_LOCK_SHARED);
+        if (rc != -EAGAIN) {
+            return rc;
+        }
+        struct control control;
+        rc = reader_load_control(log, &control, NULL);
+        if (rc == 0 && control.first_ordinal > ordinal) {
+            return log_error(why, WEIR_E_TRUNCATED, name, UINT64_MAX,
+                             "%s is being recycled: its records were truncated", name);
+        }
+        int64_t waited = (int64_t)(base_clock_monotonic_ns() - start_ns);
+        if (log->lock_wait_ns >= 0 && waited > log->lock_wait_ns) {
+            return log_error(why, WEIR_E_LOCKED, name, UINT64_MAX,
+                             "%s is sealed and somebody still writes it", name);
+        }
+        lock_sleep(RETRY_NS);
+    }
+}

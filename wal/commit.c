@@ -162,6 +162,14 @@ static bool pass_baton(struct weir_log *log)
     return waiter != NULL;
 }
 
+/* A round that waits for nothing, by the leader. Failures have poisoned the log. */
+static void start_commit(struct weir_log *log, enum commit_mode mode)
+{
+    if (commit_reap(log) == 0 && (mode == COMMIT_BACKGROUND || !commit_kick_can_wait(log))) {
+        (void)commit_round(log, mode, 0);
+    }
+}
+
 void leader_leave(struct weir_log *log)
 {
     for (;;) {
@@ -169,7 +177,7 @@ void leader_leave(struct weir_log *log)
             return;
         }
         if (atomic_exchange_explicit(&log->commit.kicked, 0, memory_order_seq_cst) != 0) {
-            (void)commit_round(log, COMMIT_DURABLE, 0);
+            start_commit(log, COMMIT_DURABLE);
         }
         atomic_store_explicit(&log->commit.leading, 0, memory_order_seq_cst);
         if (atomic_load_explicit(&log->waiters.count, memory_order_seq_cst) == 0 &&
@@ -201,8 +209,13 @@ static int lead_until(struct weir_log *log, weir_lsn lsn, uint64_t address, enum
             rc = -ETIMEDOUT;
             break;
         }
+        rc = commit_reap(log);
+        if (rc < 0 || commit_reached(log, lsn, address)) {
+            break; /* what comes next is started by those who append again */
+        }
         rc = commit_round(log, mode, left);
-        bool stuck = log->commit.in_flight == 0 && mode == COMMIT_BACKGROUND;
+        bool stuck = mode == COMMIT_BACKGROUND &&
+                     atomic_load_explicit(&log->commit.in_flight, memory_order_relaxed) == 0;
         if (rc == 0 && stuck && !commit_reached(log, lsn, address)) {
             mode = COMMIT_DURABLE; /* nothing more to write in the background */
         }
@@ -286,6 +299,9 @@ int commit_make_room(struct weir_log *log)
 
 void commit_kick(struct weir_log *log, enum commit_mode mode)
 {
+    if (mode == COMMIT_DURABLE && commit_kick_can_wait(log)) {
+        return;
+    }
     if (!leader_try(log)) {
         if (mode == COMMIT_DURABLE) {
             atomic_store_explicit(&log->commit.kicked, 1, memory_order_seq_cst);
@@ -296,8 +312,28 @@ void commit_kick(struct weir_log *log, enum commit_mode mode)
             return;
         }
     }
-    (void)commit_round(log, mode, 0);
+    start_commit(log, mode);
     leader_leave(log);
+}
+
+static bool something_waits(const struct weir_log *log)
+{
+    return atomic_load_explicit(&log->marks.reserved, memory_order_acquire) > log_durable(log);
+}
+
+bool commit_process(struct weir_log *log, bool comes_back)
+{
+    if (!leader_try(log)) {
+        return false;
+    }
+    weir_lsn before = log_durable(log);
+    bool moved = commit_reap(log) == 0 && log_durable(log) != before;
+    bool again = moved && comes_back && something_waits(log);
+    if (!again) {
+        (void)commit_round(log, COMMIT_DURABLE, 0);
+    }
+    leader_leave(log);
+    return again;
 }
 
 static uint64_t reserved_address(const struct weir_log *log)

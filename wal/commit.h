@@ -21,6 +21,11 @@ int commit_wait(struct weir_log *log, weir_lsn lsn, uint64_t address, int64_t ti
  * one. */
 void commit_kick(struct weir_log *log, enum commit_mode mode);
 
+/* For event loops: takes completions and starts the next commit, without waiting. When durable has
+ * just moved and the caller comes back at once, the next commit is left for then, so that it
+ * carries what the caller appends meanwhile: true. */
+bool commit_process(struct weir_log *log, bool comes_back);
+
 /* Waits until there is room for another group within W. */
 int commit_make_room(struct weir_log *log);
 
@@ -40,7 +45,13 @@ bool leader_try(struct weir_log *log);
 /* Passes the baton to a waiter, or steps down. */
 void leader_leave(struct weir_log *log);
 
-/* Submits, completes, waits up to timeout_ns for a completion: one round. The caller leads.
+/* Takes the completions that are there and moves durable. The caller leads. Results as below. */
+int commit_reap(struct weir_log *log);
+
+/* Is there nothing to gain from a round now? Anybody may ask; the answer may be old. */
+bool commit_kick_can_wait(const struct weir_log *log);
+
+/* Submits what is ready, then waits up to timeout_ns for a completion: one round. The caller leads.
  * 0; -errno: the log is poisoned. */
 int commit_round(struct weir_log *log, enum commit_mode mode, int64_t timeout_ns);
 

@@ -28,6 +28,7 @@
 #define FULL_BATCH_BYTES ((uint64_t)128 << 10)
 #define COMPLETIONS 16
 #define TOKEN_FLUSH (UINT64_C(1) << 63)
+#define REAP_STRIDE 16u /* records between two looks at completions */
 #define GATHER_ROUNDS 256u
 #define GATHER_QUIET 4u
 
@@ -39,6 +40,18 @@ static uint64_t head_of(const struct weir_log *log)
 static uint64_t done_of(const struct weir_log *log)
 {
     return atomic_load_explicit(&log->commit.done, memory_order_relaxed);
+}
+
+static uint32_t in_flight_of(const struct weir_log *log)
+{
+    return atomic_load_explicit(&log->commit.in_flight, memory_order_relaxed);
+}
+
+/* Only the leader changes it. */
+static void change_in_flight(struct weir_log *log, int by)
+{
+    atomic_store_explicit(&log->commit.in_flight, in_flight_of(log) + (uint32_t)by,
+                          memory_order_relaxed);
 }
 
 /* ---- durable moves ---- */
@@ -90,9 +103,11 @@ static void advance(struct weir_log *log)
     struct wal_commit *commit = &log->commit;
     uint64_t done = done_of(log);
     uint64_t address = 0;
+    uint32_t regrow = atomic_load_explicit(&commit->regrow, memory_order_relaxed);
     while (done < commit->submit && commit_group(log, done)->durable) {
         const struct wal_group *group = commit_group(log, done);
         commit->flushed_lsn = group->first_lsn + group->record_count - 1;
+        regrow += group->record_count;
         if (group->durable_lsn > commit->witnessed_lsn) {
             commit->witnessed_lsn = group->durable_lsn;
         }
@@ -103,6 +118,7 @@ static void advance(struct weir_log *log)
     if (address == 0) {
         return;
     }
+    atomic_store_explicit(&commit->regrow, regrow, memory_order_relaxed);
     announce_durable(log, address);
     /* Release pairs with the acquire in reserve.c: the ring's entries may be used again. */
     atomic_store_explicit(&commit->done, done, memory_order_release);
@@ -146,6 +162,9 @@ static int submit_group(struct weir_log *log, enum commit_mode mode)
     group->flushes = mode == COMMIT_DURABLE && !unflushed_before(log, index);
     commit->flush_wanted = commit->flush_wanted || (mode == COMMIT_DURABLE && !group->flushes);
     commit->submit++;
+    atomic_store_explicit(&commit->regrow, 0, memory_order_relaxed);
+    atomic_store_explicit(&commit->submitted_address, group_end_address(log, group),
+                          memory_order_relaxed);
     atomic_fetch_add_explicit(&log->counters.groups, 1, memory_order_relaxed);
     count_write(log, end - from, group->flushes);
     int rc = log->medium->ops->persist(group->segment->window, from, end - from,
@@ -157,7 +176,7 @@ static int submit_group(struct weir_log *log, enum commit_mode mode)
         group->written = true;
         group->durable = group->flushes;
     } else {
-        commit->in_flight++;
+        change_in_flight(log, 1);
         commit->writes_in_flight++;
     }
     return 0;
@@ -173,15 +192,25 @@ static void close_open_group(struct weir_log *log)
 }
 
 /* Bytes that wait behind what was submitted. */
-static uint64_t pending_bytes(struct weir_log *log)
+static uint64_t pending_bytes(const struct weir_log *log)
 {
     uint64_t reserved = atomic_load_explicit(&log->tail.reserved_address, memory_order_relaxed);
-    const struct wal_commit *commit = &log->commit;
-    uint64_t submitted = atomic_load_explicit(&log->marks.durable_address, memory_order_relaxed);
-    if (commit->submit > done_of(log)) {
-        submitted = group_end_address(log, commit_group(log, commit->submit - 1));
-    }
+    uint64_t submitted = atomic_load_explicit(&log->commit.submitted_address, memory_order_relaxed);
     return reserved > submitted ? reserved - submitted : 0;
+}
+
+/* One thread with many records outstanding appends as many again as have just become durable. To
+ * write the few that waited at once would split its records into two halves that take turns; so
+ * the next group waits for them, or for anybody who waits, commits or processes. */
+bool commit_kick_can_wait(const struct weir_log *log)
+{
+    uint32_t open = open_records(log);
+    uint32_t in_flight = in_flight_of(log);
+    if (in_flight == 0) {
+        return open < atomic_load_explicit(&log->commit.regrow, memory_order_relaxed);
+    }
+    bool full = pending_bytes(log) >= FULL_BATCH_BYTES && in_flight < log->limits.queue_depth;
+    return !full && open % REAP_STRIDE != 0;
 }
 
 /* Lets the writers that were just woken add their next records to the group before it closes:
@@ -256,7 +285,7 @@ static int flush_segment(struct weir_log *log, struct wal_segment *segment)
     atomic_fetch_add_explicit(&log->counters.flushes, 1, memory_order_relaxed);
     int rc = log->medium->ops->flush_file(segment->window, TOKEN_FLUSH);
     if (rc == 0) {
-        log->commit.in_flight++;
+        change_in_flight(log, 1);
         log->commit.flushes_in_flight++;
     }
     return rc < 0 ? rc : 0;
@@ -318,8 +347,8 @@ static bool flush_is_due(struct weir_log *log, enum commit_mode mode)
 static int complete(struct weir_log *log, const struct weir_completion *completion)
 {
     struct wal_commit *commit = &log->commit;
-    WEIR_ASSERT(commit->in_flight > 0);
-    commit->in_flight--;
+    WEIR_ASSERT(in_flight_of(log) > 0);
+    change_in_flight(log, -1);
     if ((completion->token & TOKEN_FLUSH) != 0) {
         WEIR_ASSERT(commit->flushes_in_flight > 0);
         commit->flushes_in_flight--;
@@ -346,7 +375,7 @@ static int complete(struct weir_log *log, const struct weir_completion *completi
 static int reap(struct weir_log *log, int64_t timeout_ns)
 {
     struct weir_completion completions[COMPLETIONS];
-    if (log->commit.in_flight == 0) {
+    if (in_flight_of(log) == 0) {
         return 0;
     }
     int count = log->medium->ops->poll(log->medium, completions, COMPLETIONS, timeout_ns);
@@ -374,12 +403,11 @@ static int push_witness(struct weir_log *log)
 static int round_steps(struct weir_log *log, enum commit_mode mode, int64_t timeout_ns)
 {
     bool waits = timeout_ns != 0;
-    int rc = reap(log, 0);
-    advance(log);
-    if (rc == 0 && mode == COMMIT_DURABLE) {
+    int rc;
+    if (mode == COMMIT_DURABLE) {
         rc = push_witness(log);
         rc = rc < 0 ? rc : submit_durable(log, waits);
-    } else if (rc == 0) {
+    } else {
         rc = submit_closed(log, COMMIT_BACKGROUND);
     }
     advance(log);
@@ -390,6 +418,19 @@ static int round_steps(struct weir_log *log, enum commit_mode mode, int64_t time
     if (rc == 0 && waits) {
         rc = reap(log, timeout_ns);
         advance(log);
+    }
+    return rc;
+}
+
+int commit_reap(struct weir_log *log)
+{
+    if (log_is_poisoned(log)) {
+        return WEIR_E_POISONED;
+    }
+    int rc = reap(log, 0);
+    advance(log);
+    if (rc < 0) {
+        log_poison(log, rc);
     }
     return rc;
 }
@@ -410,11 +451,11 @@ int commit_round(struct weir_log *log, enum commit_mode mode, int64_t timeout_ns
 void commit_drain(struct weir_log *log)
 {
     struct weir_completion completions[COMPLETIONS];
-    while (log->commit.in_flight > 0) {
+    while (in_flight_of(log) > 0) {
         int count = log->medium->ops->poll(log->medium, completions, COMPLETIONS, -1);
         if (count <= 0) {
             return; /* a ring that answers with errors brings nothing more */
         }
-        log->commit.in_flight -= (uint32_t)count;
+        change_in_flight(log, -count);
     }
 }

@@ -96,7 +96,10 @@ struct wal_commit {
     uint64_t submit;          /* index of the next group to seal and submit */
     _Atomic uint64_t done;    /* index of the first group that is not durable */
     uint32_t woken;           /* waiters woken since the last group was closed */
-    uint32_t in_flight;       /* persists and flushes that poll() will bring */
+    /* Read by others, to see whether a kick is worth while: */
+    _Atomic uint32_t in_flight;         /* persists and flushes that poll() will bring */
+    _Atomic uint64_t submitted_address; /* end of the last group that was submitted */
+    _Atomic uint32_t regrow; /* records that became durable since a group was submitted */
     uint32_t writes_in_flight;
     uint32_t flushes_in_flight;
     bool flush_wanted;     /* groups were written for somebody who waits for a flush behind them */

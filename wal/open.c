@@ -161,6 +161,7 @@ static void set_tail(struct weir_log *log, const struct recovery *found)
     tail->time_ns = from->chain.time_ns;
     tail->segment_records = from->records;
     atomic_store(&tail->reserved_address, from->address);
+    atomic_store(&commit->submitted_address, from->address);
     commit->chain = from->chain;
     commit->flushed_lsn = from->chain.next_lsn - 1;
     atomic_store(&commit->witnessed_lsn, commit->flushed_lsn);

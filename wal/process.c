@@ -34,7 +34,7 @@ int weir_wait(struct weir_log *log, weir_lsn lsn, int64_t timeout_ns)
         return -EDEADLK;
     }
     if (timeout_ns == 0) {
-        commit_kick(log, COMMIT_DURABLE);
+        (void)commit_process(log, false);
         rc = log_is_poisoned(log) ? WEIR_E_POISONED : -ETIMEDOUT;
         return log_durable(log) >= lsn ? 0 : rc;
     }
@@ -89,7 +89,9 @@ int weir_process(struct weir_log *log, weir_lsn *ret_durable)
     if (fd >= 0) {
         base_event_fd_clear(fd);
     }
-    commit_kick(log, COMMIT_DURABLE);
+    if (commit_process(log, fd >= 0)) {
+        base_event_fd_signal(fd);
+    }
     if (log_is_poisoned(log)) {
         return WEIR_E_POISONED;
     }

@@ -108,13 +108,22 @@ static void report(struct cli *cli, int exit_code, const char *sentence, const c
     }
 }
 
+/* What was tried names the log already. */
+static const char *without_path(const struct cli *cli, const char *text)
+{
+    size_t length = cli->path != NULL ? strlen(cli->path) : 0;
+    bool repeated =
+        length > 0 && strncmp(text, cli->path, length) == 0 && strncmp(text + length, ": ", 2) == 0;
+    return repeated ? text + length + 2 : text;
+}
+
 static int fail(struct cli *cli, int exit_code, int code, const struct weir_error *why,
                 const char *tried)
 {
     char sentence[SENTENCE_SIZE + sizeof why->text];
     bool detailed = why != NULL && why->text[0] != '\0';
     snprintf(sentence, sizeof sentence, "%s: %s", tried,
-             detailed ? why->text : weir_error_text(code));
+             detailed ? without_path(cli, why->text) : weir_error_text(code));
     report(cli, exit_code, sentence, weir_error_name(code), weir_error_advice(code),
            detailed ? why : NULL);
     return exit_code;

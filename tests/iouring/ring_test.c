@@ -229,8 +229,10 @@ static int drained_by_signal = -1;
 
 static void drain_on_signal(int number)
 {
+    int saved_errno = errno;
     (void)number;
     drain_pipe(drained_by_signal);
+    errno = saved_errno;
 }
 
 static void a_signal_does_not_end_the_wait(void **state)

@@ -107,6 +107,7 @@ static int run_phase(struct session *session, double seconds, uint64_t records, 
     phase->seconds = seconds;
     phase->records = records;
     phase->per_s = per_s;
+    phase->memory = strcmp(session->result->io, "cpu") == 0;
     int rc = session->options->outstanding > 1 ? append_phase_outstanding(phase)
                                                : append_phase_writers(phase);
     return rc < 0 ? explain(session, "append", rc) : 0;

@@ -16,6 +16,7 @@ struct append_phase {
     double seconds;   /* when records is 0 */
     uint64_t records; /* over all writers */
     double per_s;     /* > 0: open loop at this rate */
+    bool memory;      /* a durable append takes less than a microsecond */
 
     /* What came out. */
     uint64_t done_records;

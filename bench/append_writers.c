@@ -97,8 +97,7 @@ static int run_sampled(struct writer *self)
     while (rc == 0 && now_ns < self->team->deadline_ns && goes_on(self)) {
         rc = append_batch(self);
         base_histogram_record(&self->latency, base_clock_monotonic_ns() - now_ns);
-        for (unsigned turn = 1; rc == 0 && turn < SAMPLE_EVERY && self->records < self->limit;
-             turn++) {
+        for (unsigned turn = 1; rc == 0 && turn < SAMPLE_EVERY && goes_on(self); turn++) {
             rc = append_batch(self);
         }
         now_ns = base_clock_monotonic_ns();
@@ -148,7 +147,7 @@ static void run_writer(void *context)
     int rc;
     if (team->phase->per_s > 0.0) {
         rc = run_timetable(self);
-    } else if (team->phase->options->durability == WEIR_EACH) {
+    } else if (team->phase->options->durability == WEIR_EACH && !team->phase->memory) {
         rc = run_timed(self);
     } else {
         rc = run_sampled(self);

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #define LOOK_EVERY 64u
+#define SAMPLE_EVERY 16u
 
 struct shared {
     const struct peer_ops *ops;
@@ -52,18 +53,30 @@ static int append_next(struct writer *self, unsigned count)
     return rc;
 }
 
+static bool has_more(const struct writer *self)
+{
+    const struct shared *shared = self->shared;
+    return self->records + shared->job->batch <= self->limit &&
+           atomic_load_explicit(&shared->error, memory_order_relaxed) == 0;
+}
+
 static int append_durable(struct writer *self)
 {
-    uint64_t deadline_ns = self->shared->deadline_ns;
-    unsigned batch = self->shared->job->batch;
+    const struct peer_job *job = self->shared->job;
+    unsigned untimed = job->force_pmem ? SAMPLE_EVERY - 1 : 0;
     uint64_t now_ns = base_clock_monotonic_ns();
     int rc = 0;
-    while (rc == 0 && now_ns < deadline_ns && self->records + batch <= self->limit &&
-           atomic_load_explicit(&self->shared->error, memory_order_relaxed) == 0) {
-        rc = append_next(self, batch);
+    while (rc == 0 && now_ns < self->shared->deadline_ns && has_more(self)) {
+        rc = append_next(self, job->batch);
         uint64_t end_ns = base_clock_monotonic_ns();
         base_histogram_record(&self->latency, end_ns - now_ns);
         now_ns = end_ns;
+        for (unsigned turn = 0; rc == 0 && turn < untimed && has_more(self); turn++) {
+            rc = append_next(self, job->batch);
+        }
+        if (untimed > 0) {
+            now_ns = base_clock_monotonic_ns();
+        }
     }
     return rc;
 }

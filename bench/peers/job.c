@@ -43,6 +43,7 @@ static struct peer_settings make_settings(const struct peer_job *job,
     struct peer_settings settings = {.size_max = job->size_max,
                                      .fixed_size = job->size_min == job->size_max,
                                      .for_scan = job->verify || job->kind == JOB_SCAN,
+                                     .durable = job->durable,
                                      .writers = job->writers,
                                      .batch = job->batch,
                                      .medium = job->medium};

@@ -1,7 +1,8 @@
 /*
  * LMDB as a log: ascending 8-byte keys, appended with MDB_APPEND. A durable append is a transaction
  * of its own, committed with LMDB's default of one fdatasync and one meta write; others share one
- * transaction that sync commits. It has a single writer at a time by design.
+ * transaction that sync commits, with MDB_WRITEMAP, which loads half as fast again. It has a single
+ * writer at a time by design.
  */
 #include "bench/peers/peer.h"
 
@@ -31,14 +32,15 @@ static int fail(int code)
     return peer_fail("LMDB: %s", mdb_strerror(code));
 }
 
-static int prepare_environment(struct store *store, const char *directory)
+static int prepare_environment(struct store *store, const struct peer_settings *settings)
 {
     int code = mdb_env_set_mapsize(store->env, MAP_BYTES);
     if (code == 0) {
         code = mdb_env_set_maxreaders(store->env, READERS_MAX);
     }
     if (code == 0) {
-        code = mdb_env_open(store->env, directory, 0, 0600);
+        code = mdb_env_open(store->env, settings->directory, settings->durable ? 0 : MDB_WRITEMAP,
+                            0600);
     }
     MDB_txn *txn;
     if (code != 0 || (code = mdb_txn_begin(store->env, NULL, 0, &txn)) != 0) {
@@ -61,7 +63,7 @@ static int open_store(const struct peer_settings *settings, bool create, void **
     }
     int code = mdb_env_create(&store->env);
     if (code == 0) {
-        code = prepare_environment(store, settings->directory);
+        code = prepare_environment(store, settings);
         if (code == 0) {
             *ret_peer = store;
             return 0;
@@ -167,7 +169,8 @@ const struct peer_ops peer_lmdb = {
     .name = "lmdb",
     .title = "LMDB",
     .settings = "ascending 8-byte keys, MDB_APPEND; durable: one transaction per append, default "
-                "flags (fdatasync and a meta write per commit); no sync: one transaction",
+                "flags (fdatasync and a meta write per commit); no sync: one transaction, "
+                "MDB_WRITEMAP",
     .open = open_store,
     .close = close_store,
     .writer_open = open_writer,

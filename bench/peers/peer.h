@@ -25,6 +25,7 @@ struct peer_settings {
     size_t size_max;     /* of a record */
     bool fixed_size;     /* every record has size_max bytes */
     bool for_scan;       /* the log will be read from its start: keep all of it */
+    bool durable;        /* appends will be */
     unsigned writers;
     unsigned batch;          /* records of one append() */
     uint64_t expected_bytes; /* of payload: make room before the clock starts */

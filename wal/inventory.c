@@ -38,7 +38,7 @@ static int add(struct inventory *inventory, uint64_t ordinal)
         inventory->segments = segments;
         inventory->capacity = capacity;
     }
-    inventory->segments[inventory->count++] = (struct inventory_segment){ .ordinal = ordinal };
+    inventory->segments[inventory->count++] = (struct inventory_segment){.ordinal = ordinal};
     return 0;
 }
 
@@ -117,8 +117,8 @@ static int read_headers(struct weir_medium *medium, const uint8_t *uuid,
 int inventory_read(struct weir_medium *medium, const uint8_t *uuid, inventory_name_fn fn,
                    void *context, struct inventory *ret_inventory)
 {
-    struct inventory inventory = { 0 };
-    struct listing listing = { .inventory = &inventory, .fn = fn, .context = context };
+    struct inventory inventory = {0};
+    struct listing listing = {.inventory = &inventory, .fn = fn, .context = context};
     int rc = medium->ops->list(medium, "", take_name, &listing);
     if (rc == 0) {
         if (inventory.count > 0) {
@@ -137,12 +137,12 @@ int inventory_read(struct weir_medium *medium, const uint8_t *uuid, inventory_na
 void inventory_free(struct inventory *inventory)
 {
     base_free(inventory->segments);
-    *inventory = (struct inventory){ 0 };
+    *inventory = (struct inventory){0};
 }
 
 const struct inventory_segment *inventory_find(const struct inventory *inventory, uint64_t ordinal)
 {
-    struct inventory_segment key = { .ordinal = ordinal };
+    struct inventory_segment key = {.ordinal = ordinal};
     if (inventory->count == 0) {
         return NULL;
     }

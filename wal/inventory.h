@@ -35,7 +35,6 @@ int inventory_read(struct weir_medium *medium, const uint8_t *uuid, inventory_na
 void inventory_free(struct inventory *inventory);
 
 /* NULL: there is no file of this ordinal. */
-const struct inventory_segment *inventory_find(const struct inventory *inventory,
-                                               uint64_t ordinal);
+const struct inventory_segment *inventory_find(const struct inventory *inventory, uint64_t ordinal);
 
 #endif

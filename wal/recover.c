@@ -12,8 +12,8 @@
  *
  * Invariants
  *   - Starting one segment before the newest is enough: its header lies there, so all but W bytes
- *     before it were durable, and W is at most a segment. What is older cannot be torn, only damaged,
- *     and is checked at first read, by verification, or now on request.
+ *     before it were durable, and W is at most a segment. What is older cannot be torn, only
+ * damaged, and is checked at first read, by verification, or now on request.
  *   - At or behind CONTROL's witness address no group of an older epoch is accepted. Its writer is
  *     gone and what it left there was cut; if in-flight bytes turned up later, they stay cut.
  *   - Nothing here asserts about bytes of the medium.
@@ -81,14 +81,21 @@ static void check_files(struct judge *judge)
     }
 }
 
-/* Headers in front of the walk were durable long ago, and each continues the one before. */
+/* Without a header the log can only begin where CONTROL says that it ends: nothing is in it. */
+static bool may_lack_header(const struct judge *judge, uint64_t ordinal)
+{
+    uint64_t first_group = ordinal * judge->control->segment_bytes + FORMAT_SEGMENT_HEADER_BYTES;
+    return ordinal == judge->start && ordinal == judge->newest && judge->witness == first_group;
+}
+
+/* Headers up to the walk's start were durable long ago, and each continues the one before. */
 static void check_headers(struct judge *judge)
 {
     const struct segment_header *before = NULL;
     for (uint64_t ordinal = judge->control->first_ordinal; ordinal <= judge->start; ordinal++) {
         const struct inventory_segment *segment = inventory_find(&judge->inventory, ordinal);
         if (!header_is_valid(segment)) {
-            if (ordinal < judge->start) {
+            if (!may_lack_header(judge, ordinal)) {
                 note_file(judge, &judge->input.header_damaged, ordinal);
             }
             return;
@@ -154,10 +161,8 @@ static int add_segment(struct recovery *recovery, const struct recovery_segment 
 static int add_older_segments(struct judge *judge, struct recovery *recovery)
 {
     for (uint64_t ordinal = judge->control->first_ordinal; ordinal < judge->start; ordinal++) {
-        const struct segment_header *header =
-            &inventory_find(&judge->inventory, ordinal)->header;
-        const struct segment_header *next =
-            &inventory_find(&judge->inventory, ordinal + 1)->header;
+        const struct segment_header *header = &inventory_find(&judge->inventory, ordinal)->header;
+        const struct segment_header *next = &inventory_find(&judge->inventory, ordinal + 1)->header;
         struct recovery_segment segment = {
             .ordinal = ordinal,
             .start = chain_from(header),
@@ -236,7 +241,7 @@ static void describe_tail(struct judge *judge, struct recovery_tail *tail)
         .entries = judge->directory.entries,
         .entry_count = judge->directory.count,
     };
-    judge->directory = (struct scan_directory){ 0 }; /* the entries are the tail's now */
+    judge->directory = (struct scan_directory){0}; /* the entries are the tail's now */
 }
 
 static int describe(struct judge *judge, struct recovery *recovery)
@@ -266,6 +271,11 @@ static int find_end(struct judge *judge)
     if (rc < 0) {
         return rc;
     }
+    for (uint32_t i = 0; i < judge->inventory.count; i++) {
+        if (judge->inventory.segments[i].header_result == WEIR_E_NEWER_FORMAT) {
+            return WEIR_E_NEWER_FORMAT;
+        }
+    }
     judge->witness = judge_witness_address(control);
     check_files(judge);
     choose_start(judge);
@@ -288,8 +298,8 @@ int recover_judge(struct weir_medium *medium, const struct control *control,
                   struct recovery *ret_recovery, struct weir_error *why)
 {
     uint64_t begin_ns = base_clock_monotonic_ns();
-    struct judge judge = { .medium = medium, .control = control };
-    struct recovery recovery = { 0 };
+    struct judge judge = {.medium = medium, .control = control};
+    struct recovery recovery = {0};
     int rc = scan_init(&judge.scan, medium, control->segment_bytes, control->block_bytes,
                        group_uuid_seed(control->uuid));
     rc = rc < 0 ? rc : find_end(&judge);
@@ -315,5 +325,5 @@ void recover_free(struct recovery *recovery)
     base_free(recovery->segments);
     base_free(recovery->spares);
     base_free(recovery->leftovers);
-    *recovery = (struct recovery){ 0 };
+    *recovery = (struct recovery){0};
 }

@@ -9,12 +9,12 @@
  *     ... only now appends, an epoch group first ...
  *     recover_free(&found);
  *
- * Between two of these steps the machine may crash any number of times: judging again gives the same
- * tail. Two rules make that so, and who writes has to keep them:
+ * Between two of these steps the machine may crash any number of times: judging again gives the
+ * same tail. Two rules make that so, and who writes has to keep them:
  *   - at or behind CONTROL's witness address only groups of CONTROL's epoch count (its epoch group
  *     comes first; a seal that closes a segment without room for one is let through);
- *   - a seal is written only when the file of the next ordinal is complete and durable, so a missing
- *     or short file behind a seal is damage.
+ *   - a seal is written only when the file of the next ordinal is complete and durable, so a
+ * missing or short file behind a seal is damage.
  *
  * No writer may live: beside one the tail moves while it is judged.
  */
@@ -32,9 +32,9 @@
 struct recovery_segment {
     uint64_t ordinal;
     struct group_chain start; /* what its first group continues from; next_lsn = base LSN */
-    uint32_t seal_offset; /* 0: not sealed; only the last one is not */
-    uint32_t seal_seed; /* seed in force at the seal */
-    weir_lsn last_lsn; /* start.next_lsn - 1 when it has no records */
+    uint32_t seal_offset;     /* 0: not sealed; only the last one is not */
+    uint32_t seal_seed;       /* seed in force at the seal */
+    weir_lsn last_lsn;        /* start.next_lsn - 1 when it has no records */
     uint64_t last_time_ns;
     bool walked; /* every byte of its groups was checked just now */
 };
@@ -44,14 +44,14 @@ struct recovery_tail {
     uint64_t ordinal;
     uint32_t offset;
     bool has_header; /* false: offset is 8192, and the header is still to be written */
-    bool has_file; /* false: has_header is, too, and the file is still to be made */
+    bool has_file;   /* false: has_header is, too, and the file is still to be made */
     struct group_chain chain;
-    uint64_t address; /* of offset: the witness address to store */
+    uint64_t address;            /* of offset: the witness address to store */
     uint64_t last_group_address; /* 0: there is none */
-    struct group_chain start; /* what the open segment's first group continues from */
+    struct group_chain start;    /* what the open segment's first group continues from */
     uint64_t records, groups, payload_bytes; /* of the open segment */
-    uint64_t first_time_ns; /* of its first record's group; 0 = it has no record */
-    struct format_directory_entry *entries; /* every FORMAT_DIRECTORY_STRIDE-th record */
+    uint64_t first_time_ns;                  /* of its first record's group; 0 = it has no record */
+    struct format_directory_entry *entries;  /* every FORMAT_DIRECTORY_STRIDE-th record */
     uint32_t entry_count;
 };
 
@@ -63,7 +63,7 @@ struct recovery {
     uint32_t spare_count;
     uint64_t *leftovers; /* segment files to remove: dropped ones, and spares half made */
     uint32_t leftover_count;
-    bool clean; /* closed by its last writer: there is nothing to repair */
+    bool clean;         /* closed by its last writer: there is nothing to repair */
     weir_lsn witnessed; /* the last LSN that anything says was durable */
     uint64_t cut_bytes, cut_groups, cut_records;
     uint64_t scanned_bytes, scanned_records, scanned_segments;
@@ -74,7 +74,8 @@ struct recovery {
  * Reads the directory, every retained header, and the end of the log. Changes nothing.
  *
  * Returns 0; WEIR_E_LOST, WEIR_E_HOLE, WEIR_E_ROLLED_BACK, WEIR_E_DAMAGED, WEIR_E_CUT_SHORT (by the
- * table in verdict.h, *why says all of it); WEIR_E_NEWER_FORMAT; -ENOMEM; other -errno of the store.
+ * table in verdict.h, *why says all of it); WEIR_E_NEWER_FORMAT; -ENOMEM; other -errno of the
+ * store.
  */
 int recover_judge(struct weir_medium *medium, const struct control *control,
                   struct recovery *ret_recovery, struct weir_error *why);

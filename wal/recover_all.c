@@ -59,7 +59,7 @@ static int verify_segment(struct scan *scan, struct recovery_segment *segment,
     if (rc < 0) {
         return rc;
     }
-    struct scan_walk walk = { .chain = segment->start, .offset = FORMAT_SEGMENT_HEADER_BYTES };
+    struct scan_walk walk = {.chain = segment->start, .offset = FORMAT_SEGMENT_HEADER_BYTES};
     rc = scan_walk(scan, &walk, accept_all, NULL);
     scan_close(scan);
     if (rc < 0) {

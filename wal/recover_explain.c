@@ -15,7 +15,7 @@ struct place {
 
 static struct place place_of(const struct judge *judge, uint64_t address)
 {
-    struct place place = { .offset = address & (judge->control->segment_bytes - 1) };
+    struct place place = {.offset = address & (judge->control->segment_bytes - 1)};
     format_segment_name(address / judge->control->segment_bytes, place.file);
     return place;
 }
@@ -79,24 +79,22 @@ static int explain_file(const struct judge *judge, struct weir_error *why)
 {
     char file[FORMAT_NAME_BYTES];
     format_segment_name(judge->bad_ordinal, file);
-    const struct inventory_segment *found =
-        inventory_find(&judge->inventory, judge->bad_ordinal);
+    const struct inventory_segment *found = inventory_find(&judge->inventory, judge->bad_ordinal);
     if (found == NULL) {
         return log_error(why, WEIR_E_CUT_SHORT, file, UINT64_MAX,
                          "%s is missing; the log holds segments from %016" PRIx64 " on", file,
                          judge->control->first_ordinal);
     }
     return log_error(why, WEIR_E_CUT_SHORT, file, found->file_bytes,
-                     "%s ends after %" PRIu64 " of its %" PRIu64 " bytes", file,
-                     found->file_bytes, judge->control->segment_bytes);
+                     "%s ends after %" PRIu64 " of its %" PRIu64 " bytes", file, found->file_bytes,
+                     judge->control->segment_bytes);
 }
 
 static int explain_header(const struct judge *judge, struct weir_error *why)
 {
     char file[FORMAT_NAME_BYTES];
     format_segment_name(judge->bad_ordinal, file);
-    const struct inventory_segment *found =
-        inventory_find(&judge->inventory, judge->bad_ordinal);
+    const struct inventory_segment *found = inventory_find(&judge->inventory, judge->bad_ordinal);
     const char *what = "does not continue the segment before";
     if (found != NULL && found->header_result == -EIO) {
         what = "cannot be read";
@@ -120,12 +118,11 @@ static int explain_lost(const struct judge *judge, int code, struct weir_error *
     } else {
         snprintf(witness, sizeof witness, "CONTROL");
     }
-    int rc = log_error(why, code, place.file, place.offset,
-                       "%s offset %" PRIu64 ": %s, but LSN %" PRIu64
-                       " was durable according to %s: LSNs %" PRIu64 " to %" PRIu64
-                       " are damaged or missing",
-                       place.file, place.offset, fault_at_end(judge), judge->known_durable,
-                       witness, from, to);
+    int rc = log_error(
+        why, code, place.file, place.offset,
+        "%s offset %" PRIu64 ": %s, but LSN %" PRIu64 " was durable according to %s: LSNs %" PRIu64
+        " to %" PRIu64 " are damaged or missing",
+        place.file, place.offset, fault_at_end(judge), judge->known_durable, witness, from, to);
     if (why != NULL) {
         why->from_lsn = from;
         why->to_lsn = to;
@@ -142,17 +139,17 @@ static int explain_end(const struct judge *judge, int code, const char *expected
                      place.offset, judge->walk.chain.next_lsn - 1, fault_at_end(judge), expected);
 }
 
-static int explain_beyond(const struct judge *judge, const char *what, uint64_t address,
-                          int code, struct weir_error *why)
+static int explain_beyond(const struct judge *judge, const char *what, uint64_t address, int code,
+                          struct weir_error *why)
 {
     struct place place = place_of_end(judge);
     struct place other = place_of(judge, address);
     weir_lsn next = judge->walk.chain.next_lsn;
-    int rc = log_error(why, code, place.file, place.offset,
-                       "the log ends at %s offset %" PRIu64 " (%s) behind LSN %" PRIu64 ", but %s %s"
-                       " offset %" PRIu64,
-                       place.file, place.offset, fault_at_end(judge), next - 1, what, other.file,
-                       other.offset);
+    int rc = log_error(
+        why, code, place.file, place.offset,
+        "the log ends at %s offset %" PRIu64 " (%s) behind LSN %" PRIu64 ", but %s %s"
+        " offset %" PRIu64,
+        place.file, place.offset, fault_at_end(judge), next - 1, what, other.file, other.offset);
     if (why != NULL && code == WEIR_E_HOLE) {
         why->from_lsn = next;
         why->to_lsn = judge->evidence.first_lsn > next ? judge->evidence.first_lsn - 1 : UINT64_MAX;

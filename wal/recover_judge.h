@@ -21,8 +21,8 @@ struct judge {
     struct verdict_input input;
 
     uint64_t witness; /* CONTROL's address; at the first group where it names a segment's start */
-    uint64_t newest; /* ordinal of the last valid header, or the first that is retained */
-    uint64_t start; /* ordinal where the walk starts */
+    uint64_t newest;  /* ordinal of the last valid header, or the first that is retained */
+    uint64_t start;   /* ordinal where the walk starts */
     uint64_t bad_ordinal; /* whose file or header is missing, short or damaged */
 
     /* The walk: of the segment it is in, and x when it has ended. */
@@ -31,7 +31,7 @@ struct judge {
     struct scan_directory directory;
     struct group_chain segment_start;
     bool has_header;
-    bool passed_witness; /* the walk has been at or behind it */
+    bool passed_witness;     /* the walk has been at or behind it */
     uint64_t passed_address; /* end of the last group before padding up to the next segment */
     uint64_t last_group_address;
     uint64_t scanned_records;

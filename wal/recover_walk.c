@@ -5,9 +5,9 @@
  * continues from the seal, and on; the walk ends at x, where the next group goes. Behind x, headers
  * of CONTROL's epoch say how far the log was durable when they were written.
  *
- * Failure modes: a seal whose directory is damaged is passed when the next segment continues from it
- * (the directory is derived; readers walk the groups instead). A header that does not continue from
- * the seal before is not the next segment's: x is in front of it.
+ * Failure modes: a seal whose directory is damaged is passed when the next segment continues from
+ * it (the directory is derived; readers walk the groups instead). A header that does not continue
+ * from the seal before is not the next segment's: x is in front of it.
  */
 #include "wal/recover_judge.h"
 
@@ -215,7 +215,7 @@ static bool begin_next(struct judge *judge)
     struct group_chain chain = judge->walk.chain;
     uint64_t seal_offset = judge->walk.seal_offset;
     judge->ordinal++;
-    judge->walk = (struct scan_walk){ .chain = chain, .offset = FORMAT_SEGMENT_HEADER_BYTES };
+    judge->walk = (struct scan_walk){.chain = chain, .offset = FORMAT_SEGMENT_HEADER_BYTES};
     judge->segment_start = chain;
     scan_directory_clear(&judge->directory);
     const struct inventory_segment *file = inventory_find(&judge->inventory, judge->ordinal);

@@ -6,15 +6,14 @@
  * reads.
  *
  * What a crash leaves
- *   before the flush of the tail    the same tail: it was read from the medium; or a shorter one, if
- *                                   the device lost what nobody had flushed, which nobody was told of
- *   before CONTROL's new epoch      the same as before, with a tail that is durable now
- *   while zeroing                   some of what was cut is still there. It is of an older epoch than
- *                                   CONTROL's and at or behind its witness, so it neither continues
- *                                   the log nor proves anything; the next open zeroes it again
+ *   before the flush of the tail    the same tail: it was read from the medium; or a shorter one,
+ * if the device lost what nobody had flushed, which nobody was told of before CONTROL's new epoch
+ * the same as before, with a tail that is durable now while zeroing                   some of what
+ * was cut is still there. It is of an older epoch than CONTROL's and at or behind its witness, so
+ * it neither continues the log nor proves anything; the next open zeroes it again
  *
- * Invariant: bytes in front of the tail keep their value. Where a block holds both (groups aligned to
- * 64), what is in front is written again as it was.
+ * Invariant: bytes in front of the tail keep their value. Where a block holds both (groups aligned
+ * to 64), what is in front is written again as it was.
  */
 #include "wal/repair.h"
 
@@ -68,8 +67,7 @@ int repair_flush_tail(struct weir_medium *medium, const struct control *control,
         return 0;
     }
     /* Everything further in front than W was durable before the last byte here was written. */
-    uint64_t ordinal =
-        (recovery->tail.address - control->run_ahead_bytes) / control->segment_bytes;
+    uint64_t ordinal = (recovery->tail.address - control->run_ahead_bytes) / control->segment_bytes;
     if (ordinal < control->first_ordinal) {
         ordinal = control->first_ordinal;
     }
@@ -89,7 +87,7 @@ struct eraser {
     struct weir_medium *medium;
     struct weir_file *file;
     uint8_t *buffer; /* PIECE_BYTES */
-    uint8_t *zeros; /* as many */
+    uint8_t *zeros;  /* as many */
     bool wrote;
 };
 
@@ -227,7 +225,7 @@ int repair_zero_window(struct weir_medium *medium, const struct control *control
     if (recovery->clean) {
         return 0;
     }
-    struct eraser eraser = { .medium = medium };
+    struct eraser eraser = {.medium = medium};
     eraser.buffer = base_pages_alloc(2 * PIECE_BYTES, 0);
     if (eraser.buffer == NULL) {
         return -ENOMEM;

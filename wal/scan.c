@@ -1,12 +1,12 @@
 /*
  * Scan: reading a segment in pieces, walking its groups, and looking for evidence behind the end.
  *
- * Happy path: a piece of a few MiB is read; groups are checked where they lie in it; what is left of
- * a group at its end moves to the front and the next piece is read behind it.
+ * Happy path: a piece of a few MiB is read; groups are checked where they lie in it; what is left
+ * of a group at its end moves to the front and the next piece is read behind it.
  *
  * Failure modes: a piece cannot be read (smaller ones are tried, down to the block, so that one bad
- * block costs one block); a file ends early; a group claims more than the buffer holds (it grows: the
- * size was checked against the segment before).
+ * block costs one block); a file ends early; a group claims more than the buffer holds (it grows:
+ * the size was checked against the segment before).
  *
  * Invariants: nothing here asserts about bytes of the medium; no length is used before its checksum
  * was right; a group is handed out only when all of it lies in the buffer.
@@ -333,5 +333,5 @@ void scan_directory_clear(struct scan_directory *directory)
 void scan_directory_free(struct scan_directory *directory)
 {
     base_free(directory->entries);
-    *directory = (struct scan_directory){ 0 };
+    *directory = (struct scan_directory){0};
 }

@@ -29,10 +29,10 @@ struct scan {
     struct weir_file *file; /* NULL between scan_close() and scan_open() */
     uint64_t ordinal;
     uint64_t file_bytes; /* how long it is, at most segment_bytes */
-    uint8_t *buffer; /* holds [start, start + size) of file */
+    uint8_t *buffer;     /* holds [start, start + size) of file */
     size_t capacity, size;
     uint64_t start;
-    size_t piece; /* how much is read at once: shrinks where reads fail */
+    size_t piece;        /* how much is read at once: shrinks where reads fail */
     uint64_t read_bytes; /* in total */
 };
 
@@ -68,20 +68,20 @@ struct scan_group {
 typedef int (*scan_group_fn)(void *context, const struct scan_group *group);
 
 enum scan_end {
-    SCAN_SEALED, /* behind a seal: the log goes on in the next segment */
-    SCAN_INVALID, /* in front of bytes that are no group in place: fault */
-    SCAN_STOPPED, /* in front of a group that the callback did not accept: stop */
+    SCAN_SEALED,     /* behind a seal: the log goes on in the next segment */
+    SCAN_INVALID,    /* in front of bytes that are no group in place: fault */
+    SCAN_STOPPED,    /* in front of a group that the callback did not accept: stop */
     SCAN_UNREADABLE, /* in front of a group that cannot be read: error */
 };
 
 struct scan_walk {
     struct group_chain chain; /* in: what the first group continues from; out: where it ended */
-    uint32_t offset; /* in: of the first group; out: behind the last valid one */
+    uint32_t offset;          /* in: of the first group; out: behind the last valid one */
     enum scan_end end;
     enum group_fault fault;
-    uint32_t fault_record; /* index in its group */
-    int stop; /* what the callback returned */
-    int error; /* -EIO, WEIR_E_CUT_SHORT */
+    uint32_t fault_record;       /* index in its group */
+    int stop;                    /* what the callback returned */
+    int error;                   /* -EIO, WEIR_E_CUT_SHORT */
     struct group_header refused; /* SCAN_INVALID, header valid in place, body not: that header */
     bool has_refused;
     uint64_t last_group_address; /* 0: none was valid */
@@ -89,7 +89,8 @@ struct scan_walk {
     uint32_t seal_offset; /* SCAN_SEALED */
 };
 
-/* Returns 0 and how it ended in *walk; -ENOMEM and other -errno that say nothing about the bytes. */
+/* Returns 0 and how it ended in *walk; -ENOMEM and other -errno that say nothing about the bytes.
+ */
 int scan_walk(struct scan *scan, struct scan_walk *walk, scan_group_fn fn, void *context);
 
 /* ---- what records lie where ---- */
@@ -118,13 +119,13 @@ struct scan_epoch {
 
 /* Collected over any number of calls; start with all zero. Addresses are 0 where there is none. */
 struct scan_evidence {
-    weir_lsn durable_lsn; /* largest one that a header of the epoch reports, */
-    uint64_t durable_address; /* and which says so */
-    uint64_t first_address; /* of the first whole group, of either seed, */
-    weir_lsn first_lsn; /* and where it begins */
-    uint64_t newest_address; /* of the last header of the epoch */
+    weir_lsn durable_lsn;                /* largest one that a header of the epoch reports, */
+    uint64_t durable_address;            /* and which says so */
+    uint64_t first_address;              /* of the first whole group, of either seed, */
+    weir_lsn first_lsn;                  /* and where it begins */
+    uint64_t newest_address;             /* of the last header of the epoch */
     uint64_t newer_epoch, newer_address; /* an epoch that CONTROL does not know of */
-    uint64_t groups, records; /* whole ones, of either seed */
+    uint64_t groups, records;            /* whole ones, of either seed */
     uint64_t held_bytes; /* in blocks that hold something other than an earlier life's groups */
     uint64_t unreadable_bytes;
     uint64_t stale_until; /* end of an earlier life's group that is being passed */

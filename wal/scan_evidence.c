@@ -1,10 +1,10 @@
 /*
  * Evidence: what lies behind the first group that is not valid.
  *
- * Happy path: every block is zero. Else each block is tried as a header: under the seed of CONTROL's
- * epoch (what it says counts), under the seed in force where the walk ended when that is older
- * (leftovers of a tail that was cut, only counted), and as an epoch group (its seed is the log's).
- * A group that is whole is stepped over; behind anything else the next block is tried.
+ * Happy path: every block is zero. Else each block is tried as a header: under the seed of
+ * CONTROL's epoch (what it says counts), under the seed in force where the walk ended when that is
+ * older (leftovers of a tail that was cut, only counted), and as an epoch group (its seed is the
+ * log's). A group that is whole is stepped over; behind anything else the next block is tried.
  *
  * A segment may have had an earlier life. Its groups carry addresses of that life: with the same
  * offset in an older segment. They prove nothing, and are not counted as a tail that was cut.
@@ -69,11 +69,10 @@ static uint64_t earlier_life(const struct scan *scan, const uint8_t *bytes, uint
     uint64_t claimed = le64_load(&raw->address);
     uint64_t mask = scan->segment_bytes - 1;
     uint64_t size = format_align(le32_load(&raw->size_bytes), scan->block_bytes);
-    bool plausible = claimed != 0 && claimed < address && (claimed & mask) == (address & mask) &&
-                     le16_load(&raw->kind) >= FORMAT_GROUP_DATA &&
-                     le16_load(&raw->kind) <= FORMAT_GROUP_SEAL &&
-                     size >= FORMAT_GROUP_HEADER_BYTES &&
-                     size <= scan->segment_bytes - (address & mask);
+    bool plausible =
+        claimed != 0 && claimed < address && (claimed & mask) == (address & mask) &&
+        le16_load(&raw->kind) >= FORMAT_GROUP_DATA && le16_load(&raw->kind) <= FORMAT_GROUP_SEAL &&
+        size >= FORMAT_GROUP_HEADER_BYTES && size <= scan->segment_bytes - (address & mask);
     return plausible ? size : 0;
 }
 

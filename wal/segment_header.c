@@ -3,8 +3,8 @@
  *
  * Failure modes: no copy passes its CRC under the log's uuid, which is how a spare, a recycled
  * segment and one of another log look (WEIR_E_NOT_A_LOG); a newer version or an unknown flag
- * (WEIR_E_NEWER_FORMAT); a right CRC around an ordinal that is not the file's, or around values that
- * Weir never writes (WEIR_E_DAMAGED).
+ * (WEIR_E_NEWER_FORMAT); a right CRC around an ordinal that is not the file's, or around values
+ * that Weir never writes (WEIR_E_DAMAGED).
  *
  * Both copies go out in one write with the first group. A crash may leave either, both or none: one
  * is enough, as each is checked on its own and both say the same.

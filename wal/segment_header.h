@@ -1,6 +1,6 @@
 /*
- * The header of a segment: two equal blocks in front of its first group (docs/FORMAT.md, 4). It says
- * where the segment continues from, so that a walk can start at any segment.
+ * The header of a segment: two equal blocks in front of its first group (docs/FORMAT.md, 4). It
+ * says where the segment continues from, so that a walk can start at any segment.
  */
 #ifndef WAL_SEGMENT_HEADER_H
 #define WAL_SEGMENT_HEADER_H
@@ -13,13 +13,13 @@
 struct segment_header {
     uint8_t uuid[FORMAT_UUID_BYTES];
     uint64_t ordinal;
-    weir_lsn base_lsn; /* of the first record in this segment */
-    uint64_t base_time_ns; /* of the group before; 0 = none */
-    uint64_t epoch; /* in force where the segment starts, */
-    uint32_t seed; /* and its seed */
-    uint32_t chain; /* CRC of the group before; 0 = none */
+    weir_lsn base_lsn;             /* of the first record in this segment */
+    uint64_t base_time_ns;         /* of the group before; 0 = none */
+    uint64_t epoch;                /* in force where the segment starts, */
+    uint32_t seed;                 /* and its seed */
+    uint32_t chain;                /* CRC of the group before; 0 = none */
     uint64_t previous_seal_offset; /* in the segment before; 0 = there is none */
-    weir_lsn durable_lsn; /* when this header was built */
+    weir_lsn durable_lsn;          /* when this header was built */
     uint32_t block_bytes;
     bool compacted;
 };

@@ -6,8 +6,8 @@
  * what is impossible although no record is known to be gone. What no row catches is a torn tail.
  *
  * No row says "damaged" because of x alone: an unclean end looks like that every time. And no row
- * says "damaged" because a valid group follows: of the writes that were in flight any subset may have
- * landed.
+ * says "damaged" because a valid group follows: of the writes that were in flight any subset may
+ * have landed.
  */
 #include "wal/verdict.h"
 
@@ -66,14 +66,14 @@ static const struct {
     bool (*holds)(const struct verdict_input *input);
     enum verdict verdict;
 } table[] = {
-    { control_is_older, VERDICT_ROLLED_BACK },
-    { file_is_short, VERDICT_CUT_SHORT },
-    { header_is_damaged, VERDICT_HEADER_DAMAGED },
-    { durable_bytes_are_unreadable, VERDICT_UNREADABLE },
-    { records_are_lost, VERDICT_LOST },
-    { witnessed_group_is_lost, VERDICT_WITNESS_DAMAGED },
-    { hole, VERDICT_HOLE },
-    { clean_end_is_not_exact, VERDICT_NOT_CLEAN },
+    {control_is_older, VERDICT_ROLLED_BACK},
+    {file_is_short, VERDICT_CUT_SHORT},
+    {header_is_damaged, VERDICT_HEADER_DAMAGED},
+    {durable_bytes_are_unreadable, VERDICT_UNREADABLE},
+    {records_are_lost, VERDICT_LOST},
+    {witnessed_group_is_lost, VERDICT_WITNESS_DAMAGED},
+    {hole, VERDICT_HOLE},
+    {clean_end_is_not_exact, VERDICT_NOT_CLEAN},
 };
 
 enum verdict verdict_decide(const struct verdict_input *input)

@@ -14,15 +14,17 @@
 struct verdict_input {
     bool newer_epoch; /* a header or group is of an epoch that CONTROL does not know, or CONTROL's
                          witness names a point that this log never passed */
-    bool file_short; /* a file between the first retained segment and the tail is missing or short */
-    bool header_damaged; /* a segment header that was durable long ago is not valid */
-    bool unreadable; /* the medium could not read at x */
-    bool later_durable; /* CONTROL, or a header behind x, says that an LSN at or behind x was durable */
-    bool below_witness; /* x lies before CONTROL's witness address */
+    bool
+        file_short; /* a file between the first retained segment and the tail is missing or short */
+    bool header_damaged;   /* a segment header that was durable long ago is not valid */
+    bool unreadable;       /* the medium could not read at x */
+    bool later_durable;    /* CONTROL, or a header behind x, says that an LSN at or behind x was
+                              durable */
+    bool below_witness;    /* x lies before CONTROL's witness address */
     bool beyond_run_ahead; /* a header of CONTROL's epoch lies further behind x than W */
-    bool later_group; /* any header of CONTROL's epoch lies at or behind x */
-    bool clean; /* CONTROL says that the log was closed */
-    bool at_witness; /* x is the witness address, with its chain and LSN */
+    bool later_group;      /* any header of CONTROL's epoch lies at or behind x */
+    bool clean;            /* CONTROL says that the log was closed */
+    bool at_witness;       /* x is the witness address, with its chain and LSN */
 };
 
 enum verdict {
@@ -32,7 +34,8 @@ enum verdict {
     VERDICT_HEADER_DAMAGED,
     VERDICT_UNREADABLE,
     VERDICT_LOST,
-    VERDICT_WITNESS_DAMAGED, /* no record is missing, but a group without records that was durable */
+    VERDICT_WITNESS_DAMAGED, /* no record is missing, but a group without records that was durable
+                              */
     VERDICT_HOLE,
     VERDICT_NOT_CLEAN,
 };

@@ -88,6 +88,8 @@ struct weir_error {
  * Returns: a constant string (thread-local for -errno); never NULL.
  * Durability: none.
  * Threads: any.
+ * Blocks: never.
+ * Allocates: nothing.
  */
 WEIR_EXPORT const char *weir_error_text(int code);
 
@@ -97,6 +99,8 @@ WEIR_EXPORT const char *weir_error_text(int code);
  * Returns: a constant string, "" when there is nothing to advise; never NULL.
  * Durability: none.
  * Threads: any.
+ * Blocks: never.
+ * Allocates: nothing.
  */
 WEIR_EXPORT const char *weir_error_advice(int code);
 
@@ -106,6 +110,8 @@ WEIR_EXPORT const char *weir_error_advice(int code);
  * Returns: a constant string; never NULL.
  * Durability: none.
  * Threads: any.
+ * Blocks: never.
+ * Allocates: nothing.
  */
 WEIR_EXPORT const char *weir_error_name(int code);
 

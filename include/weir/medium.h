@@ -9,7 +9,8 @@
  * hand it to weir_log_open() through weir_log_options.custom_medium.
  *
  * Names are relative to the directory ("CONTROL", "holds/backup") and hold at most one '/', no "."
- * and no ".." (-EINVAL). A read-only medium refuses to change files of the directory itself (-EROFS).
+ * and no ".." (-EINVAL). A read-only medium refuses to change files of the directory itself
+ * (-EROFS).
  * Results are 0 or -errno unless stated otherwise. Offsets and sizes of read() and write() are
  * multiples of 4096; buffers may have any alignment.
  *
@@ -155,8 +156,9 @@ struct weir_medium_ops {
                    uint64_t token);
     /* Makes durable all that was written to the window's file and has completed. Same results. */
     int (*flush_file)(struct weir_window *window, uint64_t token);
-    /* Brings up to max completions in any order: the count, 0 after timeout_ns (0 = do not wait, negative =
-     * wait as long as it takes; with nothing in flight returns 0 at once), or -errno: poisoned. */
+    /* Brings up to max completions in any order: the count, 0 after timeout_ns (0 = do not wait,
+     * negative = wait as long as it takes; with nothing in flight returns 0 at once), or -errno:
+     * poisoned. */
     int (*poll)(struct weir_medium *medium, struct weir_completion *ret_completions, int max,
                 int64_t timeout_ns);
     /* A descriptor that becomes readable when poll() has something; made on first use. poll()

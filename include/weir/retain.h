@@ -35,8 +35,9 @@ struct weir_hold {
  * @param log    an open log (read-only is enough)
  * @param name   see WEIR_HOLD_NAME_MAX
  * @param floor  at least the earliest retained LSN, at most the last durable one plus one
- * Returns: 0; WEIR_E_TRUNCATED (floor is already gone); -EINVAL; WEIR_E_FORKED; -ETIMEDOUT (somebody
- *   else sets a hold or truncates for longer than lock_wait); -ENOSPC, -EACCES and other -errno.
+ * Returns: 0; WEIR_E_TRUNCATED (floor is already gone); -EINVAL; WEIR_E_FORKED; -ETIMEDOUT
+ *   (somebody else sets a hold or truncates for longer than lock_wait); -ENOSPC, -EACCES and other
+ *   -errno.
  * Durability: durable when it returns 0.
  * Threads: any.
  * Blocks: on a flush, and while another process truncates.
@@ -49,8 +50,8 @@ WEIR_EXPORT int weir_hold_set(struct weir_log *log, const char *name, weir_lsn f
  * @param log    an open log (read-only is enough)
  * @param name   an existing hold
  * @param floor  at least its floor now, at most the last durable LSN plus one
- * Returns: 0; WEIR_E_NO_HOLD; -EINVAL (it would go back: use weir_hold_set()); WEIR_E_DAMAGED (set it
- *   again); WEIR_E_FORKED; -ETIMEDOUT; -errno.
+ * Returns: 0; WEIR_E_NO_HOLD; -EINVAL (it would go back: use weir_hold_set()); WEIR_E_DAMAGED
+ *   (set it again); WEIR_E_FORKED; -ETIMEDOUT; -errno.
  * Durability: durable when it returns 0.
  * Threads: any.
  * Blocks: on a flush.

@@ -33,6 +33,9 @@ static int finish_writing(struct weir_log *log)
     weir_lsn last = atomic_load_explicit(&log->marks.reserved, memory_order_acquire);
     uint64_t address = atomic_load_explicit(&log->tail.reserved_address, memory_order_acquire);
     int rc = commit_wait(log, last, address, WEIR_WAIT_FOREVER);
+    if (rc == 0 && log_is_poisoned(log)) {
+        rc = WEIR_E_POISONED; /* all is durable, and CONTROL is in doubt: no clean mark */
+    }
     if (rc == 0) {
         rc = store_clean_mark(log);
     }

@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define BASE_FILE_BLOCK 4096u
 
@@ -51,6 +52,9 @@ typedef int (*base_file_name_fn)(void *context, const char *name);
 
 /* "CONTROL" or "holds/backup": relative, at most one '/', no "." and no "..". */
 bool base_file_name_is_valid(const char *name);
+
+/* openat(), closed on exec, tried again after EINTR. Returns a descriptor or -errno. */
+int base_open_at(int at, const char *name, int flags, mode_t mode);
 
 /* Returns -ENOENT, -ENOTDIR, -EACCES, ... */
 int base_directory_open(struct base_directory *ret_directory, const char *path);

@@ -71,7 +71,11 @@ static int build(struct weir_log *log, uint64_t end_address, const struct group_
     if (last >= first) {
         return reader_table_extend(log, first, last, why);
     }
-    return start != NULL ? reader_table_add_open(log, first, start) : -EAGAIN;
+    if (start != NULL) {
+        return reader_table_add_open(log, first, start);
+    }
+    /* The log's first writer may not have written its first group yet. */
+    return reader_table_extend(log, first, first, NULL) < 0 ? -EAGAIN : 0;
 }
 
 /* The writer may have truncated what was about to be read: then CONTROL says so. 1: try again. */
@@ -261,6 +265,7 @@ static int attach_to_writer(struct weir_log *log, bool without_page, struct weir
         leave_page(reader);
         return rc == -EAGAIN ? 0 : rc;
     }
+    reader->verdict = 0;
     enter_state(log, READER_FOLLOWING);
     return 1;
 }
@@ -322,7 +327,7 @@ static int look_again(struct weir_log *log)
     bool without_page = log->lock_wait_ns >= 0 && waited > (uint64_t)log->lock_wait_ns;
     reader->writer_checked_ns = now_ns;
     int rc = attach(log, without_page, 0, NULL);
-    return rc < 0 ? rc : 0;
+    return rc < 0 ? rc : reader->verdict;
 }
 
 static bool has_new_epoch(struct weir_log *log)
@@ -395,13 +400,14 @@ static bool writer_is_gone(struct weir_log *log)
 
 static int refresh_following(struct weir_log *log)
 {
+    const struct wal_reader *reader = log->reader;
     int rc = take_truncation(log);
-    rc = rc < 0 || log->reader->starting ? rc : follow(log, NULL);
-    rc = rc == -EAGAIN ? 0 : rc; /* truncated faster than it can be read: the next time */
-    if (rc < 0 || log->reader->starting || !writer_is_gone(log)) {
+    if (rc < 0 || reader->starting || reader->state != READER_FOLLOWING) {
         return rc;
     }
-    return look_again(log);
+    rc = follow(log, NULL);
+    rc = rc == -EAGAIN ? 0 : rc; /* truncated faster than it can be read: the next time */
+    return writer_is_gone(log) ? look_again(log) : rc;
 }
 
 int reader_refresh(struct weir_log *log)
@@ -502,6 +508,7 @@ static int attach_waiting(struct weir_log *log, struct weir_error *why)
         bool late = log->lock_wait_ns >= 0 && waited >= log->lock_wait_ns;
         int rc = attach(log, late, log->lock_wait_ns, why);
         if (rc != 0 || late) {
+            log->reader->starting = rc == 0; /* refreshing goes on looking */
             return rc < 0 ? rc : 0;
         }
         lock_sleep(POLL_NS);
@@ -520,7 +527,7 @@ int reader_open(struct weir_log *log, const struct weir_log_options *options,
     atomic_store_explicit(&log->marks.earliest, 1, memory_order_relaxed);
     int rc = attach_waiting(log, why);
     rc = rc < 0 ? rc : log->reader->verdict;
-    if (rc == 0 && log->reader->state == READER_EMPTY) {
+    if (rc == 0 && log->limits.segment_bytes == 0) {
         rc = create_check_directory(log->medium, why);
     }
     if (rc == 0) {

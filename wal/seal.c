@@ -57,24 +57,6 @@ static bool has_large_records(const struct weir_log *log, const struct wal_group
            group->size_bytes > log->medium->info.copy_from_bytes;
 }
 
-/* What seal_records() has not cleaned: all of it, or the header and the padding. */
-static void clean_group(struct weir_log *log, const struct wal_group *group, uint64_t padded_bytes)
-{
-    const struct weir_medium_ops *ops = log->medium->ops;
-    struct weir_window *window = group->segment->window;
-    if (ops->clean == NULL) {
-        return;
-    }
-    if (!has_large_records(log, group)) {
-        ops->clean(window, group->offset, padded_bytes);
-        return;
-    }
-    ops->clean(window, group->offset, FORMAT_GROUP_HEADER_BYTES);
-    if (padded_bytes > group->size_bytes) {
-        ops->clean(window, group->offset + group->size_bytes, padded_bytes - group->size_bytes);
-    }
-}
-
 /* Written back: the header of a large record and its last line; all of a small one. */
 static void clean_record(struct weir_log *log, const struct wal_group *group, uint64_t offset,
                          uint32_t size)
@@ -88,6 +70,37 @@ static void clean_record(struct weir_log *log, const struct wal_group *group, ui
     } else {
         ops->clean(group->segment->window, at, FORMAT_RECORD_HEADER_BYTES);
         ops->clean(group->segment->window, at + stride - FORMAT_RECORD_ALIGN, FORMAT_RECORD_ALIGN);
+    }
+}
+
+/* Once all are published: neighbours share lines. */
+static void clean_records(struct weir_log *log, const struct wal_group *group)
+{
+    const uint8_t *base = group->segment->window->base + group->offset;
+    uint64_t offset = FORMAT_GROUP_HEADER_BYTES;
+    for (uint32_t i = 0; i < group->record_count; i++) {
+        uint32_t size = le32_load(&((const struct format_record *)(base + offset))->size);
+        clean_record(log, group, offset, size);
+        offset += format_align(size, FORMAT_RECORD_ALIGN);
+    }
+}
+
+/* Starts the write-back of the sealed group: all of it, or what was not fenced by its writer. */
+static void clean_group(struct weir_log *log, const struct wal_group *group, uint64_t padded_bytes)
+{
+    const struct weir_medium_ops *ops = log->medium->ops;
+    struct weir_window *window = group->segment->window;
+    if (ops->clean == NULL) {
+        return;
+    }
+    if (!has_large_records(log, group)) {
+        ops->clean(window, group->offset, padded_bytes);
+        return;
+    }
+    clean_records(log, group);
+    ops->clean(window, group->offset, FORMAT_GROUP_HEADER_BYTES);
+    if (padded_bytes > group->size_bytes) {
+        ops->clean(window, group->offset + group->size_bytes, padded_bytes - group->size_bytes);
     }
 }
 
@@ -106,7 +119,6 @@ static uint32_t seal_records(struct weir_log *log, struct wal_group *group)
 {
     uint8_t *base = group->segment->window->base + group->offset;
     struct segment_totals *totals = &log->commit.totals;
-    bool large = has_large_records(log, group);
     uint64_t offset = FORMAT_GROUP_HEADER_BYTES;
     uint32_t crc = 0;
     for (uint32_t i = 0; i < group->record_count; i++) {
@@ -117,9 +129,6 @@ static uint32_t seal_records(struct weir_log *log, struct wal_group *group)
         crc = base_crc32c_16(crc, record);
         if ((totals->records + i) % FORMAT_DIRECTORY_STRIDE == 0) {
             add_entry(group->segment, group, offset);
-        }
-        if (large) {
-            clean_record(log, group, offset, size);
         }
         totals->payload_bytes += size - FORMAT_RECORD_HEADER_BYTES;
         offset += format_align(size, FORMAT_RECORD_ALIGN);

@@ -176,7 +176,8 @@ void leader_leave(struct weir_log *log)
         if (pass_baton(log)) {
             return;
         }
-        if (atomic_exchange_explicit(&log->commit.kicked, 0, memory_order_seq_cst) != 0) {
+        if (atomic_load_explicit(&log->commit.kicked, memory_order_seq_cst) != 0) {
+            atomic_store_explicit(&log->commit.kicked, 0, memory_order_seq_cst);
             start_commit(log, COMMIT_DURABLE);
         }
         atomic_store_explicit(&log->commit.leading, 0, memory_order_seq_cst);

@@ -131,13 +131,19 @@ static uint32_t open_records(const struct weir_log *log)
     return atomic_load_explicit(&log->tail.open_records, memory_order_relaxed);
 }
 
-static void count_write(struct weir_log *log, uint64_t bytes, bool flushes)
+/* Only the leader counts, so no read-modify-write is needed. */
+static void add(_Atomic uint64_t *counter, uint64_t by)
 {
-    atomic_fetch_add_explicit(&log->counters.writes, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&log->counters.device_bytes, bytes, memory_order_relaxed);
-    if (flushes) {
-        atomic_fetch_add_explicit(&log->counters.flushes, 1, memory_order_relaxed);
-    }
+    uint64_t now = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, now + by, memory_order_relaxed);
+}
+
+static void count_group(struct weir_log *log, uint64_t bytes, bool flushes)
+{
+    add(&log->counters.groups, 1);
+    add(&log->counters.writes, 1);
+    add(&log->counters.device_bytes, bytes);
+    add(&log->counters.flushes, flushes ? 1 : 0);
 }
 
 /* Older groups that were written without a flush: then this one's own flush would not do. */
@@ -165,8 +171,7 @@ static int submit_group(struct weir_log *log, enum commit_mode mode)
     atomic_store_explicit(&commit->regrow, 0, memory_order_relaxed);
     atomic_store_explicit(&commit->submitted_address, group_end_address(log, group),
                           memory_order_relaxed);
-    atomic_fetch_add_explicit(&log->counters.groups, 1, memory_order_relaxed);
-    count_write(log, end - from, group->flushes);
+    count_group(log, end - from, group->flushes);
     int rc = log->medium->ops->persist(group->segment->window, from, end - from,
                                        group->flushes ? 0 : WEIR_PERSIST_WRITE_ONLY, index);
     if (rc < 0) {
@@ -282,7 +287,7 @@ static void mark_flushed(struct weir_log *log)
 
 static int flush_segment(struct weir_log *log, struct wal_segment *segment)
 {
-    atomic_fetch_add_explicit(&log->counters.flushes, 1, memory_order_relaxed);
+    add(&log->counters.flushes, 1);
     int rc = log->medium->ops->flush_file(segment->window, TOKEN_FLUSH);
     if (rc == 0) {
         change_in_flight(log, 1);

@@ -44,11 +44,7 @@ static int refuse(const struct recovery_segment *segment, const struct scan_walk
               "%s offset %" PRIu32 ": %s; of LSNs %" PRIu64 " to %" PRIu64
               ", which were durable, some are damaged or missing",
               name, walk->offset, fault, walk->chain.next_lsn, segment->last_lsn);
-    if (why != NULL) {
-        why->from_lsn = walk->chain.next_lsn;
-        why->to_lsn = segment->last_lsn;
-    }
-    return code;
+    return log_error_range(why, code, walk->chain.next_lsn, segment->last_lsn);
 }
 
 static int verify_segment(struct scan *scan, struct recovery_segment *segment,

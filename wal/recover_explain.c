@@ -123,11 +123,7 @@ static int explain_lost(const struct judge *judge, int code, struct weir_error *
         "%s offset %" PRIu64 ": %s, but LSN %" PRIu64 " was durable according to %s: LSNs %" PRIu64
         " to %" PRIu64 " are damaged or missing",
         place.file, place.offset, fault_at_end(judge), judge->known_durable, witness, from, to);
-    if (why != NULL) {
-        why->from_lsn = from;
-        why->to_lsn = to;
-    }
-    return rc;
+    return log_error_range(why, rc, from, to);
 }
 
 static int explain_end(const struct judge *judge, int code, const char *expected,
@@ -150,11 +146,11 @@ static int explain_beyond(const struct judge *judge, const char *what, uint64_t 
         "the log ends at %s offset %" PRIu64 " (%s) behind LSN %" PRIu64 ", but %s %s"
         " offset %" PRIu64,
         place.file, place.offset, fault_at_end(judge), next - 1, what, other.file, other.offset);
-    if (why != NULL && code == WEIR_E_HOLE) {
-        why->from_lsn = next;
-        why->to_lsn = judge->evidence.first_lsn > next ? judge->evidence.first_lsn - 1 : UINT64_MAX;
+    if (code != WEIR_E_HOLE) {
+        return rc;
     }
-    return rc;
+    weir_lsn first = judge->evidence.first_lsn;
+    return log_error_range(why, rc, next, first > next ? first - 1 : UINT64_MAX);
 }
 
 int judge_explain(const struct judge *judge, enum verdict verdict, struct weir_error *why)

@@ -1,0 +1,327 @@
+/*
+ * Verification: reads every retained byte of a log from its files, changing nothing, also where
+ * opening refuses.
+ *
+ * Happy path: medium; LOCK shared, so that no writer begins meanwhile; CONTROL; the inventory of
+ * segments; where recovery would put the tail; then every segment, group by group (verify_walk.c).
+ *
+ * Failure modes: all that is wrong with the log is a finding, and reading goes on behind it.
+ * Without a usable CONTROL the segment headers stand in for it: they carry uuid and seeds. Beside a
+ * live writer, groups within W of the end that are not valid are the tail that moves.
+ *
+ * Invariant: where opening would refuse, the report is not ok. If the walk itself met no damage
+ * that costs records, recovery's own refusal is reported as the finding.
+ */
+#include "wal/verify.h"
+
+#include "base/clock.h"
+#include "wal/lock.h"
+#include "wal/log.h"
+#include "wal/medium_select.h"
+#include "wal/open.h"
+#include "wal/options.h"
+#include "wal/recover.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CONTROL_NAME "CONTROL"
+#define CONTROL_NEW_NAME "CONTROL.new"
+
+/* ---- findings ---- */
+
+void verify_report(struct verify *verify, const struct weir_finding *finding, bool costs)
+{
+    verify->report->findings++;
+    if (costs) {
+        verify->report->ok = false;
+    }
+    if (verify->stopped == 0 && verify->fn != NULL) {
+        verify->stopped = verify->fn(verify->context, finding);
+    }
+}
+
+static struct weir_finding new_finding(const char *code, const char *file, uint64_t offset)
+{
+    struct weir_finding finding = {.code = code, .offset = offset};
+    snprintf(finding.file, sizeof finding.file, "%s", file);
+    return finding;
+}
+
+struct weir_finding verify_finding(const char *code, uint64_t ordinal, uint64_t offset,
+                                   const char *format, ...)
+{
+    char name[FORMAT_NAME_BYTES];
+    format_segment_name(ordinal, name);
+    struct weir_finding finding = new_finding(code, name, offset);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(finding.text, sizeof finding.text, format, arguments);
+    va_end(arguments);
+    return finding;
+}
+
+/* ---- CONTROL ---- */
+
+static void report_control(struct verify *verify, const char *code, uint64_t offset, bool costs,
+                           const char *text)
+{
+    struct weir_finding finding = new_finding(code, CONTROL_NAME, offset);
+    snprintf(finding.text, sizeof finding.text, "%s", text);
+    verify_report(verify, &finding, costs);
+}
+
+static void report_damaged_copies(struct verify *verify, const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < FORMAT_CONTROL_COPIES; i++) {
+        struct control copy;
+        size_t offset = i * FORMAT_BLOCK;
+        if (offset + FORMAT_BLOCK > size || control_decode(bytes + offset, &copy) < 0) {
+            report_control(verify, "control-copy", offset, false,
+                           "one of the four copies of CONTROL is damaged; the others are enough");
+        }
+    }
+}
+
+static int read_control(struct verify *verify)
+{
+    static const char unusable[] =
+        "CONTROL has no two equal valid copies, so the log cannot be opened";
+    uint8_t bytes[FORMAT_CONTROL_BYTES];
+    struct weir_file *file;
+    int rc = verify->medium->ops->open(verify->medium, CONTROL_NAME, WEIR_FILE_READ, &file);
+    if (rc == -ENOENT) {
+        return 0;
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    size_t size = 0;
+    int valid = 0;
+    rc = verify->medium->ops->read(file, 0, bytes, sizeof bytes, &size);
+    verify->medium->ops->close(file);
+    if (scan_is_medium_error(rc)) {
+        report_control(verify, "control", 0, true, "CONTROL cannot be read");
+        return 0;
+    }
+    rc = rc < 0 ? rc : control_choose(bytes, size, &verify->control, &valid);
+    if (rc == WEIR_E_CONTROL || rc == WEIR_E_DAMAGED) {
+        report_control(verify, "control", 0, true, unusable);
+        return 0;
+    }
+    if (rc == 0) {
+        verify->has_control = true;
+        report_damaged_copies(verify, bytes, size);
+    }
+    return rc;
+}
+
+/* ---- the directory ---- */
+
+static int foreign_name(void *context, const char *name)
+{
+    struct verify *verify = context;
+    static const char *const known[] = {CONTROL_NAME, CONTROL_NEW_NAME, LOCK_NAME};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(name, known[i]) == 0) {
+            return 0;
+        }
+    }
+    struct weir_finding finding = new_finding("foreign-file", name, UINT64_MAX);
+    snprintf(finding.text, sizeof finding.text, "%.64s does not belong to the log", name);
+    verify_report(verify, &finding, false);
+    return 0;
+}
+
+static const struct inventory_segment *first_with_header(const struct inventory *inventory)
+{
+    for (uint32_t i = 0; i < inventory->count; i++) {
+        if (inventory->segments[i].header_result == 0) {
+            return &inventory->segments[i];
+        }
+    }
+    return NULL;
+}
+
+/* The segment headers stand in for CONTROL: uuid, blocks, where the log begins. Sizes come from the
+ * files: the longest is whole. */
+static bool control_from_headers(struct verify *verify)
+{
+    const struct inventory *inventory = &verify->inventory;
+    const struct inventory_segment *first = first_with_header(inventory);
+    if (first == NULL) {
+        return false;
+    }
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < inventory->count; i++) {
+        uint64_t size = inventory->segments[i].file_bytes;
+        bytes = size > bytes ? size : bytes;
+    }
+    bool possible = bytes >= WEIR_SEGMENT_BYTES_MIN && bytes <= WEIR_SEGMENT_BYTES_MAX &&
+                    (bytes & (bytes - 1)) == 0;
+    if (!possible) {
+        return false;
+    }
+    struct control *control = &verify->control;
+    memcpy(control->uuid, first->header.uuid, sizeof control->uuid);
+    control->segment_bytes = control->run_ahead_bytes = bytes;
+    control->block_bytes = first->header.block_bytes;
+    control->first_ordinal = first->ordinal;
+    control->first_lsn = first->header.base_lsn;
+    control->epoch = UINT64_MAX; /* none is too new */
+    return true;
+}
+
+/* Segments of another log, or of none, do not count without a CONTROL that names the log. */
+static int read_directory(struct verify *verify)
+{
+    const uint8_t *uuid = verify->has_control ? verify->control.uuid : NULL;
+    int rc = inventory_read(verify->medium, uuid, foreign_name, verify, &verify->inventory);
+    for (uint32_t i = 0; rc == 0 && i < verify->inventory.count; i++) {
+        if (verify->inventory.segments[i].header_result == WEIR_E_NEWER_FORMAT) {
+            rc = WEIR_E_NEWER_FORMAT;
+        }
+    }
+    return rc;
+}
+
+/* ---- where the log ends ---- */
+
+static void report_refusal(struct verify *verify, const struct weir_error *why)
+{
+    static const struct {
+        int error;
+        const char *code;
+    } codes[] = {
+        {WEIR_E_LOST, "lost"},           {WEIR_E_HOLE, "hole"},
+        {WEIR_E_ROLLED_BACK, "epoch"},   {WEIR_E_CUT_SHORT, "cut-short"},
+        {WEIR_E_DAMAGED, "damaged-end"},
+    };
+    struct weir_finding finding = new_finding("open", why->file, why->offset);
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        if (codes[i].error == why->code) {
+            finding.code = codes[i].code;
+        }
+    }
+    finding.from_lsn = why->from_lsn;
+    finding.to_lsn = why->to_lsn;
+    snprintf(finding.text, sizeof finding.text, "%.*s", (int)sizeof finding.text - 1, why->text);
+    verify_report(verify, &finding, true);
+}
+
+/* Asks recovery. 0; an error of ours in *why is no failure; -errno. */
+static int find_tail(struct verify *verify, struct weir_error *why)
+{
+    struct recovery found;
+    int rc = recover_judge(verify->medium, &verify->control, &found, why);
+    if (rc == 0) {
+        verify->tail_known = true;
+        verify->tail_address = found.tail.address;
+        verify->report->cut_bytes = found.cut_bytes;
+        recover_free(&found);
+        return 0;
+    }
+    return rc <= WEIR_E_NOT_A_LOG ? 0 : rc;
+}
+
+static int verify_segments(struct verify *verify)
+{
+    struct weir_error why = WEIR_ERROR_INIT;
+    const struct control *control = &verify->control;
+    int rc = 0;
+    if (verify->has_control && !verify->live_writer) {
+        rc = find_tail(verify, &why);
+    }
+    rc = rc < 0 ? rc
+                : scan_init(&verify->scan, verify->medium, control->segment_bytes,
+                            control->block_bytes, group_uuid_seed(control->uuid));
+    rc = rc < 0 ? rc : verify_walk(verify);
+    verify->report->scanned_bytes = verify->scan.read_bytes;
+    if (rc == 0 && why.code != 0 && verify->report->ok) {
+        report_refusal(verify, &why);
+    }
+    return rc != 0 ? rc : verify->stopped;
+}
+
+/* ---- the whole ---- */
+
+/* No CONTROL: an interrupted creation is an empty log; with segments that were used, CONTROL is
+ * gone; anything else is no log. */
+static int verify_without_control(struct verify *verify)
+{
+    if (!control_from_headers(verify)) {
+        bool any = verify->report->findings > 0 && !verify->report->ok;
+        return any ? 0 : create_check_directory(verify->medium, NULL);
+    }
+    if (verify->report->ok) { /* no finding about CONTROL yet: it is not there */
+        report_control(verify, "control", UINT64_MAX, true,
+                       "CONTROL is missing, although there are segments that were written");
+    }
+    return verify_segments(verify);
+}
+
+static int verify_log(struct verify *verify)
+{
+    int rc = read_control(verify);
+    rc = rc < 0 ? rc : read_directory(verify);
+    if (rc == 0) {
+        rc = verify->has_control ? verify_segments(verify) : verify_without_control(verify);
+    }
+    struct weir_verify_report *report = verify->report;
+    if (report->records > 0) {
+        report->earliest = verify->control.first_lsn;
+        report->latest = verify->latest;
+    }
+    return rc != 0 ? rc : verify->stopped;
+}
+
+static int take_lock(struct verify *verify, struct weir_file **ret_lock)
+{
+    int rc = lock_take(verify->medium, WEIR_LOCK_SHARED, 0, ret_lock, NULL);
+    verify->live_writer = rc == WEIR_E_LOCKED;
+    return rc == WEIR_E_LOCKED || rc == -ENOENT ? 0 : rc;
+}
+
+static int verify_medium(struct verify *verify)
+{
+    struct weir_file *lock = NULL;
+    int rc = take_lock(verify, &lock);
+    if (rc == 0) {
+        rc = verify_log(verify);
+    }
+    lock_drop(verify->medium, &lock);
+    scan_free(&verify->scan);
+    scan_directory_free(&verify->directory);
+    inventory_free(&verify->inventory);
+    return rc;
+}
+
+int weir_verify(const char *directory, const struct weir_log_options *given,
+                int (*fn)(void *context, const struct weir_finding *finding), void *context,
+                struct weir_verify_report *ret_report)
+{
+    uint64_t start_ns = base_clock_monotonic_ns();
+    if (ret_report == NULL || ret_report->size < sizeof *ret_report) {
+        return -EINVAL;
+    }
+    struct weir_log_options options;
+    int rc = options_take(given, &options, NULL);
+    if (rc < 0) {
+        return rc;
+    }
+    options.flags = (options.flags & WEIR_LOG_ALLOW_EMULATED_PMEM) | WEIR_LOG_READ_ONLY;
+    struct weir_verify_report report = {.size = sizeof report, .ok = true};
+    struct verify verify = {.fn = fn, .context = context, .report = &report};
+    rc = medium_select(directory, &options, &verify.medium, NULL);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = verify_medium(&verify);
+    verify.medium->ops->destroy(verify.medium);
+    report.seconds = (double)(base_clock_monotonic_ns() - start_ns) / (double)BASE_NS_PER_S;
+    *ret_report = report;
+    return rc;
+}

@@ -23,12 +23,26 @@ struct demo_options {
 
 #define DEMO_RUNS 3 /* 1, 8 and 64 writers */
 
+/* What a loop without a log in it reaches on this device. */
+struct demo_limit {
+    double per_s;
+    double bytes_per_s;
+    double p50_us;
+    double p99_us;
+};
+
 /* What the device does by itself, and what the log makes of it. */
 struct demo_measure {
-    bool done;
+    unsigned runs;                   /* that are complete */
+    bool limited;                    /* the next three were measured */
+    struct demo_limit overwrite;     /* durable 4 KiB writes, one after the other */
+    struct demo_limit writes, reads; /* sequential */
 #ifdef WEIR_CLI_HAS_BENCH
-    struct bench_device_result device;
-    struct bench_result appends[DEMO_RUNS];
+    struct demo_run {
+        double ideal_before_per_s; /* an ideal leader with as many writers, right before */
+        double ideal_after_per_s;  /* and right behind: a device that is shared varies */
+        struct bench_result append;
+    } run[DEMO_RUNS];
 #endif
 };
 

@@ -20,84 +20,70 @@ static const char *or_unknown(const char *text)
 
 #ifdef WEIR_CLI_HAS_BENCH
 
-static const struct bench_device_row *find_row(const struct demo *demo, const char *name)
+/* What the run reached of what an ideal leader did around it; 0 when that was not measured. */
+static double part_of_ideal(const struct demo_run *run)
 {
-    const struct bench_device_result *device = &demo->measure.device;
-    for (unsigned i = 0; i < device->count; i++) {
-        if (strcmp(device->rows[i].name, name) == 0) {
-            return &device->rows[i];
-        }
-    }
-    return NULL;
-}
-
-/* What an ideal leader made of as many writers on this device; 0 when it was not measured. */
-static double ideal_per_s(const struct demo *demo, unsigned writers)
-{
-    char name[32];
-    struct base_text text;
-    base_text_init(&text, name, sizeof name);
-    base_text_append_format(&text, "leader-%u", writers);
-    const struct bench_device_row *row = find_row(demo, name);
-    return row != NULL ? row->per_s : 0.0;
+    double ideal = (run->ideal_before_per_s + run->ideal_after_per_s) / 2.0;
+    return ideal > 0.0 ? run->append.records_per_s / ideal : 0.0;
 }
 
 #endif
 
 /* ---- JSON ---- */
 
-#ifdef WEIR_CLI_HAS_BENCH
-
-static void measure_to_json(struct json *json, const struct demo *demo)
+static void limit_to_json(struct json *json, const char *name, const struct demo_limit *limit)
 {
-    const struct bench_device_result *device = &demo->measure.device;
-    json_array(json, "device_limits");
-    for (unsigned i = 0; i < device->count; i++) {
-        const struct bench_device_row *row = &device->rows[i];
-        json_object(json, NULL);
-        json_text(json, "name", row->name);
-        json_double(json, "per_s", row->per_s);
-        json_double(json, "bytes_per_s", row->bytes_per_s);
-        json_double(json, "p50_us", row->p50_us);
-        json_double(json, "p99_us", row->p99_us);
-        json_object_end(json);
-    }
-    json_array_end(json);
-    json_array(json, "append");
-    for (size_t i = 0; i < DEMO_RUNS; i++) {
-        const struct bench_result *result = &demo->measure.appends[i];
-        if (result->records == 0) {
-            continue;
-        }
-        double ideal = ideal_per_s(demo, demo_writers[i]);
-        json_object(json, NULL);
-        json_u64(json, "writers", demo_writers[i]);
-        json_text(json, "durability", "each");
-        json_text(json, "medium", result->medium);
-        json_text(json, "io", result->io);
-        json_double(json, "records_per_s", result->records_per_s);
-        json_double(json, "bytes_per_s", result->bytes_per_s);
-        json_double(json, "p50_us", result->p50_us);
-        json_double(json, "p99_us", result->p99_us);
-        json_double(json, "flushes_per_record", result->flushes_per_record);
-        json_double(json, "device_bytes_per_byte", result->device_bytes_per_byte);
-        if (ideal > 0.0) {
-            json_double(json, "of_ideal_leader", result->records_per_s / ideal);
-        }
-        json_object_end(json);
-    }
-    json_array_end(json);
+    json_object(json, name);
+    json_double(json, "per_s", limit->per_s);
+    json_double(json, "bytes_per_s", limit->bytes_per_s);
+    json_double(json, "p50_us", limit->p50_us);
+    json_double(json, "p99_us", limit->p99_us);
+    json_object_end(json);
 }
 
-#else
+#ifdef WEIR_CLI_HAS_BENCH
 
-static void measure_to_json(struct json *json, const struct demo *demo)
+static void run_to_json(struct json *json, unsigned writers, const struct demo_run *run)
 {
-    (void)demo;
-    json_bool(json, "measured", false);
+    const struct bench_result *result = &run->append;
+    json_object(json, NULL);
+    json_u64(json, "writers", writers);
+    json_text(json, "durability", "each");
+    json_text(json, "medium", result->medium);
+    json_text(json, "io", result->io);
+    json_double(json, "records_per_s", result->records_per_s);
+    json_double(json, "bytes_per_s", result->bytes_per_s);
+    json_double(json, "p50_us", result->p50_us);
+    json_double(json, "p99_us", result->p99_us);
+    json_double(json, "p999_us", result->p999_us);
+    json_double(json, "setup_s", result->setup_s);
+    json_double(json, "flushes_per_record", result->flushes_per_record);
+    json_double(json, "device_bytes_per_byte", result->device_bytes_per_byte);
+    json_double(json, "ideal_leader_before_per_s", run->ideal_before_per_s);
+    json_double(json, "ideal_leader_after_per_s", run->ideal_after_per_s);
+    json_object_end(json);
 }
 
 #endif
+
+static void measure_to_json(struct json *json, const struct demo *demo)
+{
+    const struct demo_measure *measure = &demo->measure;
+    if (measure->limited) {
+        json_object(json, "device_limits");
+        limit_to_json(json, "durable_4k", &measure->overwrite);
+        limit_to_json(json, "write_sequential", &measure->writes);
+        limit_to_json(json, "read_sequential", &measure->reads);
+        json_object_end(json);
+    }
+    json_array(json, "append");
+#ifdef WEIR_CLI_HAS_BENCH
+    for (unsigned i = 0; i < measure->runs; i++) {
+        run_to_json(json, demo_writers[i], &measure->run[i]);
+    }
+#endif
+    json_array_end(json);
+}
 
 static void place_to_json(struct json *json, const struct demo *demo)
 {
@@ -219,68 +205,81 @@ static void print_place(struct output *out, const struct demo *demo)
     output_format(out, "  %-16s %s\n", "", demo->medium.reason);
 }
 
-#ifdef WEIR_CLI_HAS_BENCH
-
-static void print_limits(struct output *out, const struct demo *demo)
+static void print_limits(struct output *out, const struct demo_measure *measure)
 {
-    const struct bench_device_row *overwrite = find_row(demo, "overwrite-4k");
-    const struct bench_device_row *writes = find_row(demo, "write-sequential");
-    const struct bench_device_row *reads = find_row(demo, "read-sequential");
-    if (overwrite == NULL) {
-        return;
-    }
     output_text(out, "\nThe device by itself\n");
     output_label(out, "durable 4 KiB");
-    output_count(out, overwrite->per_s, 0);
-    output_format(out, "/s one after the other, p50 %.0f us, p99 %.0f us\n", overwrite->p50_us,
-                  overwrite->p99_us);
-    if (writes != NULL && reads != NULL) {
-        output_label(out, "sequential");
-        output_text(out, "writes ");
-        output_size(out, (uint64_t)writes->bytes_per_s);
-        output_text(out, "/s, reads ");
-        output_size(out, (uint64_t)reads->bytes_per_s);
-        output_text(out, "/s\n");
-    }
+    output_count(out, measure->overwrite.per_s, 0);
+    output_format(out, "/s one after the other, p50 %.0f us, p99 %.0f us\n",
+                  measure->overwrite.p50_us, measure->overwrite.p99_us);
+    output_label(out, "sequential");
+    output_text(out, "writes ");
+    output_size(out, (uint64_t)measure->writes.bytes_per_s);
+    output_text(out, "/s, reads ");
+    output_size(out, (uint64_t)measure->reads.bytes_per_s);
+    output_text(out, "/s\n");
 }
 
-static void print_appends(struct output *out, const struct demo *demo)
+#ifdef WEIR_CLI_HAS_BENCH
+
+static void print_run(struct output *out, unsigned writers, const struct demo_run *run)
 {
+    output_format(out, "  %8u ", writers);
+    output_count(out, run->append.records_per_s, 13);
+    output_format(out, " %9.0f %9.0f %16.3f", run->append.p50_us, run->append.p99_us,
+                  run->append.flushes_per_record);
+    if (part_of_ideal(run) > 0.0) {
+        output_format(out, " %8.0f %%  (", 100.0 * part_of_ideal(run));
+        output_count(out, run->ideal_before_per_s, 0);
+        output_text(out, " before, ");
+        output_count(out, run->ideal_after_per_s, 0);
+        output_text(out, " after)");
+    }
+    output_char(out, '\n');
+}
+
+/* Others used the device: before and behind a run it did not do the same. */
+static bool has_varied(const struct demo_run *run)
+{
+    double before = run->ideal_before_per_s;
+    double after = run->ideal_after_per_s;
+    return before > 0.0 && after > 0.0 && (before > 1.5 * after || after > 1.5 * before);
+}
+
+static void print_runs(struct output *out, const struct demo_measure *measure)
+{
+    bool varied = false;
     output_text(out, "\nAppends of 100 B, each acknowledged when it is durable\n"
                      "   writers     records/s    p50 us    p99 us   flushes/record   "
                      "of an ideal leader\n");
-    for (size_t i = 0; i < DEMO_RUNS; i++) {
-        const struct bench_result *result = &demo->measure.appends[i];
-        double ideal = ideal_per_s(demo, demo_writers[i]);
-        if (result->records == 0) {
-            continue;
-        }
-        output_format(out, "  %8u ", demo_writers[i]);
-        output_count(out, result->records_per_s, 13);
-        output_format(out, " %9.0f %9.0f %16.3f", result->p50_us, result->p99_us,
-                      result->flushes_per_record);
-        if (ideal > 0.0) {
-            output_format(out, " %18.0f %%", 100.0 * result->records_per_s / ideal);
-        }
-        output_char(out, '\n');
+    for (unsigned i = 0; i < measure->runs; i++) {
+        print_run(out, demo_writers[i], &measure->run[i]);
+        varied = varied || has_varied(&measure->run[i]);
     }
-}
-
-static void print_measure(struct output *out, const struct demo *demo)
-{
-    print_limits(out, demo);
-    print_appends(out, demo);
+    if (varied) {
+        output_text(
+            out, "  The device did not keep its pace: something else uses it, so take the numbers "
+                 "with care.\n");
+    }
 }
 
 #else
 
-static void print_measure(struct output *out, const struct demo *demo)
+static void print_runs(struct output *out, const struct demo_measure *measure)
 {
-    (void)demo;
+    (void)measure;
     output_text(out, "\nNothing was measured: this weir was built without its benchmarks.\n");
 }
 
 #endif
+
+static void print_measure(struct output *out, const struct demo *demo)
+{
+    if (demo->measure.limited) {
+        print_limits(out, &demo->measure);
+    }
+    print_runs(out, &demo->measure);
+}
 
 static void print_import(struct output *out, const struct demo_import *import)
 {

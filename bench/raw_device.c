@@ -133,7 +133,7 @@ int raw_overwrite(struct raw_file *file, double seconds, struct raw_result *ret_
     uint64_t now_ns = start_ns;
     uint64_t offset = 0;
     int rc = 0;
-    while (now_ns < deadline_ns && !bench_interrupted()) {
+    while ((now_ns < deadline_ns || ret_result->operations == 0) && !bench_interrupted()) {
         ssize_t size = pwritev2(file->fd, &vector, 1, (off_t)offset, RWF_DSYNC);
         if (size != (ssize_t)RAW_BLOCK) {
             rc = size < 0 ? -errno : -EIO;
@@ -227,7 +227,7 @@ static int run_until(struct ring_loop *loop, uint64_t deadline_ns, uint64_t byte
     uint64_t started = 0;
     while (rc == 0) {
         bool more = bytes > 0 ? started < bytes : base_clock_monotonic_ns() < deadline_ns;
-        more = more && !bench_interrupted();
+        more = (more || started == 0) && !bench_interrupted();
         for (unsigned index = 0; rc == 0 && more && index < loop->load->depth; index++) {
             if (!loop->slots[index].busy) {
                 rc = start_slot(loop, &loop->slots[index]);
@@ -324,7 +324,7 @@ static int flush_pages(struct raw_file *file, uint8_t *base, double seconds,
     uint64_t deadline_ns = deadline_after(start_ns, seconds);
     uint64_t now_ns = start_ns;
     uint64_t offset = 0;
-    while (rc == 0 && now_ns < deadline_ns && !bench_interrupted()) {
+    while (rc == 0 && (now_ns < deadline_ns || result->operations == 0) && !bench_interrupted()) {
         memset(base + offset, (int)(result->operations & 0xff), 64);
         rc = flush_through(&ring, file->fd);
         uint64_t end_ns = base_clock_monotonic_ns();

@@ -42,7 +42,8 @@ struct raw_load {
 int raw_file_create(struct raw_file *file, const char *directory, uint64_t size_bytes);
 void raw_file_destroy(struct raw_file *file);
 
-/* All loops go over the file again and again for `seconds`; each returns 0 or -errno. */
+/* All loops go over the file again and again for `seconds`, once at least; each returns 0 or
+ * -errno. */
 
 /* One 4 KiB pwritev2(RWF_DSYNC) after the other. */
 int raw_overwrite(struct raw_file *file, double seconds, struct raw_result *ret_result);

@@ -154,7 +154,7 @@ static void run_writer(void *context)
 {
     struct writer *self = context;
     uint64_t now_ns = base_clock_monotonic_ns();
-    while (now_ns < self->leader->deadline_ns && !bench_interrupted() &&
+    while ((now_ns < self->leader->deadline_ns || self->records == 0) && !bench_interrupted() &&
            atomic_load_explicit(&self->leader->error, memory_order_relaxed) == 0) {
         append_one(self);
         uint64_t end_ns = base_clock_monotonic_ns();

@@ -106,17 +106,11 @@ static weir_lsn end_of_damage(const struct segment_walk *walk, weir_lsn lsn)
     return end;
 }
 
-static bool header_is_right(enum group_fault fault)
-{
-    return fault == GROUP_BODY_CRC || fault == GROUP_RECORDS || fault == GROUP_PAYLOAD_CRC ||
-           fault == GROUP_PADDING;
-}
-
 int cursor_damaged(struct weir_cursor *cursor, const struct segment_walk *walk, weir_lsn lsn,
                    enum group_fault fault, const struct group_header *header)
 {
     weir_lsn end;
-    if (header_is_right(fault)) {
+    if (walk_header_is_right(fault) && header->kind == FORMAT_GROUP_DATA) {
         lsn = header->first_lsn;
         end = lsn + header->record_count;
     } else {
@@ -169,26 +163,31 @@ int cursor_refresh(struct weir_cursor *cursor, weir_lsn lsn)
                   : 0;
 }
 
-void cursor_explain(struct weir_cursor *cursor, int rc)
+/* The records of the segment that holds lsn. */
+static void note_lost_segment(struct weir_cursor *cursor, int rc, weir_lsn lsn)
 {
-    if (cursor->error.code != rc) {
-        log_error(&cursor->error, rc, NULL, UINT64_MAX, "the segment cannot be read: %s",
-                  weir_error_text(rc));
+    struct wal_segments *table = &cursor->log->segments;
+    base_lock_acquire(&table->lock);
+    for (uint32_t i = 0; i < table->count; i++) {
+        const struct wal_segment *segment = table->slots[i];
+        if (segment->state == SEGMENT_SEALED && segment->start.next_lsn <= lsn &&
+            segment->last_lsn >= lsn) {
+            log_error_range(&cursor->error, rc, segment->start.next_lsn, segment->last_lsn);
+        }
     }
+    base_lock_release(&table->lock);
 }
 
-/* The records of a segment that cannot be entered. */
-static void note_lost_segment(struct weir_cursor *cursor, uint64_t ordinal)
+int cursor_explain(struct weir_cursor *cursor, int rc, weir_lsn lsn)
 {
-    struct weir_log *log = cursor->log;
-    base_lock_acquire(&log->segments.lock);
-    const struct wal_segment *segment = segment_lookup(log, ordinal);
-    weir_lsn from = segment != NULL ? segment->start.next_lsn : 0;
-    weir_lsn to = segment != NULL && segment->state == SEGMENT_SEALED ? segment->last_lsn : 0;
-    base_lock_release(&log->segments.lock);
-    if (to >= from) {
-        log_error_range(&cursor->error, cursor->error.code, from, to);
+    if (cursor->error.code != rc) {
+        log_error(&cursor->error, rc, NULL, UINT64_MAX, "LSN %llu cannot be read: %s",
+                  (unsigned long long)lsn, weir_error_text(rc));
     }
+    if (rc != WEIR_E_TRUNCATED && cursor->error.from_lsn == WEIR_LSN_NONE) {
+        note_lost_segment(cursor, rc, lsn);
+    }
+    return rc;
 }
 
 int cursor_next_segment(struct weir_cursor *cursor, struct segment_walk *walk, weir_lsn lsn)
@@ -196,7 +195,6 @@ int cursor_next_segment(struct weir_cursor *cursor, struct segment_walk *walk, w
     struct weir_log *log = cursor->log;
     struct wal_segment *next;
     struct segment_walk behind;
-    uint64_t ordinal = walk->segment->ordinal + 1;
     cursor->error.code = 0;
     int rc = segment_pin_next(log, walk->segment, &next, &cursor->error);
     if (rc == 0) {
@@ -209,11 +207,7 @@ int cursor_next_segment(struct weir_cursor *cursor, struct segment_walk *walk, w
         }
     }
     if (rc < 0) {
-        cursor_explain(cursor, rc);
-        if (rc != WEIR_E_TRUNCATED && cursor->error.from_lsn == WEIR_LSN_NONE) {
-            note_lost_segment(cursor, ordinal);
-        }
-        return rc;
+        return cursor_explain(cursor, rc, lsn);
     }
     segment_unpin(log, walk->segment);
     *walk = behind;

@@ -61,8 +61,9 @@ int cursor_refresh(struct weir_cursor *cursor, weir_lsn lsn);
 int cursor_damaged(struct weir_cursor *cursor, const struct segment_walk *walk, weir_lsn lsn,
                    enum group_fault fault, const struct group_header *header);
 
-/* Puts an error of pinning into cursor->error, unless who found it did. */
-void cursor_explain(struct weir_cursor *cursor, int rc);
+/* Completes the detail of a segment that cannot be entered: in words, unless who found it did that,
+ * and as LSNs. Clear cursor->error.code before. Returns rc. */
+int cursor_explain(struct weir_cursor *cursor, int rc, weir_lsn lsn);
 
 /* Gives the segment behind the walk's to the walk; unpins the old one. 0 or an error. */
 int cursor_next_segment(struct weir_cursor *cursor, struct segment_walk *walk, weir_lsn lsn);

@@ -121,8 +121,7 @@ static int stand_at(struct weir_cursor *cursor, const struct wal_group *group, b
     cursor->error.code = 0;
     int rc = segment_pin(cursor->log, place->lsn, &segment, &cursor->error);
     if (rc < 0) {
-        cursor_explain(cursor, rc);
-        return rc;
+        return cursor_explain(cursor, rc, place->lsn);
     }
     if (segment != group->segment) {
         segment_unpin(cursor->log, segment);

@@ -89,8 +89,7 @@ int cursor_locate(struct weir_cursor *cursor)
     cursor->error.code = 0;
     int rc = segment_pin(log, lsn, &segment, &cursor->error);
     if (rc < 0) {
-        cursor_explain(cursor, rc);
-        return rc;
+        return cursor_explain(cursor, rc, lsn);
     }
     rc = walk_start(&walk, log, segment, &cursor->error);
     if (rc == 0) {
@@ -107,8 +106,9 @@ int cursor_locate(struct weir_cursor *cursor)
     }
     if (rc < 0) {
         segment_unpin(log, segment);
+        return cursor_explain(cursor, rc, lsn);
     }
-    return rc;
+    return 0;
 }
 
 int cursor_go(struct weir_cursor *cursor, weir_lsn lsn)
@@ -200,6 +200,19 @@ static void jump_below(struct segment_walk *walk, uint64_t time_ns, weir_lsn sea
     }
 }
 
+/* The first LSN that may have time_ns, when the group at `next` is damaged too. */
+static weir_lsn suspect_behind(weir_lsn suspect, enum group_fault fault,
+                               const struct group_header *header, weir_lsn next, uint64_t time_ns)
+{
+    if (walk_header_is_right(fault)) {
+        if (header->time_ns < time_ns) {
+            return WEIR_LSN_NONE; /* and so has everything in front of it */
+        }
+        next = header->first_lsn;
+    }
+    return suspect != WEIR_LSN_NONE ? suspect : next;
+}
+
 /* The first LSN whose group may have time_ns or later, from where the walk stands; one past what is
  * sealed when there is none. The walk moves over segments: its pin is the caller's. */
 static weir_lsn find_time(struct weir_cursor *cursor, struct segment_walk *walk, uint64_t time_ns)
@@ -215,8 +228,9 @@ static weir_lsn find_time(struct weir_cursor *cursor, struct segment_walk *walk,
             }
             continue;
         }
-        if (walk_look(walk, &header) != GROUP_OK) {
-            suspect = suspect != WEIR_LSN_NONE ? suspect : next;
+        enum group_fault fault = walk_look(walk, &header);
+        if (fault != GROUP_OK) {
+            suspect = suspect_behind(suspect, fault, &header, next, time_ns);
             if (!walk_resync(walk, &header)) {
                 break;
             }
@@ -248,8 +262,7 @@ static int find_time_in_log(struct weir_cursor *cursor, uint64_t time_ns, weir_l
     cursor->error.code = 0;
     int rc = segment_pin_time(log, time_ns, &segment, &cursor->error);
     if (rc < 0) {
-        cursor_explain(cursor, rc);
-        return rc;
+        return cursor_explain(cursor, rc, WEIR_LSN_NONE);
     }
     rc = walk_start(&walk, log, segment, &cursor->error);
     if (rc == 0) {

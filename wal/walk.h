@@ -51,6 +51,13 @@ static inline const uint8_t *walk_bytes(const struct segment_walk *walk)
  * GROUP_OK its header is filled in; a fault of the body leaves the header filled in, too. */
 enum group_fault walk_look(struct segment_walk *walk, struct group_header *ret_header);
 
+/* The fault is behind the header: what the header says is true. */
+static inline bool walk_header_is_right(enum group_fault fault)
+{
+    return fault == GROUP_BODY_CRC || fault == GROUP_RECORDS || fault == GROUP_PAYLOAD_CRC ||
+           fault == GROUP_PADDING;
+}
+
 /* Only the header, by itself. */
 enum group_fault walk_peek(struct segment_walk *walk, struct group_header *ret_header);
 

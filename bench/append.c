@@ -24,7 +24,8 @@
 
 #define WARM_UP_SHARE 0.1
 #define WARM_UP_MAX_S 0.2
-#define HEADROOM 1.4
+#define HEADROOM 1.2
+#define HEADROOM_UNKNOWN 2.5 /* a run by time may be that much faster than its warm-up */
 #define SIZE_MAX_BYTES ((size_t)1 << 20)
 #define WRITERS_MAX 1024u
 #define BATCH_MAX 4096u
@@ -129,7 +130,7 @@ static uint64_t bytes_needed(const struct session *session, uint64_t grown_bytes
         bytes =
             (double)grown_bytes / (double)(warm_up->done_records + 1) * (double)options->records;
     } else {
-        bytes = (double)grown_bytes / warm_up->took_s * options->seconds;
+        bytes = (double)grown_bytes / warm_up->took_s * options->seconds * HEADROOM_UNKNOWN;
     }
     if (options->open_loop_half) {
         bytes *= 1.5;

@@ -176,6 +176,9 @@ static int adopt_control(struct weir_log *log, const struct control *control,
             return rc;
         }
         log->uuid_seed = group_uuid_seed(control->uuid);
+        base_lock_acquire(&log->control_lock);
+        log->control = *control;
+        base_lock_release(&log->control_lock);
     }
     reader_table_truncate(log, control);
     return 0;

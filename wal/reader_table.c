@@ -17,6 +17,7 @@
 #include "wal/segment_recycle.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define RETRY_NS ((int64_t)BASE_NS_PER_MS)
 #define CONTROL_ATTEMPTS 8
@@ -224,38 +225,62 @@ int reader_load_control(struct weir_log *log, struct control *ret_control, struc
         }
         rc = control_load(log->medium, ret_control, why);
     }
+    if (rc == 0 && log->limits.segment_bytes != 0 &&
+        memcmp(ret_control->uuid, log->control.uuid, sizeof ret_control->uuid) != 0) {
+        return log_error(why, WEIR_E_CONTROL, "CONTROL", 16,
+                         "another log has taken the place of the one that was opened");
+    }
     return rc;
 }
 
-void reader_table_truncate(struct weir_log *log, const struct control *control)
+static void drop_below(struct weir_log *log, uint64_t ordinal)
 {
     struct wal_reader *reader = log->reader;
-    base_lock_acquire(&log->control_lock);
-    log->control = *control;
-    base_lock_release(&log->control_lock);
-    atomic_store_explicit(&log->marks.horizon, control->horizon, memory_order_release);
-    /* Before the segments go: a cursor that misses one finds out why. Release pairs with the
-     * acquire in log_earliest(). */
-    atomic_store_explicit(&log->marks.earliest, control->first_lsn, memory_order_release);
-    if (reader->segment != NULL && reader->segment->ordinal < control->first_ordinal) {
+    if (reader->segment != NULL && reader->segment->ordinal < ordinal) {
         base_lock_acquire(&log->segments.lock);
         reader->segment->state = SEGMENT_SEALED;
         reader->segment->last_lsn = reader->chain.next_lsn - 1;
         base_lock_release(&log->segments.lock);
-        reader->segment = NULL;
+        reader->segment = NULL; /* the walk is overtaken */
     }
     bool pinned;
-    while (segment_detach_first(log, control->first_ordinal, &pinned) != 0) {
+    while (segment_detach_first(log, ordinal, &pinned) != 0) {
     }
+}
+
+/* All but the identity and the sizes, which never change and are read without the lock. */
+static void take_over(struct weir_log *log, const struct control *control)
+{
+    struct control *own = &log->control;
+    base_lock_acquire(&log->control_lock);
+    own->generation = control->generation;
+    own->epoch = control->epoch;
+    own->seed = control->seed;
+    own->layout = control->layout;
+    own->first_lsn = control->first_lsn;
+    own->first_ordinal = control->first_ordinal;
+    own->horizon = control->horizon;
+    own->witness_lsn = control->witness_lsn;
+    own->witness_address = control->witness_address;
+    own->witness_chain = control->witness_chain;
+    own->clean = control->clean;
+    own->written_ns = control->written_ns;
+    base_lock_release(&log->control_lock);
+}
+
+void reader_table_truncate(struct weir_log *log, const struct control *control)
+{
+    take_over(log, control);
+    atomic_store_explicit(&log->marks.horizon, control->horizon, memory_order_release);
+    /* Before the segments go: a cursor that misses one finds out why. Release pairs with the
+     * acquire in log_earliest(). */
+    atomic_store_explicit(&log->marks.earliest, control->first_lsn, memory_order_release);
+    drop_below(log, control->first_ordinal);
 }
 
 void reader_table_clear(struct weir_log *log)
 {
-    struct control control = log->control;
-    control.first_ordinal = UINT64_MAX;
-    uint64_t first_ordinal = log->control.first_ordinal;
-    reader_table_truncate(log, &control);
-    log->control.first_ordinal = first_ordinal;
+    drop_below(log, UINT64_MAX);
 }
 
 int reader_explain_missing(struct weir_log *log, uint64_t ordinal, int rc, struct weir_error *why)

@@ -67,12 +67,19 @@ static bool take_back_window(struct weir_log *log)
     return taken;
 }
 
+static uint32_t window_count(struct weir_log *log)
+{
+    base_lock_acquire(&log->segments.lock);
+    uint32_t count = log->segments.windows;
+    base_lock_release(&log->segments.lock);
+    return count;
+}
+
 int segment_open_window(struct weir_log *log, struct wal_segment *segment)
 {
     WEIR_ASSERT(segment->window == NULL && segment->file != NULL);
     uint64_t bytes = log->limits.segment_bytes;
-    while ((log->segments.windows + 1) * bytes > log->limits.window_bytes &&
-           take_back_window(log)) {
+    while ((window_count(log) + 1) * bytes > log->limits.window_bytes && take_back_window(log)) {
     }
     int rc = segment_directory_alloc(log, segment);
     if (rc < 0) {

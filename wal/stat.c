@@ -54,15 +54,12 @@ static void read_marks(const struct weir_log *log, struct weir_stat *stat)
     stat->run_ahead_used = end > durable ? end - durable : 0;
 }
 
-static uint64_t directory_bytes(const struct wal_segment *segment)
-{
-    return segment->directory.capacity * sizeof(struct format_directory_entry);
-}
-
 static void read_table(struct weir_log *log, struct weir_stat *stat)
 {
     struct wal_segments *table = &log->segments;
     uint64_t durable = atomic_load_explicit(&log->marks.durable_address, memory_order_acquire);
+    uint64_t directory_bytes = log->limits.segment_bytes / FORMAT_RECORD_HEADER_BYTES /
+                               FORMAT_DIRECTORY_STRIDE * sizeof(struct format_directory_entry);
     stat->heap_bytes = sizeof *log;
     base_lock_acquire(&table->lock);
     for (uint32_t i = 0; i < table->count; i++) {
@@ -71,7 +68,8 @@ static void read_table(struct weir_log *log, struct weir_stat *stat)
         stat->segments += segment->state == SEGMENT_SPARE ? 0 : 1;
         bool has_memory = (segment->window != NULL && !segment->frozen) || segment->copied;
         stat->window_bytes += has_memory ? log->limits.segment_bytes : 0;
-        stat->heap_bytes += sizeof *segment + directory_bytes(segment);
+        /* A segment with memory of its own has a directory of its own, with room for the most. */
+        stat->heap_bytes += sizeof *segment + (has_memory ? directory_bytes : 0);
     }
     stat->heap_bytes += table->capacity * sizeof(struct wal_segment *);
     uint64_t start =

@@ -200,7 +200,15 @@ static int retain_from(struct weir_log *log, weir_lsn lsn, uint64_t *ret_ordinal
         return log_error(why, rc, "CONTROL", UINT64_MAX, "CONTROL cannot be written: %s",
                          weir_error_text(rc));
     }
-    *control = next;
+    /* Field by field: the identity is read without the lock. */
+    control->generation = next.generation;
+    control->written_ns = next.written_ns;
+    control->first_lsn = next.first_lsn;
+    control->first_ordinal = next.first_ordinal;
+    control->layout = next.layout;
+    control->witness_lsn = next.witness_lsn;
+    control->witness_address = next.witness_address;
+    control->witness_chain = next.witness_chain;
     /* Release pairs with the acquire in log_earliest(). */
     atomic_store_explicit(&log->marks.earliest, lsn, memory_order_release);
     live_publish_earliest(log);

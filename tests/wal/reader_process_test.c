@@ -20,6 +20,23 @@
 #define PATIENCE_NS INT64_C(20000000000)
 #define ROUNDS 12
 
+static char directory[256];
+
+/* Of all that is opened here: each test on each medium that an ordinary directory offers. */
+static enum weir_medium_kind medium;
+
+static struct weir_log_options options_for(uint32_t flags)
+{
+    struct weir_log_options options = WEIR_LOG_OPTIONS_INIT;
+    options.flags = flags;
+    options.medium = medium;
+    options.segment_bytes = (flags & WEIR_LOG_CREATE) != 0 ? SMALL_SEGMENT : 0;
+    if (medium == WEIR_MEDIUM_PMEM) {
+        options.flags |= WEIR_LOG_ALLOW_EMULATED_PMEM;
+    }
+    return options;
+}
+
 /* ---- a child that writes ---- */
 
 struct child {
@@ -29,7 +46,6 @@ struct child {
 };
 
 struct orders {
-    const char *directory;
     uint32_t flags;
     weir_lsn keep; /* truncates to so many records; 0 = never */
     bool appends;
@@ -37,12 +53,10 @@ struct orders {
 
 static struct weir_log *child_open(const struct orders *orders)
 {
-    struct weir_log_options options = WEIR_LOG_OPTIONS_INIT;
-    options.flags = WEIR_LOG_CREATE | orders->flags;
-    options.segment_bytes = SMALL_SEGMENT;
+    struct weir_log_options options = options_for(WEIR_LOG_CREATE | orders->flags);
     struct weir_log *log;
     struct weir_error why = WEIR_ERROR_INIT;
-    if (weir_log_open(orders->directory, &options, &log, &why) < 0) {
+    if (weir_log_open(directory, &options, &log, &why) < 0) {
         (void)fprintf(stderr, "child: %s\n", why.text);
         _exit(3);
     }
@@ -160,21 +174,19 @@ static weir_lsn hear_until(struct child *child, weir_lsn lsn)
 
 /* ---- this process reads ---- */
 
-static int open_here(const char *directory, uint32_t flags, int64_t lock_wait_ns,
-                     struct weir_log **ret_log, struct weir_error *why)
+static int open_here(uint32_t flags, int64_t lock_wait_ns, struct weir_log **ret_log,
+                     struct weir_error *why)
 {
-    struct weir_log_options options = WEIR_LOG_OPTIONS_INIT;
-    options.flags = flags;
+    struct weir_log_options options = options_for(flags);
     options.lock_wait_ns = lock_wait_ns;
-    options.segment_bytes = (flags & WEIR_LOG_CREATE) != 0 ? SMALL_SEGMENT : 0;
     return weir_log_open(directory, &options, ret_log, why);
 }
 
-static struct weir_log *must_open(const char *directory, uint32_t flags)
+static struct weir_log *must_open(uint32_t flags)
 {
     struct weir_log *log = NULL;
     struct weir_error why = WEIR_ERROR_INIT;
-    int rc = open_here(directory, flags, 0, &log, &why);
+    int rc = open_here(flags, 0, &log, &why);
     if (rc < 0) {
         print_error("open: %d %s\n", rc, why.text);
     }
@@ -239,11 +251,9 @@ static struct weir_stat stat_of(struct weir_log *log)
     return stat;
 }
 
-static char directory[256];
-
 static int make(void **state)
 {
-    (void)state;
+    medium = *state != NULL ? *(const enum weir_medium_kind *)*state : WEIR_MEDIUM_DIRECT;
     make_directory(directory, sizeof directory);
     return 0;
 }
@@ -260,18 +270,18 @@ static int clear(void **state)
 static void wl_14_a_second_writer_is_refused_and_told_who_the_first_is(void **state)
 {
     (void)state;
-    struct orders orders = {.directory = directory};
+    struct orders orders = {0};
     struct child child = start_child(&orders);
     wait_until_open(&child);
     struct weir_log *log = NULL;
     struct weir_error why = WEIR_ERROR_INIT;
-    assert_int_equal(open_here(directory, 0, WEIR_NO_WAIT, &log, &why), WEIR_E_LOCKED);
+    assert_int_equal(open_here(0, WEIR_NO_WAIT, &log, &why), WEIR_E_LOCKED);
     char process[64];
     (void)snprintf(process, sizeof process, "process %d on", (int)child.pid);
     assert_non_null(strstr(why.text, process));
-    assert_int_equal(open_here(directory, 0, 20000000, &log, &why), WEIR_E_LOCKED);
+    assert_int_equal(open_here(0, 20000000, &log, &why), WEIR_E_LOCKED);
     assert_int_equal(write(child.commands, "x", 1), 1);
-    assert_int_equal(open_here(directory, 0, PATIENCE_NS, &log, &why), 0); /* while it closes */
+    assert_int_equal(open_here(0, PATIENCE_NS, &log, &why), 0); /* while it closes */
     close_log(log);
     assert_int_equal(end_child(&child), 0);
 }
@@ -279,13 +289,13 @@ static void wl_14_a_second_writer_is_refused_and_told_who_the_first_is(void **st
 static void wl_14_a_killed_writer_leaves_no_lock(void **state)
 {
     (void)state;
-    struct orders orders = {.directory = directory, .appends = true};
+    struct orders orders = {.appends = true};
     for (int round = 0; round < 4; round++) {
         struct child child = start_child(&orders);
         wait_until_open(&child);
         weir_lsn acknowledged = hear_until(&child, 1);
         acknowledged = kill_child(&child, acknowledged);
-        struct weir_log *log = must_open(directory, 0);
+        struct weir_log *log = must_open(0);
         assert_true(stat_of(log).latest >= acknowledged);
         close_log(log);
     }
@@ -310,7 +320,7 @@ static weir_lsn kill_under_load(struct weir_log *reader, struct weir_cursor *cur
     assert_true(next > acknowledged);
     struct weir_stat seen = stat_of(reader);
     assert_int_equal(seen.latest, next - 1);
-    struct weir_log *writer = must_open(directory, 0);
+    struct weir_log *writer = must_open(0);
     struct weir_stat kept = stat_of(writer);
     assert_int_equal(kept.latest, seen.latest);
     assert_int_equal(kept.earliest, seen.earliest);
@@ -332,9 +342,9 @@ static void run_rounds(const struct orders *orders, uint64_t seed)
 {
     struct base_prng prng;
     base_prng_seed(&prng, seed);
-    struct weir_log *log = must_open(directory, WEIR_LOG_CREATE);
+    struct weir_log *log = must_open(WEIR_LOG_CREATE);
     close_log(log);
-    struct weir_log *reader = must_open(directory, WEIR_LOG_READ_ONLY);
+    struct weir_log *reader = must_open(WEIR_LOG_READ_ONLY);
     struct weir_cursor *cursor;
     assert_int_equal(weir_cursor_open(reader, NULL, &cursor), 0);
     weir_lsn next = 1;
@@ -342,7 +352,7 @@ static void run_rounds(const struct orders *orders, uint64_t seed)
         next = kill_under_load(reader, cursor, next, orders, &prng);
     }
     expect_everything(reader);
-    struct weir_log *fresh = must_open(directory, WEIR_LOG_READ_ONLY);
+    struct weir_log *fresh = must_open(WEIR_LOG_READ_ONLY);
     assert_int_equal(stat_of(fresh).latest, next - 1);
     expect_everything(fresh);
     close_log(fresh);
@@ -353,29 +363,28 @@ static void run_rounds(const struct orders *orders, uint64_t seed)
 static void wl_14_after_a_kill_under_load_a_reader_shows_what_the_next_writer_keeps(void **state)
 {
     (void)state;
-    struct orders orders = {.directory = directory, .appends = true};
+    struct orders orders = {.appends = true};
     run_rounds(&orders, 1);
 }
 
 static void wl_14_the_same_with_a_service_thread(void **state)
 {
     (void)state;
-    struct orders orders = {
-        .directory = directory, .appends = true, .flags = WEIR_LOG_SERVICE_THREAD};
+    struct orders orders = {.appends = true, .flags = WEIR_LOG_SERVICE_THREAD};
     run_rounds(&orders, 2);
 }
 
 static void wl_14_the_same_while_the_writer_truncates(void **state)
 {
     (void)state;
-    struct orders orders = {.directory = directory, .appends = true, .keep = 300};
+    struct orders orders = {.appends = true, .keep = 300};
     run_rounds(&orders, 3);
 }
 
 static void wl_14_many_readers_tail_one_writer(void **state)
 {
     (void)state;
-    struct orders orders = {.directory = directory, .appends = true};
+    struct orders orders = {.appends = true};
     struct child child = start_child(&orders);
     wait_until_open(&child);
     pid_t readers[4];
@@ -384,7 +393,7 @@ static void wl_14_many_readers_tail_one_writer(void **state)
         readers[i] = fork();
         assert_true(readers[i] >= 0);
         if (readers[i] == 0) {
-            struct weir_log *log = must_open(directory, WEIR_LOG_READ_ONLY);
+            struct weir_log *log = must_open(WEIR_LOG_READ_ONLY);
             struct weir_cursor *cursor;
             int rc = weir_cursor_open(log, NULL, &cursor);
             weir_lsn next = rc == 0 ? tail_until(cursor, 1, 600, false) : 0;
@@ -408,7 +417,7 @@ static void wl_14_many_readers_tail_one_writer(void **state)
 static void wl_06_a_hold_of_another_process_keeps_a_writer_from_truncating(void **state)
 {
     (void)state;
-    struct weir_log *writer = must_open(directory, WEIR_LOG_CREATE);
+    struct weir_log *writer = must_open(WEIR_LOG_CREATE);
     for (int i = 0; i < 20; i++) {
         append_text(writer, "record", WEIR_EACH);
     }
@@ -418,7 +427,7 @@ static void wl_06_a_hold_of_another_process_keeps_a_writer_from_truncating(void 
     if (holder == 0) {
         struct weir_log *log = NULL;
         struct weir_error why = WEIR_ERROR_INIT;
-        int rc = open_here(directory, WEIR_LOG_READ_ONLY, 0, &log, &why);
+        int rc = open_here(WEIR_LOG_READ_ONLY, 0, &log, &why);
         rc = rc < 0 ? rc : weir_hold_set(log, "backup", 7);
         rc = rc < 0 ? rc : weir_log_close(log);
         _exit(rc == 0 ? 0 : 1);
@@ -433,16 +442,26 @@ static void wl_06_a_hold_of_another_process_keeps_a_writer_from_truncating(void 
     close_log(writer);
 }
 
+static enum weir_medium_kind mapped = WEIR_MEDIUM_MAPPED, pmem = WEIR_MEDIUM_PMEM;
+
 int main(int argc, char **argv)
 {
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, make, clear)
+#define ON_MEDIUM(test, kind)                                                                      \
+    {                                                                                              \
+#test "_on_" #kind, test, make, clear, &(kind)                                             \
+    }
     const struct CMUnitTest tests[] = {
         IN_DIRECTORY(wl_14_a_second_writer_is_refused_and_told_who_the_first_is),
         IN_DIRECTORY(wl_14_a_killed_writer_leaves_no_lock),
         IN_DIRECTORY(wl_14_after_a_kill_under_load_a_reader_shows_what_the_next_writer_keeps),
         IN_DIRECTORY(wl_14_the_same_with_a_service_thread),
         IN_DIRECTORY(wl_14_the_same_while_the_writer_truncates),
+        ON_MEDIUM(wl_14_the_same_while_the_writer_truncates, mapped),
+        ON_MEDIUM(wl_14_the_same_while_the_writer_truncates, pmem),
         IN_DIRECTORY(wl_14_many_readers_tail_one_writer),
+        ON_MEDIUM(wl_14_many_readers_tail_one_writer, mapped),
+        ON_MEDIUM(wl_14_many_readers_tail_one_writer, pmem),
         IN_DIRECTORY(wl_06_a_hold_of_another_process_keeps_a_writer_from_truncating),
     };
     (void)signal(SIGPIPE, SIG_IGN);

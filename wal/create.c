@@ -1,9 +1,9 @@
 /*
  * Create: a directory becomes a log.
  *
- * Happy path, with LOCK held: nothing foreign is in the directory; remove what an interrupted
- * creation left; write the first segment (so that a full disk is met now); make holds/; put CONTROL
- * in place as the last step.
+ * Happy path, with LOCK held: nothing foreign is in the directory, and no segment of a log that
+ * lost its CONTROL; remove what an interrupted creation left; write the first segment (so that a
+ * full disk is met now); make holds/; put CONTROL in place as the last step.
  *
  * What a crash leaves: a directory without CONTROL, which is an empty log; the next one begins
  * again.
@@ -12,36 +12,68 @@
 #include "wal/lock.h"
 #include "wal/open.h"
 #include "wal/options.h"
+#include "wal/segment_header.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define CONTROL_NEW_NAME "CONTROL.new"
 
-static bool is_leftover(const char *name)
+/* Does a segment carry a header? Then it is one of a log, whose CONTROL was lost. 1, 0, -errno. */
+static int has_header(struct weir_medium *medium, const char *name, uint64_t ordinal)
 {
-    uint64_t ordinal;
-    return strcmp(name, CONTROL_NEW_NAME) == 0 || format_segment_ordinal(name, &ordinal);
+    uint8_t bytes[FORMAT_SEGMENT_HEADER_BYTES];
+    struct segment_header header;
+    struct weir_file *file;
+    int rc = medium->ops->open(medium, name, WEIR_FILE_READ, &file);
+    if (rc < 0) {
+        return rc;
+    }
+    size_t size = 0;
+    rc = medium->ops->read(file, 0, bytes, sizeof bytes, &size);
+    medium->ops->close(file);
+    if (rc < 0 || size < sizeof bytes) {
+        return rc; /* a creation that was cut off while it wrote zeros */
+    }
+    return segment_header_decode(bytes, NULL, ordinal, &header) != WEIR_E_NOT_A_LOG;
 }
 
-static int refuse_foreign(void *context, const char *name)
+struct look {
+    struct weir_medium *medium;
+    struct weir_error *why;
+};
+
+/* An interrupted creation leaves LOCK, CONTROL.new and a first segment without a header. */
+static int check_entry(void *context, const char *name)
 {
-    if (is_leftover(name) || strcmp(name, LOCK_NAME) == 0) {
+    struct look *look = context;
+    uint64_t ordinal;
+    if (strcmp(name, LOCK_NAME) == 0 || strcmp(name, CONTROL_NEW_NAME) == 0) {
         return 0;
     }
-    return log_error(context, WEIR_E_NOT_A_LOG, name, UINT64_MAX,
-                     "the directory holds %s and no CONTROL, so it is not a log", name);
+    if (!format_segment_ordinal(name, &ordinal)) {
+        return log_error(look->why, WEIR_E_NOT_A_LOG, name, UINT64_MAX,
+                         "the directory holds %s and no CONTROL, so it is not a log", name);
+    }
+    int rc = ordinal == FORMAT_FIRST_ORDINAL ? has_header(look->medium, name, ordinal) : 1;
+    if (rc > 0) {
+        return log_error(look->why, WEIR_E_CONTROL, name, UINT64_MAX,
+                         "CONTROL is missing, and %s belongs to a log that had one", name);
+    }
+    return rc;
 }
 
 int create_check_directory(struct weir_medium *medium, struct weir_error *why)
 {
-    return medium->ops->list(medium, "", refuse_foreign, why);
+    struct look look = {medium, why};
+    return medium->ops->list(medium, "", check_entry, &look);
 }
 
+/* After the check: what is there is a leftover. */
 static int remove_leftover(void *context, const char *name)
 {
     struct weir_medium *medium = context;
-    return is_leftover(name) ? medium->ops->remove(medium, name) : 0;
+    return strcmp(name, LOCK_NAME) == 0 ? 0 : medium->ops->remove(medium, name);
 }
 
 static int write_first_segment(struct weir_medium *medium, uint64_t segment_bytes)

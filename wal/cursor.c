@@ -47,15 +47,18 @@ static inline uint32_t lend(const uint8_t *at, const uint8_t *end, weir_lsn lsn,
     return (uint32_t)format_align(size, FORMAT_RECORD_ALIGN);
 }
 
-/* The processor goes on with the guess while the size that would tell is still being loaded. The
- * empty statement hides from the compiler that both are the same, or it would wait for the load. */
+/* The processor goes on with the guess while the size that would tell is still being loaded: a
+ * branch is predicted, a value is not. The empty statement hides from the compiler that both are the
+ * same when they are equal, or it would use the loaded one. */
 static inline uint32_t guess_stride(uint32_t guess, uint32_t stride)
 {
-    if (__builtin_expect(guess == stride, 1)) {
-        __asm__ volatile("" : "+r"(guess));
-        return guess;
+    uint32_t hidden = guess;
+    __asm__("" : "+r"(hidden));
+    if (__builtin_expect(guess != stride, 0)) {
+        __asm__ volatile("" : "+r"(stride)); /* a branch, not a conditional move */
+        return stride;
     }
-    return stride;
+    return hidden;
 }
 
 static inline bool is_skipped(const struct weir_cursor *cursor, const struct weir_record *record)

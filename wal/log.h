@@ -73,6 +73,7 @@ struct wal_tail {
     uint32_t offset;               /* where the open group starts, or the next one will */
     bool group_open;               /* groups[head] takes records */
     _Atomic uint32_t open_records; /* in the open group; 0 without one */
+    bool epoch_pending; /* this writer's epoch group is not placed yet; nothing comes before it */
     weir_lsn next_lsn;
     uint64_t time_ns;         /* of the last group that was opened: time never goes back */
     int64_t clock_offset_ns;  /* real time minus monotonic, read again every second */

@@ -39,6 +39,28 @@ static double seconds_since(uint64_t start_ns)
 
 /* ---- CONTROL ---- */
 
+static int refuse_absent(struct weir_error *why)
+{
+    return log_error(why, -ENOENT, "CONTROL", UINT64_MAX,
+                     "there is no log here, and creating one was not asked for");
+}
+
+/* Before LOCK, which is a file: a directory that is refused stays as it is. */
+static int check_directory(struct weir_log *log, const struct weir_log_options *options,
+                           struct weir_error *why)
+{
+    struct control control;
+    int rc = control_load(log->medium, &control, why);
+    if (rc != -ENOENT) {
+        return 0; /* what is wrong with CONTROL is found out under LOCK */
+    }
+    rc = create_check_directory(log->medium, why);
+    if (rc < 0) {
+        return rc;
+    }
+    return (options->flags & WEIR_LOG_CREATE) == 0 ? refuse_absent(why) : 0;
+}
+
 static int load_or_create(struct weir_log *log, const struct weir_log_options *options,
                           struct weir_error *why)
 {
@@ -47,10 +69,7 @@ static int load_or_create(struct weir_log *log, const struct weir_log_options *o
         return rc;
     }
     if ((options->flags & WEIR_LOG_CREATE) == 0) {
-        rc = create_check_directory(log->medium, why);
-        return rc < 0 ? rc
-                      : log_error(why, -ENOENT, "CONTROL", UINT64_MAX,
-                                  "there is no log here, and creating one was not asked for");
+        return refuse_absent(why);
     }
     rc = create_log(log->medium, options, why);
     if (rc == 0) {
@@ -160,6 +179,7 @@ static void set_tail(struct weir_log *log, const struct recovery *found)
     tail->next_lsn = from->chain.next_lsn;
     tail->time_ns = from->chain.time_ns;
     tail->segment_records = from->records;
+    tail->epoch_pending = true;
     atomic_store(&tail->reserved_address, from->address);
     atomic_store(&commit->submitted_address, from->address);
     commit->chain = from->chain;
@@ -192,9 +212,14 @@ static int build(struct weir_log *log, const struct recovery *found)
 
 /* ---- the writer ---- */
 
+/* On a full disk the segment may have no room for it: the log opens all the same, to be read and
+ * truncated, and the first append that finds room writes it (reserve.c). */
 static int write_epoch_group(struct weir_log *log)
 {
     int rc = reserve_internal(log, FORMAT_GROUP_EPOCH);
+    if (rc == -ENOSPC || rc == -EDQUOT) {
+        return 0;
+    }
     if (rc < 0) {
         return rc;
     }
@@ -262,7 +287,10 @@ static int open_writer(struct weir_log *log, const struct weir_log_options *opti
                        struct weir_error *why)
 {
     uint64_t start_ns = base_clock_monotonic_ns();
-    int rc = lock_take(log->medium, WEIR_LOCK_EXCLUSIVE, log->lock_wait_ns, &log->lock_file, why);
+    int rc = check_directory(log, options, why);
+    if (rc == 0) {
+        rc = lock_take(log->medium, WEIR_LOCK_EXCLUSIVE, log->lock_wait_ns, &log->lock_file, why);
+    }
     if (rc < 0) {
         return rc;
     }

@@ -12,7 +12,8 @@
 int create_log(struct weir_medium *medium, const struct weir_log_options *options,
                struct weir_error *why);
 
-/* 0: nothing but what an interrupted creation leaves; WEIR_E_NOT_A_LOG names what is in the way. */
+/* 0: nothing but what an interrupted creation leaves; WEIR_E_NOT_A_LOG names what is in the way;
+ * WEIR_E_CONTROL: segments of a log are here, and its CONTROL is not. */
 int create_check_directory(struct weir_medium *medium, struct weir_error *why);
 
 /* Makes segments ahead of need and does what waits, in a thread of its own (service.c). */

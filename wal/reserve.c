@@ -32,6 +32,7 @@ enum reserve_need {
     NEED_NOTHING,
     NEED_ROOM, /* W or the ring of groups is used up */
     NEED_SEGMENT,
+    NEED_EPOCH, /* this writer's epoch group comes first, and there was no room for it so far */
 };
 
 static struct wal_group *group_at(struct wal_tail *tail, uint64_t index)
@@ -204,6 +205,9 @@ static enum reserve_need reserve_locked(struct weir_log *log, const struct reser
         reserve_close_group(log);
         place->closed = true;
     }
+    if (!tail->group_open && tail->epoch_pending) {
+        return NEED_EPOCH;
+    }
     if (!tail->group_open) {
         enum reserve_need need =
             open_group(log, want, now_ns != 0 ? now_ns : base_clock_monotonic_ns());
@@ -270,6 +274,12 @@ static int meet(struct weir_log *log, enum reserve_need need)
     if (need == NEED_SEGMENT) {
         return make_next_segment(log);
     }
+    if (need == NEED_EPOCH) {
+        int rc = reserve_internal(log, FORMAT_GROUP_EPOCH);
+        if (rc != -EAGAIN) {
+            return rc;
+        }
+    }
     return reservation_is_mine(log, UINT64_MAX) ? -EDEADLK : commit_make_room(log);
 }
 
@@ -304,6 +314,11 @@ static enum reserve_need place_internal(struct weir_log *log, enum format_group_
 {
     struct wal_tail *tail = &log->tail;
     struct reserve_want want = {.records = 0, .bytes = internal_body_bytes(kind)};
+    bool is_epoch = kind == FORMAT_GROUP_EPOCH;
+    if (is_epoch != tail->epoch_pending) {
+        /* Another thread has placed it; or a witness has nothing to say before it. */
+        return NEED_NOTHING;
+    }
     if (tail->group_open) {
         reserve_close_group(log);
     }
@@ -314,6 +329,7 @@ static enum reserve_need place_internal(struct weir_log *log, enum format_group_
     struct wal_group *group = group_at(tail, head_of(tail));
     group->kind = (uint16_t)kind;
     group->size_bytes += (uint32_t)want.bytes;
+    tail->epoch_pending = false;
     reserve_close_group(log);
     uint64_t end = log_address(log, tail->segment, tail->offset);
     atomic_store_explicit(&tail->reserved_address, end, memory_order_relaxed);

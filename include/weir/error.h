@@ -79,7 +79,7 @@ struct weir_error {
 
 #define WEIR_ERROR_INIT                                                                            \
     {                                                                                              \
-        .size = sizeof(struct weir_error)                                                          \
+        .size = sizeof(struct weir_error), .offset = UINT64_MAX                                    \
     }
 
 /* Names an error in one sentence: one of Weir's own, or strerror() for an -errno.

@@ -106,6 +106,11 @@ struct weir_open_report {
     double lock_s, control_s, scan_s, repair_s, total_s;
 };
 
+#define WEIR_OPEN_REPORT_INIT                                                                      \
+    {                                                                                              \
+        .size = sizeof(struct weir_open_report)                                                    \
+    }
+
 /* Opens a log; makes it first where that is asked for and nothing is there. Recovery judges the
  * tail by the table in docs/RECOVERY.md, and changes nothing when it refuses.
  *

@@ -43,8 +43,10 @@ class NotALog(LogTest):
                 self.assert_error(weir(*command, self.log, "--json"), REFUSED)
 
     def test_an_interrupted_creation_is_an_empty_log(self):
-        self.append()
-        os.remove(os.path.join(self.log, "CONTROL"))
+        os.mkdir(self.log)
+        for name, size in (("LOCK", 4096), ("segment-0000000000000001", 3 << 20)):
+            with open(os.path.join(self.log, name), "wb") as file:
+                file.truncate(size)
         self.assertEqual(self.records(), [])
         self.assertEqual(weir("stat", self.log, "--json").exit, OK)
         self.assertEqual(self.append(b"first"), [1])

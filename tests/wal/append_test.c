@@ -353,6 +353,46 @@ static void wl_13_a_full_disk_is_met_before_an_append_has_changed_anything(void 
     disk_free(&disk);
 }
 
+static uint64_t fill_up(struct weir_log *log)
+{
+    uint8_t payload[100] = {7};
+    uint64_t count = 0;
+    int rc;
+    while ((rc = try_append(log, payload, sizeof payload, WEIR_EACH, NULL)) == 0) {
+        count++;
+    }
+    assert_int_equal(rc, -ENOSPC);
+    return count;
+}
+
+static void wl_13_a_full_log_opens_again_and_truncation_makes_room(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    struct failing failing = {.call = "create", .error = -ENOSPC};
+    inject(log, &failing);
+    uint64_t count = fill_up(log);
+    inject(log, NULL);
+    close_log(log);
+    for (int round = 0; round < 3; round++) { /* no room for an epoch group, and none is needed */
+        disk.options.faults = (struct sim_memory_faults){fail_later, &failing};
+        log = open_log(&disk, NULL);
+        assert_int_equal(try_append(log, "x", 1, WEIR_EACH, NULL), -ENOSPC);
+        assert_int_equal(count_records(log), count);
+        close_log(log);
+    }
+    disk.options.faults = (struct sim_memory_faults){0};
+    log = open_log(&disk, NULL);
+    assert_int_equal(append_text(log, "room again", WEIR_EACH), count + 1);
+    assert_int_equal(weir_truncate_before(log, count + 1, NULL), 0);
+    close_log(log);
+    log = open_log(&disk, NULL);
+    expect_texts(log, count + 1, (const char *const[]){"room again"}, 1);
+    close_log(log);
+    disk_free(&disk);
+}
+
 static void append_allocates_nothing(void **state)
 {
     (void)state;
@@ -592,6 +632,7 @@ int main(void)
         cmocka_unit_test(wl_12_a_failed_write_poisons_until_close_and_open),
         cmocka_unit_test(wl_12_a_failed_flush_behind_written_groups_poisons),
         cmocka_unit_test(wl_13_a_full_disk_is_met_before_an_append_has_changed_anything),
+        cmocka_unit_test(wl_13_a_full_log_opens_again_and_truncation_makes_room),
         cmocka_unit_test(append_allocates_nothing),
         cmocka_unit_test(each_is_one_write_and_one_flush_per_group),
         cmocka_unit_test(none_is_one_write_per_closed_group_and_one_flush_per_half_of_w),

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define PATIENCE_NS INT64_C(20000000000) /* a test that waits this long has failed */
 

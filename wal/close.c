@@ -50,6 +50,7 @@ void log_free(struct weir_log *log)
     }
     if (log->medium != NULL) {
         segment_table_free(log);
+        live_close(log); /* of an open that failed behind it; else it is gone already */
         lock_drop(log->medium, &log->lock_file);
         log->medium->ops->destroy(log->medium);
     }

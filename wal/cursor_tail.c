@@ -80,7 +80,8 @@ static int sleep_on_tail(struct weir_cursor *cursor, uint32_t sequence, int64_t 
     struct weir_log *log = cursor->log;
     struct wal_tailers *tailers = &log->tailers;
     if (log->reader != NULL) {
-        int rc = reader_wait(log, left_ns == INT64_MAX ? WEIR_WAIT_FOREVER : left_ns);
+        int64_t timeout_ns = left_ns == INT64_MAX ? WEIR_WAIT_FOREVER : left_ns;
+        int rc = reader_wait(log, sequence, timeout_ns);
         return rc == -ETIMEDOUT ? 0 : rc;
     }
     if (cursor->published && left_ns > PUBLISHED_SLICE_NS) {

@@ -30,14 +30,21 @@ static void store_durable(struct weir_log *log, struct live_page *page)
     atomic_store_explicit(&page->durable_lsn, log_durable(log), memory_order_release);
 }
 
+static int make_page(struct weir_log *log, uint8_t boot_id[BASE_BOOT_ID_SIZE])
+{
+    int rc = base_boot_id(boot_id);
+    rc = rc < 0 ? rc : base_shared_page_create(&log->live, log->control.uuid, LIVE_MODE);
+    if (rc < 0) {
+        /* One of a killed writer would keep its readers from looking elsewhere for a while. */
+        (void)base_shared_page_remove(log->control.uuid);
+    }
+    return rc;
+}
+
 int live_create(struct weir_log *log)
 {
     uint8_t boot_id[BASE_BOOT_ID_SIZE];
-    int rc = base_boot_id(boot_id);
-    if (rc < 0) {
-        return rc;
-    }
-    rc = base_shared_page_create(&log->live, log->control.uuid, LIVE_MODE);
+    int rc = make_page(log, boot_id);
     if (rc < 0) {
         return rc;
     }

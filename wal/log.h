@@ -231,7 +231,8 @@ static inline uint64_t log_address(const struct weir_log *log, const struct wal_
 /* Read-only beside a writer: learns what is durable now and loads it. 0; -errno; WEIR_E_*. */
 int reader_refresh(struct weir_log *log);
 
-/* Waits up to timeout_ns for the writer to move; then the caller refreshes. */
-int reader_wait(struct weir_log *log, int64_t timeout_ns);
+/* Waits up to timeout_ns for the writer to move, in slices; then the caller refreshes. `sequence` is
+ * tailers.sequence from before it last looked: another thread may have refreshed since. */
+int reader_wait(struct weir_log *log, uint32_t sequence, int64_t timeout_ns);
 
 #endif

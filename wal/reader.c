@@ -28,6 +28,7 @@
 #include "wal/open.h"
 #include "wal/options.h"
 #include "wal/repair.h"
+#include "wal/tail.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -55,6 +56,7 @@ static void move_marks(struct weir_log *log, weir_lsn lsn, uint64_t address)
     atomic_store_explicit(&log->marks.reserved, lsn, memory_order_release);
     /* Release pairs with the acquire in log_durable(): groups and directory are in memory. */
     atomic_store_explicit(&log->marks.durable, lsn, memory_order_release);
+    tail_notify(log);
 }
 
 /* The table from the first retained segment to the one that holds `end_address`. A segment whose
@@ -444,10 +446,16 @@ static void sleep_on_page(const struct reader_page *page, uint32_t seen, int64_t
 }
 
 /* Sleeps for one slice at most: the writer may die without a word. */
-int reader_wait(struct weir_log *log, int64_t timeout_ns)
+int reader_wait(struct weir_log *log, uint32_t sequence, int64_t timeout_ns)
 {
     struct wal_reader *reader = log->reader;
     base_lock_acquire(&reader->lock);
+    /* Marks move and the page's sequence is noted under this lock: whoever finds nothing new here
+     * sleeps on a sequence that belongs to what it has seen. */
+    if (atomic_load_explicit(&log->tailers.sequence, memory_order_relaxed) != sequence) {
+        base_lock_release(&reader->lock);
+        return 0;
+    }
     bool follows = reader->state == READER_FOLLOWING && !reader->starting;
     struct reader_page *page = follows ? reader->page : NULL;
     page = page != NULL && page->shared.writable ? page : NULL;

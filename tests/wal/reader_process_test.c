@@ -240,7 +240,7 @@ static void wait_for_verdict(struct weir_log *log, uint64_t epoch)
         if (log->reader->state == READER_IDLE && log->control.epoch >= epoch) {
             return;
         }
-        assert_int_equal(reader_wait(log, PATIENCE_NS), 0);
+        assert_int_equal(reader_wait(log, atomic_load(&log->tailers.sequence), PATIENCE_NS), 0);
     }
 }
 

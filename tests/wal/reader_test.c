@@ -432,7 +432,7 @@ static void wait_for_verdict(struct fixture *fixture, uint64_t epoch)
         if (log->reader->state == READER_IDLE && log->control.epoch == epoch) {
             return;
         }
-        assert_int_equal(reader_wait(log, 1000000), 0);
+        assert_int_equal(reader_wait(log, atomic_load(&log->tailers.sequence), 1000000), 0);
     }
 }
 
@@ -513,7 +513,9 @@ static void a_refused_end_keeps_what_was_shown_and_says_why(void **state)
     struct weir_record record;
     int rc;
     while ((rc = weir_cursor_next(cursor, &record)) == 0) {
-        assert_int_equal(reader_wait(fixture.reader, 1000000), 0);
+        assert_int_equal(
+            reader_wait(fixture.reader, atomic_load(&fixture.reader->tailers.sequence), 1000000),
+            0);
     }
     while (rc == 1 || rc == WEIR_E_DAMAGED) { /* as long as the writer seems to live */
         rc = weir_cursor_next(cursor, &record);

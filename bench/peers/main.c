@@ -56,7 +56,7 @@ static const struct argp_option option_table[] = {
     {"dir", KEY_DIR, "D", 0, "Where to write; on the disk that is to be measured", 0},
     {"memory-dir", KEY_MEMORY_DIR, "D", 0, "For the pmem rows (default /dev/shm)", 0},
     {"rows", KEY_ROWS, "LIST", 0, "each, outstanding, nosync, pmem, scan (default all)", 0},
-    {"only", KEY_ONLY, "TEXT", 0, "Only contestants whose name contains TEXT", 0},
+    {"only", KEY_ONLY, "LIST", 0, "Only contestants whose name contains one of these (comma)", 0},
     {"rounds", KEY_ROUNDS, "N", 0, "Rounds, each with every system once (default 5)", 0},
     {"seconds", KEY_SECONDS, "S", 0, "Length of one measurement (default 1)", 0},
     {"quick", KEY_QUICK, NULL, 0, "3 rounds of 0.2 seconds: direction, not figures", 0},
@@ -143,6 +143,21 @@ static bool is_part_of_build(const struct contestant *contestant)
     return contestant->job.peer[0] == '\0' || peer_find(contestant->job.peer) != NULL;
 }
 
+/* Whether `id` contains one of a list of texts, as in "raw-4k,weir-1". */
+static bool is_listed(const char *id, const char *list)
+{
+    while (list != NULL) {
+        char text[64];
+        size_t length = strcspn(list, ",");
+        (void)snprintf(text, sizeof text, "%.*s", (int)length, list);
+        if (strstr(id, text) != NULL) {
+            return true;
+        }
+        list = list[length] != '\0' ? list + length + 1 : NULL;
+    }
+    return false;
+}
+
 static void run_rounds(const struct arguments *arguments, struct contest *contest)
 {
     bool progress = !arguments->json;
@@ -187,7 +202,7 @@ static int run_contest(const struct arguments *arguments)
             const struct contestant *contestant = &contestants[index];
             contest.chosen[index] =
                 (contestant->groups & contest.groups) != 0 && is_part_of_build(contestant) &&
-                (arguments->only == NULL || strstr(contestant->id, arguments->only) != NULL);
+                (arguments->only == NULL || is_listed(contestant->id, arguments->only));
         }
         run_rounds(arguments, &contest);
         struct bench_environment environment;

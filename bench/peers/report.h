@@ -5,7 +5,7 @@
 #include "bench/environment.h"
 #include "bench/peers/contest.h"
 
-#define CONTEST_ROUNDS_MAX 31u
+#define CONTEST_ROUNDS_MAX 101u
 
 struct contest {
     unsigned groups;

@@ -4,9 +4,9 @@
     read_log.py DIRECTORY          one line of JSON about the log
     read_log.py --hex TEXT         parses the worked example of docs/FORMAT.md from a file
 
-It shares no code with the library, so what both agree on is what the page says. It finds the longest
-run of groups that are valid in place (section 7); which run a writer accepts is another question.
-Standard library only; slow, for small logs.
+It shares no code with the library, so what both agree on is what the page says. It finds the
+longest run of groups that are valid in place (section 7); which run a writer accepts is another
+question. Standard library only; slow, for small logs.
 """
 
 import json

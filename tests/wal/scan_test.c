@@ -1,0 +1,182 @@
+/*
+ * Scanning: reading in pieces, around blocks that cannot be read, and what counts as evidence.
+ */
+#include "tests/wal/image.h"
+
+#include "wal/scan.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct scan scan_of(struct image *image, uint64_t ordinal)
+{
+    struct scan scan;
+    assert_int_equal(scan_init(&scan, image->medium, IMAGE_SEGMENT, image->control.block_bytes,
+                               image->uuid_seed),
+                     0);
+    assert_int_equal(scan_open(&scan, ordinal), 0);
+    return scan;
+}
+
+static int count_group(void *context, const struct scan_group *group)
+{
+    (void)group;
+    (*(unsigned *)context)++;
+    return 0;
+}
+
+static struct scan_epoch epoch_of(const struct image *image)
+{
+    return (struct scan_epoch){
+        .epoch = image->control.epoch,
+        .seed = image->control.seed,
+        .walk_epoch = image->control.epoch,
+        .walk_seed = image->control.seed,
+    };
+}
+
+static void a_walk_reports_each_group_and_stops_behind_the_seal(void **state)
+{
+    (void)state;
+    struct image image;
+    image_begin(&image, 64);
+    image_new_epoch(&image);
+    for (unsigned i = 0; i < 40; i++) {
+        image_data(&image, 1 + i % 5, i * 29);
+    }
+    uint64_t records = image.segment_records;
+    image_seal(&image);
+    struct scan scan = scan_of(&image, 1);
+    struct scan_walk walk = {.chain = {.next_lsn = 1}, .offset = FORMAT_SEGMENT_HEADER_BYTES};
+    unsigned count = 0;
+    assert_int_equal(scan_walk(&scan, &walk, count_group, &count), 0);
+    assert_int_equal(walk.end, SCAN_SEALED);
+    assert_int_equal(count, 42);
+    assert_int_equal(walk.groups, 42);
+    assert_int_equal(walk.records, records);
+    assert_int_equal(walk.seal_offset, image.last_seal_offset);
+    assert_memory_equal(&walk.chain, &image.chain, sizeof image.chain);
+    scan_free(&scan);
+    image_end(&image);
+}
+
+struct bad_range {
+    uint64_t from, to;
+    unsigned reads;
+};
+
+static int fail_reads(void *context, const char *call, const char *name, uint64_t offset,
+                      size_t size)
+{
+    struct bad_range *bad = context;
+    if (strcmp(call, "read") != 0 || strncmp(name, "segment-", 8) != 0) {
+        return 0;
+    }
+    bad->reads++;
+    return offset < bad->to && offset + size > bad->from ? -EIO : 0;
+}
+
+static void one_block_that_cannot_be_read_costs_one_block(void **state)
+{
+    (void)state;
+    struct image image;
+    image_begin(&image, 4096);
+    image_new_epoch(&image);
+    struct bad_range bad = {.from = 20 * 4096, .to = 21 * 4096};
+    struct sim_memory_faults faults = {.before = fail_reads, .context = &bad};
+    sim_memory_faults_set(image.medium, &faults);
+    struct scan scan = scan_of(&image, 1);
+    unsigned unreadable = 0;
+    for (uint64_t at = 0; at < IMAGE_SEGMENT; at += 4096) {
+        const uint8_t *bytes;
+        int rc = scan_bytes(&scan, at, 4096, &bytes);
+        assert_int_equal(rc, at == bad.from ? -EIO : 0);
+        unreadable += rc < 0;
+        assert_true(rc < 0 || memcmp(bytes, image_file(&image, 1) + at, 4096) == 0);
+    }
+    assert_int_equal(unreadable, 1);
+    assert_in_range(bad.reads, 2, 40);
+    const uint8_t *bytes;
+    assert_int_equal(scan_bytes(&scan, 19 * 4096, 3 * 4096, &bytes), -EIO);
+    assert_int_equal(scan_bytes(&scan, IMAGE_SEGMENT - 64, 128, &bytes), WEIR_E_CUT_SHORT);
+    sim_memory_faults_set(image.medium, &(struct sim_memory_faults){0});
+    scan_free(&scan);
+    image_end(&image);
+}
+
+static void evidence_is_what_headers_of_the_epoch_say(void **state)
+{
+    (void)state;
+    struct image image;
+    image_begin(&image, 4096);
+    image_new_epoch(&image);
+    image_data(&image, 2, 100);
+    struct image_group torn = *image_data(&image, 2, 100);
+    image.durable = 3;
+    image_data(&image, 1, 9000);
+    image.durable = 2;
+    struct image_group last = *image_data(&image, 1, 100);
+    struct scan_epoch epoch = epoch_of(&image);
+    struct scan_evidence evidence = {0};
+    struct scan scan = scan_of(&image, 1);
+    uint64_t from = torn.address % IMAGE_SEGMENT + 4096;
+    assert_int_equal(scan_evidence(&scan, from, IMAGE_SEGMENT, &epoch, &evidence), 0);
+    assert_int_equal(evidence.durable_lsn, 3);
+    assert_int_equal(evidence.groups, 2);
+    assert_int_equal(evidence.records, 2);
+    assert_int_equal(evidence.first_lsn, 5);
+    assert_int_equal(evidence.newest_address, last.address);
+    assert_int_equal(evidence.newer_epoch, 0);
+    assert_int_equal(evidence.held_bytes, 4096 + 12288);
+
+    evidence = (struct scan_evidence){0};
+    epoch.epoch++; /* a later writer's view: all of it is a leftover */
+    epoch.seed ^= 1;
+    assert_int_equal(scan_evidence(&scan, from, IMAGE_SEGMENT, &epoch, &evidence), 0);
+    assert_int_equal(evidence.durable_address, 0);
+    assert_int_equal(evidence.newest_address, 0);
+    assert_int_equal(evidence.groups, 2);
+
+    evidence = (struct scan_evidence){0};
+    epoch.epoch -= 2; /* CONTROL is older than what lies here */
+    uint64_t start = FORMAT_SEGMENT_HEADER_BYTES;
+    assert_int_equal(scan_evidence(&scan, start, IMAGE_SEGMENT, &epoch, &evidence), 0);
+    assert_int_equal(evidence.newer_epoch, 1);
+    scan_free(&scan);
+    image_end(&image);
+}
+
+static void a_newer_group_inside_an_old_ones_extent_is_still_seen(void **state)
+{
+    (void)state;
+    struct image image;
+    image_begin(&image, 4096);
+    image_new_epoch(&image);
+    image_data(&image, 1, 100);
+    struct image_group hole = *image_data(&image, 1, 100);
+    image.durable = 2;
+    image_data(&image, 1, 100);
+    struct format_group *old = (struct format_group *)image_at(&image, hole.address);
+    le64_store(&old->address, hole.address % IMAGE_SEGMENT); /* of an older segment, */
+    le32_store(&old->size_bytes, 65536);                     /* and large */
+    struct scan_epoch epoch = epoch_of(&image);
+    struct scan_evidence evidence = {0};
+    struct scan scan = scan_of(&image, 1);
+    uint64_t from = hole.address % IMAGE_SEGMENT;
+    assert_int_equal(scan_evidence(&scan, from, IMAGE_SEGMENT, &epoch, &evidence), 0);
+    assert_int_equal(evidence.durable_lsn, 2);
+    assert_int_equal(evidence.groups, 1);
+    scan_free(&scan);
+    image_end(&image);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_walk_reports_each_group_and_stops_behind_the_seal),
+        cmocka_unit_test(one_block_that_cannot_be_read_costs_one_block),
+        cmocka_unit_test(evidence_is_what_headers_of_the_epoch_say),
+        cmocka_unit_test(a_newer_group_inside_an_old_ones_extent_is_still_seen),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

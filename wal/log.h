@@ -10,7 +10,7 @@
  *   control      control.c    what CONTROL says now                 under control_lock
  *   marks        (here)       watermarks                            atomics
  *
- * Lock order: control_lock, segments.making, tail.lock, segments.lock, waiters.lock, tailers.lock.
+ * Lock order: reader.lock, control_lock, segments.making, tail.lock, segments.lock, waiters.lock, tailers.lock.
  * The leader is not a lock: whoever is the leader may take any of them.
  */
 #ifndef WAL_LOG_H
@@ -231,8 +231,8 @@ static inline uint64_t log_address(const struct weir_log *log, const struct wal_
 /* Read-only beside a writer: learns what is durable now and loads it. 0; -errno; WEIR_E_*. */
 int reader_refresh(struct weir_log *log);
 
-/* Waits up to timeout_ns for the writer to move, in slices; then the caller refreshes. `sequence` is
- * tailers.sequence from before it last looked: another thread may have refreshed since. */
+/* Waits up to timeout_ns for the writer to move, in slices; then the caller refreshes. `sequence`:
+ * tailers.sequence from before it last looked, as another thread may have refreshed since. */
 int reader_wait(struct weir_log *log, uint32_t sequence, int64_t timeout_ns);
 
 #endif

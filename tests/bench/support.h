@@ -10,7 +10,10 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+/* Its own for each test program (CMakeLists.txt): they run side by side. */
+#ifndef WORK_DIRECTORY
 #define WORK_DIRECTORY "bench-work"
+#endif
 
 /* Runs bench_main("bench", ...) with these words; NULL ends them. Returns its exit code. */
 int run_bench(char *output, size_t capacity, ...);

@@ -10,7 +10,8 @@
  *   control      control.c    what CONTROL says now                 under control_lock
  *   marks        (here)       watermarks                            atomics
  *
- * Lock order: reader.lock, control_lock, segments.making, tail.lock, segments.lock, waiters.lock, tailers.lock.
+ * Lock order: reader.lock, control_lock, segments.making, tail.lock, segments.lock, waiters.lock,
+ * tailers.lock.
  * The leader is not a lock: whoever is the leader may take any of them.
  */
 #ifndef WAL_LOG_H

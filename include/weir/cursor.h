@@ -13,7 +13,12 @@
  * Lifetime: record.data stays valid until the next call on this cursor, or for as long as a pin
  * holds it. Truncation, rolls and recycling never take memory from under a cursor or a pin.
  * Visibility: durable records only, unless options ask for published ones.
- * Verification: each byte is checked against its checksum once, before it is first lent.
+ * Verification: each byte is checked against its checksum once, before it is first lent. Damage is
+ * refused with its LSNs (weir_cursor_error()); what lies in front of it and behind stays readable:
+ * seek to the LSN behind the range, or, when no record is lost, to weir_cursor_position().
+ * A file that somebody cuts short while it is mapped raises SIGBUS where it is read, also in the
+ * program, since memory is lent; Weir looks at the size when a cursor enters a segment
+ * (WEIR_E_CUT_SHORT) and installs no signal handler.
  * Threads: one thread at a time per cursor; any number of cursors; pins may be dropped anywhere.
  */
 #ifndef WEIR_CURSOR_H
@@ -56,8 +61,10 @@ struct weir_cursor_options {
  * @param log         an open log
  * @param options     NULL for the defaults
  * @param ret_cursor  weir_cursor_close() gives it back, before the log is closed
- * Returns: 0; WEIR_E_TRUNCATED (lsn below the earliest retained; the log's earliest is in
- *   weir_log_stat()); WEIR_E_HORIZON; WEIR_E_DAMAGED; -EINVAL; -ENOMEM; WEIR_E_FORKED; -errno.
+ * Returns: 0 (also when the record there is damaged: next() says so, with the detail);
+ *   WEIR_E_TRUNCATED (lsn below the earliest retained; the log's earliest is in weir_log_stat());
+ *   WEIR_E_HORIZON; WEIR_E_DAMAGED, WEIR_E_CUT_SHORT (the place of a time cannot be found);
+ *   -EINVAL; -ENOMEM; WEIR_E_FORKED; -errno.
  * Durability: none.
  * Threads: any.
  * Blocks: on mapping a segment.
@@ -109,7 +116,8 @@ WEIR_EXPORT int weir_cursor_next_batch(struct weir_cursor *cursor, struct weir_r
  *
  * @param cursor      an open cursor
  * @param timeout_ns  0 only looks; WEIR_WAIT_FOREVER
- * Returns: 1 (there is something); 0 (timeout); errors as weir_cursor_next().
+ * Returns: 1 (there is something); 0 (timeout); WEIR_E_POISONED (all that is durable was lent, and
+ *   nothing will follow); errors as weir_cursor_next().
  * Durability: none.
  * Threads: the cursor's.
  * Blocks: up to timeout_ns.
@@ -121,7 +129,8 @@ WEIR_EXPORT int weir_cursor_wait(struct weir_cursor *cursor, int64_t timeout_ns)
  *
  * @param cursor  an open cursor
  * @param lsn     at most one past the last assigned
- * Returns: 0; WEIR_E_TRUNCATED; WEIR_E_HORIZON; WEIR_E_DAMAGED; WEIR_E_FORKED; -errno.
+ * Returns: 0; WEIR_E_TRUNCATED; WEIR_E_HORIZON; WEIR_E_DAMAGED; WEIR_E_CUT_SHORT; WEIR_E_FORKED;
+ *   -errno. The cursor stays where it was on failure.
  * Durability: none.
  * Threads: the cursor's.
  * Blocks: on mapping a segment.
@@ -176,7 +185,8 @@ WEIR_EXPORT int weir_cursor_pin(struct weir_cursor *cursor, struct weir_pin **re
 WEIR_EXPORT void weir_pin_drop(struct weir_pin *pin);
 
 /* A descriptor that becomes readable when records are visible behind what the cursor has lent.
- * Read 8 bytes from it to clear it, then call next() until it returns 0.
+ * Read 8 bytes from it to clear it, then call next() until it returns 0: only then is it signalled
+ * again, when durable moves (also with published: for those that are not durable, use wait()).
  *
  * @param cursor  an open cursor
  * @param ret_fd  owned by the cursor

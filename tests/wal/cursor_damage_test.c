@@ -298,6 +298,93 @@ static void wl_10_groups_are_listed_around_damage(void **state)
     rig_end(&rig);
 }
 
+static void wl_10_damage_up_to_the_seal_ends_where_the_next_segment_starts(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_begin(&rig, &RIG_MEMORY);
+    struct weir_log *log = write_log(&rig);
+    weir_lsn durable = stat_of(log).durable;
+    rig_close(&rig);
+    struct weir_group seal = *group_of("seal", 1), last = {0};
+    for (uint32_t i = 0; known.groups[i].address < seal.address; i++) {
+        last = known.groups[i].record_count > 0 ? known.groups[i] : last;
+    }
+    flip(&rig, seal.file, seal.offset + 8, 1);
+    flip(&rig, last.file, last.offset + 8, 1);
+    log = rig_open(&rig, NULL);
+    struct weir_cursor *cursor = open_cursor(log, NULL);
+    expect_run(cursor, 1, last.first_lsn - 1);
+    expect_refusal(cursor, WEIR_E_DAMAGED, last.first_lsn, seal.first_lsn - 1);
+    assert_int_equal(weir_cursor_seek(cursor, seal.first_lsn - 1), WEIR_E_DAMAGED);
+    assert_int_equal(weir_cursor_seek_time(cursor, last.time_ns), WEIR_E_DAMAGED);
+    assert_int_equal(weir_cursor_seek(cursor, seal.first_lsn), 0);
+    expect_run(cursor, seal.first_lsn, durable);
+    weir_cursor_close(cursor);
+    rig_end(&rig);
+}
+
+/* Every other group's header: the search by time has to find its way between them. */
+static void wl_15_times_are_found_between_many_damaged_groups(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_begin(&rig, &RIG_MEMORY);
+    write_log(&rig);
+    rig_close(&rig);
+    const struct weir_group *seal = group_of("seal", 1);
+    bool damaged[GROUPS_MOST] = {false};
+    uint32_t count = 0;
+    for (uint32_t i = 0; known.groups[i].address < seal->address; i++, count++) {
+        damaged[i] = known.groups[i].record_count > 0 && i % 2 == 0;
+        if (damaged[i]) {
+            flip(&rig, known.groups[i].file, known.groups[i].offset + 50, 1);
+        }
+    }
+    struct weir_log *log = rig_open(&rig, NULL);
+    struct weir_cursor *cursor = open_cursor_at(log, 2);
+    for (uint32_t i = 1; i < count; i++) {
+        const struct weir_group *group = &known.groups[i];
+        if (group->record_count == 0 || damaged[i]) {
+            continue;
+        }
+        bool follows_damage = damaged[i - 1] || known.groups[i - 1].record_count == 0;
+        int rc = weir_cursor_seek_time(cursor, group->time_ns);
+        assert_int_equal(rc, damaged[i - 1] ? WEIR_E_DAMAGED : rc);
+        if (!follows_damage) {
+            assert_int_equal(rc, 0);
+            expect_next(cursor, group->first_lsn);
+        }
+    }
+    weir_cursor_close(cursor);
+    rig_end(&rig);
+}
+
+static void wl_10_a_size_that_changes_after_it_was_checked_is_not_followed(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_begin(&rig, &RIG_MEMORY);
+    struct weir_log *log = write_log(&rig);
+    struct weir_group group = *group_with_records(40);
+    struct weir_cursor *cursor = open_cursor_at(log, group.first_lsn);
+    struct weir_record record, records[64];
+    assert_int_equal(weir_cursor_next(cursor, &record), 1);
+    uint64_t next = FORMAT_GROUP_HEADER_BYTES + format_record_stride(record.size);
+    weir_lsn to = group.first_lsn + group.record_count - 1;
+    for (uint8_t byte = 0; byte < 4; byte++) {
+        flip(&rig, group.file, group.offset + next + byte, 0xff);
+    }
+    expect_refusal(cursor, WEIR_E_DAMAGED, group.first_lsn + 1, to);
+    assert_int_equal(weir_cursor_wait(cursor, 0), WEIR_E_DAMAGED);
+    assert_int_equal(weir_cursor_next_batch(cursor, records, 64), WEIR_E_DAMAGED);
+    assert_int_equal(weir_cursor_seek(cursor, group.first_lsn + 2), WEIR_E_DAMAGED);
+    assert_int_equal(weir_cursor_seek(cursor, to + 1), 0);
+    expect_next(cursor, to + 1);
+    weir_cursor_close(cursor);
+    rig_end(&rig);
+}
+
 /* ---- files, not bytes ---- */
 
 static void wl_10_a_segment_without_its_header_is_refused_with_all_its_lsns(void **state)
@@ -367,6 +454,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(cu_05_seeks_around_damage_fail_inside_of_it_only),
         cmocka_unit_test(wl_15_a_time_that_may_lie_in_damage_is_not_jumped_over),
         cmocka_unit_test(wl_10_groups_are_listed_around_damage),
+        cmocka_unit_test(wl_10_damage_up_to_the_seal_ends_where_the_next_segment_starts),
+        cmocka_unit_test(wl_15_times_are_found_between_many_damaged_groups),
+        cmocka_unit_test(wl_10_a_size_that_changes_after_it_was_checked_is_not_followed),
         cmocka_unit_test(wl_10_a_segment_without_its_header_is_refused_with_all_its_lsns),
         cmocka_unit_test(wl_10_a_file_cut_short_is_refused_when_a_cursor_enters_it),
     };

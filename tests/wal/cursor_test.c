@@ -291,6 +291,31 @@ static void wl_02_below_the_earliest_is_an_error_that_names_the_lsns(void **stat
     rig_end(&rig);
 }
 
+static void wl_02_at_or_below_the_horizon_the_compacted_view_must_be_asked_for(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_begin(&rig, &RIG_MEMORY);
+    struct weir_log *log = rig_open(&rig, NULL);
+    struct weir_cursor_options options = WEIR_CURSOR_OPTIONS_INIT;
+    append_many(log, 100, WEIR_EACH);
+    struct weir_cursor *cursor = open_cursor(log, NULL);
+    struct weir_cursor *none;
+    expect_run(cursor, 1, 10);
+    atomic_store(&log->marks.horizon, 30);          /* as a compaction will */
+    expect_refusal(cursor, WEIR_E_HORIZON, 11, 30); /* its position is lost, and it is told */
+    assert_int_equal(weir_cursor_seek(cursor, 30), WEIR_E_HORIZON);
+    assert_int_equal(weir_cursor_open(log, NULL, &none), WEIR_E_HORIZON);
+    assert_int_equal(weir_cursor_seek(cursor, 31), 0);
+    expect_run(cursor, 31, 100);
+    options.compacted = true;
+    struct weir_cursor *compacted = open_cursor(log, &options);
+    expect_run(compacted, 1, 100);
+    weir_cursor_close(cursor);
+    weir_cursor_close(compacted);
+    rig_end(&rig);
+}
+
 static void wl_02_options_that_mean_nothing_yet_are_refused(void **state)
 {
     (void)state;
@@ -661,6 +686,7 @@ int main(int argc, char **argv)
         EVERY_MEDIUM(wl_02_reading_from_an_lsn_is_inclusive_and_zero_is_everything),
         cmocka_unit_test(wl_02_reading_past_the_end_gives_nothing_until_it_is_there),
         cmocka_unit_test(wl_02_below_the_earliest_is_an_error_that_names_the_lsns),
+        cmocka_unit_test(wl_02_at_or_below_the_horizon_the_compacted_view_must_be_asked_for),
         cmocka_unit_test(wl_02_options_that_mean_nothing_yet_are_refused),
         EVERY_MEDIUM(cu_04_truncation_takes_no_memory_from_under_a_cursor_or_a_pin),
         EVERY_MEDIUM(cu_04_pins_beyond_the_window_budget_leave_the_bytes_where_they_are),

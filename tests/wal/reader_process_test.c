@@ -411,7 +411,10 @@ static void wl_14_many_readers_tail_one_writer(void **state)
         assert_true(WIFEXITED(status));
         assert_int_equal(WEXITSTATUS(status), 0);
     }
-    (void)kill_child(&child, 0);
+    weir_lsn acknowledged = kill_child(&child, 0);
+    struct weir_log *log = must_open(0); /* also takes the killed one's page out of /dev/shm */
+    assert_true(stat_of(log).latest >= acknowledged);
+    close_log(log);
 }
 
 static void wl_06_a_hold_of_another_process_keeps_a_writer_from_truncating(void **state)

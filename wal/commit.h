@@ -55,6 +55,9 @@ bool commit_kick_can_wait(const struct weir_log *log);
  * 0; -errno: the log is poisoned. */
 int commit_round(struct weir_log *log, enum commit_mode mode, int64_t timeout_ns);
 
+/* False while a record that a caller fills in place is neither published nor cancelled. */
+bool seal_is_ready(const struct wal_group *group);
+
 /* Waits for the group's publishes, computes its header, and writes it into the window; the group is
  * closed. Returns the offset in its segment from which it has to be written. */
 uint32_t seal_group(struct weir_log *log, struct wal_group *group);

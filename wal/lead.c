@@ -246,10 +246,19 @@ static bool may_submit(const struct weir_log *log)
     return log->commit.writes_in_flight + log->commit.flushes_in_flight < log->limits.queue_depth;
 }
 
+/* A reservation may stay open for long: its group waits, not the leader, who may be somebody that
+ * only wanted to start a commit, or to wait for a while. */
+static bool next_is_ready(struct weir_log *log)
+{
+    struct wal_commit *commit = &log->commit;
+    commit->blocked = !seal_is_ready(commit_group(log, commit->submit));
+    return !commit->blocked;
+}
+
 static int submit_closed(struct weir_log *log, enum commit_mode mode)
 {
     int rc = 0;
-    while (rc == 0 && log->commit.submit < head_of(log) && may_submit(log)) {
+    while (rc == 0 && log->commit.submit < head_of(log) && may_submit(log) && next_is_ready(log)) {
         rc = submit_group(log, mode);
     }
     return rc;
@@ -262,7 +271,7 @@ static int submit_durable(struct weir_log *log, bool gathers)
         return 0; /* first the flush that somebody waits for: more groups could go on for ever */
     }
     int rc = submit_closed(log, COMMIT_DURABLE);
-    if (rc < 0 || !may_submit(log)) {
+    if (rc < 0 || !may_submit(log) || log->commit.blocked) {
         return rc;
     }
     bool idle = log->commit.writes_in_flight == 0;
@@ -342,7 +351,8 @@ static bool flush_is_due(struct weir_log *log, enum commit_mode mode)
 {
     if (mode == COMMIT_DURABLE) {
         return log->commit.writes_in_flight == 0 &&
-               (log->commit.flush_wanted || log->commit.submit == head_of(log));
+               (log->commit.flush_wanted || log->commit.blocked ||
+                log->commit.submit == head_of(log));
     }
     return 2 * run_ahead(log) > log->limits.run_ahead_bytes;
 }
@@ -408,7 +418,9 @@ static int push_witness(struct weir_log *log)
 static int round_steps(struct weir_log *log, enum commit_mode mode, int64_t timeout_ns)
 {
     bool waits = timeout_ns != 0;
+    uint32_t seen = atomic_load_explicit(&log->commit.published_sequence, memory_order_acquire);
     int rc;
+    log->commit.blocked = false;
     if (mode == COMMIT_DURABLE) {
         rc = push_witness(log);
         rc = rc < 0 ? rc : submit_durable(log, waits);
@@ -420,7 +432,9 @@ static int round_steps(struct weir_log *log, enum commit_mode mode, int64_t time
         rc = start_flush(log);
         advance(log);
     }
-    if (rc == 0 && waits) {
+    if (rc == 0 && waits && log->commit.blocked && in_flight_of(log) == 0) {
+        base_wait(&log->commit.published_sequence, seen, timeout_ns, false);
+    } else if (rc == 0 && waits) {
         rc = reap(log, timeout_ns);
         advance(log);
     }

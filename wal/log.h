@@ -104,6 +104,7 @@ struct wal_commit {
     _Atomic uint32_t regrow; /* records that became durable since a group was submitted */
     uint32_t writes_in_flight;
     uint32_t flushes_in_flight;
+    bool blocked;          /* the next group holds an open reservation */
     bool flush_wanted;     /* groups were written for somebody who waits for a flush behind them */
     uint64_t flush_covers; /* groups below this index become durable with the flushes in flight */
     struct group_chain chain;            /* of the last sealed group */

@@ -1,7 +1,8 @@
 /*
  * Seal: a closed group gets its header, and is then what will be found after a crash.
  *
- * Happy path, by the leader: walk the records (waiting for those that are still being copied),
+ * Happy path, by the leader: see that no reservation is open in it; walk the records (yielding to
+ * writers that are still copying),
  * checksum their headers, add directory entries, zero the padding, write the header last. The first
  * group of a segment takes the segment's header with it, in the same write.
  *
@@ -21,10 +22,31 @@
 #define PUBLISH_NAP_NS INT64_C(50000)
 #define PREFETCH_BYTES 1024u
 
-/* A writer between reserve and publish copies a payload, so it is running or about to: yield to it.
- * A reservation may take longer: sleep in naps, and be woken by commit_published(). */
-static uint32_t wait_for_publish(struct weir_log *log, const struct format_record *record)
+bool seal_is_ready(const struct wal_group *group)
 {
+    if (!group->in_place) {
+        return true;
+    }
+    const uint8_t *base = group->segment->window->base + group->offset;
+    uint64_t offset = FORMAT_GROUP_HEADER_BYTES;
+    for (uint32_t i = 0; i < group->record_count; i++) {
+        const struct format_record *record = (const struct format_record *)(base + offset);
+        /* Acquire pairs with the release in publish_announce(). */
+        uint32_t size = atomic_load_explicit((const _Atomic uint32_t *)(const void *)&record->size,
+                                             memory_order_acquire);
+        if (size == 0) {
+            return false;
+        }
+        offset += format_align(size, FORMAT_RECORD_ALIGN);
+    }
+    return true;
+}
+
+/* A writer between reserve and publish copies a payload, so it is running or about to: yield to it,
+ * and nap when it is not, on a machine that has more to do than this. */
+static uint32_t wait_for_publish(const struct format_record *record)
+{
+    _Atomic uint32_t nothing = 0; /* that anybody would wake */
     const _Atomic uint32_t *word = (const _Atomic uint32_t *)(const void *)&record->size;
     for (unsigned turn = 0;; turn++) {
         /* Acquire pairs with the release in publish_announce(). */
@@ -35,11 +57,7 @@ static uint32_t wait_for_publish(struct weir_log *log, const struct format_recor
         if (turn < YIELDS_BEFORE_SLEEP) {
             base_yield();
         } else {
-            uint32_t seen =
-                atomic_load_explicit(&log->commit.published_sequence, memory_order_acquire);
-            if (atomic_load_explicit(word, memory_order_acquire) == 0) {
-                base_wait(&log->commit.published_sequence, seen, PUBLISH_NAP_NS, false);
-            }
+            base_wait(&nothing, 0, PUBLISH_NAP_NS, false);
         }
     }
 }
@@ -125,7 +143,7 @@ static uint32_t seal_records(struct weir_log *log, struct wal_group *group)
         WEIR_ASSERT(offset + FORMAT_RECORD_HEADER_BYTES <= group->size_bytes);
         const struct format_record *record = (const struct format_record *)(base + offset);
         __builtin_prefetch(base + offset + PREFETCH_BYTES);
-        uint32_t size = wait_for_publish(log, record);
+        uint32_t size = wait_for_publish(record);
         crc = base_crc32c_16(crc, record);
         if ((totals->records + i) % FORMAT_DIRECTORY_STRIDE == 0) {
             add_entry(group->segment, group, offset);

@@ -223,6 +223,70 @@ static void wl_16_waiting_for_durable_while_holding_a_reservation_is_edeadlk(voi
     disk_free(&disk);
 }
 
+static void *wait_for_one_millisecond(void *context)
+{
+    struct weir_log *log = context;
+    weir_lsn last;
+    int rc = try_append(log, "behind", 6, WEIR_GROUP, &last);
+    if (rc == 0) {
+        rc = weir_wait(log, last, 1000000);
+    }
+    return (void *)(intptr_t)rc;
+}
+
+static void wl_16_an_open_reservation_delays_nobody_who_does_not_wait_for_it(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    weir_lsn before = append_text(log, "before", WEIR_NONE);
+    struct weir_reservation reservation;
+    assert_int_equal(weir_reserve(log, 0, 3, &reservation), 0);
+    pthread_t thread;
+    void *result;
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_one_millisecond, log), 0);
+    pthread_join(thread, &result);
+    assert_int_equal((intptr_t)result, -ETIMEDOUT);
+    memcpy(reservation.data, "now", 3);
+    assert_int_equal(weir_publish(log, &reservation, WEIR_EACH), 0);
+    assert_int_equal(weir_wait(log, before + 2, WEIR_WAIT_FOREVER), 0);
+    expect_texts(log, 1, (const char *const[]){"before", "now", "behind"}, 3);
+    close_log(log);
+    disk_free(&disk);
+}
+
+struct publisher {
+    struct weir_log *log;
+    struct weir_reservation reservation;
+};
+
+static void *publish_none(void *context)
+{
+    struct publisher *publisher = context;
+    return (void *)(intptr_t)weir_publish(publisher->log, &publisher->reservation, WEIR_NONE);
+}
+
+static void wl_16_a_waiting_leader_wakes_when_another_thread_publishes(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    for (int i = 0; i < 50; i++) {
+        struct publisher publisher = {.log = log};
+        pthread_t thread;
+        assert_int_equal(weir_reserve(log, 0, 0, &publisher.reservation), 0);
+        assert_int_equal(pthread_create(&thread, NULL, wait_for_one_millisecond, log), 0);
+        assert_int_equal((intptr_t)publish_none(&publisher), 0);
+        void *result;
+        pthread_join(thread, &result);
+        assert_true((intptr_t)result == 0 || (intptr_t)result == -ETIMEDOUT);
+    }
+    assert_int_equal(weir_commit(log), 0);
+    assert_int_equal(count_records(log), 100);
+    close_log(log);
+    disk_free(&disk);
+}
+
 static void more_reservations_than_slots_are_refused(void **state)
 {
     (void)state;
@@ -628,6 +692,8 @@ int main(void)
         cmocka_unit_test(bad_arguments_are_refused_and_change_nothing),
         cmocka_unit_test(wl_16_a_reservation_is_published_or_keeps_its_lsn_as_a_void),
         cmocka_unit_test(wl_16_waiting_for_durable_while_holding_a_reservation_is_edeadlk),
+        cmocka_unit_test(wl_16_an_open_reservation_delays_nobody_who_does_not_wait_for_it),
+        cmocka_unit_test(wl_16_a_waiting_leader_wakes_when_another_thread_publishes),
         cmocka_unit_test(more_reservations_than_slots_are_refused),
         cmocka_unit_test(wl_12_a_failed_write_poisons_until_close_and_open),
         cmocka_unit_test(wl_12_a_failed_flush_behind_written_groups_poisons),

@@ -48,8 +48,8 @@ static inline uint32_t lend(const uint8_t *at, const uint8_t *end, weir_lsn lsn,
 }
 
 /* The processor goes on with the guess while the size that would tell is still being loaded: a
- * branch is predicted, a value is not. The empty statement hides from the compiler that both are the
- * same when they are equal, or it would use the loaded one. */
+ * branch is predicted, a value is not. The empty statement hides from the compiler that both are
+ * the same when they are equal, or it would use the loaded one. */
 static inline uint32_t guess_stride(uint32_t guess, uint32_t stride)
 {
     uint32_t hidden = guess;

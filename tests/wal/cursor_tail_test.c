@@ -264,6 +264,128 @@ static void wl_04_a_tailing_cursor_never_sees_half_a_batch(void **state)
     rig_end(&rig);
 }
 
+/* ---- several writers ---- */
+
+#define WRITERS 3u
+#define RECORDS_EACH 4000u
+
+struct writer {
+    struct weir_log *log;
+    uint32_t id;
+    int code;
+    struct base_thread thread;
+};
+
+/* Writer, number, and bytes that follow from both: 8 to 407 bytes. */
+static size_t compose(uint32_t id, uint32_t number, uint8_t *buffer)
+{
+    size_t size = 8 + numbered_payload(number * WRITERS + id, buffer + 8, 399);
+    memcpy(buffer, &id, 4);
+    memcpy(buffer + 4, &number, 4);
+    return size;
+}
+
+static int write_one(struct writer *writer, uint32_t number)
+{
+    uint8_t buffer[408];
+    size_t size = compose(writer->id, number, buffer);
+    enum weir_durability durability = number % 50 == 0 ? WEIR_EACH : WEIR_NONE;
+    struct weir_reservation reservation;
+    if (number % 5 != 0) {
+        return try_append(writer->log, buffer, size, durability, NULL);
+    }
+    int rc = weir_reserve(writer->log, 0, 33, &reservation);
+    rc = rc < 0 ? rc : weir_cancel(writer->log, &reservation);
+    rc = rc < 0 ? rc : weir_reserve(writer->log, 0, size, &reservation);
+    if (rc == 0) {
+        memcpy(reservation.data, buffer, size);
+        rc = weir_publish(writer->log, &reservation, durability);
+    }
+    return rc;
+}
+
+static void write_many(void *context)
+{
+    struct writer *writer = context;
+    for (uint32_t number = 0; number < RECORDS_EACH && writer->code == 0; number++) {
+        writer->code = write_one(writer, number);
+    }
+}
+
+/* Each writer's numbers in order, nothing missing; LSNs rise by one, VOID records counted. */
+static void expect_all_writers(struct weir_cursor *cursor)
+{
+    uint32_t next[WRITERS] = {0}, done = 0;
+    weir_lsn lsn = 1;
+    while (done < WRITERS * RECORDS_EACH) {
+        struct weir_record record;
+        int rc = weir_cursor_next(cursor, &record);
+        if (rc == 0) {
+            assert_int_equal(weir_cursor_wait(cursor, PATIENCE_NS), 1);
+            continue;
+        }
+        assert_int_equal(rc, 1);
+        assert_int_equal(record.lsn, lsn++);
+        if ((record.flags & WEIR_RECORD_VOID) != 0) {
+            continue;
+        }
+        uint8_t expected[408];
+        uint32_t id;
+        memcpy(&id, record.data, 4);
+        assert_true(id < WRITERS);
+        assert_int_equal(record.size, compose(id, next[id]++, expected));
+        assert_memory_equal(record.data, expected, record.size);
+        done++;
+    }
+}
+
+static void read_beside_writers(const struct rig *model, bool published)
+{
+    struct rig rig;
+    struct writer writers[WRITERS];
+    rig_begin(&rig, model);
+    struct weir_log *log = rig_open(&rig, NULL);
+    struct weir_cursor_options options = WEIR_CURSOR_OPTIONS_INIT;
+    options.published = published;
+    options.with_void = true;
+    struct weir_cursor *cursor = open_cursor(log, &options);
+    for (uint32_t i = 0; i < WRITERS; i++) {
+        writers[i] = (struct writer){.log = log, .id = i};
+        assert_int_equal(base_thread_start(&writers[i].thread, "writer", write_many, &writers[i]),
+                         0);
+    }
+    if (published) {
+        expect_all_writers(cursor); /* nobody commits the last ones */
+    }
+    for (uint32_t i = 0; i < WRITERS; i++) {
+        base_thread_join(&writers[i].thread);
+        assert_int_equal(writers[i].code, 0);
+    }
+    assert_int_equal(weir_commit(log), 0);
+    if (!published) {
+        expect_all_writers(cursor);
+    }
+    assert_int_equal(weir_cursor_seek(cursor, 1), 0);
+    expect_all_writers(cursor);
+    weir_cursor_close(cursor);
+    rig_end(&rig);
+}
+
+static void cu_02_published_records_of_several_writers_are_seen_in_order(void **state)
+{
+    (void)state;
+    read_beside_writers(&RIG_MEMORY, true);
+    read_beside_writers(&RIG_MEMORY_FILE, true);
+    read_beside_writers(&RIG_DIRECT, true);
+}
+
+static void cu_03_durable_records_of_several_writers_are_seen_in_order(void **state)
+{
+    (void)state;
+    read_beside_writers(&RIG_MEMORY, false);
+    read_beside_writers(&RIG_MAPPED, false);
+}
+
 /* ---- waiting ---- */
 
 static void cu_03_waiting_ends_by_timeout_and_does_not_spin(void **state)
@@ -399,6 +521,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(cu_03_tailing_over_rolls_mapped),
         cmocka_unit_test(cu_03_tailing_while_the_log_is_truncated_behind_the_slowest),
         cmocka_unit_test(wl_04_a_tailing_cursor_never_sees_half_a_batch),
+        cmocka_unit_test(cu_02_published_records_of_several_writers_are_seen_in_order),
+        cmocka_unit_test(cu_03_durable_records_of_several_writers_are_seen_in_order),
         cmocka_unit_test(cu_03_waiting_ends_by_timeout_and_does_not_spin),
         cmocka_unit_test(cu_03_every_single_durable_record_wakes_a_sleeper),
         cmocka_unit_test(cu_03_the_descriptor_is_signalled_once_per_time_that_a_cursor_caught_up),

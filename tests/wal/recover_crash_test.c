@@ -573,6 +573,42 @@ static void a_crash_at_any_step_of_recovery_leads_to_the_same_tail(void **state)
     }
 }
 
+/* Groups that are on the medium and that nobody flushed: recovery shows them, so it flushes them.
+ */
+static void what_recovery_keeps_and_what_it_zeroes_is_durable_before_appends(void **state)
+{
+    (void)state;
+    struct image image;
+    make_torn_log(&image); /* all of it durable; now a tail that is not */
+    struct recovery torn = judge_medium(image.medium);
+    uint64_t block = torn.tail.offset;
+    recover_free(&torn);
+    uint8_t *durable =
+        sim_memory_bytes(image.medium, "segment-0000000000000001", true, &(uint64_t){0});
+    memset(durable + block - 4096, 0, 4096); /* the last whole group is only in `current` */
+    struct weir_file *file;
+    uint8_t copy[4096];
+    memcpy(copy, image_file(&image, 1) + block - 4096, sizeof copy);
+    assert_int_equal(
+        image.medium->ops->open(image.medium, "segment-0000000000000001", WEIR_FILE_WRITE, &file),
+        0);
+    assert_int_equal(image.medium->ops->write(file, block - 4096, copy, sizeof copy), 0);
+    image.medium->ops->close(file);
+
+    struct recovery before = judge_medium(image.medium);
+    assert_int_equal(before.tail.offset, block);
+    assert_int_equal(recover_steps(image.medium, 5), 0);
+    struct weir_medium *after;
+    assert_int_equal(sim_memory_crash(image.medium, NULL, NULL, &after), 0);
+    struct recovery again = judge_medium(after);
+    assert_int_equal(again.tail.address, before.tail.address);
+    assert_int_equal(again.cut_bytes, 0);
+    recover_free(&again);
+    recover_free(&before);
+    after->ops->destroy(after);
+    image_end(&image);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -585,6 +621,7 @@ int main(void)
         cmocka_unit_test(every_subset_of_lines_in_flight_opens_where_groups_are_aligned_to_64),
         cmocka_unit_test(wl_10_damage_to_any_block_is_refused_exactly_where_it_is_witnessed),
         cmocka_unit_test(a_log_cut_to_any_number_of_groups_opens_or_is_refused_for_a_reason),
+        cmocka_unit_test(what_recovery_keeps_and_what_it_zeroes_is_durable_before_appends),
         cmocka_unit_test(a_crash_at_any_step_of_recovery_leads_to_the_same_tail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -238,6 +238,25 @@ static void wl_11_a_tail_that_was_cut_does_not_come_back_before_it_is_zeroed(voi
     image_end(&image);
 }
 
+static void wl_11_the_epoch_group_of_a_writer_that_was_cut_does_not_come_back(void **state)
+{
+    (void)state;
+    struct image image;
+    image_begin(&image, 4096);
+    image_new_epoch(&image);
+    image_data(&image, 2, 100);
+    uint64_t end = image_address(&image);
+    image_recover(&image); /* its epoch group lands, and two later writers crash before theirs */
+    image.control.epoch++;
+    image.control.seed ^= 77;
+    image_store_control(&image);
+    expect_tail(&image, end, 3);
+    image_recover(&image);
+    image_data(&image, 1, 10);
+    expect_tail(&image, image_address(&image), 4);
+    image_end(&image);
+}
+
 static void wl_11_groups_of_a_recycled_segment_are_neither_valid_nor_counted(void **state)
 {
     (void)state;
@@ -345,6 +364,53 @@ static void a_damaged_group_without_records_that_was_durable_is_refused(void **s
     image_at(&image, damaged.address)[0] ^= 1;
     expect_refusal(&image, WEIR_E_DAMAGED);
     image_end(&image);
+}
+
+static void a_damaged_group_without_records_is_refused_after_a_crash_as_well(void **state)
+{
+    (void)state;
+    struct image image;
+    image_begin(&image, 4096);
+    image_new_epoch(&image);
+    image_data(&image, 3, 100);
+    struct image_group damaged = *image_witness(&image);
+    image_recover(&image);
+    image_at(&image, damaged.address)[0] ^= 1;
+    struct weir_error why = expect_refusal(&image, WEIR_E_DAMAGED);
+    assert_int_equal(why.offset, damaged.address % IMAGE_SEGMENT);
+    image_end(&image);
+}
+
+/* A whole header with a right checksum that does not continue the segment before: another write of
+ * the same block. */
+static void a_segment_header_that_does_not_continue_the_seal_is_not_believed(void **state)
+{
+    (void)state;
+    for (int field = 0; field < 6; field++) {
+        struct image image;
+        image_begin(&image, 4096);
+        image_new_epoch(&image);
+        image_fill_segment(&image);
+        image_data(&image, 1, 100);
+        image.durable = image.chain.next_lsn - 1;
+        image_data(&image, 1, 100);
+        struct segment_header header;
+        uint8_t *file = image_file(&image, 2);
+        assert_int_equal(segment_header_decode(file, image.control.uuid, 2, &header), 0);
+        header.chain ^= field == 0;
+        header.previous_seal_offset += field == 1 ? 4096 : 0;
+        header.base_time_ns += field == 2;
+        header.base_lsn += field == 3;
+        header.seed ^= field == 4;
+        header.epoch -= field == 5;
+        segment_header_encode(file, &header, image.uuid_seed);
+        struct recovery found;
+        struct weir_error why;
+        int rc = image_judge(&image, &found, &why);
+        assert_int_equal(rc, WEIR_E_LOST);
+        assert_string_equal(why.file, "segment-0000000000000002");
+        image_end(&image);
+    }
 }
 
 static void a_valid_group_beyond_the_run_ahead_limit_is_a_hole(void **state)
@@ -626,12 +692,15 @@ int main(void)
         cmocka_unit_test(a_clean_log_opens_without_cutting_what_an_earlier_life_left),
         cmocka_unit_test(wl_07_what_is_appended_behind_a_cut_tail_survives_the_next_recovery),
         cmocka_unit_test(wl_11_a_tail_that_was_cut_does_not_come_back_before_it_is_zeroed),
+        cmocka_unit_test(wl_11_the_epoch_group_of_a_writer_that_was_cut_does_not_come_back),
         cmocka_unit_test(wl_11_groups_of_a_recycled_segment_are_neither_valid_nor_counted),
         cmocka_unit_test(the_header_of_a_next_segment_that_was_cut_is_gone_after_recovery),
         cmocka_unit_test(a_copy_of_the_open_segments_header_that_a_crash_left_out_is_written_again),
         cmocka_unit_test(wl_10_a_damaged_group_below_a_later_witness_is_refused_with_its_lsns),
         cmocka_unit_test(wl_10_what_control_witnesses_is_refused_without_any_later_group),
         cmocka_unit_test(a_damaged_group_without_records_that_was_durable_is_refused),
+        cmocka_unit_test(a_damaged_group_without_records_is_refused_after_a_crash_as_well),
+        cmocka_unit_test(a_segment_header_that_does_not_continue_the_seal_is_not_believed),
         cmocka_unit_test(a_valid_group_beyond_the_run_ahead_limit_is_a_hole),
         cmocka_unit_test(a_rolled_back_control_is_refused),
         cmocka_unit_test(a_rolled_back_control_is_refused_by_a_later_segments_header),

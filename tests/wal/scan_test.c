@@ -3,6 +3,7 @@
  */
 #include "tests/wal/image.h"
 
+#include "base/crc32c.h"
 #include "wal/scan.h"
 
 #include <errno.h>
@@ -170,6 +171,86 @@ static void a_newer_group_inside_an_old_ones_extent_is_still_seen(void **state)
     image_end(&image);
 }
 
+static void a_segment_header_of_an_older_epoch_is_no_evidence(void **state)
+{
+    (void)state;
+    struct scan_epoch epoch = {.epoch = 5, .seed = 77};
+    struct segment_header header = {
+        .ordinal = 3, .base_lsn = 10, .durable_lsn = 9, .epoch = 4, .seed = 76};
+    struct scan_evidence evidence = {0};
+    scan_evidence_header(&header, IMAGE_SEGMENT, &epoch, &evidence);
+    assert_int_equal(evidence.durable_address, 0);
+    assert_int_equal(evidence.newest_address, 0);
+    header.epoch = 5; /* another branch: the same number, another seed */
+    scan_evidence_header(&header, IMAGE_SEGMENT, &epoch, &evidence);
+    assert_int_equal(evidence.durable_address, 0);
+    header.seed = 77;
+    scan_evidence_header(&header, IMAGE_SEGMENT, &epoch, &evidence);
+    assert_int_equal(evidence.durable_lsn, 9);
+    assert_int_equal(evidence.newest_address, 3 * IMAGE_SEGMENT);
+    header.epoch = 6;
+    scan_evidence_header(&header, IMAGE_SEGMENT, &epoch, &evidence);
+    assert_int_equal(evidence.newer_epoch, 6);
+}
+
+static void an_epoch_group_must_be_newer_than_what_is_in_force(void **state)
+{
+    (void)state;
+    struct image image;
+    image_begin(&image, 4096);
+    image_new_epoch(&image);
+    image_data(&image, 1, 10);
+    image_new_epoch(&image);
+    image.control.epoch = 1; /* the next says 2, as the one before */
+    image_new_epoch(&image);
+    struct scan scan = scan_of(&image, 1);
+    struct scan_walk walk = {.chain = {.next_lsn = 1}, .offset = FORMAT_SEGMENT_HEADER_BYTES};
+    unsigned count = 0;
+    assert_int_equal(scan_walk(&scan, &walk, count_group, &count), 0);
+    assert_int_equal(walk.end, SCAN_INVALID);
+    assert_int_equal(walk.fault, GROUP_EPOCH);
+    assert_int_equal(count, 3);
+    scan_free(&scan);
+    image_end(&image);
+}
+
+/* Puts the right checksum around one copy, in both. */
+static void sign_header(uint8_t *blocks, uint32_t uuid_seed)
+{
+    struct format_segment *copy = (struct format_segment *)blocks;
+    le32_store(&copy->crc, base_crc32c(uuid_seed, blocks + 12, FORMAT_BLOCK - 12));
+    memcpy(blocks + FORMAT_BLOCK, blocks, FORMAT_BLOCK);
+}
+
+static void a_segment_header_that_is_whole_and_in_the_wrong_place_is_damage(void **state)
+{
+    (void)state;
+    struct image image;
+    struct segment_header header;
+    image_begin(&image, 4096);
+    image_new_epoch(&image);
+    uint8_t *file = image_file(&image, 1);
+    const uint8_t *uuid = image.control.uuid;
+    assert_int_equal(segment_header_decode(file, uuid, 1, &header), 0);
+    assert_int_equal(segment_header_decode(file, uuid, 2, &header), WEIR_E_DAMAGED);
+    assert_int_equal(segment_header_decode(image_file(&image, 2), uuid, 2, &header),
+                     WEIR_E_NOT_A_LOG);
+    uint8_t other[FORMAT_UUID_BYTES] = {1};
+    assert_int_equal(segment_header_decode(file, other, 1, &header), WEIR_E_NOT_A_LOG);
+    file[4000] = 1; /* what is not described is zero */
+    sign_header(file, image.uuid_seed);
+    assert_int_equal(segment_header_decode(file, uuid, 1, &header), WEIR_E_DAMAGED);
+    file[4000] = 0;
+    le32_store(&((struct format_segment *)file)->flags, 4);
+    sign_header(file, image.uuid_seed);
+    assert_int_equal(segment_header_decode(file, uuid, 1, &header), WEIR_E_NEWER_FORMAT);
+    le32_store(&((struct format_segment *)file)->flags, 0);
+    le32_store(&((struct format_segment *)file)->version, 2);
+    sign_header(file, image.uuid_seed);
+    assert_int_equal(segment_header_decode(file, uuid, 1, &header), WEIR_E_NEWER_FORMAT);
+    image_end(&image);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +258,9 @@ int main(void)
         cmocka_unit_test(one_block_that_cannot_be_read_costs_one_block),
         cmocka_unit_test(evidence_is_what_headers_of_the_epoch_say),
         cmocka_unit_test(a_newer_group_inside_an_old_ones_extent_is_still_seen),
+        cmocka_unit_test(a_segment_header_of_an_older_epoch_is_no_evidence),
+        cmocka_unit_test(an_epoch_group_must_be_newer_than_what_is_in_force),
+        cmocka_unit_test(a_segment_header_that_is_whole_and_in_the_wrong_place_is_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

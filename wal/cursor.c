@@ -47,20 +47,6 @@ static inline uint32_t lend(const uint8_t *at, const uint8_t *end, weir_lsn lsn,
     return (uint32_t)format_align(size, FORMAT_RECORD_ALIGN);
 }
 
-/* The processor goes on with the guess while the size that would tell is still being loaded: a
- * branch is predicted, a value is not. The empty statement hides from the compiler that both are
- * the same when they are equal, or it would use the loaded one. */
-static inline uint32_t guess_stride(uint32_t guess, uint32_t stride)
-{
-    uint32_t hidden = guess;
-    __asm__("" : "+r"(hidden));
-    if (__builtin_expect(guess != stride, 0)) {
-        __asm__ volatile("" : "+r"(stride)); /* a branch, not a conditional move */
-        return stride;
-    }
-    return hidden;
-}
-
 static inline bool is_skipped(const struct weir_cursor *cursor, const struct weir_record *record)
 {
     return __builtin_expect((record->flags & WEIR_RECORD_VOID) != 0, 0) && !cursor->with_void;
@@ -366,7 +352,7 @@ int weir_cursor_next(struct weir_cursor *cursor, struct weir_record *ret_record)
         if (__builtin_expect(stride == 0, 0)) {
             return size_fault(cursor);
         }
-        stride = guess_stride(cursor->stride, stride);
+        stride = cursor_guess_stride(cursor->stride, stride);
         cursor->stride = stride;
         place->at += stride;
         place->lsn++;
@@ -392,7 +378,7 @@ static int lend_run(struct weir_cursor *cursor, struct weir_record *records, int
         if (__builtin_expect(stride == 0, 0)) {
             break;
         }
-        guess = guess_stride(guess, stride);
+        guess = cursor_guess_stride(guess, stride);
         at += guess;
         lsn++;
         count += is_skipped(cursor, &records[count]) ? 0 : 1;

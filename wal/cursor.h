@@ -43,6 +43,20 @@ struct weir_cursor {
     struct weir_cursor *next_on_tail; /* under tailers.lock */
 };
 
+/* The processor goes on with the guess while the size that would tell is still being loaded: a
+ * branch is predicted, a value is not. The empty statement hides from the compiler that both are
+ * the same when they are equal, or it would use the loaded one. */
+static inline uint32_t cursor_guess_stride(uint32_t guess, uint32_t stride)
+{
+    uint32_t hidden = guess;
+    __asm__("" : "+r"(hidden));
+    if (__builtin_expect(guess != stride, 0)) {
+        __asm__ volatile("" : "+r"(stride)); /* a branch, not a conditional move */
+        return stride;
+    }
+    return hidden;
+}
+
 /* Sees to it that a record lies at `at`: 1; 0 (caught up, or, with stay, it lies in another
  * segment); WEIR_E_* with the detail in cursor->error. Without effect when `at` < `end`. */
 int cursor_advance(struct weir_cursor *cursor, bool stay);

@@ -42,7 +42,9 @@ static int stand_in(struct weir_cursor *cursor, struct segment_walk *walk,
         if (size < FORMAT_RECORD_HEADER_BYTES || size > (uint64_t)(end - at)) {
             return cursor_damaged(cursor, walk, place->lsn, GROUP_RECORDS, header);
         }
-        at += format_align(size, FORMAT_RECORD_ALIGN);
+        uint32_t stride = (uint32_t)format_align(size, FORMAT_RECORD_ALIGN);
+        cursor->stride = cursor_guess_stride(cursor->stride, stride);
+        at += cursor->stride;
     }
     place->at = at;
     place->end = end;

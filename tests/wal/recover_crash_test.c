@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define IN_FLIGHT_MAX 24u
+#define SEGMENT_1 "segment-0000000000000001"
 
 static const uint32_t block_sizes[] = {4096, 64};
 
@@ -573,39 +574,57 @@ static void a_crash_at_any_step_of_recovery_leads_to_the_same_tail(void **state)
     }
 }
 
-/* Groups that are on the medium and that nobody flushed: recovery shows them, so it flushes them.
- */
-static void what_recovery_keeps_and_what_it_zeroes_is_durable_before_appends(void **state)
+/* A log whose last whole group is on the medium, and that nobody has flushed. */
+static void make_unflushed_log(struct image *image)
+{
+    make_torn_log(image);
+    struct recovery torn = judge_medium(image->medium);
+    uint64_t last = torn.tail.offset - 4096;
+    recover_free(&torn);
+    uint8_t copy[4096];
+    uint64_t size;
+    memcpy(copy, image_file(image, 1) + last, sizeof copy);
+    memset(sim_memory_bytes(image->medium, SEGMENT_1, true, &size) + last, 0, sizeof copy);
+    struct weir_file *file;
+    assert_int_equal(image->medium->ops->open(image->medium, SEGMENT_1, WEIR_FILE_WRITE, &file), 0);
+    assert_int_equal(image->medium->ops->write(file, last, copy, sizeof copy), 0);
+    image->medium->ops->close(file);
+}
+
+static void expect_after_power_loss(struct image *image, uint64_t address, bool zeroed)
+{
+    struct weir_medium *after;
+    assert_int_equal(sim_memory_crash(image->medium, NULL, NULL, &after), 0);
+    struct recovery found = judge_medium(after);
+    assert_int_equal(found.tail.address, address);
+    assert_int_equal(found.cut_bytes == 0, zeroed);
+    recover_free(&found);
+    after->ops->destroy(after);
+}
+
+static void what_recovery_keeps_is_durable_before_control_says_so(void **state)
 {
     (void)state;
     struct image image;
-    make_torn_log(&image); /* all of it durable; now a tail that is not */
-    struct recovery torn = judge_medium(image.medium);
-    uint64_t block = torn.tail.offset;
-    recover_free(&torn);
-    uint8_t *durable =
-        sim_memory_bytes(image.medium, "segment-0000000000000001", true, &(uint64_t){0});
-    memset(durable + block - 4096, 0, 4096); /* the last whole group is only in `current` */
-    struct weir_file *file;
-    uint8_t copy[4096];
-    memcpy(copy, image_file(&image, 1) + block - 4096, sizeof copy);
-    assert_int_equal(
-        image.medium->ops->open(image.medium, "segment-0000000000000001", WEIR_FILE_WRITE, &file),
-        0);
-    assert_int_equal(image.medium->ops->write(file, block - 4096, copy, sizeof copy), 0);
-    image.medium->ops->close(file);
+    make_unflushed_log(&image);
+    struct recovery found = judge_medium(image.medium);
+    expect_after_power_loss(&image, found.tail.address - 4096, false); /* nobody was shown it */
+    struct weir_error why = WEIR_ERROR_INIT;
+    assert_int_equal(repair_flush_tail(image.medium, &image.control, &found, &why), 0);
+    expect_after_power_loss(&image, found.tail.address, false);
+    recover_free(&found);
+    image_end(&image);
+}
 
-    struct recovery before = judge_medium(image.medium);
-    assert_int_equal(before.tail.offset, block);
+static void what_recovery_zeroes_is_zero_before_appends(void **state)
+{
+    (void)state;
+    struct image image;
+    make_unflushed_log(&image);
+    struct recovery found = judge_medium(image.medium);
     assert_int_equal(recover_steps(image.medium, 5), 0);
-    struct weir_medium *after;
-    assert_int_equal(sim_memory_crash(image.medium, NULL, NULL, &after), 0);
-    struct recovery again = judge_medium(after);
-    assert_int_equal(again.tail.address, before.tail.address);
-    assert_int_equal(again.cut_bytes, 0);
-    recover_free(&again);
-    recover_free(&before);
-    after->ops->destroy(after);
+    expect_after_power_loss(&image, found.tail.address, true);
+    recover_free(&found);
     image_end(&image);
 }
 
@@ -621,7 +640,8 @@ int main(void)
         cmocka_unit_test(every_subset_of_lines_in_flight_opens_where_groups_are_aligned_to_64),
         cmocka_unit_test(wl_10_damage_to_any_block_is_refused_exactly_where_it_is_witnessed),
         cmocka_unit_test(a_log_cut_to_any_number_of_groups_opens_or_is_refused_for_a_reason),
-        cmocka_unit_test(what_recovery_keeps_and_what_it_zeroes_is_durable_before_appends),
+        cmocka_unit_test(what_recovery_keeps_is_durable_before_control_says_so),
+        cmocka_unit_test(what_recovery_zeroes_is_zero_before_appends),
         cmocka_unit_test(a_crash_at_any_step_of_recovery_leads_to_the_same_tail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,7 @@
  * are lent, the damaged group is refused with its exact LSNs, and a seek behind it goes on. */
 #include "tests/wal/cursor_support.h"
 
-#include "wal/format.h"
+#include "wal/group.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -324,6 +324,67 @@ static void wl_10_damage_up_to_the_seal_ends_where_the_next_segment_starts(void 
     rig_end(&rig);
 }
 
+static void wl_15_a_known_time_behind_damage_bounds_its_time(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_begin(&rig, &RIG_MEMORY);
+    write_log(&rig);
+    rig_close(&rig);
+    struct weir_group first = *group_of("data", 2), second = *group_of("data", 3);
+    weir_lsn behind = group_of("data", 4)->first_lsn;
+    flip(&rig, first.file, first.offset + 44, 1);   /* its time is unknown, */
+    flip(&rig, second.file, second.offset + 80, 1); /* but not this one's, which is not less */
+    struct weir_log *log = rig_open(&rig, NULL);
+    struct weir_cursor *cursor = open_cursor(log, NULL);
+    assert_int_equal(weir_cursor_seek_time(cursor, second.time_ns), WEIR_E_DAMAGED);
+    assert_int_equal(weir_cursor_seek_time(cursor, second.time_ns + 1), 0);
+    expect_next(cursor, behind);
+    weir_cursor_close(cursor);
+    rig_end(&rig);
+}
+
+/* Rightly signed, but not what was written there: another chain, another LSN. */
+static void forge(struct rig *rig, const struct weir_group *group, uint32_t seed, int what)
+{
+    uint64_t size;
+    for (int durable = 0; durable < 2; durable++) {
+        uint8_t *file = sim_memory_bytes(rig->disk.keeper, group->file, durable == 1, &size);
+        struct group_header header;
+        group_load(file + group->offset, &header);
+        header.chain ^= what == 0 ? 1u : 0u;
+        header.first_lsn += what == 1 ? 1u : 0u;
+        header.time_ns = what == 2 ? 1u : header.time_ns;
+        header.epoch += what == 3 ? 1u : 0u;
+        group_encode(file + group->offset, &header, seed);
+    }
+}
+
+static void wl_09_a_group_that_does_not_follow_the_one_before_is_refused(void **state)
+{
+    (void)state;
+    for (int what = 0; what < 4; what++) {
+        struct rig rig;
+        rig_begin(&rig, &RIG_MEMORY);
+        write_log(&rig);
+        rig_close(&rig);
+        struct weir_group epoch = *group_of("epoch", 1), group = *group_of("data", 3);
+        uint64_t size;
+        uint8_t *file = sim_memory_bytes(rig.disk.keeper, epoch.file, true, &size);
+        const struct format_epoch *body =
+            (const struct format_epoch *)(file + epoch.offset + FORMAT_GROUP_HEADER_BYTES);
+        forge(&rig, &group, le32_load(&body->seed), what);
+        struct weir_log *log = rig_open(&rig, NULL);
+        struct weir_cursor *cursor = open_cursor(log, NULL);
+        expect_run(cursor, 1, 2);
+        expect_refusal(cursor, WEIR_E_DAMAGED, 3, 3);
+        assert_int_equal(weir_cursor_seek(cursor, 4), 0);
+        expect_next(cursor, 4);
+        weir_cursor_close(cursor);
+        rig_end(&rig);
+    }
+}
+
 /* Every other group's header: the search by time has to find its way between them. */
 static void wl_15_times_are_found_between_many_damaged_groups(void **state)
 {
@@ -455,6 +516,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(wl_15_a_time_that_may_lie_in_damage_is_not_jumped_over),
         cmocka_unit_test(wl_10_groups_are_listed_around_damage),
         cmocka_unit_test(wl_10_damage_up_to_the_seal_ends_where_the_next_segment_starts),
+        cmocka_unit_test(wl_15_a_known_time_behind_damage_bounds_its_time),
+        cmocka_unit_test(wl_09_a_group_that_does_not_follow_the_one_before_is_refused),
         cmocka_unit_test(wl_15_times_are_found_between_many_damaged_groups),
         cmocka_unit_test(wl_10_a_size_that_changes_after_it_was_checked_is_not_followed),
         cmocka_unit_test(wl_10_a_segment_without_its_header_is_refused_with_all_its_lsns),

@@ -218,6 +218,8 @@ static void cu_02_with_strict_witness_a_published_cursor_sees_flushed_groups(voi
         expect_run(cursor, lsn, lsn + 2);
         expect_caught_up(cursor);
     }
+    append_many(log, 3000, WEIR_NONE); /* flushed in the background, and not witnessed at once */
+    expect_run(cursor, 301, 3300);
     weir_cursor_close(cursor);
     rig_end(&rig);
 }

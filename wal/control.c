@@ -93,6 +93,7 @@ static bool values_are_possible(const struct control *control)
            control->segment_bytes <= WEIR_SEGMENT_BYTES_MAX &&
            (control->block_bytes == 64 || control->block_bytes == FORMAT_BLOCK) &&
            control->run_ahead_bytes <= control->segment_bytes &&
+           control->run_ahead_bytes >= control->segment_bytes / FORMAT_RUN_AHEAD_SHARE &&
            control->group_bytes >= WEIR_GROUP_BYTES_MIN &&
            control->group_bytes <= control->run_ahead_bytes / 4 &&
            control->record_bytes <=

@@ -27,6 +27,10 @@
 #define FORMAT_SEGMENT_HEADER_BYTES (2u * FORMAT_BLOCK)
 #define FORMAT_FIRST_ORDINAL 1u
 
+/* W is at least this part of a segment: the largest seal, the room in front of it that a group did
+ * not fit, and the next segment's first group then always fit into W. */
+#define FORMAT_RUN_AHEAD_SHARE 8u
+
 #define FORMAT_GROUP_HEADER_BYTES 64u
 #define FORMAT_RECORD_HEADER_BYTES 16u
 #define FORMAT_RECORD_ALIGN 8u

@@ -94,6 +94,8 @@ int options_new_limits(const struct weir_log_options *options, struct control *c
     uint64_t run_ahead = options->run_ahead_bytes;
     if (run_ahead == 0) {
         run_ahead = segment < DEFAULT_RUN_AHEAD_BYTES ? segment : DEFAULT_RUN_AHEAD_BYTES;
+        uint64_t least = segment / FORMAT_RUN_AHEAD_SHARE;
+        run_ahead = run_ahead < least ? least : run_ahead;
     }
     uint64_t group = options->group_bytes != 0 ? options->group_bytes : run_ahead / 4;
     uint64_t record =
@@ -103,9 +105,11 @@ int options_new_limits(const struct weir_log_options *options, struct control *c
         return refuse(why, WEIR_E_SETTINGS,
                       "segment_bytes is not a power of two from 256 KiB to 1 GiB");
     }
-    if (run_ahead > segment || run_ahead % FORMAT_BLOCK != 0) {
-        return refuse(why, WEIR_E_SETTINGS,
-                      "run_ahead_bytes is larger than a segment, or not a multiple of 4096");
+    if (run_ahead > segment || run_ahead < segment / FORMAT_RUN_AHEAD_SHARE ||
+        run_ahead % FORMAT_BLOCK != 0) {
+        return refuse(
+            why, WEIR_E_SETTINGS,
+            "run_ahead_bytes is not a multiple of 4096 from an eighth of a segment to one");
     }
     if (group < WEIR_GROUP_BYTES_MIN || group > run_ahead / 4 || group % FORMAT_BLOCK != 0) {
         return refuse(why, WEIR_E_SETTINGS,

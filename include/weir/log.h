@@ -60,7 +60,7 @@ enum weir_verify_mode {
  * existing log they must be zero or equal, else WEIR_E_SETTINGS.
  *
  * record_bytes <= group_bytes - 96;  group_bytes <= run_ahead_bytes / 4;
- * run_ahead_bytes <= segment_bytes. */
+ * segment_bytes / 8 <= run_ahead_bytes <= segment_bytes. */
 struct weir_log_options {
     size_t size;    /* sizeof(struct weir_log_options) */
     uint32_t flags; /* WEIR_LOG_* */
@@ -73,7 +73,7 @@ struct weir_log_options {
                                           when the open fails */
     uint64_t segment_bytes;            /* (fixed) a power of two; default 64 MiB */
     uint64_t run_ahead_bytes;          /* (fixed) W: how far reserved may run ahead of durable;
-                                          default the smaller of 16 MiB and segment_bytes */
+                                          default 16 MiB, within those limits */
     uint64_t group_bytes;    /* (fixed) largest group, hence largest batch; default W / 4 */
     uint64_t record_bytes;   /* (fixed) largest payload; default the largest that fits a group */
     uint64_t window_bytes;   /* memory for windows; default 4 segments, at least 3; when readers

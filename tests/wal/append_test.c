@@ -309,6 +309,40 @@ static void more_reservations_than_slots_are_refused(void **state)
 
 /* ---- faults ---- */
 
+/* The seal of a segment full of tiny records is the largest there is; it has to fit into W. */
+static void the_smallest_run_ahead_gets_across_rolls_of_tiny_records(void **state)
+{
+    (void)state;
+    static const uint64_t segments[] = {(uint64_t)256 << 10, (uint64_t)1 << 20, (uint64_t)4 << 20};
+    for (size_t i = 0; i < sizeof segments / sizeof segments[0]; i++) {
+        struct test_disk disk = disk_new();
+        struct weir_log_options options = small_options();
+        options.segment_bytes = segments[i];
+        options.run_ahead_bytes = segments[i] / 8;
+        if (options.run_ahead_bytes < 4 * WEIR_GROUP_BYTES_MIN) {
+            options.run_ahead_bytes = 4 * WEIR_GROUP_BYTES_MIN;
+        }
+        struct weir_log *log = open_log(&disk, &options);
+        struct weir_stat stat = WEIR_STAT_INIT;
+        uint64_t count = segments[i] / 16 * 5 / 2; /* two and a half segments */
+        for (uint64_t k = 0; k < count; k++) {
+            assert_int_equal(try_append(log, NULL, 0, WEIR_NONE, NULL), 0);
+        }
+        weir_log_stat(log, &stat);
+        assert_true(stat.segments >= 3);
+        close_log(log);
+        disk_free(&disk);
+    }
+    struct test_disk disk = disk_new();
+    struct weir_log_options options = small_options();
+    options.segment_bytes = (uint64_t)4 << 20;
+    options.run_ahead_bytes = (uint64_t)64 << 10;
+    struct weir_log *log;
+    struct weir_error why = WEIR_ERROR_INIT;
+    assert_int_equal(try_open_log(&disk, &options, &log, &why), WEIR_E_SETTINGS);
+    disk_free(&disk);
+}
+
 struct failing {
     const char *call;
     int error;
@@ -504,18 +538,18 @@ static void none_is_one_write_per_closed_group_and_one_flush_per_half_of_w(void 
     struct test_disk disk = disk_new();
     struct weir_log_options options = small_options();
     options.segment_bytes = (uint64_t)64 << 20;
-    options.run_ahead_bytes = (uint64_t)4 << 20;
+    options.run_ahead_bytes = (uint64_t)8 << 20;
     struct weir_log *log = open_log(&disk, &options);
     struct weir_stat before = WEIR_STAT_INIT, after = WEIR_STAT_INIT;
     weir_log_stat(log, &before);
     uint8_t payload[1000] = {5};
-    uint64_t count = 24000; /* about 24 MiB: twelve times half of W */
+    uint64_t count = 48000; /* about 48 MiB: twelve times half of W */
     for (uint64_t i = 0; i < count; i++) {
         assert_int_equal(try_append(log, payload, sizeof payload, WEIR_NONE, NULL), 0);
     }
     weir_log_stat(log, &after);
     assert_int_equal(after.writes - before.writes, after.groups - before.groups);
-    uint64_t halves = (count * 1016) / ((uint64_t)2 << 20);
+    uint64_t halves = (count * 1016) / ((uint64_t)4 << 20);
     assert_true(after.flushes - before.flushes >= halves - 2);
     assert_true(after.flushes - before.flushes <= halves + 2);
     assert_true(after.run_ahead_used <= after.run_ahead_bytes);
@@ -707,6 +741,7 @@ int main(void)
         cmocka_unit_test(writers_on_a_window_that_is_the_file),
         cmocka_unit_test(writers_beside_a_service_thread_and_strict_witnesses),
         cmocka_unit_test(an_event_loop_drives_the_ring_itself),
+        cmocka_unit_test(the_smallest_run_ahead_gets_across_rolls_of_tiny_records),
         cmocka_unit_test(prepare_makes_segments_ahead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

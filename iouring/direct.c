@@ -4,7 +4,9 @@
  * Happy path:
  *   1. window_open takes memory from the pool; load() reads into it what the file holds.
  *   2. persist() is one write of the range with RWF_DSYNC: durable when it completes. With
- *      WEIR_PERSIST_WRITE_ONLY the flag is left out and flush_file() makes it durable.
+ *      WEIR_PERSIST_WRITE_ONLY the flag is left out and flush_file() makes it durable. A lone
+ *      leader that waits gets pwritev2() instead of the ring: one system call, and no completion
+ *      that another thread's time slice can delay.
  *   3. freeze() maps the finished file and moves the mapping over the window's memory.
  *   4. window_close gives the memory back to the pool; a frozen one is unmapped.
  *
@@ -112,7 +114,8 @@ static int direct_persist(struct weir_window *window, uint64_t offset, size_t si
     }
     const uint8_t *memory = window->base + offset;
     bool durable = (flags & WEIR_PERSIST_WRITE_ONLY) == 0;
-    if (file->owner->ring != NULL) {
+    bool waited_for = (flags & WEIR_PERSIST_WAITED_FOR) != 0;
+    if (file->owner->ring != NULL && !waited_for) {
         return ring_submit_write(file->owner->ring, file->file.fd, memory, size_bytes, offset,
                                  durable, token);
     }

@@ -110,7 +110,7 @@ static int choose_io(struct file_medium *self, const struct iouring_options *opt
     char why[160] = "";
     int rc = ring_create(&ring, &self->ring, why, sizeof why);
     if (rc == 0) {
-        snprintf(note, note_size, "io_uring is available");
+        snprintf(note, note_size, "io_uring, and plain calls for a lone leader that waits");
         return 0;
     }
     if (options->io == WEIR_IO_URING) {

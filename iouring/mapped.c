@@ -120,6 +120,10 @@ static int mapped_persist(struct weir_window *window, uint64_t offset, size_t si
     if ((flags & WEIR_PERSIST_WRITE_ONLY) != 0) {
         return 1; /* the stores are in the page cache already */
     }
+    if ((flags & WEIR_PERSIST_WAITED_FOR) != 0) {
+        int rc = base_file_sync(&window->file->file);
+        return rc < 0 ? rc : 1;
+    }
     return file_medium_flush_file(window, token);
 }
 

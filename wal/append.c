@@ -18,9 +18,12 @@
 #include <errno.h>
 #include <string.h>
 
-/* With WEIR_NONE a group is written when it has this size: large enough for one submission to carry
- * thousands of records, small enough to be sealed while it is still in the cache. */
+/* With WEIR_NONE a group is written when it has this size. Of small records: large enough for one
+ * submission to carry thousands, small enough to be sealed while it is still in the cache. Of large
+ * ones the device is the limit, and takes more in larger writes (1 KiB records: 1.5 to 1.9 M/s). */
 #define STREAM_GROUP_BYTES ((uint64_t)256 << 10)
+#define STREAM_LARGE_GROUP_BYTES ((uint64_t)1 << 20)
+#define STREAM_LARGE_RECORD_BYTES 512u
 #define PREFETCH_AHEAD_BYTES 2048
 #define BATCH_RECORDS_MAX ((size_t)1 << 20)
 
@@ -60,13 +63,16 @@ int publish_measure(const struct weir_log *log, const struct weir_entry *entry,
     return 0;
 }
 
-uint64_t publish_close_bytes(const struct weir_log *log, enum weir_durability durability)
+/* How large a group may grow before it is written: 0 = until a commit takes it. */
+static uint64_t close_bytes(const struct weir_log *log, enum weir_durability durability,
+                            uint64_t record_bytes)
 {
     if (durability != WEIR_NONE) {
         return 0;
     }
-    return log->limits.group_bytes < STREAM_GROUP_BYTES ? log->limits.group_bytes
-                                                        : STREAM_GROUP_BYTES;
+    uint64_t wanted =
+        record_bytes < STREAM_LARGE_RECORD_BYTES ? STREAM_GROUP_BYTES : STREAM_LARGE_GROUP_BYTES;
+    return log->limits.group_bytes < wanted ? log->limits.group_bytes : wanted;
 }
 
 /* Large payloads go through the medium where it has a better way than ordinary stores. */
@@ -158,7 +164,7 @@ int weir_append(struct weir_log *log, const struct weir_entry *entry,
     struct reserve_want want = {.records = 1,
                                 .bytes = format_record_stride(payload_bytes),
                                 .payload_bytes = payload_bytes,
-                                .close_bytes = publish_close_bytes(log, durability)};
+                                .close_bytes = close_bytes(log, durability, payload_bytes)};
     struct reserve_place place;
     rc = reserve(log, &want, &place);
     if (rc < 0) {
@@ -240,7 +246,8 @@ int weir_append_batch(struct weir_log *log, const struct weir_entry *entries, si
     struct reserve_want want = {.records = (uint32_t)entry_count,
                                 .bytes = bytes,
                                 .payload_bytes = payload_bytes,
-                                .close_bytes = publish_close_bytes(log, durability)};
+                                .close_bytes =
+                                    close_bytes(log, durability, payload_bytes / entry_count)};
     struct reserve_place place;
     rc = reserve(log, &want, &place);
     if (rc < 0) {

@@ -26,6 +26,8 @@
 #include <errno.h>
 
 #define FULL_BATCH_BYTES ((uint64_t)128 << 10)
+#define FULL_BATCH_RECORDS 1024u
+#define LARGE_BATCH_BYTES ((uint64_t)1 << 20)
 #define COMPLETIONS 16
 #define TOKEN_FLUSH (UINT64_C(1) << 63)
 #define REAP_STRIDE 16u /* records between two looks at completions */
@@ -45,6 +47,11 @@ static uint64_t done_of(const struct weir_log *log)
 static uint32_t in_flight_of(const struct weir_log *log)
 {
     return atomic_load_explicit(&log->commit.in_flight, memory_order_relaxed);
+}
+
+static weir_lsn witnessed_of(const struct weir_log *log)
+{
+    return atomic_load_explicit(&log->commit.witnessed_lsn, memory_order_relaxed);
 }
 
 /* Only the leader changes it. */
@@ -69,7 +76,7 @@ static void announce_durable(struct weir_log *log, uint64_t address)
 {
     struct wal_commit *commit = &log->commit;
     bool strict = log->witness == WEIR_WITNESS_STRICT;
-    weir_lsn lsn = strict ? commit->witnessed_lsn : commit->flushed_lsn;
+    weir_lsn lsn = strict ? witnessed_of(log) : commit->flushed_lsn;
     weir_lsn before = atomic_load_explicit(&log->marks.durable, memory_order_relaxed);
     WEIR_ASSERT(lsn >= before);
     WEIR_ASSERT(lsn <= atomic_load_explicit(&log->marks.reserved, memory_order_acquire));
@@ -108,8 +115,8 @@ static void advance(struct weir_log *log)
         const struct wal_group *group = commit_group(log, done);
         commit->flushed_lsn = group->first_lsn + group->record_count - 1;
         regrow += group->record_count;
-        if (group->durable_lsn > commit->witnessed_lsn) {
-            commit->witnessed_lsn = group->durable_lsn;
+        if (group->durable_lsn > witnessed_of(log)) {
+            atomic_store_explicit(&commit->witnessed_lsn, group->durable_lsn, memory_order_release);
         }
         address = group_end_address(log, group);
         unlock_sealed(log, group);
@@ -158,7 +165,15 @@ static bool unflushed_before(struct weir_log *log, uint64_t index)
     return false;
 }
 
-static int submit_group(struct weir_log *log, enum commit_mode mode)
+static uint32_t persist_flags(const struct weir_log *log, const struct wal_group *group, bool waits)
+{
+    if (!group->flushes) {
+        return WEIR_PERSIST_WRITE_ONLY;
+    }
+    return waits && in_flight_of(log) == 0 ? WEIR_PERSIST_WAITED_FOR : 0;
+}
+
+static int submit_group(struct weir_log *log, enum commit_mode mode, bool waits)
 {
     struct wal_commit *commit = &log->commit;
     uint64_t index = commit->submit;
@@ -173,7 +188,7 @@ static int submit_group(struct weir_log *log, enum commit_mode mode)
                           memory_order_relaxed);
     count_group(log, end - from, group->flushes);
     int rc = log->medium->ops->persist(group->segment->window, from, end - from,
-                                       group->flushes ? 0 : WEIR_PERSIST_WRITE_ONLY, index);
+                                       persist_flags(log, group, waits), index);
     if (rc < 0) {
         return rc;
     }
@@ -204,18 +219,30 @@ static uint64_t pending_bytes(const struct weir_log *log)
     return reserved > submitted ? reserved - submitted : 0;
 }
 
+/* Worth a write of its own beside those in flight: enough bytes, or, of larger records, as many
+ * bytes as a device takes best. */
+static bool is_full_batch(const struct weir_log *log, uint32_t records)
+{
+    uint64_t bytes = pending_bytes(log);
+    return bytes >= FULL_BATCH_BYTES &&
+           (records >= FULL_BATCH_RECORDS || bytes >= LARGE_BATCH_BYTES);
+}
+
 /* One thread with many records outstanding appends as many again as have just become durable. To
  * write the few that waited at once would split its records into two halves that take turns; so
- * the next group waits for them, or for anybody who waits, commits or processes. */
+ * the next group waits for them, or for anybody who waits, commits or processes. Where a commit is
+ * a blocking call it waits for a full batch in any case: an append would else wait for its own. */
 bool commit_kick_can_wait(const struct weir_log *log)
 {
     uint32_t open = open_records(log);
     uint32_t in_flight = in_flight_of(log);
+    bool full = is_full_batch(log, open);
     if (in_flight == 0) {
-        return open < atomic_load_explicit(&log->commit.regrow, memory_order_relaxed);
+        bool at_once = log->medium->info.asynchronous || log->limits.block_bytes < FORMAT_BLOCK;
+        return !full &&
+               (!at_once || open < atomic_load_explicit(&log->commit.regrow, memory_order_relaxed));
     }
-    bool full = pending_bytes(log) >= FULL_BATCH_BYTES && in_flight < log->limits.queue_depth;
-    return !full && open % REAP_STRIDE != 0;
+    return (!full || in_flight >= log->limits.queue_depth) && open % REAP_STRIDE != 0;
 }
 
 /* Lets the writers that were just woken add their next records to the group before it closes:
@@ -255,32 +282,32 @@ static bool next_is_ready(struct weir_log *log)
     return !commit->blocked;
 }
 
-static int submit_closed(struct weir_log *log, enum commit_mode mode)
+static int submit_closed(struct weir_log *log, enum commit_mode mode, bool waits)
 {
     int rc = 0;
     while (rc == 0 && log->commit.submit < head_of(log) && may_submit(log) && next_is_ready(log)) {
-        rc = submit_group(log, mode);
+        rc = submit_group(log, mode, waits);
     }
     return rc;
 }
 
 /* One group in flight; the open one is closed only when nothing is, or when it is a full batch. */
-static int submit_durable(struct weir_log *log, bool gathers)
+static int submit_durable(struct weir_log *log, bool waits)
 {
     if (log->commit.flush_wanted) {
         return 0; /* first the flush that somebody waits for: more groups could go on for ever */
     }
-    int rc = submit_closed(log, COMMIT_DURABLE);
+    int rc = submit_closed(log, COMMIT_DURABLE, waits);
     if (rc < 0 || !may_submit(log) || log->commit.blocked) {
         return rc;
     }
     bool idle = log->commit.writes_in_flight == 0;
-    if (idle && gathers) {
+    if (idle && waits) {
         gather(log);
     }
-    if (idle || pending_bytes(log) >= FULL_BATCH_BYTES) {
+    if (idle || is_full_batch(log, open_records(log))) {
         close_open_group(log);
-        rc = submit_closed(log, COMMIT_DURABLE);
+        rc = submit_closed(log, COMMIT_DURABLE, waits);
     }
     return rc;
 }
@@ -324,6 +351,7 @@ static int start_flush(struct weir_log *log)
     }
     commit->flush_covers = covers;
     commit->flush_wanted = false;
+    commit->flush_started = atomic_load_explicit(&log->tail.reserved_address, memory_order_relaxed);
     const struct wal_segment *last = NULL;
     for (uint64_t i = done; i < covers; i++) {
         struct wal_group *group = commit_group(log, i);
@@ -354,7 +382,9 @@ static bool flush_is_due(struct weir_log *log, enum commit_mode mode)
                (log->commit.flush_wanted || log->commit.blocked ||
                 log->commit.submit == head_of(log));
     }
-    return 2 * run_ahead(log) > log->limits.run_ahead_bytes;
+    uint64_t reserved = atomic_load_explicit(&log->tail.reserved_address, memory_order_relaxed);
+    return 2 * run_ahead(log) > log->limits.run_ahead_bytes &&
+           reserved - log->commit.flush_started >= log->limits.run_ahead_bytes / 4;
 }
 
 /* ---- completions ---- */
@@ -407,8 +437,7 @@ static int push_witness(struct weir_log *log)
 {
     const struct wal_commit *commit = &log->commit;
     bool idle = commit->submit == head_of(log) && done_of(log) == commit->submit;
-    if (log->witness != WEIR_WITNESS_STRICT || !idle ||
-        commit->witnessed_lsn == commit->flushed_lsn) {
+    if (log->witness != WEIR_WITNESS_STRICT || !idle || witnessed_of(log) == commit->flushed_lsn) {
         return 0;
     }
     int rc = reserve_internal(log, FORMAT_GROUP_WITNESS);
@@ -425,7 +454,7 @@ static int round_steps(struct weir_log *log, enum commit_mode mode, int64_t time
         rc = push_witness(log);
         rc = rc < 0 ? rc : submit_durable(log, waits);
     } else {
-        rc = submit_closed(log, COMMIT_BACKGROUND);
+        rc = submit_closed(log, COMMIT_BACKGROUND, waits);
     }
     advance(log);
     if (rc == 0 && flush_is_due(log, mode)) {

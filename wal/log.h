@@ -107,6 +107,7 @@ struct wal_commit {
     bool blocked;          /* the next group holds an open reservation */
     bool flush_wanted;     /* groups were written for somebody who waits for a flush behind them */
     uint64_t flush_covers; /* groups below this index become durable with the flushes in flight */
+    uint64_t flush_started; /* reserved address when the last flush was started */
     struct group_chain chain;            /* of the last sealed group */
     struct segment_totals totals;        /* of the segment that is being sealed */
     uint64_t last_seal_offset;           /* of the segment before it; 0 = there is none */

@@ -17,10 +17,7 @@ int publish_measure(const struct weir_log *log, const struct weir_entry *entry,
 int publish_finish(struct weir_log *log, const struct reserve_place *place, weir_lsn last_lsn,
                    enum weir_durability durability);
 
-/* How large a group may grow before it is written: with WEIR_NONE it streams. */
-uint64_t publish_close_bytes(const struct weir_log *log, enum weir_durability durability);
-
-/* The group that a published record announces itself with: size last, with release order. */
+/* A published record announces itself by its size, stored last, with release order. */
 static inline void publish_announce(struct format_record *record, uint32_t size)
 {
     /* Release pairs with the acquire of the leader (seal.c) and of published cursors. The word is

@@ -87,6 +87,10 @@ enum weir_lock_mode {
 /* persist() writes but does not flush: the bytes are handed to the device, not yet durable. */
 #define WEIR_PERSIST_WRITE_ONLY 1u
 
+/* The caller has nothing else to do before this one is durable, and nothing else is in flight: a
+ * medium may do it at once, within persist() (1), where that is the faster way. */
+#define WEIR_PERSIST_WAITED_FOR 2u
+
 typedef int (*weir_list_fn)(void *context, const char *name);
 
 struct weir_medium_ops {

@@ -20,9 +20,19 @@
 
 #include <errno.h>
 
+#define CACHE_LINE 64u
 #define PREFETCH_BYTES 3072u
+#define PREFETCH_MOST_BYTES 512u
 
 /* ---- one record ---- */
+
+/* As many lines as the record has, so that no header of mixed sizes is missed. */
+static inline void prefetch_behind(const uint8_t *at, uint32_t stride)
+{
+    for (uint32_t line = 0; line < stride && line < PREFETCH_MOST_BYTES; line += CACHE_LINE) {
+        __builtin_prefetch(at + PREFETCH_BYTES + line);
+    }
+}
 
 /* Fills in what is lent; returns the record's stride, or 0 when its size leaves the group. Only
  * somebody who writes into a mapped window can bring that about. */
@@ -30,13 +40,14 @@ static inline uint32_t lend(const uint8_t *at, const uint8_t *end, weir_lsn lsn,
                             struct weir_record *ret_record)
 {
     const struct format_record *record = (const struct format_record *)at;
-    __builtin_prefetch(at + PREFETCH_BYTES);
     uint32_t size = le32_load(&record->size);
     if (__builtin_expect(size - FORMAT_RECORD_HEADER_BYTES >
                              (uint64_t)(end - at) - FORMAT_RECORD_HEADER_BYTES,
                          0)) {
         return 0;
     }
+    uint32_t stride = (uint32_t)format_align(size, FORMAT_RECORD_ALIGN);
+    prefetch_behind(at, stride);
     ret_record->lsn = lsn;
     ret_record->time_ns = time_ns;
     ret_record->data = at + FORMAT_RECORD_HEADER_BYTES;
@@ -44,7 +55,7 @@ static inline uint32_t lend(const uint8_t *at, const uint8_t *end, weir_lsn lsn,
     ret_record->user = le32_load(&record->user);
     ret_record->type = le16_load(&record->type);
     ret_record->flags = le16_load(&record->flags);
-    return (uint32_t)format_align(size, FORMAT_RECORD_ALIGN);
+    return stride;
 }
 
 static inline bool is_skipped(const struct weir_cursor *cursor, const struct weir_record *record)

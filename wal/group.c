@@ -13,6 +13,10 @@
 
 #include "base/crc32c.h"
 
+#define CACHE_LINE 64u
+#define PREFETCH_BYTES 2048u
+#define PREFETCH_MOST_BYTES 512u
+
 static const struct {
     const char *code, *text;
 } faults[GROUP_FAULTS] = {
@@ -167,58 +171,58 @@ static bool all_zero(const uint8_t *bytes, size_t size)
     return true;
 }
 
-/* First the record headers, which say where everything is; they are believed only after the body
- * CRC over all of them was right. */
-static enum group_fault check_record_headers(const uint8_t *bytes,
-                                             const struct group_header *header)
+static enum group_fault check_payload(const struct format_record *record, uint32_t size,
+                                      uint64_t stride)
+{
+    const uint8_t *data = (const uint8_t *)record + FORMAT_RECORD_HEADER_BYTES;
+    uint32_t payload = size - FORMAT_RECORD_HEADER_BYTES;
+    if (base_crc32c(0, data, payload) != le32_load(&record->crc)) {
+        return GROUP_PAYLOAD_CRC;
+    }
+    return all_zero(data + payload, stride - size) ? GROUP_OK : GROUP_PADDING;
+}
+
+/* The lines that the walk comes to soon; a record's own next lines come with it. */
+static void prefetch_behind(const uint8_t *record, uint64_t stride)
+{
+    for (uint64_t line = 0; line < stride && line < PREFETCH_MOST_BYTES; line += CACHE_LINE) {
+        __builtin_prefetch(record + PREFETCH_BYTES + line);
+    }
+}
+
+/* One pass: a record's size is used as soon as it is known to stay inside the group, and believed
+ * only when the body CRC over all record headers was right. A payload that fails may be the fault
+ * of its header: so the headers are walked to the end before anything is said. */
+static enum group_fault check_records(const uint8_t *bytes, const struct group_header *header,
+                                      uint32_t *ret_record)
 {
     uint32_t crc = 0;
     uint64_t offset = FORMAT_GROUP_HEADER_BYTES;
+    enum group_fault fault = GROUP_OK;
+    *ret_record = header->record_count;
     for (uint32_t i = 0; i < header->record_count; i++) {
         if (offset + FORMAT_RECORD_HEADER_BYTES > header->size_bytes) {
             return GROUP_RECORDS;
         }
         const struct format_record *record = (const struct format_record *)(bytes + offset);
-        __builtin_prefetch(bytes + offset + 1024);
         crc = base_crc32c_16(crc, record);
         uint32_t size = le32_load(&record->size);
         if (size < FORMAT_RECORD_HEADER_BYTES || size > header->size_bytes - offset) {
             return GROUP_RECORDS;
         }
-        offset += format_align(size, FORMAT_RECORD_ALIGN);
-    }
-    if (crc != header->body_crc) {
-        return GROUP_BODY_CRC;
-    }
-    return offset == header->size_bytes ? GROUP_OK : GROUP_RECORDS;
-}
-
-static enum group_fault check_records(const uint8_t *bytes, const struct group_header *header,
-                                      uint32_t *ret_record)
-{
-    enum group_fault fault = check_record_headers(bytes, header);
-    if (fault != GROUP_OK) {
-        *ret_record = header->record_count;
-        return fault;
-    }
-    uint64_t offset = FORMAT_GROUP_HEADER_BYTES;
-    for (uint32_t i = 0; i < header->record_count; i++) {
-        const struct format_record *record = (const struct format_record *)(bytes + offset);
-        uint32_t size = le32_load(&record->size);
-        uint32_t payload = size - FORMAT_RECORD_HEADER_BYTES;
-        const uint8_t *data = bytes + offset + FORMAT_RECORD_HEADER_BYTES;
-        *ret_record = i;
-        if (base_crc32c(0, data, payload) != le32_load(&record->crc)) {
-            return GROUP_PAYLOAD_CRC;
-        }
         uint64_t stride = format_align(size, FORMAT_RECORD_ALIGN);
-        if (!all_zero(data + payload, stride - size)) {
-            return GROUP_PADDING;
+        prefetch_behind(bytes + offset, stride);
+        if (fault == GROUP_OK) {
+            fault = check_payload(record, size, stride);
+            *ret_record = fault == GROUP_OK ? header->record_count : i;
         }
         offset += stride;
     }
-    *ret_record = header->record_count;
-    return GROUP_OK;
+    if (crc != header->body_crc || offset != header->size_bytes) {
+        *ret_record = header->record_count;
+        return crc != header->body_crc ? GROUP_BODY_CRC : GROUP_RECORDS;
+    }
+    return fault;
 }
 
 enum group_fault group_check_body(const uint8_t *bytes, const struct group_header *header,

@@ -175,7 +175,13 @@ static int update_hold(struct weir_log *log, const struct hold_file *self, weir_
     struct weir_hold hold = self->hold;
     hold.floor = floor;
     hold.moved_ns = base_clock_realtime_ns();
-    return write_slot(log, self->file, 1 - self->slot, &hold, self->generation + 1);
+    int rc = write_slot(log, self->file, 1 - self->slot, &hold, self->generation + 1);
+    if (rc == 0 && floor < self->hold.floor) {
+        /* A lowered floor takes both slots: were the new one to rot, the old one would let go of
+         * records that are still needed. */
+        rc = write_slot(log, self->file, self->slot, &hold, self->generation + 1);
+    }
+    return rc;
 }
 
 /* Appears with its content, or not at all. The caller has holds/.lock. */

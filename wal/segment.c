@@ -173,6 +173,12 @@ int segment_directory_alloc(const struct weir_log *log, struct wal_segment *segm
 
 /* ---- mapping ---- */
 
+_Atomic uint64_t *segment_checked_alloc(const struct weir_log *log)
+{
+    size_t words = log->limits.segment_bytes / log->limits.block_bytes / 64 + 1;
+    return base_alloc_array(words, sizeof(uint64_t));
+}
+
 /* Uses the directory in the seal group, if it passes its checks. */
 static bool adopt_seal(const struct weir_log *log, struct wal_segment *segment)
 {
@@ -290,8 +296,7 @@ static int map_segment(struct weir_log *log, struct wal_segment *segment, struct
     format_segment_name(segment->ordinal, name);
     int rc = segment->file == NULL ? open_sealed_file(log, segment, name, why) : 0;
     if (rc == 0) {
-        size_t words = log->limits.segment_bytes / log->limits.block_bytes / 64 + 1;
-        segment->checked = base_alloc_array(words, sizeof(uint64_t));
+        segment->checked = segment_checked_alloc(log);
         rc = segment->checked == NULL ? -ENOMEM : 0;
     }
     const uint8_t *base = NULL;

@@ -122,6 +122,9 @@ void segment_table_free(struct weir_log *log);
 /* Room for the directory of a segment that is going to be written or walked. */
 int segment_directory_alloc(const struct weir_log *log, struct wal_segment *segment);
 
+/* One bit per block, for what was checked since the bytes were mapped. NULL: no memory. */
+_Atomic uint64_t *segment_checked_alloc(const struct weir_log *log);
+
 void segment_release_directory(struct wal_segment *segment);
 
 /* Adds the records of a valid group; *records counts those of the segment before and after. */

@@ -35,6 +35,9 @@ static void freeze(struct weir_log *log, struct wal_segment *segment)
     if (rc < 0) {
         return; /* the memory stays as it is; only the budget is exceeded */
     }
+    /* Without memory for it, groups are checked each time they are entered. */
+    segment->checked = segment_checked_alloc(log);
+    /* Release pairs with the acquire in segment_is_checked(): `checked` is there. */
     atomic_store_explicit(&segment->trusted_offset, UINT32_MAX, memory_order_release);
     segment->frozen = true;
     log->segments.windows--;

@@ -67,7 +67,7 @@ struct weir_finding {
 
 struct weir_verify_report {
     size_t size; /* sizeof(struct weir_verify_report) */
-    bool ok;     /* no record is lost or damaged */
+    bool ok;     /* no record is lost or damaged, and opening would not refuse */
     weir_lsn earliest, latest;
     uint64_t records, payload_bytes, groups, segments;
     uint64_t scanned_bytes;

@@ -151,6 +151,19 @@ static void an_update_that_is_torn_leaves_the_floor_before(void **state)
     finish(&fixture);
 }
 
+static void wl_06_a_lowered_floor_survives_the_loss_of_either_slot(void **state)
+{
+    (void)state;
+    for (unsigned slot = 0; slot < 2; slot++) {
+        struct fixture fixture = log_with_records(9);
+        assert_int_equal(weir_hold_set(fixture.log, "a", 9), 0);
+        assert_int_equal(weir_hold_set(fixture.log, "a", 3), 0);
+        bytes_of(&fixture, "holds/a")[4096 * slot + 30] ^= 1;
+        expect_holds(fixture.log, "a=3 ");
+        finish(&fixture);
+    }
+}
+
 static void a_damaged_hold_is_never_passed_over(void **state)
 {
     (void)state;
@@ -261,6 +274,11 @@ static void setting_a_hold_is_all_or_nothing_at_every_crash(void **state)
     while (set_until(steps, 6, 4, "a=6 ", "a=4 ")) {
         steps++;
     }
+    assert_int_equal(steps, 4); /* lowered: write, sync, and the other slot likewise */
+    steps = 0;
+    while (set_until(steps, 4, 6, "a=4 ", "a=6 ")) {
+        steps++;
+    }
     assert_int_equal(steps, 2); /* write, sync */
 }
 
@@ -316,6 +334,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_floor_lies_between_what_is_retained_and_what_is_durable),
         cmocka_unit_test(names_cannot_leave_the_directory),
         cmocka_unit_test(an_update_that_is_torn_leaves_the_floor_before),
+        cmocka_unit_test(wl_06_a_lowered_floor_survives_the_loss_of_either_slot),
         cmocka_unit_test(a_damaged_hold_is_never_passed_over),
         cmocka_unit_test(a_copy_under_another_name_is_damage),
         cmocka_unit_test(setting_a_hold_is_all_or_nothing_at_every_crash),

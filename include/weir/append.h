@@ -8,7 +8,7 @@
  *
  * Many outstanding from one thread:
  *
- *     weir_append(log, &entry, WEIR_GROUP, &lsn);         // returns at once, a commit is under way
+ *     weir_append(log, &entry, WEIR_GROUP, &lsn);         // returns at once, commits gather
  *     ...
  *     weir_wait(log, lsn, WEIR_WAIT_FOREVER);             // or weir_process() in an event loop
  *

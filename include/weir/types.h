@@ -26,10 +26,13 @@ typedef uint64_t weir_lsn;
 
 /* What an append has achieved when it returns. What survives what: docs/DURABILITY.md. */
 enum weir_durability {
-    WEIR_EACH = 1,  /* the record is durable: it survives power loss */
-    WEIR_GROUP = 2, /* the record is published and a commit is under way or about to start */
-    WEIR_NONE =
-        3, /* the record is published; a flush comes when half of W is used, or on request */
+    /* The record is durable: it survives power loss. */
+    WEIR_EACH = 1,
+    /* The record is published. A commit of it starts by itself while others go on; for the last
+     * ones with the next append, wait, commit, process or close, or by the service thread. */
+    WEIR_GROUP = 2,
+    /* The record is published. A flush comes when half of W is used, or on request. */
+    WEIR_NONE = 3,
 };
 
 /* One piece of a payload; the pieces of an entry are stored one behind the other. */
@@ -60,9 +63,10 @@ struct weir_record {
     uint16_t flags; /* WEIR_RECORD_* */
 };
 
-#define WEIR_RECORD_VOID ((uint16_t)1) /* a cancelled reservation: keeps its LSN, has no payload   \
-                                        */
-#define WEIR_RECORD_GAP ((uint16_t)2)  /* written by salvage in place of LSNs that were lost */
+#define WEIR_RECORD_VOID                                                                           \
+    ((uint16_t)1)                     /* a cancelled reservation: keeps its LSN, has no payload    \
+                                       */
+#define WEIR_RECORD_GAP ((uint16_t)2) /* written by salvage in place of LSNs that were lost */
 
 #ifdef __cplusplus
 }

@@ -32,8 +32,8 @@ int commit_make_room(struct weir_log *log);
 /* Makes everything published durable, then its witness. 0; WEIR_E_POISONED; -errno. */
 int commit_all(struct weir_log *log);
 
-/* A reservation was published: the leader may be waiting for it. */
-void commit_published(struct weir_log *log);
+/* A reservation of the group was announced: the leader may be waiting for it. */
+void commit_published(struct weir_log *log, struct wal_group *group);
 
 /* Waits for I/O in flight to end, before the handle is freed. */
 void commit_drain(struct weir_log *log);

@@ -63,6 +63,8 @@ struct wal_group {
     weir_lsn durable_lsn; /* as its sealed header says */
     uint64_t time_ns;
     uint64_t opened_ns; /* monotonic: it closes when it is a millisecond old */
+    /* Taken under tail.lock, given back when published or cancelled: the group waits for them. */
+    _Atomic uint32_t open_reservations;
 };
 
 #define WAL_GROUPS 512u /* ring of groups; a power of two */
@@ -104,9 +106,9 @@ struct wal_commit {
     _Atomic uint32_t regrow; /* records that became durable since a group was submitted */
     uint32_t writes_in_flight;
     uint32_t flushes_in_flight;
-    bool blocked;          /* the next group holds an open reservation */
-    bool flush_wanted;     /* groups were written for somebody who waits for a flush behind them */
-    uint64_t flush_covers; /* groups below this index become durable with the flushes in flight */
+    bool blocked;           /* the next group holds an open reservation */
+    bool flush_wanted;      /* groups were written for somebody who waits for a flush behind them */
+    uint64_t flush_covers;  /* groups below this index become durable with the flushes in flight */
     uint64_t flush_started; /* reserved address when the last flush was started */
     struct group_chain chain;            /* of the last sealed group */
     struct segment_totals totals;        /* of the segment that is being sealed */
@@ -140,6 +142,7 @@ struct wal_reservation {
     uint64_t since_ns;
     uint64_t thread;
     struct wal_segment *segment;
+    struct wal_group *group;
     uint32_t offset; /* of the record's header */
     uint32_t size;   /* payload */
     uint16_t type;

@@ -96,6 +96,7 @@ static void open_slot(struct weir_log *log, uint32_t index, const struct reserve
         .since_ns = base_clock_monotonic_ns(),
         .thread = this_thread(),
         .segment = place->segment,
+        .group = place->group,
         .offset = place->offset,
         .size = size,
         .type = type,
@@ -176,7 +177,7 @@ static void announce(struct weir_log *log, const struct wal_reservation *slot, u
     le16_store(&record->flags, flags);
     le32_store(&record->user, 0);
     publish_announce(record, FORMAT_RECORD_HEADER_BYTES + slot->size);
-    commit_published(log);
+    commit_published(log, slot->group);
 }
 
 static void close_slot(struct weir_log *log, struct weir_reservation *reservation)

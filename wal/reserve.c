@@ -222,13 +222,17 @@ static enum reserve_need reserve_locked(struct weir_log *log, const struct reser
         return NEED_ROOM;
     }
     place->segment = tail->segment;
+    place->group = group;
     place->offset = tail->offset + group->size_bytes;
     place->memory = tail->segment->window->base + place->offset;
     place->lsn = tail->next_lsn;
     le32_store(&((struct format_record *)place->memory)->size, 0);
     group->size_bytes += (uint32_t)want->bytes;
     group->record_count += want->records;
-    group->in_place = group->in_place || want->in_place;
+    if (want->in_place) {
+        group->in_place = true;
+        atomic_fetch_add_explicit(&group->open_reservations, 1, memory_order_relaxed);
+    }
     tail->segment_records += want->records;
     tail->next_lsn += want->records;
     count(log, want);

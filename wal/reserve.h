@@ -9,17 +9,18 @@
 /* What an append wants. */
 struct reserve_want {
     uint32_t records;
-    uint64_t bytes;       /* of all records, headers and alignment included */
+    uint64_t bytes;         /* of all records, headers and alignment included */
     uint64_t payload_bytes; /* for the counters only */
-    uint64_t close_bytes; /* close the group when it has grown to this; 0 = leave it open */
-    bool in_place;        /* the caller fills the payload in itself */
+    uint64_t close_bytes;   /* close the group when it has grown to this; 0 = leave it open */
+    bool in_place;          /* the caller fills the payload in itself */
 };
 
 /* Where it goes. */
 struct reserve_place {
     struct wal_segment *segment;
-    uint8_t *memory; /* of the first record's header */
-    uint32_t offset; /* of it in the segment */
+    struct wal_group *group; /* not used again for another one before it is durable */
+    uint8_t *memory;         /* of the first record's header */
+    uint32_t offset;         /* of it in the segment */
     weir_lsn lsn;
     bool closed;       /* a group was closed on the way: it can be written */
     bool spare_wanted; /* the segment is half full and the next one is not ready */

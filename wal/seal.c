@@ -2,9 +2,9 @@
  * Seal: a closed group gets its header, and is then what will be found after a crash.
  *
  * Happy path, by the leader: see that no reservation is open in it; walk the records (yielding to
- * writers that are still copying),
- * checksum their headers, add directory entries, zero the padding, write the header last. The first
- * group of a segment takes the segment's header with it, in the same write.
+ * writers that are still copying), checksum their headers, add directory entries, zero the padding,
+ * write the header last. The first group of a segment takes the segment's header with it, in the
+ * same write.
  *
  * On persistent memory the leader also starts the write-back of everything that was stored
  * ordinarily; the fence comes with persist(). Large payloads were fenced by their writer.
@@ -22,24 +22,11 @@
 #define PUBLISH_NAP_NS INT64_C(50000)
 #define PREFETCH_BYTES 1024u
 
+/* Appends that are still being copied do not count: they end by themselves, and wake nobody. */
 bool seal_is_ready(const struct wal_group *group)
 {
-    if (!group->in_place) {
-        return true;
-    }
-    const uint8_t *base = group->segment->window->base + group->offset;
-    uint64_t offset = FORMAT_GROUP_HEADER_BYTES;
-    for (uint32_t i = 0; i < group->record_count; i++) {
-        const struct format_record *record = (const struct format_record *)(base + offset);
-        /* Acquire pairs with the release in publish_announce(). */
-        uint32_t size = atomic_load_explicit((const _Atomic uint32_t *)(const void *)&record->size,
-                                             memory_order_acquire);
-        if (size == 0) {
-            return false;
-        }
-        offset += format_align(size, FORMAT_RECORD_ALIGN);
-    }
-    return true;
+    /* Acquire pairs with the release in commit_published(): the records are announced. */
+    return atomic_load_explicit(&group->open_reservations, memory_order_acquire) == 0;
 }
 
 /* A writer between reserve and publish copies a payload, so it is running or about to: yield to it,
@@ -62,8 +49,10 @@ static uint32_t wait_for_publish(const struct format_record *record)
     }
 }
 
-void commit_published(struct weir_log *log)
+/* Behind the first step the group may be sealed, become durable and be used again. */
+void commit_published(struct weir_log *log, struct wal_group *group)
 {
+    atomic_fetch_sub_explicit(&group->open_reservations, 1, memory_order_release);
     atomic_fetch_add_explicit(&log->commit.published_sequence, 1, memory_order_release);
     base_wake(&log->commit.published_sequence, 1, false);
 }

@@ -7,9 +7,11 @@
  * wakes up either satisfied or as the new leader.
  *
  * The baton: whoever leaves the queue having been made leader (satisfied by a completion in
- * between, timed out, poisoned) passes it on. No wake-up is lost: a waiter queues first and then
- * tries to lead; a leader steps down first and then looks at the queue (both sequentially
- * consistent), so one of the two sees the other.
+ * between, timed out, poisoned) passes it on. No wake-up is lost: a waiter queues first, then tries
+ * to lead, then looks at durable and poison once more; a leader moves durable or steps down first
+ * and then looks at the queue (all sequentially consistent), so one of the two sees the other. The
+ * look at durable matters because a leader may go on for long without another wake: it sleeps while
+ * the next group holds an open reservation.
  *
  * Failure modes: a timeout leaves everything as it is; poison wakes everybody.
  */
@@ -40,9 +42,10 @@ struct wal_waiter {
 void log_poison(struct weir_log *log, int error)
 {
     int expected = 0;
-    atomic_compare_exchange_strong_explicit(&log->poison, &expected, error, memory_order_acq_rel,
-                                            memory_order_acquire);
+    atomic_compare_exchange_strong_explicit(&log->poison, &expected, error, memory_order_seq_cst,
+                                            memory_order_seq_cst);
     waiters_wake(log);
+    commit_nudge(log);
     tail_notify(log);
 }
 
@@ -141,7 +144,7 @@ bool leader_try(struct weir_log *log)
     uint32_t expected = 0;
     /* Acquire pairs with the release in leader_leave(): the pipeline's fields are this thread's. */
     return atomic_compare_exchange_strong_explicit(&log->commit.leading, &expected, 1,
-                                                   memory_order_seq_cst, memory_order_relaxed);
+                                                   memory_order_seq_cst, memory_order_seq_cst);
 }
 
 static bool pass_baton(struct weir_log *log)
@@ -251,7 +254,8 @@ static int queue_up(struct weir_log *log, weir_lsn lsn, uint64_t address, uint64
         WEIR_ASSERT(state != WAITER_LEADS);
         return 1; /* leads, even if it is satisfied by now: the baton is passed on by leaving */
     }
-    enum waiter_state state = sleep_until_called(&waiter, deadline_ns);
+    bool hopes = !commit_reached(log, lsn, address) && !log_is_poisoned(log);
+    enum waiter_state state = hopes ? sleep_until_called(&waiter, deadline_ns) : WAITER_QUEUED;
     if (state == WAITER_QUEUED) {
         state = dequeue(&log->waiters, &waiter);
     }

@@ -35,6 +35,9 @@ int commit_all(struct weir_log *log);
 /* A reservation of the group was announced: the leader may be waiting for it. */
 void commit_published(struct weir_log *log, struct wal_group *group);
 
+/* Wakes a leader that waits for one, so that it looks again. */
+void commit_nudge(struct weir_log *log);
+
 /* Waits for I/O in flight to end, before the handle is freed. */
 void commit_drain(struct weir_log *log);
 
@@ -73,8 +76,9 @@ static inline struct wal_group *commit_group(struct weir_log *log, uint64_t inde
 
 static inline bool commit_reached(const struct weir_log *log, weir_lsn lsn, uint64_t address)
 {
-    return atomic_load_explicit(&log->marks.durable, memory_order_acquire) >= lsn &&
-           atomic_load_explicit(&log->marks.durable_address, memory_order_acquire) >= address;
+    /* Sequentially consistent, as are the stores in lead.c: see the top of commit.c. */
+    return atomic_load_explicit(&log->marks.durable, memory_order_seq_cst) >= lsn &&
+           atomic_load_explicit(&log->marks.durable_address, memory_order_seq_cst) >= address;
 }
 
 #endif

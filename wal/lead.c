@@ -80,11 +80,11 @@ static void announce_durable(struct weir_log *log, uint64_t address)
     weir_lsn before = atomic_load_explicit(&log->marks.durable, memory_order_relaxed);
     WEIR_ASSERT(lsn >= before);
     WEIR_ASSERT(lsn <= atomic_load_explicit(&log->marks.reserved, memory_order_acquire));
-    /* Release pairs with the acquire in reserve.c, and of readers of the live page. */
-    atomic_store_explicit(&log->marks.durable_address, address, memory_order_release);
+    /* As releases these pair with the acquires in reserve.c and log_durable() (the sealed groups
+     * are in memory); in one order with the queue's count they lose no waiter: commit.c. */
+    atomic_store_explicit(&log->marks.durable_address, address, memory_order_seq_cst);
     if (lsn != before) {
-        /* Release pairs with the acquire in log_durable(): the sealed groups are in memory. */
-        atomic_store_explicit(&log->marks.durable, lsn, memory_order_release);
+        atomic_store_explicit(&log->marks.durable, lsn, memory_order_seq_cst);
         live_publish(log);
         tail_notify(log);
         int fd = atomic_load_explicit(&log->event_fd, memory_order_acquire);
@@ -382,6 +382,9 @@ static bool flush_is_due(struct weir_log *log, enum commit_mode mode)
                (log->commit.flush_wanted || log->commit.blocked ||
                 log->commit.submit == head_of(log));
     }
+    if (log->commit.blocked) { /* nothing more can be written, and the reservation may stay open */
+        return log->commit.writes_in_flight == 0;
+    }
     uint64_t reserved = atomic_load_explicit(&log->tail.reserved_address, memory_order_relaxed);
     return 2 * run_ahead(log) > log->limits.run_ahead_bytes &&
            reserved - log->commit.flush_started >= log->limits.run_ahead_bytes / 4;
@@ -461,7 +464,8 @@ static int round_steps(struct weir_log *log, enum commit_mode mode, int64_t time
         rc = start_flush(log);
         advance(log);
     }
-    if (rc == 0 && waits && log->commit.blocked && in_flight_of(log) == 0) {
+    bool idles = log->commit.blocked && in_flight_of(log) == 0 && !log_is_poisoned(log);
+    if (rc == 0 && waits && idles) {
         base_wait(&log->commit.published_sequence, seen, timeout_ns, false);
     } else if (rc == 0 && waits) {
         rc = reap(log, timeout_ns);

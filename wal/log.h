@@ -225,7 +225,7 @@ void log_poison(struct weir_log *log, int error);
 
 static inline bool log_is_poisoned(const struct weir_log *log)
 {
-    return __builtin_expect(atomic_load_explicit(&log->poison, memory_order_acquire) != 0, 0);
+    return __builtin_expect(atomic_load_explicit(&log->poison, memory_order_seq_cst) != 0, 0);
 }
 
 static inline uint64_t log_address(const struct weir_log *log, const struct wal_segment *segment,

@@ -5,6 +5,7 @@
 
 #include "wal/commit.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,13 @@ static void *append_call(void *context)
     return NULL;
 }
 
+static void *wait_call(void *context)
+{
+    struct call *call = context;
+    call->rc = weir_wait(call->log, call->lsn, WEIR_WAIT_FOREVER);
+    return NULL;
+}
+
 static void start(struct call *call, void *(*run)(void *context))
 {
     assert_int_equal(pthread_create(&call->thread, NULL, run, call), 0);
@@ -39,6 +47,84 @@ static int finish(struct call *call)
 }
 
 /* ---- wake-ups ---- */
+
+static void a_waiter_that_is_satisfied_while_it_queues_does_not_sleep(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    struct call waiter = {.log = log, .lsn = append_text(log, "a", WEIR_NONE)};
+    assert_true(leader_try(log));
+    base_lock_acquire(&log->waiters.lock);
+    start(&waiter, wait_call);
+    while (atomic_load(&log->waiters.lock.state) != BASE_LOCK_CONTENDED) {
+        base_yield(); /* it has seen that nothing is durable, and is about to queue */
+    }
+    assert_int_equal(commit_round(log, COMMIT_DURABLE, 0), 0);
+    assert_int_equal(weir_durable_lsn(log), waiter.lsn);
+    base_lock_release(&log->waiters.lock);
+    assert_int_equal(finish(&waiter), 0); /* while somebody leads, who may sleep for long */
+    leader_leave(log);
+    close_log(log);
+    disk_free(&disk);
+}
+
+/* Two closed groups, of which the second holds an open reservation, and an open one. */
+static struct weir_reservation reserve_behind_a_written_group(struct weir_log *log)
+{
+    uint8_t payload[40000] = {1};
+    struct weir_reservation reservation;
+    assert_int_equal(try_append(log, payload, sizeof payload, WEIR_NONE, NULL), 0);
+    assert_int_equal(try_append(log, payload, sizeof payload, WEIR_NONE, NULL), 0);
+    assert_int_equal(weir_reserve(log, 0, 8, &reservation), 0);
+    assert_int_equal(try_append(log, payload, sizeof payload, WEIR_NONE, NULL), 0);
+    return reservation;
+}
+
+static void *make_room_call(void *context)
+{
+    struct call *call = context;
+    call->rc = commit_make_room(call->log);
+    return NULL;
+}
+
+static void wl_16_a_holder_waits_for_what_lies_before_while_another_thread_makes_room(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    struct weir_reservation reservation = reserve_behind_a_written_group(log);
+    struct call maker = {.log = log};
+    start(&maker, make_room_call);
+    while (atomic_load(&log->commit.leading) == 0 && weir_durable_lsn(log) == 0) {
+        base_yield();
+    }
+    assert_int_equal(weir_wait(log, 1, WEIR_WAIT_FOREVER), 0);
+    assert_int_equal(weir_cancel(log, &reservation), 0);
+    assert_int_equal(finish(&maker), 0);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void wl_12_poison_wakes_a_leader_that_waits_for_a_reservation(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct test_disk disk = disk_new();
+        struct weir_log *log = open_log(&disk, NULL);
+        struct weir_reservation reservation = reserve_behind_a_written_group(log);
+        struct call waiter = {.log = log, .lsn = reservation.lsn};
+        start(&waiter, wait_call);
+        while (weir_durable_lsn(log) == 0) {
+            base_yield(); /* then it has only the reservation to wait for */
+        }
+        log_poison(log, -EIO);
+        assert_int_equal(finish(&waiter), WEIR_E_POISONED);
+        assert_int_equal(weir_cancel(log, &reservation), 0);
+        assert_int_equal(weir_log_close(log), WEIR_E_POISONED);
+        disk_free(&disk);
+    }
+}
 
 struct gate {
     const char *call;
@@ -100,6 +186,9 @@ int main(int argc, char **argv)
         cmocka_set_test_filter(argv[1]);
     }
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_waiter_that_is_satisfied_while_it_queues_does_not_sleep),
+        cmocka_unit_test(wl_16_a_holder_waits_for_what_lies_before_while_another_thread_makes_room),
+        cmocka_unit_test(wl_12_poison_wakes_a_leader_that_waits_for_a_reservation),
         cmocka_unit_test(a_leader_waits_for_a_copy_beside_a_published_reservation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,7 @@
  *
  * Invariants, all under tail.lock:
  *   reserved_address - durable_address <= W, padding and rolls included
- *   behind the open group there is always room for the segment's seal
+ *   behind the open group there is always room for the segment's seal, and for a witness if strict
  *   groups[submit .. head) are closed; groups[head] is open when group_open
  *   a group's time is never less than the one before
  */
@@ -141,11 +141,20 @@ static void roll(struct weir_log *log, uint64_t now_ns)
     atomic_store_explicit(&log->segments.next_ready, false, memory_order_relaxed);
 }
 
+/* With `strict` nothing is acknowledged without a witness behind it: where records find room, so
+ * does that, or a full disk would fail what it has already stored. */
+static uint64_t witness_room(const struct weir_log *log, uint64_t records)
+{
+    bool needed = log->witness == WEIR_WITNESS_STRICT && records > 0;
+    return needed ? padded(log, FORMAT_GROUP_HEADER_BYTES) : 0;
+}
+
 /* Can a group of `bytes` with `records` more start at the tail of this segment? */
 static bool segment_has_room(const struct weir_log *log, uint64_t bytes, uint64_t records)
 {
     const struct wal_tail *tail = &log->tail;
-    return tail->offset + padded(log, bytes) + seal_room(log, tail->segment_records + records) <=
+    return tail->offset + padded(log, bytes) + witness_room(log, records) +
+               seal_room(log, tail->segment_records + records) <=
            log->limits.segment_bytes;
 }
 
@@ -325,6 +334,9 @@ static enum reserve_need place_internal(struct weir_log *log, enum format_group_
     }
     if (tail->group_open) {
         reserve_close_group(log);
+        if (!is_epoch) {
+            return NEED_NOTHING; /* its header is a witness, too */
+        }
     }
     enum reserve_need need = open_group(log, &want, base_clock_monotonic_ns());
     if (need != NEED_NOTHING) {

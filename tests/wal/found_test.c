@@ -1,0 +1,138 @@
+/*
+ * What the torture tests have found, each thing on its own and in the same way every time.
+ */
+#include "support.h"
+
+#include "base/sync.h"
+#include "base/system.h"
+#include "base/thread.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PATIENCE_S 30u
+
+/* ---- a copy and a reservation in one group ---- */
+
+static _Atomic uint32_t copying, leader_sleeps;
+
+static int system_futex(_Atomic uint32_t *word, int operation, uint32_t value,
+                        const struct timespec *timeout)
+{
+    return (int)syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
+}
+
+/* Of the leader: whoever copies goes on once it sleeps. */
+static int wait_and_tell(void *context, _Atomic uint32_t *word, uint32_t expected,
+                         int64_t timeout_ns, bool shared)
+{
+    (void)context;
+    (void)shared;
+    struct timespec timeout = {timeout_ns / 1000000000, timeout_ns % 1000000000};
+    atomic_store(&leader_sleeps, 1);
+    system_futex(&leader_sleeps, FUTEX_WAKE, INT32_MAX, NULL);
+    return system_futex(word, FUTEX_WAIT, expected, timeout_ns < 0 ? NULL : &timeout) < 0 &&
+                   errno == ETIMEDOUT
+               ? -ETIMEDOUT
+               : 0;
+}
+
+static void wake(void *context, _Atomic uint32_t *word, int count, bool shared)
+{
+    (void)context;
+    (void)shared;
+    system_futex(word, FUTEX_WAKE, (uint32_t)count, NULL);
+}
+
+/* Stops the copy of a payload half way. */
+static int stop_in_copy(void *context, const char *call, const char *name, uint64_t offset,
+                        size_t size)
+{
+    (void)context;
+    (void)name;
+    (void)offset;
+    (void)size;
+    if (strcmp(call, "copy") == 0) {
+        atomic_store(&copying, 1);
+        system_futex(&copying, FUTEX_WAKE, INT32_MAX, NULL);
+        while (atomic_load(&leader_sleeps) == 0) {
+            system_futex(&leader_sleeps, FUTEX_WAIT, 0, NULL);
+        }
+    }
+    return 0;
+}
+
+static void append_large(void *context)
+{
+    static const uint8_t payload[4000];
+    (void)try_append(context, payload, sizeof payload, WEIR_NONE, NULL);
+}
+
+static void wl_16_a_leader_that_sleeps_while_another_thread_copies_is_not_forgotten(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    disk.options.block_bytes = 64;
+    disk.options.window_is_file = true;
+    disk.options.faults.before = stop_in_copy;
+    struct weir_log *log = open_log(&disk, NULL);
+    struct weir_reservation reservation;
+    assert_int_equal(weir_reserve(log, 1, 8, &reservation), 0);
+    static const struct base_system system = {.wait = wait_and_tell, .wake = wake};
+    base_system_set(&system);
+    struct base_thread thread;
+    assert_int_equal(base_thread_start(&thread, "copy", append_large, log), 0);
+    while (atomic_load(&copying) == 0) {
+        system_futex(&copying, FUTEX_WAIT, 0, NULL);
+    }
+    memset(reservation.data, 1, 8);
+    alarm(PATIENCE_S);
+    assert_int_equal(weir_publish(log, &reservation, WEIR_EACH), 0);
+    alarm(0);
+    base_thread_join(&thread);
+    base_system_set(NULL);
+    assert_int_equal(weir_commit(log), 0);
+    assert_int_equal(count_records(log), 2);
+    close_log(log);
+    disk_free(&disk);
+}
+
+/* ---- strict witnesses on a full disk ---- */
+
+static void wl_13_a_full_disk_does_not_poison_a_log_with_strict_witnesses(void **state)
+{
+    (void)state;
+    static const uint8_t payload[9000];
+    for (size_t size = 100; size <= sizeof payload; size += 100) {
+        struct test_disk disk = {.options.capacity_bytes = 5 * SMALL_SEGMENT / 2};
+        assert_int_equal(sim_memory_open(&disk.options, &disk.keeper), 0);
+        disk.options.disk = sim_memory_disk(disk.keeper);
+        struct weir_log_options options = small_options();
+        options.witness = WEIR_WITNESS_STRICT;
+        struct weir_log *log = open_log(&disk, &options);
+        weir_lsn lsn = 0;
+        int rc;
+        while ((rc = try_append(log, payload, size, WEIR_EACH, &lsn)) == 0) {
+        }
+        assert_int_equal(rc, -ENOSPC);
+        assert_int_equal(count_records(log), lsn);
+        assert_int_equal(weir_truncate_before(log, lsn + 1, NULL), 0);
+        assert_int_equal(try_append(log, payload, size, WEIR_EACH, &lsn), 0);
+        close_log(log);
+        disk_free(&disk);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wl_16_a_leader_that_sleeps_while_another_thread_copies_is_not_forgotten),
+        cmocka_unit_test(wl_13_a_full_disk_does_not_poison_a_log_with_strict_witnesses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -127,6 +127,9 @@ int create_log(struct weir_medium *medium, const struct weir_log_options *option
     if (rc == 0) {
         rc = medium->ops->make_directory(medium, "holds");
     }
+    if (rc == 0) { /* CONTROL must not be there without the names before it */
+        rc = medium->ops->sync_directory(medium, "");
+    }
     if (rc == 0) {
         rc = control_create(medium, &control);
     }

@@ -128,11 +128,60 @@ static void wl_13_a_full_disk_does_not_poison_a_log_with_strict_witnesses(void *
     }
 }
 
+/* ---- names that power loss reorders ---- */
+
+struct cut {
+    struct weir_medium *keeper, *after;
+    unsigned at, calls;
+};
+
+static bool only_control(void *context, const char *name, uint64_t offset)
+{
+    (void)context;
+    (void)offset;
+    return strncmp(name, "CONTROL", 7) == 0;
+}
+
+static int cut_at(void *context, const char *call, const char *name, uint64_t offset, size_t size)
+{
+    (void)call;
+    (void)name;
+    (void)offset;
+    (void)size;
+    struct cut *cut = context;
+    if (cut->calls++ == cut->at) {
+        assert_int_equal(sim_memory_crash(cut->keeper, only_control, NULL, &cut->after), 0);
+    }
+    return 0;
+}
+
+static void a_creation_cut_off_anywhere_never_leaves_control_without_its_segment(void **state)
+{
+    (void)state;
+    for (unsigned at = 0;; at++) {
+        struct test_disk disk = disk_new();
+        struct cut cut = {.keeper = disk.keeper, .at = at};
+        disk.options.faults = (struct sim_memory_faults){cut_at, &cut};
+        close_log(open_log(&disk, NULL));
+        disk_free(&disk);
+        if (cut.after == NULL) {
+            break;
+        }
+        struct test_disk after = {.keeper = cut.after};
+        after.options.disk = sim_memory_disk(cut.after);
+        struct weir_log *log = open_log(&after, NULL);
+        append_text(log, "first", WEIR_EACH);
+        close_log(log);
+        disk_free(&after);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wl_16_a_leader_that_sleeps_while_another_thread_copies_is_not_forgotten),
         cmocka_unit_test(wl_13_a_full_disk_does_not_poison_a_log_with_strict_witnesses),
+        cmocka_unit_test(a_creation_cut_off_anywhere_never_leaves_control_without_its_segment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

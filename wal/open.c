@@ -254,6 +254,9 @@ static int repair(struct weir_log *log, const struct recovery *found, struct wei
     int rc = repair_flush_tail(log->medium, &log->control, found, why);
     rc = rc < 0 ? rc : store_new_epoch(log, found);
     rc = rc < 0 ? rc : repair_zero_window(log->medium, &log->control, found, why);
+    if (rc == 0) { /* what follows may need a segment of that name */
+        truncate_remove_half_made(log, found->leftovers, found->leftover_count);
+    }
     rc = rc < 0 ? rc : build(log, found);
     rc = rc < 0 ? rc : write_epoch_group(log);
     log->report.repair_s = seconds_since(start_ns);

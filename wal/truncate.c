@@ -265,9 +265,8 @@ int weir_truncate_before(struct weir_log *log, weir_lsn lsn, struct weir_error *
 
 /* ---- opening ---- */
 
-void truncate_remove_leftovers(struct weir_log *log, const uint64_t *ordinals, uint32_t count)
+void truncate_remove_half_made(struct weir_log *log, const uint64_t *ordinals, uint32_t count)
 {
-    /* First those at the end, half-made spares: a recycled file may get the name of one. */
     for (uint32_t i = 0; i < count; i++) {
         if (ordinals[i] >= log->control.first_ordinal) {
             char name[FORMAT_NAME_BYTES];
@@ -275,6 +274,10 @@ void truncate_remove_leftovers(struct weir_log *log, const uint64_t *ordinals, u
             (void)log->medium->ops->remove(log->medium, name);
         }
     }
+}
+
+void truncate_remove_leftovers(struct weir_log *log, const uint64_t *ordinals, uint32_t count)
+{
     for (uint32_t i = 0; i < count; i++) {
         if (ordinals[i] < log->control.first_ordinal) {
             segment_dispose(log, ordinals[i]);

@@ -6,6 +6,7 @@
 #include "base/sync.h"
 #include "base/system.h"
 #include "base/thread.h"
+#include "wal/log.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -176,11 +177,48 @@ static void a_creation_cut_off_anywhere_never_leaves_control_without_its_segment
     }
 }
 
+/* ---- a spare that was being made when its writer was killed ---- */
+
+/* Records of a block each until the next one would begin a segment; returns how many they are. */
+static unsigned fill_segment(struct test_disk *disk, unsigned most)
+{
+    struct weir_log *log = open_log(disk, NULL);
+    unsigned count = 0;
+    while (count < most && log->tail.segment->ordinal == 1) {
+        append_text(log, "record", WEIR_EACH);
+        count++;
+    }
+    close_log(log);
+    return count - 1; /* the last one rolled, unless `most` was reached */
+}
+
+static void wl_14_a_half_made_spare_is_out_of_the_way_when_opening_needs_its_name(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    unsigned count = fill_segment(&disk, UINT32_MAX);
+    disk_free(&disk);
+    disk = disk_new();
+    (void)fill_segment(&disk, count);
+    const struct weir_medium_ops *ops = disk.keeper->ops;
+    struct weir_file *file;
+    assert_int_equal(ops->remove(disk.keeper, "segment-0000000000000002"), 0);
+    assert_int_equal(ops->create(disk.keeper, "segment-0000000000000002", SMALL_SEGMENT / 2, &file),
+                     0);
+    ops->close(file);
+    struct weir_log *log = open_log(&disk, NULL);
+    assert_int_equal(log->tail.segment->ordinal, 2); /* its epoch group had no room in the first */
+    assert_int_equal(append_text(log, "next", WEIR_EACH), count + 1);
+    close_log(log);
+    disk_free(&disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wl_16_a_leader_that_sleeps_while_another_thread_copies_is_not_forgotten),
         cmocka_unit_test(wl_13_a_full_disk_does_not_poison_a_log_with_strict_witnesses),
+        cmocka_unit_test(wl_14_a_half_made_spare_is_out_of_the_way_when_opening_needs_its_name),
         cmocka_unit_test(a_creation_cut_off_anywhere_never_leaves_control_without_its_segment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -321,50 +321,56 @@ static void mark_flushed(struct weir_log *log)
     }
 }
 
-static int flush_segment(struct weir_log *log, struct wal_segment *segment)
+/* The first group that is written and not durable, with all before it written, too. NULL: none. */
+static const struct wal_group *first_unflushed(struct weir_log *log)
 {
-    add(&log->counters.flushes, 1);
-    int rc = log->medium->ops->flush_file(segment->window, TOKEN_FLUSH);
-    if (rc == 0) {
-        change_in_flight(log, 1);
-        log->commit.flushes_in_flight++;
+    for (uint64_t i = done_of(log); i < log->commit.submit; i++) {
+        const struct wal_group *group = commit_group(log, i);
+        if (!group->durable) {
+            return group->written ? group : NULL;
+        }
     }
-    return rc < 0 ? rc : 0;
+    return NULL;
 }
 
-/* Starts one flush per file that holds groups which are written and not durable. */
+/* Groups below this index lie in front of the segment or in it, and are written. */
+static uint64_t end_of_written(struct weir_log *log, const struct wal_segment *segment)
+{
+    uint64_t end = done_of(log);
+    while (end < log->commit.submit && commit_group(log, end)->written &&
+           commit_group(log, end)->segment->ordinal <= segment->ordinal) {
+        end++;
+    }
+    return end;
+}
+
+/* Flushes the file of the first group that needs it: one file at a time, so that a flush that
+ * failed has no other one beside it. What lies in the next file is flushed behind that. */
 static int start_flush(struct weir_log *log)
 {
     struct wal_commit *commit = &log->commit;
-    if (commit->flushes_in_flight > 0) {
-        return 0;
-    }
-    uint64_t done = done_of(log);
-    uint64_t covers = done;
-    bool needed = false;
-    while (covers < commit->submit && commit_group(log, covers)->written) {
-        needed = needed || !commit_group(log, covers)->durable;
-        covers++;
-    }
-    if (!needed) {
-        return 0;
-    }
-    commit->flush_covers = covers;
-    commit->flush_wanted = false;
-    commit->flush_started = atomic_load_explicit(&log->tail.reserved_address, memory_order_relaxed);
-    const struct wal_segment *last = NULL;
-    for (uint64_t i = done; i < covers; i++) {
-        struct wal_group *group = commit_group(log, i);
-        if (!group->durable && group->segment != last) {
-            int rc = flush_segment(log, group->segment);
-            if (rc < 0) {
-                return rc;
-            }
-            last = group->segment;
+    const struct wal_group *first;
+    while (commit->flushes_in_flight == 0 && in_flight_of(log) < log->medium->info.queue_depth &&
+           (first = first_unflushed(log)) != NULL) {
+        uint64_t end = end_of_written(log, first->segment);
+        bool all = end == commit->submit || !commit_group(log, end)->written;
+        if (all) {
+            commit->flush_started =
+                atomic_load_explicit(&log->tail.reserved_address, memory_order_relaxed);
         }
-    }
-    if (commit->flushes_in_flight == 0) {
-        mark_flushed(log);
+        commit->flush_wanted = commit->flush_wanted && end < commit->submit;
+        commit->flush_covers = end;
+        add(&log->counters.flushes, 1);
+        int rc = log->medium->ops->flush_file(first->segment->window, TOKEN_FLUSH);
+        if (rc < 0) {
+            return rc;
+        }
+        if (rc == 0) {
+            change_in_flight(log, 1);
+            commit->flushes_in_flight++;
+        } else {
+            mark_flushed(log);
+        }
     }
     return 0;
 }
@@ -403,9 +409,7 @@ static int complete(struct weir_log *log, const struct weir_completion *completi
         if (completion->result < 0) {
             return completion->result;
         }
-        if (commit->flushes_in_flight == 0) {
-            mark_flushed(log);
-        }
+        mark_flushed(log);
         return 0;
     }
     WEIR_ASSERT(commit->writes_in_flight > 0);

@@ -105,10 +105,10 @@ struct wal_commit {
     _Atomic uint64_t submitted_address; /* end of the last group that was submitted */
     _Atomic uint32_t regrow; /* records that became durable since a group was submitted */
     uint32_t writes_in_flight;
-    uint32_t flushes_in_flight;
-    bool blocked;           /* the next group holds an open reservation */
+    uint32_t flushes_in_flight; /* 0 or 1 */
+    bool blocked;               /* the next group holds an open reservation */
     bool flush_wanted;      /* groups were written for somebody who waits for a flush behind them */
-    uint64_t flush_covers;  /* groups below this index become durable with the flushes in flight */
+    uint64_t flush_covers;  /* groups below this index become durable with the flush in flight */
     uint64_t flush_started; /* reserved address when the last flush was started */
     struct group_chain chain;            /* of the last sealed group */
     struct segment_totals totals;        /* of the segment that is being sealed */

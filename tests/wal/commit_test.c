@@ -180,6 +180,87 @@ static void a_leader_waits_for_a_copy_beside_a_published_reservation(void **stat
     }
 }
 
+/* ---- flushes ---- */
+
+struct failing_flush {
+    const char *name; /* of the file whose flush fails */
+    bool flushing;
+    int hits;
+};
+
+static int fail_flush_of(void *context, const char *call, const char *name, uint64_t offset,
+                         size_t size)
+{
+    struct failing_flush *failing = context;
+    (void)offset;
+    (void)size;
+    failing->flushing = failing->flushing || strcmp(call, "flush_file") == 0;
+    if (failing->flushing && strcmp(call, "complete") == 0 && strcmp(name, failing->name) == 0) {
+        failing->hits++;
+        return -EIO;
+    }
+    return 0;
+}
+
+/* Two files hold what was only written. */
+static struct weir_log *open_with_written_groups_in_two_files(struct test_disk *disk)
+{
+    struct weir_log *log = open_log(disk, NULL);
+    uint8_t payload[15000] = {1};
+    struct weir_stat stat = WEIR_STAT_INIT;
+    for (int i = 0; i < 13; i++) {
+        assert_int_equal(try_append(log, payload, sizeof payload, WEIR_NONE, NULL), 0);
+    }
+    assert_int_equal(weir_commit(log), 0);
+    do {
+        assert_int_equal(try_append(log, payload, sizeof payload, WEIR_NONE, NULL), 0);
+        weir_log_stat(log, &stat);
+    } while (stat.segments < 2);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(try_append(log, payload, sizeof payload, WEIR_NONE, NULL), 0);
+    }
+    return log;
+}
+
+static void wl_12_a_failed_flush_of_one_file_is_not_made_good_by_another_files(void **state)
+{
+    (void)state;
+    for (int reversed = 0; reversed < 2; reversed++) {
+        struct test_disk disk = disk_new();
+        disk.options.asynchronous = true;
+        disk.options.reversed = reversed != 0;
+        struct weir_log *log = open_with_written_groups_in_two_files(&disk);
+        struct failing_flush failing = {.name = reversed != 0 ? "segment-0000000000000002"
+                                                              : "segment-0000000000000001"};
+        sim_memory_faults_set(log->medium, &(struct sim_memory_faults){fail_flush_of, &failing});
+        weir_lsn before = weir_durable_lsn(log);
+        assert_int_equal(weir_commit(log), WEIR_E_POISONED);
+        assert_int_equal(failing.hits, 1);
+        weir_lsn base = reversed != 0 ? log->tail.segment->start.next_lsn - 1 : before;
+        assert_true(weir_durable_lsn(log) <= base);
+        sim_memory_faults_set(log->medium, &(struct sim_memory_faults){0});
+        assert_int_equal(weir_log_close(log), WEIR_E_POISONED);
+        disk_free(&disk);
+    }
+}
+
+static void written_groups_in_two_files_become_durable_with_a_queue_of_one(void **state)
+{
+    (void)state;
+    for (int asynchronous = 0; asynchronous < 2; asynchronous++) {
+        struct test_disk disk = disk_new();
+        disk.options.asynchronous = asynchronous != 0;
+        disk.options.queue_depth = 1;
+        struct weir_log *log = open_with_written_groups_in_two_files(&disk);
+        struct weir_stat stat = WEIR_STAT_INIT;
+        weir_log_stat(log, &stat);
+        assert_int_equal(weir_commit(log), 0);
+        assert_int_equal(weir_durable_lsn(log), stat.reserved);
+        close_log(log);
+        disk_free(&disk);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1) {
@@ -190,6 +271,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(wl_16_a_holder_waits_for_what_lies_before_while_another_thread_makes_room),
         cmocka_unit_test(wl_12_poison_wakes_a_leader_that_waits_for_a_reservation),
         cmocka_unit_test(a_leader_waits_for_a_copy_beside_a_published_reservation),
+        cmocka_unit_test(wl_12_a_failed_flush_of_one_file_is_not_made_good_by_another_files),
+        cmocka_unit_test(written_groups_in_two_files_become_durable_with_a_queue_of_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -233,11 +233,33 @@ static int enter(struct weir_cursor *cursor, const struct group_header *header)
     return place->at < place->end ? 1 : CURSOR_AGAIN;
 }
 
+/* The open segment of a reader process was truncated before it was walked to its seal: behind its
+ * last record the memory holds nothing that was checked, and place.lsn is elsewhere. */
+static bool was_given_up(const struct weir_cursor *cursor)
+{
+    struct weir_log *log = cursor->log;
+    const struct wal_segment *segment = cursor->place.walk.segment;
+    if (log->reader == NULL) {
+        return false;
+    }
+    base_lock_acquire(&log->segments.lock);
+    bool given_up = segment->state == SEGMENT_SEALED && segment->seal_offset == 0 &&
+                    cursor->place.lsn > segment->last_lsn;
+    base_lock_release(&log->segments.lock);
+    return given_up;
+}
+
 /* One step towards the group of place.lsn, which is sealed: 1; 0 (with stay); CURSOR_AGAIN. */
 static int enter_sealed(struct weir_cursor *cursor, bool stay)
 {
     struct cursor_place *place = &cursor->place;
     struct segment_walk *walk = &place->walk;
+    if (was_given_up(cursor)) {
+        if (!stay) {
+            cursor_park(cursor, place->lsn);
+        }
+        return stay ? 0 : CURSOR_AGAIN;
+    }
     if (walk_at_seal(walk)) {
         int rc = stay ? 0 : cursor_next_segment(cursor, walk, place->lsn);
         return rc < 0 || stay ? rc : CURSOR_AGAIN;

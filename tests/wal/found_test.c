@@ -213,12 +213,45 @@ static void wl_14_a_half_made_spare_is_out_of_the_way_when_opening_needs_its_nam
     disk_free(&disk);
 }
 
+/* ---- truncation overtakes a reader process exactly where it stands ---- */
+
+static void cu_03_a_reader_at_the_end_of_a_truncated_segment_goes_on_in_the_next(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    unsigned count = fill_segment(&disk, UINT32_MAX);
+    disk_free(&disk);
+    disk = disk_new();
+    (void)fill_segment(&disk, count);
+    struct weir_log_options options = small_options();
+    options.flags = WEIR_LOG_READ_ONLY;
+    struct weir_log *reader = open_log(&disk, &options);
+    struct weir_cursor *cursor;
+    struct weir_record record;
+    assert_int_equal(weir_cursor_open(reader, NULL, &cursor), 0);
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(weir_cursor_next(cursor, &record), 1);
+    }
+    assert_int_equal(weir_cursor_next(cursor, &record), 0);
+    struct weir_log *writer = open_log(&disk, NULL); /* seals the first segment */
+    weir_lsn lsn = append_text(writer, "next", WEIR_EACH);
+    assert_int_equal(weir_truncate_before(writer, lsn, NULL), 0);
+    assert_int_equal(weir_cursor_wait(cursor, WEIR_WAIT_FOREVER), 1);
+    assert_int_equal(weir_cursor_next(cursor, &record), 1);
+    assert_int_equal(record.lsn, lsn);
+    weir_cursor_close(cursor);
+    close_log(reader);
+    close_log(writer);
+    disk_free(&disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wl_16_a_leader_that_sleeps_while_another_thread_copies_is_not_forgotten),
         cmocka_unit_test(wl_13_a_full_disk_does_not_poison_a_log_with_strict_witnesses),
         cmocka_unit_test(wl_14_a_half_made_spare_is_out_of_the_way_when_opening_needs_its_name),
+        cmocka_unit_test(cu_03_a_reader_at_the_end_of_a_truncated_segment_goes_on_in_the_next),
         cmocka_unit_test(a_creation_cut_off_anywhere_never_leaves_control_without_its_segment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

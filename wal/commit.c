@@ -19,6 +19,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/event_fd.h"
 #include "wal/reserve.h"
 #include "wal/tail.h"
 
@@ -39,6 +40,29 @@ struct wal_waiter {
     struct wal_waiter *next, *previous;
 };
 
+/* Asks for weir_process(), once for each time that it ran. It may be asked for in vain. */
+static void call_event_loop(struct weir_log *log)
+{
+    int fd = atomic_load_explicit(&log->event_fd, memory_order_acquire);
+    if (fd >= 0 && atomic_exchange_explicit(&log->commit.called, 1, memory_order_seq_cst) == 0) {
+        base_event_fd_signal(fd);
+    }
+}
+
+void commit_nudge(struct weir_log *log)
+{
+    atomic_fetch_add_explicit(&log->commit.published_sequence, 1, memory_order_release);
+    base_wake(&log->commit.published_sequence, 1, false);
+}
+
+/* Behind the first step the group may be sealed, become durable and be used again. */
+void commit_published(struct weir_log *log, struct wal_group *group)
+{
+    atomic_fetch_sub_explicit(&group->open_reservations, 1, memory_order_release);
+    commit_nudge(log);
+    call_event_loop(log);
+}
+
 void log_poison(struct weir_log *log, int error)
 {
     int expected = 0;
@@ -46,6 +70,7 @@ void log_poison(struct weir_log *log, int error)
                                             memory_order_seq_cst);
     waiters_wake(log);
     commit_nudge(log);
+    call_event_loop(log);
     tail_notify(log);
 }
 
@@ -173,6 +198,18 @@ static void start_commit(struct weir_log *log, enum commit_mode mode)
     }
 }
 
+static bool something_waits(const struct weir_log *log)
+{
+    return atomic_load_explicit(&log->marks.reserved, memory_order_acquire) > log_durable(log);
+}
+
+/* Records wait for a commit, and no completion will come that tells the event loop so. */
+static bool is_left_alone(const struct weir_log *log)
+{
+    return atomic_load_explicit(&log->commit.in_flight, memory_order_relaxed) == 0 &&
+           something_waits(log) && !log_is_poisoned(log);
+}
+
 void leader_leave(struct weir_log *log)
 {
     for (;;) {
@@ -183,7 +220,11 @@ void leader_leave(struct weir_log *log)
             atomic_store_explicit(&log->commit.kicked, 0, memory_order_seq_cst);
             start_commit(log, COMMIT_DURABLE);
         }
+        bool blocked = log->commit.blocked; /* who publishes or cancels goes on */
         atomic_store_explicit(&log->commit.leading, 0, memory_order_seq_cst);
+        if (!blocked && is_left_alone(log)) { /* only now can weir_process() lead */
+            call_event_loop(log);
+        }
         if (atomic_load_explicit(&log->waiters.count, memory_order_seq_cst) == 0 &&
             atomic_load_explicit(&log->commit.kicked, memory_order_seq_cst) == 0) {
             return;
@@ -305,6 +346,9 @@ int commit_make_room(struct weir_log *log)
 void commit_kick(struct weir_log *log, enum commit_mode mode)
 {
     if (mode == COMMIT_DURABLE && commit_kick_can_wait(log)) {
+        if (is_left_alone(log)) {
+            call_event_loop(log);
+        }
         return;
     }
     if (!leader_try(log)) {
@@ -321,24 +365,20 @@ void commit_kick(struct weir_log *log, enum commit_mode mode)
     leader_leave(log);
 }
 
-static bool something_waits(const struct weir_log *log)
+void commit_process(struct weir_log *log, bool comes_back)
 {
-    return atomic_load_explicit(&log->marks.reserved, memory_order_acquire) > log_durable(log);
-}
-
-bool commit_process(struct weir_log *log, bool comes_back)
-{
+    atomic_store_explicit(&log->commit.called, 0, memory_order_seq_cst);
     if (!leader_try(log)) {
-        return false;
+        return; /* who leads asks for another call when there is something left */
     }
     weir_lsn before = log_durable(log);
     bool moved = commit_reap(log) == 0 && log_durable(log) != before;
-    bool again = moved && comes_back && something_waits(log);
-    if (!again) {
+    if (moved && comes_back && something_waits(log)) {
+        call_event_loop(log);
+    } else {
         (void)commit_round(log, COMMIT_DURABLE, 0);
     }
     leader_leave(log);
-    return again;
 }
 
 static uint64_t reserved_address(const struct weir_log *log)

@@ -22,9 +22,9 @@ int commit_wait(struct weir_log *log, weir_lsn lsn, uint64_t address, int64_t ti
 void commit_kick(struct weir_log *log, enum commit_mode mode);
 
 /* For event loops: takes completions and starts the next commit, without waiting. When durable has
- * just moved and the caller comes back at once, the next commit is left for then, so that it
- * carries what the caller appends meanwhile: true. */
-bool commit_process(struct weir_log *log, bool comes_back);
+ * just moved and the caller comes back when its descriptor is signalled, the next commit is left
+ * for then, so that it carries what the caller appends meanwhile. */
+void commit_process(struct weir_log *log, bool comes_back);
 
 /* Waits until there is room for another group within W. */
 int commit_make_room(struct weir_log *log);
@@ -32,7 +32,7 @@ int commit_make_room(struct weir_log *log);
 /* Makes everything published durable, then its witness. 0; WEIR_E_POISONED; -errno. */
 int commit_all(struct weir_log *log);
 
-/* A reservation of the group was announced: the leader may be waiting for it. */
+/* A reservation of the group was announced: the leader may be waiting for it, or the event loop. */
 void commit_published(struct weir_log *log, struct wal_group *group);
 
 /* Wakes a leader that waits for one, so that it looks again. */

@@ -30,7 +30,7 @@
 #define LARGE_BATCH_BYTES ((uint64_t)1 << 20)
 #define COMPLETIONS 16
 #define TOKEN_FLUSH (UINT64_C(1) << 63)
-#define REAP_STRIDE 16u /* records between two looks at completions */
+#define REAP_STRIDE 16u /* records of a group, from its first, between two looks at completions */
 #define GATHER_ROUNDS 256u
 #define GATHER_QUIET 4u
 
@@ -231,7 +231,9 @@ static bool is_full_batch(const struct weir_log *log, uint32_t records)
 /* One thread with many records outstanding appends as many again as have just become durable. To
  * write the few that waited at once would split its records into two halves that take turns; so
  * the next group waits for them, or for anybody who waits, commits or processes. Where a commit is
- * a blocking call it waits for a full batch in any case: an append would else wait for its own. */
+ * a blocking call it waits for a full batch in any case: an append would else wait for its own.
+ * It waits only while the group is open: when records come so slowly that one finds the group
+ * before it too old, or when older groups still need a flush, nothing is gained by waiting. */
 bool commit_kick_can_wait(const struct weir_log *log)
 {
     uint32_t open = open_records(log);
@@ -239,10 +241,10 @@ bool commit_kick_can_wait(const struct weir_log *log)
     bool full = is_full_batch(log, open);
     if (in_flight == 0) {
         bool at_once = log->medium->info.asynchronous || log->limits.block_bytes < FORMAT_BLOCK;
-        return !full &&
+        return !full && done_of(log) == head_of(log) &&
                (!at_once || open < atomic_load_explicit(&log->commit.regrow, memory_order_relaxed));
     }
-    return (!full || in_flight >= log->limits.queue_depth) && open % REAP_STRIDE != 0;
+    return (!full || in_flight >= log->limits.queue_depth) && open % REAP_STRIDE != 1;
 }
 
 /* Lets the writers that were just woken add their next records to the group before it closes:

@@ -97,6 +97,7 @@ struct segment_totals {
 struct wal_commit {
     _Atomic uint32_t leading; /* 1: somebody is the leader */
     _Atomic uint32_t kicked;  /* somebody could not become leader and wants a commit started */
+    _Atomic uint32_t called;  /* weir_process() was asked for and has not run since */
     uint64_t submit;          /* index of the next group to seal and submit */
     _Atomic uint64_t done;    /* index of the first group that is not durable */
     uint32_t woken;           /* waiters woken since the last group was closed */

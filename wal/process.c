@@ -3,7 +3,8 @@
  * itself.
  *
  * The descriptor of an event loop is the medium's own: the kernel signals it when I/O completes,
- * and the leader signals it when durable moves without I/O in flight (synchronous media).
+ * and Weir when durable moves, when records are left to wait with nothing in flight (a commit that
+ * was put off, or a reservation that has held them up), and when the log is poisoned.
  */
 #include "base/event_fd.h"
 #include "wal/commit.h"
@@ -34,7 +35,7 @@ int weir_wait(struct weir_log *log, weir_lsn lsn, int64_t timeout_ns)
         return -EDEADLK;
     }
     if (timeout_ns == 0) {
-        (void)commit_process(log, false);
+        commit_process(log, false);
         rc = log_is_poisoned(log) ? WEIR_E_POISONED : -ETIMEDOUT;
         return log_durable(log) >= lsn ? 0 : rc;
     }
@@ -71,6 +72,7 @@ int weir_eventfd(struct weir_log *log, int *ret_fd)
     rc = log->medium->ops->eventfd(log->medium, &fd);
     if (rc == 0) {
         atomic_store_explicit(&log->event_fd, fd, memory_order_release);
+        base_event_fd_signal(fd); /* records may wait already */
         *ret_fd = fd;
     }
     return rc;
@@ -89,9 +91,7 @@ int weir_process(struct weir_log *log, weir_lsn *ret_durable)
     if (fd >= 0) {
         base_event_fd_clear(fd);
     }
-    if (commit_process(log, fd >= 0)) {
-        base_event_fd_signal(fd);
-    }
+    commit_process(log, fd >= 0);
     if (log_is_poisoned(log)) {
         return WEIR_E_POISONED;
     }

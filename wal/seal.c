@@ -49,19 +49,6 @@ static uint32_t wait_for_publish(const struct format_record *record)
     }
 }
 
-void commit_nudge(struct weir_log *log)
-{
-    atomic_fetch_add_explicit(&log->commit.published_sequence, 1, memory_order_release);
-    base_wake(&log->commit.published_sequence, 1, false);
-}
-
-/* Behind the first step the group may be sealed, become durable and be used again. */
-void commit_published(struct weir_log *log, struct wal_group *group)
-{
-    atomic_fetch_sub_explicit(&group->open_reservations, 1, memory_order_release);
-    commit_nudge(log);
-}
-
 /* Records that may have gone through copy(): the group is then cleaned record by record. */
 static bool has_large_records(const struct weir_log *log, const struct wal_group *group)
 {

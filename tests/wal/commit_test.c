@@ -1,11 +1,14 @@
 /*
- * Committing: who waits for what, and who wakes whom.
+ * Committing: who waits for what, who wakes whom, what a failed flush leaves durable, and who
+ * starts a commit that was put off.
  */
 #include "support.h"
 
 #include "wal/commit.h"
+#include "wal/reserve.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -261,6 +264,102 @@ static void written_groups_in_two_files_become_durable_with_a_queue_of_one(void 
     }
 }
 
+/* ---- commits that are put off ---- */
+
+static bool is_readable(int fd)
+{
+    struct pollfd entry = {.fd = fd, .events = POLLIN};
+    return poll(&entry, 1, 0) == 1;
+}
+
+/* What an event loop does until it would sleep. */
+static weir_lsn run_loop(struct weir_log *log, int fd)
+{
+    weir_lsn durable = weir_durable_lsn(log);
+    for (int turn = 0; is_readable(fd); turn++) {
+        assert_true(turn < 1000);
+        assert_int_equal(weir_process(log, &durable), 0);
+    }
+    return durable;
+}
+
+static void an_event_loop_never_sleeps_on_records_that_nobody_commits(void **state)
+{
+    (void)state;
+    for (int asynchronous = 0; asynchronous < 2; asynchronous++) {
+        struct test_disk disk = disk_new();
+        disk.options.asynchronous = asynchronous != 0;
+        struct weir_log *log = open_log(&disk, NULL);
+        int fd;
+        append_text(log, "before there was a descriptor", WEIR_GROUP);
+        assert_int_equal(weir_eventfd(log, &fd), 0);
+        assert_int_equal(run_loop(log, fd), 1);
+        for (int i = 0; i < 64; i++) { /* a burst, and then fewer than became durable with it */
+            append_text(log, "burst", WEIR_GROUP);
+        }
+        assert_int_equal(run_loop(log, fd), 65);
+        for (weir_lsn lsn = 66; lsn < 80; lsn++) {
+            assert_int_equal(append_text(log, "alone", WEIR_GROUP), lsn);
+            assert_int_equal(run_loop(log, fd), lsn);
+        }
+        struct weir_reservation reservation;
+        assert_int_equal(weir_reserve(log, 0, 8, &reservation), 0);
+        append_text(log, "behind a reservation", WEIR_GROUP);
+        assert_int_equal(run_loop(log, fd), 79);
+        assert_int_equal(weir_cancel(log, &reservation), 0);
+        assert_int_equal(run_loop(log, fd), 81);
+        close_log(log);
+        disk_free(&disk);
+    }
+}
+
+static void an_event_loop_hears_of_poison(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    int fd;
+    assert_int_equal(weir_eventfd(log, &fd), 0);
+    assert_int_equal(run_loop(log, fd), 0);
+    log_poison(log, -EIO);
+    assert_true(is_readable(fd));
+    assert_int_equal(weir_process(log, NULL), WEIR_E_POISONED);
+    assert_int_equal(weir_log_close(log), WEIR_E_POISONED);
+    disk_free(&disk);
+}
+
+/* As the next append does when it finds the open group older than a millisecond. */
+static void let_the_open_group_age(struct weir_log *log)
+{
+    base_lock_acquire(&log->tail.lock);
+    if (log->tail.group_open) {
+        reserve_close_group(log);
+    }
+    base_lock_release(&log->tail.lock);
+}
+
+static void wl_03_group_appends_that_come_slowly_commit_those_before_them(void **state)
+{
+    (void)state;
+    for (int asynchronous = 0; asynchronous < 2; asynchronous++) {
+        struct test_disk disk = disk_new();
+        disk.options.asynchronous = asynchronous != 0;
+        struct weir_log *log = open_log(&disk, NULL);
+        for (int i = 0; i < 100; i++) {
+            append_text(log, "burst", WEIR_NONE);
+        }
+        weir_lsn last = append_text(log, "burst", WEIR_EACH);
+        for (int i = 0; i < 20; i++) {
+            let_the_open_group_age(log);
+            weir_lsn lsn = append_text(log, "now and then", WEIR_GROUP);
+            assert_true(weir_durable_lsn(log) + 2 >= last); /* what was submitted completes later */
+            last = lsn;
+        }
+        close_log(log);
+        disk_free(&disk);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1) {
@@ -273,6 +372,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_leader_waits_for_a_copy_beside_a_published_reservation),
         cmocka_unit_test(wl_12_a_failed_flush_of_one_file_is_not_made_good_by_another_files),
         cmocka_unit_test(written_groups_in_two_files_become_durable_with_a_queue_of_one),
+        cmocka_unit_test(an_event_loop_never_sleeps_on_records_that_nobody_commits),
+        cmocka_unit_test(an_event_loop_hears_of_poison),
+        cmocka_unit_test(wl_03_group_appends_that_come_slowly_commit_those_before_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

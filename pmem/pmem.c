@@ -198,7 +198,7 @@ static int open_parts(struct pmem_medium *self, const struct pmem_options *optio
     struct weir_medium_info *info = &self->medium.info;
     int rc = base_directory_open(&self->directory, options->directory);
     if (rc < 0) {
-        snprintf(reason, reason_size, "pmem: the directory cannot be opened: %s", strerror(-rc));
+        snprintf(reason, reason_size, "the directory cannot be opened: %s", strerror(-rc));
         return rc;
     }
     bool is_memory = false, is_dax = false;
@@ -208,7 +208,7 @@ static int open_parts(struct pmem_medium *self, const struct pmem_options *optio
         rc = probe(&self->directory, options->read_only, &is_dax);
     }
     if (rc < 0) {
-        snprintf(reason, reason_size, "pmem: no file can be probed here: %s", strerror(-rc));
+        snprintf(reason, reason_size, "no file can be made here: %s", strerror(-rc));
         goto out_directory;
     }
     if (!is_dax && !options->allow_emulated) {

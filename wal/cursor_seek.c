@@ -262,6 +262,10 @@ static int find_time_in_log(struct weir_cursor *cursor, uint64_t time_ns, weir_l
     struct wal_segment *segment;
     struct segment_walk walk;
     cursor->error.code = 0;
+    if (cursor->sealed == WEIR_LSN_NONE) {
+        *ret_lsn = 1; /* no record yet; after an interrupted creation, no segment either */
+        return 0;
+    }
     int rc = segment_pin_time(log, time_ns, &segment, &cursor->error);
     if (rc < 0) {
         return cursor_explain(cursor, rc, WEIR_LSN_NONE);

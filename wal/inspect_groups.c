@@ -127,6 +127,9 @@ int weir_log_groups(struct weir_log *log, int (*fn)(void *context, const struct 
         .fn = fn,
         .context = context,
     };
+    if (tour.end_address == 0) {
+        return 0; /* an interrupted creation: there is no segment yet */
+    }
     rc = tour_log(&tour);
     return rc == 0 && tour.damaged ? WEIR_E_DAMAGED : rc;
 }

@@ -48,7 +48,10 @@ class NotALog(LogTest):
             with open(os.path.join(self.log, name), "wb") as file:
                 file.truncate(size)
         self.assertEqual(self.records(), [])
-        self.assertEqual(weir("stat", self.log, "--json").exit, OK)
+        for command in (["stat", "--json"], ["stat"], ["verify"], ["dump"], ["hold", "list"],
+                        ["tail", "--from", "@0"], ["tail", "--from", "latest"]):
+            with self.subTest(command=command):
+                self.assertEqual(weir(*command, self.log).exit, OK)
         self.assertEqual(self.append(b"first"), [1])
         self.assertEqual(self.records(), ["first"])
 
@@ -72,6 +75,9 @@ class NotALog(LogTest):
         self.assertEqual(done.exit, REFUSED)
         self.assertEqual(len(done.err.splitlines()), 2, done.err)
         self.assertTrue(done.err.startswith("weir append: cannot open "))
+
+    def test_a_directory_that_cannot_be_opened_is_not_blamed_on_a_medium(self):
+        self.assertNotIn("pmem", weir("tail", self.log).err)
 
 
 class SecondWriter(LogTest):

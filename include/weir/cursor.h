@@ -17,8 +17,9 @@
  * refused with its LSNs (weir_cursor_error()); what lies in front of it and behind stays readable:
  * seek to the LSN behind the range, or, when no record is lost, to weir_cursor_position().
  * A file that somebody cuts short while it is mapped raises SIGBUS where it is read, also in the
- * program, since memory is lent; Weir looks at the size when a cursor enters a segment
- * (WEIR_E_CUT_SHORT) and installs no signal handler.
+ * program, since memory is lent, and the rest of its last page reads as zeros, also in records that
+ * were checked before. Weir looks at the size when a cursor enters a segment (WEIR_E_CUT_SHORT) and
+ * installs no signal handler.
  * Threads: one thread at a time per cursor; any number of cursors; pins may be dropped anywhere.
  */
 #ifndef WEIR_CURSOR_H
@@ -51,10 +52,7 @@ struct weir_cursor_options {
     uint64_t time_ns;
 };
 
-#define WEIR_CURSOR_OPTIONS_INIT                                                                   \
-    {                                                                                              \
-        .size = sizeof(struct weir_cursor_options)                                                 \
-    }
+#define WEIR_CURSOR_OPTIONS_INIT WEIR_SIZED_INIT(weir_cursor_options)
 
 /* Opens a cursor.
  *

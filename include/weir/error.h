@@ -29,15 +29,15 @@ extern "C" {
     X(WEIR_E_DAMAGED, -20003, "the log holds bytes that were not written by Weir",                 \
       "run `weir verify LOG` for the exact ranges; nothing was changed")                           \
     X(WEIR_E_LOST, -20004, "records that were reported durable are missing or damaged",            \
-      "restore from a backup, or copy what is whole with `weir salvage SRC DST`")                  \
+      "restore from a backup; `weir verify LOG` lists what is lost")                               \
     X(WEIR_E_HOLE, -20005, "valid groups lie beyond the run-ahead limit behind a damaged one",     \
-      "restore from a backup, or copy what is whole with `weir salvage SRC DST`")                  \
+      "restore from a backup; `weir verify LOG` lists what is lost")                               \
     X(WEIR_E_ROLLED_BACK, -20006, "CONTROL is older than the segments beside it",                  \
       "CONTROL was restored from an old copy: bring back the whole directory instead")             \
     X(WEIR_E_CONTROL, -20007, "CONTROL has no two equal valid copies",                             \
-      "restore CONTROL from a backup, or copy what is whole with `weir salvage SRC DST`")          \
+      "restore CONTROL from a backup; `weir verify LOG` reads the records without it")             \
     X(WEIR_E_LOCKED, -20008, "another writer has the log open",                                    \
-      "stop that writer, open read-only, or allow more time with lock_wait")                       \
+      "stop that writer, open read-only, or wait longer: lock_wait_ns, --lock-wait TIME")          \
     X(WEIR_E_POISONED, -20009, "an earlier write or flush failed, so the log takes no more",       \
       "mend the device, then close and open the log again: what is durable is kept")               \
     X(WEIR_E_TOO_BIG, -20010, "the record or batch is larger than this log's limit",               \
@@ -59,7 +59,7 @@ extern "C" {
     X(WEIR_E_READ_ONLY, -20018, "the log was opened read-only",                                    \
       "open it for writing to append, truncate or hold")                                           \
     X(WEIR_E_CUT_SHORT, -20019, "a file of the log is shorter than it was made",                   \
-      "restore the file from a backup, or copy what is whole with `weir salvage SRC DST`")         \
+      "restore the file from a backup; `weir verify LOG` lists what is lost")                      \
     X(WEIR_E_NO_HOLD, -20020, "there is no hold of that name", "`weir stat LOG` lists the holds")  \
     X(WEIR_E_BUSY, -20021, "too many reservations are open at once", "publish or cancel one first")
 
@@ -79,7 +79,7 @@ struct weir_error {
 
 #define WEIR_ERROR_INIT                                                                            \
     {                                                                                              \
-        .size = sizeof(struct weir_error), .offset = UINT64_MAX                                    \
+        sizeof(struct weir_error), 0, 0, 0, UINT64_MAX, "", ""                                     \
     }
 
 /* Names an error in one sentence: one of Weir's own, or strerror() for an -errno.

@@ -39,10 +39,7 @@ struct weir_stat {
     int poisoned; /* 0, or the -errno that poisoned the log */
 };
 
-#define WEIR_STAT_INIT                                                                             \
-    {                                                                                              \
-        .size = sizeof(struct weir_stat)                                                           \
-    }
+#define WEIR_STAT_INIT WEIR_SIZED_INIT(weir_stat)
 
 /* Reads the numbers of a log.
  *
@@ -76,10 +73,7 @@ struct weir_verify_report {
     double seconds;
 };
 
-#define WEIR_VERIFY_REPORT_INIT                                                                    \
-    {                                                                                              \
-        .size = sizeof(struct weir_verify_report)                                                  \
-    }
+#define WEIR_VERIFY_REPORT_INIT WEIR_SIZED_INIT(weir_verify_report)
 
 /* Reads every retained byte of a log from its files and checks it, without changing anything. Works
  * on logs that weir_log_open() refuses: that is what it is for.

@@ -83,10 +83,7 @@ struct weir_log_options {
     int64_t idle_ns;         /* for WEIR_WITNESS_IDLE; default 10 ms */
 };
 
-#define WEIR_LOG_OPTIONS_INIT                                                                      \
-    {                                                                                              \
-        .size = sizeof(struct weir_log_options)                                                    \
-    }
+#define WEIR_LOG_OPTIONS_INIT WEIR_SIZED_INIT(weir_log_options)
 
 /* What opening found and did. Times are seconds, wall clock. */
 struct weir_open_report {
@@ -106,10 +103,7 @@ struct weir_open_report {
     double lock_s, control_s, scan_s, repair_s, total_s;
 };
 
-#define WEIR_OPEN_REPORT_INIT                                                                      \
-    {                                                                                              \
-        .size = sizeof(struct weir_open_report)                                                    \
-    }
+#define WEIR_OPEN_REPORT_INIT WEIR_SIZED_INIT(weir_open_report)
 
 /* Opens a log; makes it first where that is asked for and nothing is there. Recovery judges the
  * tail by the table in docs/RECOVERY.md, and changes nothing when it refuses.

@@ -68,6 +68,22 @@ struct weir_record {
                                        */
 #define WEIR_RECORD_GAP ((uint16_t)2) /* written by salvage in place of LSNs that were lost */
 
+/* What the *_INIT macros of structs that begin with their own size expand to: all zero but that.
+ * C++ before C++20 has no designated initializers. */
+#ifdef __cplusplus
+#define WEIR_SIZED_INIT(type)                                                                      \
+    ([] {                                                                                          \
+        struct type made = {};                                                                     \
+        made.size = sizeof made;                                                                   \
+        return made;                                                                               \
+    }())
+#else
+#define WEIR_SIZED_INIT(type)                                                                      \
+    {                                                                                              \
+        .size = sizeof(struct type)                                                                \
+    }
+#endif
+
 #ifdef __cplusplus
 }
 #endif

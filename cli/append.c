@@ -62,6 +62,7 @@ struct append {
     weir_lsn first, last;    /* appended by this run; 0 = none */
     weir_lsn acknowledged;   /* printed */
     uint64_t records, bytes; /* appended */
+    bool unreadable;         /* it was the input that failed */
 };
 
 /* ---- acknowledging ---- */
@@ -157,6 +158,7 @@ static int copy_input(struct append *append)
         }
         rc = input_fill(&append->input);
         if (rc < 0) {
+            append->unreadable = true;
             return rc;
         }
         if (rc == 0) {
@@ -199,7 +201,8 @@ static int report_input_error(struct append *append, int rc)
         return cli_refuse(append->cli, CLI_REFUSED,
                           "record %" PRIu64 " (at byte %" PRIu64
                           " of the input) is longer than this log's limit of %zu bytes; "
-                          "%" PRIu64 " records were stored before it",
+                          "%" PRIu64 " records were stored before it; split it, or append to a log "
+                          "that was made with larger segments (--segment-size)",
                           number, input->offset, input->record_max, append->records);
     }
     return cli_refuse(append->cli, CLI_REFUSED,
@@ -245,6 +248,11 @@ static int report_end(struct append *append, int rc, int wait_rc)
     case -EPROTO:
         return report_input_error(append, rc);
     default:
+        if (append->unreadable) {
+            return cli_fail(append->cli, rc, NULL,
+                            "%" PRIu64 " records were stored, then standard input cannot be read",
+                            append->records);
+        }
         return cli_fail(append->cli, rc, NULL, "cannot store record %" PRIu64 " of the input",
                         append->records + 1);
     }
@@ -267,6 +275,9 @@ static int run(struct cli *cli, const void *opaque)
     struct weir_stat stat = WEIR_STAT_INIT;
     if (options->type.value >= WEIR_TYPE_RESERVED) {
         return cli_usage_error(cli, "--type goes from 0 to %d", WEIR_TYPE_RESERVED - 1);
+    }
+    if (options->common.segment_size.given && options->common.segment_size.value == 0) {
+        return cli_usage_error(cli, "--segment-size is a power of two from 256KiB to 1GiB, not 0");
     }
     int exit_code = cli_open(cli, &options->common, WEIR_LOG_CREATE, &append.log);
     if (exit_code >= 0) {

@@ -28,7 +28,7 @@ static int run(struct cli *cli, const void *options)
 
 const struct cli_command bench_command = {
     .name = "bench",
-    .arguments = "append|device|scan [OPTION...]",
+    .arguments = "append|device|scan|peers [OPTION...]",
     .summary = "Measures the log and the device under it; weir bench --help says more",
     .run = run,
     .raw = true,

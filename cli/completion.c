@@ -30,6 +30,26 @@ static void print_words(struct output *out, const char *words)
     }
 }
 
+/* The verbs that stand behind a command, and the commands behind help. */
+static void print_verbs(struct output *out)
+{
+    output_text(out, "    if [ \"$COMP_CWORD\" -eq 2 ]; then\n"
+                     "        case ${COMP_WORDS[1]} in\n"
+                     "        hold) words='list set move drop' ;;\n"
+                     "        bench) words='append device scan peers' ;;\n"
+                     "        help) words='");
+    for (size_t i = 0; cli_commands[i] != NULL; i++) {
+        output_format(out, "%s%s", i > 0 ? " " : "", cli_commands[i]->name);
+    }
+    output_text(out, "' ;;\n"
+                     "        esac\n"
+                     "        if [ -n \"$words\" ] && [ \"${current#-}\" = \"$current\" ]; then\n"
+                     "            COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
+                     "            return\n"
+                     "        fi\n"
+                     "    fi\n");
+}
+
 /* One case for each choice of a command: "append --medium) words=..." */
 static void print_choices(struct output *out, const struct cli_command *command)
 {
@@ -60,8 +80,9 @@ static int run(struct cli *cli, const void *options)
     output_text(out, "'\n"
                      "        COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
                      "        return\n"
-                     "    fi\n"
-                     "    case \"${COMP_WORDS[1]} $previous\" in\n");
+                     "    fi\n");
+    print_verbs(out);
+    output_text(out, "    case \"${COMP_WORDS[1]} $previous\" in\n");
     for (size_t i = 0; cli_commands[i] != NULL; i++) {
         print_choices(out, cli_commands[i]);
     }

@@ -330,7 +330,7 @@ void demo_report_text(const struct demo *demo)
     struct output *out = &demo->cli->out;
     print_place(out, demo);
     print_measure(out, demo);
-    if (demo->import.done || demo->import.source[0] == '\0') {
+    if (demo->import.done || (demo->import.source[0] == '\0' && !demo->interrupted)) {
         print_import(out, &demo->import);
     }
     if (demo->crash.rounds > 0) {

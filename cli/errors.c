@@ -117,6 +117,12 @@ static const char *without_path(const struct cli *cli, const char *text)
     return repeated ? text + length + 2 : text;
 }
 
+/* That of EINVAL sends a programmer to the headers. */
+static const char *advice_for(int code)
+{
+    return code == -EINVAL ? "" : weir_error_advice(code);
+}
+
 static int fail(struct cli *cli, int exit_code, int code, const struct weir_error *why,
                 const char *tried)
 {
@@ -124,7 +130,7 @@ static int fail(struct cli *cli, int exit_code, int code, const struct weir_erro
     bool detailed = why != NULL && why->text[0] != '\0';
     snprintf(sentence, sizeof sentence, "%s: %s", tried,
              detailed ? without_path(cli, why->text) : weir_error_text(code));
-    report(cli, exit_code, sentence, weir_error_name(code), weir_error_advice(code),
+    report(cli, exit_code, sentence, weir_error_name(code), advice_for(code),
            detailed ? why : NULL);
     return exit_code;
 }

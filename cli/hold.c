@@ -15,9 +15,12 @@
 
 #include "base/text.h"
 
+#include <weir/inspect.h>
 #include <weir/retain.h>
 
+#include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 struct hold_options {
@@ -80,13 +83,45 @@ static const struct verb *find_verb(const char *name)
     return NULL;
 }
 
+static bool is_name(const char *name)
+{
+    size_t length = strlen(name);
+    return length > 0 && length <= WEIR_HOLD_NAME_MAX && name[0] != '.' &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") ==
+               length;
+}
+
+/* What -EINVAL means here. */
+static void explain(struct weir_log *log, const struct verb *verb, const char *name, weir_lsn floor,
+                    struct weir_error *why)
+{
+    struct weir_stat stat = WEIR_STAT_INIT;
+    if (!is_name(name)) {
+        snprintf(why->text, sizeof why->text,
+                 "a name is 1 to %d letters, digits, '_', '-' and '.', and begins with no '.'",
+                 WEIR_HOLD_NAME_MAX);
+    } else if (weir_log_stat(log, &stat) == 0 && floor > stat.durable + 1) {
+        snprintf(why->text, sizeof why->text,
+                 "%" PRIu64 " lies beyond %" PRIu64 ", the LSN that the next record gets", floor,
+                 stat.durable + 1);
+    } else if (verb->change == weir_hold_move) {
+        snprintf(why->text, sizeof why->text,
+                 "%" PRIu64 " lies below its floor; `weir hold set` lowers one, move does not",
+                 floor);
+    }
+}
+
 static int change_hold(struct cli *cli, struct weir_log *log, const struct verb *verb,
                        weir_lsn floor)
 {
     const char *name = cli->argument[2];
     int rc = verb->change(log, name, floor);
     if (rc < 0) {
-        return cli_fail(cli, rc, NULL, "cannot %s the hold %s of %s", verb->name, name, cli->path);
+        struct weir_error why = WEIR_ERROR_INIT;
+        if (rc == -EINVAL) {
+            explain(log, verb, name, floor, &why);
+        }
+        return cli_fail(cli, rc, &why, "cannot %s the hold %s of %s", verb->name, name, cli->path);
     }
     if (cli->json) {
         struct json json;

@@ -6,7 +6,8 @@
  * 3. The command runs; what it printed is flushed; its exit code is the program's.
  *
  * Failures: an unknown command is a usage error. Standard output that cannot be written is exit 4,
- * except a closed pipe: whoever closed it has seen enough, and the command's own code counts.
+ * except a closed pipe: whoever closed it has seen enough, and the command's own code counts. A
+ * file that is cut short while it is mapped is exit 4 with its name.
  */
 #include "cli/commands.h"
 #include "cli/errors.h"
@@ -16,6 +17,8 @@
 #include <weir/version.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -91,9 +94,41 @@ static bool asks_for_json(int count, char **arguments)
     return false;
 }
 
+/* A standard descriptor that the caller has closed must not become that of a file of the log, which
+ * would then get what is printed. What is opened instead answers EBADF, as a closed one does. */
+static void occupy_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) {
+            _exit(CLI_REFUSED);
+        }
+    }
+}
+
+/* Reports, and ends without closing anything: the log may be locked by what was interrupted. */
+static _Noreturn void end_for_lost_memory(struct cli *cli)
+{
+    struct weir_error why = WEIR_ERROR_INIT;
+    why.code = WEIR_E_CUT_SHORT;
+    if (signals_lost_memory(why.file, sizeof why.file, &why.offset)) {
+        snprintf(why.text, sizeof why.text,
+                 "%s, offset %" PRIu64
+                 ": the file was cut short, or cannot be read any more, while it was in use",
+                 why.file, why.offset);
+    }
+    output_row_drop(&cli->out);
+    int exit_code =
+        cli_fail(cli, why.code, &why, "cannot go on with %s", cli->path != NULL ? cli->path : "it");
+    output_flush(&cli->out);
+    _exit(exit_code);
+}
+
 int main(int argc, char **argv)
 {
     static struct cli cli; /* 64 KiB of buffer do not belong on the stack */
+    static sigjmp_buf lost;
+    occupy_standard_descriptors();
     output_init(&cli.out, STDOUT_FILENO);
     cli.command = argc > 1 ? cli_command_find(argv[1]) : NULL;
     cli.json = asks_for_json(argc, argv);
@@ -102,6 +137,10 @@ int main(int argc, char **argv)
         return cli_fail(&cli, rc, NULL, "cannot install signal handlers");
     }
 
+    if (sigsetjmp(lost, 1) != 0) {
+        end_for_lost_memory(&cli);
+    }
+    signals_catch_lost_memory(&lost);
     int exit_code = cli.command != NULL ? run_command(&cli, argc - 1, argv + 1)
                                         : run_without_command(&cli, argc, argv);
     rc = output_flush(&cli.out);

@@ -62,6 +62,9 @@ int cli_open(struct cli *cli, const struct cli_common *common, uint32_t flags,
     const char *path = cli->path;
     struct weir_log_options options;
     struct weir_error why = WEIR_ERROR_INIT;
+    if (path[0] == '\0') {
+        return cli_usage_error(cli, "LOG is empty: it names the directory of a log");
+    }
     cli_log_options(common, flags, &options);
     int rc = weir_log_open(path, &options, ret_log, &why);
     if (rc < 0) {

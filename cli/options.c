@@ -283,8 +283,8 @@ static void print_option(struct output *out, const struct cli_option *option)
 void cli_print_help(struct cli *cli, const struct cli_command *command)
 {
     struct output *out = &cli->out;
-    output_format(out, "usage: weir %s %s\n\n%s.\n", command->name, command->arguments,
-                  command->summary);
+    output_format(out, "usage: weir %s%s%s\n\n%s.\n", command->name,
+                  command->arguments[0] != '\0' ? " " : "", command->arguments, command->summary);
     if (command->details != NULL) {
         output_format(out, "\n%s\n", command->details);
     }

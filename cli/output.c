@@ -65,6 +65,8 @@ static int write_all(int fd, const char *data, size_t size)
 
 int output_flush(struct output *output)
 {
+    output->row_sent = output->row_open && (output->row_sent || output->used > output->row);
+    output->row = 0;
     if (output->error == 0 && output->used > 0) {
         output->error = write_all(output->fd, output->buffer, output->used);
     }
@@ -78,6 +80,7 @@ void output_bytes(struct output *output, const void *data, size_t size)
         output_flush(output);
     }
     if (size > sizeof output->buffer) {
+        output->row_sent = output->row_open;
         if (output->error == 0) {
             output->error = write_all(output->fd, data, size);
         }
@@ -192,6 +195,35 @@ void output_time(struct output *output, uint64_t time_ns)
     base_text_init(&text, buffer, sizeof buffer);
     base_text_append_time(&text, time_ns);
     output_bytes(output, text.data, text.length);
+}
+
+void output_number_of(struct output *output, uint64_t number, const char *noun)
+{
+    output_format(output, "%" PRIu64 " %s%s", number, noun, number == 1 ? "" : "s");
+}
+
+void output_row_begin(struct output *output)
+{
+    output->row = output->used;
+    output->row_open = true;
+    output->row_sent = false;
+}
+
+void output_row_end(struct output *output)
+{
+    output->row_open = false;
+}
+
+void output_row_drop(struct output *output)
+{
+    if (!output->row_open) {
+        return;
+    }
+    output->used = output->row;
+    output->row_open = false;
+    if (output->row_sent) {
+        output_char(output, '\n');
+    }
 }
 
 void output_label(struct output *output, const char *label)

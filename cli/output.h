@@ -17,6 +17,9 @@ struct output {
     int fd;
     int error; /* 0, or -errno of the first write that failed */
     size_t used;
+    size_t row;    /* where the row that is being made begins in the buffer */
+    bool row_open; /* between output_row_begin() and output_row_end() */
+    bool row_sent; /* a part of that row has been written already */
     char buffer[OUTPUT_BUFFER_SIZE];
 };
 
@@ -36,8 +39,17 @@ void output_escaped(struct output *output, const void *data, size_t size);
 void output_size(struct output *output, uint64_t size_bytes);
 void output_time(struct output *output, uint64_t time_ns);
 
+/* "1 segment", "2 segments". */
+void output_number_of(struct output *output, uint64_t number, const char *noun);
+
 /* "  label           " in front of a value: the left column of a human report. */
 void output_label(struct output *output, const char *label);
+
+/* Around a row that is made from memory that may turn out not to be there (signals.h): what
+ * output_row_drop() finds of it in the buffer goes, and what was sent of it gets a newline. */
+void output_row_begin(struct output *output);
+void output_row_end(struct output *output);
+void output_row_drop(struct output *output);
 
 /* Hands everything to the system. Returns 0 or the stream's error. */
 int output_flush(struct output *output);

@@ -124,9 +124,16 @@ static int print_text(struct cli *cli, struct weir_log *log, const struct facts 
     struct output *out = &cli->out;
     output_format(out, "%s\n", cli->path);
     print_span(out, stat);
+    if (stat->segment_bytes == 0) {
+        output_label(out, "size");
+        output_text(out, "none: its creation has not begun or was interrupted\n");
+        return weir_hold_list(log, hold_to_text, out);
+    }
     output_label(out, "size");
     output_size(out, stat->log_bytes);
-    output_format(out, " in %" PRIu64 " segments of ", stat->segments);
+    output_text(out, " in ");
+    output_number_of(out, stat->segments, "segment");
+    output_text(out, " of ");
     output_size(out, stat->segment_bytes);
     output_format(out, ", %" PRIu64 " spare\n", stat->spare_segments);
     output_label(out, "limits");

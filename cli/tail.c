@@ -126,6 +126,7 @@ static void print_record(struct cli *cli, const struct tail_options *options,
                          const struct weir_record *record)
 {
     struct output *out = &cli->out;
+    output_row_begin(out);
     if (options->raw) {
         output_bytes(out, record->data, record->size);
         output_char(out, '\n');
@@ -139,6 +140,7 @@ static void print_record(struct cli *cli, const struct tail_options *options,
     } else {
         print_human(out, record);
     }
+    output_row_end(out);
 }
 
 static int report_cursor_error(struct cli *cli, const struct weir_cursor *cursor, int rc)

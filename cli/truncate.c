@@ -44,7 +44,9 @@ static void print_result(struct cli *cli, const struct weir_stat *stat)
         output_format(&cli->out, "%s keeps LSN %" PRIu64 " to %" PRIu64 ", ", cli->path,
                       stat->earliest, stat->latest);
         output_size(&cli->out, stat->log_bytes);
-        output_format(&cli->out, " in %" PRIu64 " segments\n", stat->segments);
+        output_text(&cli->out, " in ");
+        output_number_of(&cli->out, stat->segments, "segment");
+        output_char(&cli->out, '\n');
     }
 }
 

@@ -100,19 +100,43 @@ static void print_lsns(struct output *out, const struct weir_finding *finding)
     }
 }
 
+static const char *verdict(const struct verify *verify)
+{
+    if (verify->report.ok) {
+        return "every retained byte is as it was written";
+    }
+    for (size_t i = 0; i < verify->count; i++) {
+        if (verify->findings[i].from_lsn != WEIR_LSN_NONE) {
+            return "records are lost or damaged";
+        }
+    }
+    return "no record is lost, but the log is damaged and cannot be opened";
+}
+
+static void print_extent(struct output *out, const struct weir_verify_report *report)
+{
+    output_label(out, "records");
+    if (report->records == 0) {
+        output_text(out, "none");
+    } else {
+        output_format(out, "%" PRIu64 " (LSN %" PRIu64 " to %" PRIu64 ")", report->records,
+                      report->earliest, report->latest);
+    }
+    output_text(out, ", ");
+    output_size(out, report->payload_bytes);
+    output_text(out, " in ");
+    output_number_of(out, report->groups, "group");
+    output_text(out, " of ");
+    output_number_of(out, report->segments, "segment");
+    output_char(out, '\n');
+}
+
 static void print_text(struct cli *cli, const struct verify *verify)
 {
     const struct weir_verify_report *report = &verify->report;
     struct output *out = &cli->out;
-    output_format(out, "%s: %s\n", cli->path,
-                  report->ok ? "every retained byte is as it was written"
-                             : "records are lost or damaged");
-    output_label(out, "records");
-    output_format(out, "%" PRIu64 " (LSN %" PRIu64 " to %" PRIu64 "), ", report->records,
-                  report->earliest, report->latest);
-    output_size(out, report->payload_bytes);
-    output_format(out, " in %" PRIu64 " groups of %" PRIu64 " segments\n", report->groups,
-                  report->segments);
+    output_format(out, "%s: %s\n", cli->path, verdict(verify));
+    print_extent(out, report);
     output_label(out, "read");
     output_size(out, report->scanned_bytes);
     output_format(out, " in %.3f s\n", report->seconds);
@@ -134,8 +158,7 @@ static void print_text(struct cli *cli, const struct verify *verify)
         output_format(out, ": %s\n", finding->text);
     }
     if (!report->ok) {
-        output_text(out,
-                    "Restore from a backup, or copy what is whole with `weir salvage SRC DST`.\n");
+        output_text(out, "Restore the files that are named from a backup; nothing was changed.\n");
     }
 }
 
@@ -177,7 +200,9 @@ const struct cli_command verify_command = {
     .name = "verify",
     .arguments = "LOG [OPTION...]",
     .summary = "Reads every byte of a log and lists what is lost or damaged; changes nothing",
-    .details = "Exit 0 when all is well, 1 when records are lost or damaged, 3 when LOG is no log.",
+    .details =
+        "Exit 0 when all is well, 1 when records are lost or LOG cannot be opened for damage,\n"
+        "3 when LOG is no log.",
     .arguments_min = 1,
     .arguments_max = 1,
     .options_size = sizeof(struct verify_options),

@@ -45,6 +45,7 @@ class Demo(LogTest):
             out, _ = running.communicate(timeout=TIMEOUT_S)
             self.assertEqual(running.returncode, INTERRUPTED)
             self.assertIn(b"Interrupted after", out)
+            self.assertNotIn(b"dpkg-query", out)
         self.assertEqual(os.listdir(work), [])
 
     def test_an_input_that_is_not_there_is_refused(self):

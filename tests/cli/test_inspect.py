@@ -2,8 +2,9 @@
 
 import glob
 import os
+import re
 
-from command import NO, OK, REFUSED, USAGE, LogTest, Running, main, weir
+from command import DEVICE, NO, OK, REFUSED, USAGE, LogTest, Running, main, weir
 
 
 class Stat(LogTest):
@@ -76,7 +77,41 @@ class Verify(LogTest):
         self.assertIn("lost or damaged", for_people.out.decode())
 
 
+    def test_damage_that_costs_no_record_is_not_called_a_lost_record(self):
+        self.append(b"whole")
+        with open(os.path.join(self.log, "CONTROL"), "r+b") as file:
+            file.write(bytes(4 * 4096))
+        done = weir("verify", self.log)
+        self.assertEqual(done.exit, NO)
+        self.assertIn("no record is lost", done.out.decode())
+        self.assertNotIn("are lost", done.out.decode())
+
+    def test_advice_names_only_commands_that_there_are(self):
+        self.append(b"whole")
+        os.truncate(os.path.join(self.log, "CONTROL"), 0)
+        advice = self.assert_error(weir("tail", self.log, "--json"), REFUSED)["advice"]
+        there_are = re.findall(r"^  ([a-z]+) +[A-Z]", weir("--help").out.decode(), re.MULTILINE)
+        for text in (advice, weir("verify", self.log).out.decode()):
+            for command in re.findall(r"`weir ([a-z]+)", text):
+                self.assertIn(command, there_are)
+
+
 class Dump(LogTest):
+    def test_a_damaged_group_is_passed_over_and_named(self):
+        for _ in range(4):  # recovery reads the last two segments, and would refuse
+            self.append(*[b"%032d" % number for number in range(4000)])
+        rows = weir("dump", self.log, "--json").rows()
+        hit = next(row for row in rows if row["kind"] == "data" and row["first_lsn"] > 1)
+        with open(os.path.join(self.log, hit["file"]), "r+b") as file:
+            file.seek(hit["offset"])
+            file.write(b"damage")
+        done = weir("dump", self.log, "--json")
+        error = self.assert_error(done, DEVICE, hit["file"], hit["offset"])
+        self.assertEqual((error["file"], error["offset"]), (hit["file"], hit["offset"]))
+        last = hit["first_lsn"] + hit["record_count"] - 1
+        self.assertEqual((error["from_lsn"], error["to_lsn"]), (hit["first_lsn"], last))
+        self.assertEqual(done.rows()[-2]["first_lsn"], rows[-1]["first_lsn"])
+
     def test_each_group_is_a_row(self):
         self.append(b"a")
         self.append(b"b", b"c")
@@ -144,7 +179,8 @@ class Hold(LogTest):
     def test_a_hold_moves_only_forward(self):
         self.append(b"1", b"2", b"3")
         self.hold("set", self.log, "a", 3)
-        self.assert_error(self.hold("move", self.log, "a", 2), REFUSED)
+        self.assert_error(self.hold("move", self.log, "a", 2), REFUSED, "hold set")
+        self.assert_error(self.hold("set", self.log, "a", 9), REFUSED, "9 lies beyond 4")
         self.assertEqual(self.hold("set", self.log, "a", 2).exit, OK)
 
     def test_a_hold_that_is_not_there_is_refused(self):

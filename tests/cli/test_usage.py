@@ -32,6 +32,7 @@ class Usage(LogTest):
             ["append"], ["append", self.log, "two"], ["append", self.log, "--unknown"],
             ["append", self.log, "-x"], ["append", self.log, "--segment-size"],
             ["append", self.log, "--segment-size", "many"],
+            ["append", self.log, "--segment-size", "0"], ["append", ""], ["tail", ""],
             ["append", self.log, "--durability", "sometimes"],
             ["append", self.log, "--medium=tape"], ["append", self.log, "--json=yes"],
             ["append", self.log, "--lock-wait", "5"], ["append", self.log, "--type", "65280"],
@@ -126,6 +127,12 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.complete("weir", "append", "--durability", ""),
                          ["each", "group", "none"])
         self.assertEqual(self.complete("weir", "tail", "--medium", "ma"), ["mapped"])
+
+    def test_verbs_are_completed(self):
+        self.assertEqual(self.complete("weir", "hold", ""), ["list", "set", "move", "drop"])
+        self.assertEqual(self.complete("weir", "bench", "p"), ["peers"])
+        self.assertEqual(self.complete("weir", "help", "ver"), ["verify"])
+        self.assertEqual(self.complete("weir", "hold", "--js"), ["--json"])
 
     def test_every_command_is_completed(self):
         self.assertEqual(set(commands()) - set(self.complete("weir", "")), set())

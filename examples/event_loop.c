@@ -7,6 +7,7 @@
  */
 #include <weir/weir.h>
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,12 +28,19 @@ static int append(struct loop *loop, const char *data, size_t size)
     return weir_append(loop->log, &entry, WEIR_GROUP, &loop->appended);
 }
 
-/* Appends all whole lines. Returns 1, 0 at the end of the input, or a negative error. */
+/* Appends all whole lines. Returns 1, 0 at the end of the input, or a negative error. A last line
+ * without a newline counts; one that is longer than the buffer is refused. */
 static int read_lines(struct loop *loop)
 {
+    if (loop->length == sizeof loop->line) {
+        return WEIR_E_TOO_BIG;
+    }
     ssize_t count = read(STDIN_FILENO, loop->line + loop->length, sizeof loop->line - loop->length);
-    if (count <= 0) {
-        return count < 0 ? -1 : 0;
+    if (count < 0) {
+        return -errno;
+    }
+    if (count == 0) {
+        return loop->length > 0 ? append(loop, loop->line, loop->length) : 0;
     }
     loop->length += (size_t)count;
     char *newline;
@@ -59,7 +67,7 @@ static int answer(struct loop *loop)
     while (loop->answered < durable) {
         printf("%llu\n", (unsigned long long)++loop->answered);
     }
-    return fflush(stdout) == 0 ? 0 : -1;
+    return fflush(stdout) == 0 ? 0 : -errno;
 }
 
 static int run(struct loop *loop, int log_fd)
@@ -69,7 +77,7 @@ static int run(struct loop *loop, int log_fd)
     int rc = 1;
     while (rc > 0 || loop->answered < loop->appended) {
         if (poll(fds, 2, -1) < 0) {
-            return -1;
+            return -errno;
         }
         if (fds[1].revents != 0) {
             rc = read_lines(loop);

@@ -36,6 +36,7 @@ class Examples(LogTest):
         self.assertEqual(out, b"".join(b"%d\n" % number for number in range(1, 2001)))
         self.assertEqual(weir("tail", self.log, "--raw").out, lines)
         self.assertEqual(example("event_loop", self.log), b"")
+        self.assertEqual(example("event_loop", self.log, stdin=b"no newline"), b"2001\n")
 
     def test_tail_process_follows_a_log_beside_its_writer(self):
         with subprocess.Popen([os.environ["WEIR"], "append", self.log], stdin=subprocess.PIPE,

@@ -38,7 +38,10 @@ build: deps
 	cmake --preset release
 	cmake --build --preset release -j $(JOBS)
 
-demo: build
+# Only the command: the tests would take most of the time.
+demo: deps
+	cmake --preset release
+	cmake --build --preset release -j $(JOBS) --target weir_command
 	$(WEIR) demo
 
 bench: build

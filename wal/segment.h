@@ -48,8 +48,9 @@ struct wal_segment {
     struct weir_window *window; /* NULL without one */
     const uint8_t *base;        /* what readers read: the window's base or the mapping; or NULL */
     bool mapped;                /* base is a mapping of the file */
-    bool frozen; /* the window has become a view of the file, at the same addresses */
-    bool copied; /* base is memory of a reader process, which fills it from the file */
+    bool frozen;  /* the window has become a view of the file, at the same addresses */
+    bool copied;  /* base is memory of a reader process, which fills it from the file */
+    bool durable; /* a spare: file and name are; nothing is written into it before */
     struct segment_directory directory;
     /* Groups at or behind this offset were built or checked by this handle; those before are
      * checked at first read and then marked in `checked`, one bit per block_bytes. */

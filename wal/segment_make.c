@@ -119,6 +119,20 @@ int segment_open_file(struct weir_log *log, struct wal_segment *segment)
     return rc;
 }
 
+/* A spare that was there at open may be the work of a writer that was killed before file and name
+ * were durable. What is written into it would be lost with them. */
+static int adopt_spare(struct weir_log *log, struct wal_segment *segment)
+{
+    int rc = segment->file == NULL ? segment_open_file(log, segment) : 0;
+    if (rc < 0 || segment->durable) {
+        return rc;
+    }
+    rc = log->medium->ops->sync(segment->file);
+    rc = rc < 0 ? rc : log->medium->ops->sync_directory(log->medium, "");
+    segment->durable = rc == 0;
+    return rc;
+}
+
 static int create_file(struct weir_log *log, struct wal_segment *segment)
 {
     const struct weir_medium_ops *ops = log->medium->ops;
@@ -140,6 +154,7 @@ static int create_file(struct weir_log *log, struct wal_segment *segment)
         segment->file = NULL;
         ops->remove(log->medium, name); /* a leftover would only be taken for a spare */
     }
+    segment->durable = rc == 0;
     return rc;
 }
 
@@ -188,7 +203,7 @@ int segment_ready_next(struct weir_log *log)
         base_lock_release(&table->lock);
     }
     WEIR_ASSERT(next != NULL && next->state == SEGMENT_SPARE);
-    int rc = next->file == NULL ? segment_open_file(log, next) : 0;
+    int rc = adopt_spare(log, next);
     if (rc == 0 && next->window == NULL) {
         rc = segment_open_window(log, next);
     }
@@ -239,7 +254,7 @@ int segment_warm(struct weir_log *log)
         if (segment->window == NULL && !window_fits(log)) {
             return 0;
         }
-        int rc = segment->file == NULL ? segment_open_file(log, segment) : 0;
+        int rc = adopt_spare(log, segment);
         if (rc == 0 && segment->window == NULL) {
             rc = segment_open_window(log, segment);
         }

@@ -93,6 +93,7 @@ static int recycle(struct weir_log *log, const char *name, uint64_t new_ordinal)
     }
     int rc = log->medium->ops->open(log->medium, name, WEIR_FILE_WRITE, &spare->file);
     rc = rc < 0 ? rc : rewrite_as(log, spare->file, name, new_name);
+    spare->durable = rc == 0;
     rc = rc < 0 ? rc : segment_table_add(log, spare);
     if (rc < 0) {
         segment_free(log, spare);

@@ -447,6 +447,60 @@ static void a_log_on_files_verifies_and_its_damage_is_found(void **state)
     remove_directory(path);
 }
 
+/* ---- a crash, and another one before what the first left was mended ---- */
+
+struct killing {
+    const char *call, *name;
+    uint64_t offset;
+    struct weir_medium *medium;
+};
+
+static int kill_at(void *context, const char *call, const char *name, uint64_t offset, size_t size)
+{
+    struct killing *killing = context;
+    (void)size;
+    if (killing->medium != NULL && strcmp(call, killing->call) == 0 &&
+        strcmp(name, killing->name) == 0 && offset == killing->offset) {
+        sim_memory_kill(killing->medium);
+        killing->medium = NULL;
+        return -EIO;
+    }
+    return 0;
+}
+
+static void kill_process_at(struct weir_log *log, struct killing *killing)
+{
+    killing->medium = log->medium;
+    sim_memory_faults_set(log->medium, &(struct sim_memory_faults){kill_at, killing});
+}
+
+static void a_spare_of_a_killed_process_is_durable_before_it_is_used(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    weir_lsn last = append_text(log, "first", WEIR_EACH);
+    struct killing killing = {.call = "sync", .name = "segment-0000000000000002"};
+    kill_process_at(log, &killing);
+    assert_true(weir_prepare(log, 1) < 0);
+    (void)weir_log_close(log);
+    uint64_t size;
+    assert_non_null(sim_memory_bytes(disk.keeper, killing.name, false, &size));
+    assert_null(sim_memory_bytes(disk.keeper, killing.name, true, &size));
+
+    log = open_log(&disk, NULL);
+    static uint8_t payload[30000];
+    while (log->tail.segment->ordinal < 2) {
+        assert_int_equal(try_append(log, payload, sizeof payload, WEIR_EACH, &last), 0);
+    }
+    struct test_disk survived = cut_power(log);
+    log = open_log(&survived, NULL);
+    assert_int_equal(count_records(log), last);
+    close_log(log);
+    disk_free(&survived);
+    disk_free(&disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -462,6 +516,7 @@ int main(void)
             after_any_power_loss_what_was_durable_is_there_and_nothing_else_is_refused),
         cmocka_unit_test(verification_beside_a_live_writer_stops_quietly_at_its_tail),
         cmocka_unit_test(a_log_on_files_verifies_and_its_damage_is_found),
+        cmocka_unit_test(a_spare_of_a_killed_process_is_durable_before_it_is_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,10 @@
  *   before the second sync  leaves 0 and 1 equal and new: the new generation counts
  * so one of the two is always there twice, and nobody was told of the new one before it was.
  *
+ * After a crash before the second sync 0 and 1 hold what counts, alone: the next update begins with
+ * 2 and 3. Were it to begin with 0 and 1 and crash as well, a generation would count again that is
+ * older than one that was acted upon.
+ *
  * Failure modes: no two equal copies (WEIR_E_CONTROL); a format or feature that is newer
  * (WEIR_E_NEWER_FORMAT); values that no writer writes under a right CRC (WEIR_E_DAMAGED).
  */
@@ -22,6 +26,7 @@
 
 #define CONTROL_NAME "CONTROL"
 #define CONTROL_NEW_NAME "CONTROL.new"
+#define PAIR_BYTES (2u * FORMAT_BLOCK)
 
 static uint32_t block_crc(const uint8_t *block)
 {
@@ -194,23 +199,41 @@ int control_load(struct weir_medium *medium, struct control *ret_control, struct
     return rc < 0 ? explain(why, rc, size, valid) : 0;
 }
 
-static int write_pair(struct weir_medium *medium, struct weir_file *file, uint64_t offset,
+static int write_pair(struct weir_medium *medium, struct weir_file *file, unsigned which,
                       const uint8_t *pair)
 {
-    int rc = medium->ops->write(file, offset, pair, 2 * FORMAT_BLOCK);
+    int rc = medium->ops->write(file, which * PAIR_BYTES, pair, PAIR_BYTES);
     return rc < 0 ? rc : medium->ops->sync(file);
 }
 
-static int write_copies(struct weir_medium *medium, struct weir_file *file,
+/* The pair to write first, since losing it loses nothing: 1 when what counts is in 0 only. */
+static int choose_first(struct weir_medium *medium, struct weir_file *file, unsigned *ret_first)
+{
+    uint8_t bytes[FORMAT_CONTROL_BYTES] = {0};
+    size_t size = 0;
+    int rc = medium->ops->read(file, 0, bytes, sizeof bytes, &size);
+    if (rc < 0) {
+        return rc;
+    }
+    struct control counts, copy;
+    int valid;
+    bool in_first = control_choose(bytes, size, &counts, &valid) == 0 &&
+                    memcmp(bytes, bytes + FORMAT_BLOCK, FORMAT_BLOCK) == 0 &&
+                    control_decode(bytes, &copy) == 0 && copy.generation == counts.generation;
+    *ret_first = in_first && memcmp(bytes, bytes + PAIR_BYTES, PAIR_BYTES) != 0 ? 1 : 0;
+    return 0;
+}
+
+static int write_copies(struct weir_medium *medium, struct weir_file *file, unsigned first,
                         const struct control *control)
 {
-    uint8_t pair[2 * FORMAT_BLOCK];
+    uint8_t pair[PAIR_BYTES];
     control_encode(pair, control);
     memcpy(pair + FORMAT_BLOCK, pair, FORMAT_BLOCK);
     struct control check;
     WEIR_ASSERT(control_decode(pair, &check) == 0);
-    int rc = write_pair(medium, file, 0, pair);
-    return rc < 0 ? rc : write_pair(medium, file, 2 * FORMAT_BLOCK, pair);
+    int rc = write_pair(medium, file, first, pair);
+    return rc < 0 ? rc : write_pair(medium, file, 1 - first, pair);
 }
 
 int control_store(struct weir_medium *medium, struct control *control)
@@ -220,9 +243,13 @@ int control_store(struct weir_medium *medium, struct control *control)
     if (rc < 0) {
         return rc;
     }
-    control->generation++;
-    control->written_ns = base_clock_realtime_ns();
-    rc = write_copies(medium, file, control);
+    unsigned first;
+    rc = choose_first(medium, file, &first);
+    if (rc == 0) {
+        control->generation++;
+        control->written_ns = base_clock_realtime_ns();
+        rc = write_copies(medium, file, first, control);
+    }
     medium->ops->close(file);
     return rc;
 }
@@ -240,7 +267,7 @@ int control_create(struct weir_medium *medium, struct control *control)
     }
     control->generation++;
     control->created_ns = control->written_ns = base_clock_realtime_ns();
-    rc = write_copies(medium, file, control);
+    rc = write_copies(medium, file, 0, control);
     medium->ops->close(file);
     if (rc == 0) {
         rc = medium->ops->rename(medium, CONTROL_NEW_NAME, CONTROL_NAME);

@@ -48,7 +48,8 @@ int control_choose(const uint8_t *bytes, size_t size, struct control *ret_contro
 int control_load(struct weir_medium *medium, struct control *ret_control, struct weir_error *why);
 
 /* Writes a new generation into an existing CONTROL: two copies, sync, two copies, sync. Raises
- * control->generation. Durable when 0; after -errno the old or the new one counts. */
+ * control->generation. Durable when 0; after -errno the old or the new one counts: the old one for
+ * certain when generation was not raised. */
 int control_store(struct weir_medium *medium, struct control *control);
 
 /* Creates CONTROL as CONTROL.new, syncs, renames, syncs the directory: the last step of creation.

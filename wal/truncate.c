@@ -5,9 +5,9 @@
  * the LSN; CONTROL says what is retained from now on, durably; readers hear of it; then whole
  * segments below become spares or are removed.
  *
- * Failure modes: a hold is below (WEIR_E_HELD, named) or cannot be read (WEIR_E_DAMAGED, named):
- * nothing has changed. CONTROL cannot be written: the outcome is unknown, so the log is poisoned.
- * Removing files fails: they are leftovers, and the next open removes them.
+ * Failure modes: a hold is below (WEIR_E_HELD, named) or cannot be read (WEIR_E_DAMAGED, named), or
+ * CONTROL cannot be opened: nothing has changed. CONTROL cannot be written: the outcome is unknown,
+ * so the log is poisoned. Removing files fails: they are leftovers, and the next open removes them.
  *
  * What a crash leaves: before CONTROL is durable, nothing or all of it; behind that, files below
  * its first ordinal, which the next open removes. It needs no room on the disk.
@@ -196,7 +196,9 @@ static int retain_from(struct weir_log *log, weir_lsn lsn, uint64_t *ret_ordinal
     WEIR_ASSERT(next.witness_address >> log->limits.segment_shift >= next.first_ordinal);
     rc = control_store(log->medium, &next);
     if (rc < 0) {
-        log_poison(log, rc);
+        if (next.generation != control->generation) {
+            log_poison(log, rc);
+        }
         return log_error(why, rc, "CONTROL", UINT64_MAX, "CONTROL cannot be written: %s",
                          weir_error_text(rc));
     }

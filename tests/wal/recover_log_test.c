@@ -501,6 +501,56 @@ static void a_spare_of_a_killed_process_is_durable_before_it_is_used(void **stat
     disk_free(&disk);
 }
 
+static bool keep_first_copy(void *context, const char *name, uint64_t offset)
+{
+    (void)context;
+    return strcmp(name, "CONTROL") == 0 && offset < SIM_MEMORY_UNIT;
+}
+
+static weir_lsn earliest_of(struct test_disk *disk)
+{
+    struct weir_log_options options = small_options();
+    struct weir_stat stat = WEIR_STAT_INIT;
+    options.flags = WEIR_LOG_READ_ONLY;
+    struct weir_log *log = open_log(disk, &options);
+    assert_int_equal(weir_log_stat(log, &stat), 0);
+    close_log(log);
+    return stat.earliest;
+}
+
+static void wl_11_two_torn_updates_of_control_do_not_bring_back_what_was_truncated(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    for (int i = 0; i < 9; i++) {
+        append_text(log, "record", WEIR_EACH);
+    }
+    struct killing killing = {.call = "write", .name = "CONTROL", .offset = 2 * FORMAT_BLOCK};
+    kill_process_at(log, &killing);
+    assert_true(weir_truncate_before(log, 5, NULL) < 0);
+    (void)weir_log_close(log);
+    assert_int_equal(earliest_of(&disk), 5); /* two copies say so */
+
+    struct weir_error why = WEIR_ERROR_INIT;
+    killing = (struct killing){.call = "sync", .name = "CONTROL"};
+    disk.options.faults = (struct sim_memory_faults){kill_at, &killing};
+    struct weir_medium *medium;
+    assert_int_equal(sim_memory_open(&disk.options, &medium), 0);
+    killing.medium = medium;
+    struct weir_log_options options = small_options();
+    options.medium = WEIR_MEDIUM_CUSTOM;
+    options.custom_medium = medium;
+    assert_true(weir_log_open("memory", &options, &log, &why) < 0);
+    struct weir_medium *after;
+    disk.options.faults = (struct sim_memory_faults){0};
+    assert_int_equal(sim_memory_crash(disk.keeper, keep_first_copy, NULL, &after), 0);
+    struct test_disk survived = {.keeper = after, .options = {.disk = sim_memory_disk(after)}};
+    assert_int_equal(earliest_of(&survived), 5);
+    disk_free(&survived);
+    disk_free(&disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -517,6 +567,7 @@ int main(void)
         cmocka_unit_test(verification_beside_a_live_writer_stops_quietly_at_its_tail),
         cmocka_unit_test(a_log_on_files_verifies_and_its_damage_is_found),
         cmocka_unit_test(a_spare_of_a_killed_process_is_durable_before_it_is_used),
+        cmocka_unit_test(wl_11_two_torn_updates_of_control_do_not_bring_back_what_was_truncated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -138,7 +138,12 @@ static int create_file(struct weir_log *log, struct wal_segment *segment)
     const struct weir_medium_ops *ops = log->medium->ops;
     char name[FORMAT_NAME_BYTES];
     format_segment_name(segment->ordinal, name);
-    int rc = ops->create(log->medium, name, log->limits.segment_bytes, &segment->file);
+    uint64_t bytes = log->limits.segment_bytes;
+    int rc = ops->create(log->medium, name, bytes, &segment->file);
+    if (rc == -EEXIST) { /* not in the table: left by a step that failed and could not be undone */
+        rc = ops->remove(log->medium, name);
+        rc = rc < 0 ? rc : ops->create(log->medium, name, bytes, &segment->file);
+    }
     if (rc < 0) {
         return rc;
     }

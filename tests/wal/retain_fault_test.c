@@ -208,12 +208,42 @@ static void o10_memory_runs_out_while_a_reader_opens_and_reads(void **state)
     assert_true(countdown >= 5);
 }
 
+/* Four segments' worth, unless the log is poisoned. */
+static void expect_appends_to_go_on(struct weir_log *log)
+{
+    struct weir_stat stat = WEIR_STAT_INIT;
+    static uint8_t payload[30000];
+    assert_int_equal(weir_log_stat(log, &stat), 0);
+    for (int i = 0; i < 32 && stat.poisoned == 0; i++) {
+        assert_int_equal(try_append(log, payload, sizeof payload, WEIR_EACH, NULL), 0);
+    }
+}
+
+static void o10_a_truncation_that_fails_halfway_is_in_the_way_of_no_append(void **state)
+{
+    (void)state;
+    struct fault fault = {0};
+    for (int countdown = 0; fault.countdown < 0 || countdown == 0; countdown++) {
+        struct test_disk disk = disk_with_log();
+        struct weir_log *log = open_log(&disk, NULL);
+        assert_int_equal(weir_hold_drop(log, "first"), 0);
+        fault = (struct fault){.countdown = countdown};
+        sim_memory_faults_set(log->medium, &(struct sim_memory_faults){fail_call, &fault});
+        (void)weir_truncate_before(log, RECORDS, NULL);
+        sim_memory_faults_set(log->medium, &(struct sim_memory_faults){0});
+        expect_appends_to_go_on(log);
+        (void)weir_log_close(log);
+        disk_free(&disk);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(o10_a_failing_call_while_a_reader_opens_and_reads),
         cmocka_unit_test(o10_a_failing_call_while_holds_are_set),
         cmocka_unit_test(o10_a_failing_call_while_truncating),
+        cmocka_unit_test(o10_a_truncation_that_fails_halfway_is_in_the_way_of_no_append),
         cmocka_unit_test(o10_memory_runs_out_while_a_reader_opens_and_reads),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);

@@ -337,12 +337,30 @@ static int make_readable(struct weir_log *log, struct wal_segment *segment, stru
 
 /* ---- pins ---- */
 
+/* Its file may be gone because it was truncated, after it was found and before it was mapped. */
+static int explain_missing(struct weir_log *log, const struct wal_segment *segment, int rc,
+                           struct weir_error *why)
+{
+    base_lock_acquire(&log->segments.lock);
+    bool dropped = segment->dropped;
+    base_lock_release(&log->segments.lock);
+    if (!dropped) {
+        return rc;
+    }
+    weir_lsn earliest = log_earliest(log);
+    rc = log_error(why, WEIR_E_TRUNCATED, NULL, UINT64_MAX,
+                   "everything below LSN %llu was truncated meanwhile",
+                   (unsigned long long)earliest);
+    return log_error_range(why, rc, WEIR_LSN_NONE, earliest - 1);
+}
+
 static int pin_found(struct weir_log *log, struct wal_segment *segment,
                      struct wal_segment **ret_segment, struct weir_error *why)
 {
     int rc = make_readable(log, segment, why);
     if (rc < 0) {
         uint64_t ordinal = segment->ordinal;
+        rc = explain_missing(log, segment, rc, why);
         segment_unpin(log, segment);
         return reader_explain_missing(log, ordinal, rc, why);
     }

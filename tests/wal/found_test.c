@@ -28,6 +28,19 @@ static int system_futex(_Atomic uint32_t *word, int operation, uint32_t value,
     return (int)syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
 }
 
+static void await(_Atomic uint32_t *word)
+{
+    while (atomic_load(word) == 0) {
+        system_futex(word, FUTEX_WAIT, 0, NULL);
+    }
+}
+
+static void raise_flag(_Atomic uint32_t *word)
+{
+    atomic_store(word, 1);
+    system_futex(word, FUTEX_WAKE, INT32_MAX, NULL);
+}
+
 /* Of the leader: whoever copies goes on once it sleeps. */
 static int wait_and_tell(void *context, _Atomic uint32_t *word, uint32_t expected,
                          int64_t timeout_ns, bool shared)
@@ -35,8 +48,7 @@ static int wait_and_tell(void *context, _Atomic uint32_t *word, uint32_t expecte
     (void)context;
     (void)shared;
     struct timespec timeout = {timeout_ns / 1000000000, timeout_ns % 1000000000};
-    atomic_store(&leader_sleeps, 1);
-    system_futex(&leader_sleeps, FUTEX_WAKE, INT32_MAX, NULL);
+    raise_flag(&leader_sleeps);
     return system_futex(word, FUTEX_WAIT, expected, timeout_ns < 0 ? NULL : &timeout) < 0 &&
                    errno == ETIMEDOUT
                ? -ETIMEDOUT
@@ -59,11 +71,8 @@ static int stop_in_copy(void *context, const char *call, const char *name, uint6
     (void)offset;
     (void)size;
     if (strcmp(call, "copy") == 0) {
-        atomic_store(&copying, 1);
-        system_futex(&copying, FUTEX_WAKE, INT32_MAX, NULL);
-        while (atomic_load(&leader_sleeps) == 0) {
-            system_futex(&leader_sleeps, FUTEX_WAIT, 0, NULL);
-        }
+        raise_flag(&copying);
+        await(&leader_sleeps);
     }
     return 0;
 }
@@ -88,9 +97,7 @@ static void wl_16_a_leader_that_sleeps_while_another_thread_copies_is_not_forgot
     base_system_set(&system);
     struct base_thread thread;
     assert_int_equal(base_thread_start(&thread, "copy", append_large, log), 0);
-    while (atomic_load(&copying) == 0) {
-        system_futex(&copying, FUTEX_WAIT, 0, NULL);
-    }
+    await(&copying);
     memset(reservation.data, 1, 8);
     alarm(PATIENCE_S);
     assert_int_equal(weir_publish(log, &reservation, WEIR_EACH), 0);
@@ -245,6 +252,72 @@ static void cu_03_a_reader_at_the_end_of_a_truncated_segment_goes_on_in_the_next
     disk_free(&disk);
 }
 
+/* ---- truncation between finding a segment and mapping it ---- */
+
+struct race {
+    struct weir_log *log;
+    struct base_thread thread;
+    bool started;
+    _Atomic uint32_t opening, removed;
+    weir_lsn position; /* of the cursor */
+    int rc;
+};
+
+static void open_cursor(void *context)
+{
+    struct race *race = context;
+    struct weir_cursor *cursor = NULL;
+    race->rc = weir_cursor_open(race->log, NULL, &cursor);
+    if (race->rc == 0) {
+        race->position = weir_cursor_position(cursor);
+        weir_cursor_close(cursor);
+    }
+}
+
+/* While CONTROL is stored another thread finds the first segment; it opens its file when that has
+ * been removed. */
+static int order_calls(void *context, const char *call, const char *name, uint64_t offset,
+                       size_t size)
+{
+    (void)offset;
+    (void)size;
+    struct race *race = context;
+    if (race->log == NULL) {
+        return 0;
+    }
+    if (!race->started && strcmp(call, "sync") == 0 && strcmp(name, "CONTROL") == 0) {
+        race->started = base_thread_start(&race->thread, "cursor", open_cursor, race) == 0;
+        await(&race->opening);
+    } else if (strcmp(call, "open") == 0 && strcmp(name, "segment-0000000000000001") == 0) {
+        raise_flag(&race->opening);
+        await(&race->removed);
+    }
+    return 0;
+}
+
+static void wl_02_a_cursor_opened_while_its_segment_is_truncated_starts_at_the_earliest(
+    void **state)
+{
+    (void)state;
+    static const uint8_t payload[6000];
+    struct race race = {0};
+    struct test_disk disk = disk_new();
+    disk.options.faults = (struct sim_memory_faults){order_calls, &race};
+    struct weir_log *log = open_log(&disk, NULL);
+    for (unsigned i = 0; i < 400; i++) { /* more segments than have windows */
+        assert_int_equal(try_append(log, payload, sizeof payload, WEIR_EACH, NULL), 0);
+    }
+    race.log = log;
+    assert_int_equal(weir_truncate_before(log, 300, NULL), 0);
+    raise_flag(&race.removed);
+    assert_true(race.started);
+    base_thread_join(&race.thread);
+    assert_int_equal(race.rc, 0);
+    assert_int_equal(race.position, 300);
+    close_log(log);
+    disk_free(&disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +325,8 @@ int main(void)
         cmocka_unit_test(wl_13_a_full_disk_does_not_poison_a_log_with_strict_witnesses),
         cmocka_unit_test(wl_14_a_half_made_spare_is_out_of_the_way_when_opening_needs_its_name),
         cmocka_unit_test(cu_03_a_reader_at_the_end_of_a_truncated_segment_goes_on_in_the_next),
+        cmocka_unit_test(
+            wl_02_a_cursor_opened_while_its_segment_is_truncated_starts_at_the_earliest),
         cmocka_unit_test(a_creation_cut_off_anywhere_never_leaves_control_without_its_segment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

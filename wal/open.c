@@ -348,15 +348,17 @@ int weir_log_open(const char *directory, const struct weir_log_options *given,
                   struct weir_log **ret_log, struct weir_error *ret_error)
 {
     uint64_t start_ns = base_clock_monotonic_ns();
-    if (ret_log == NULL || (ret_error != NULL && ret_error->size < sizeof *ret_error)) {
-        return -EINVAL;
+    bool has_error = ret_error != NULL && ret_error->size >= sizeof *ret_error;
+    struct weir_log_options options = {0};
+    struct weir_log *log = NULL;
+    int rc = options_take(given, &options, has_error ? ret_error : NULL);
+    if (ret_log == NULL || (ret_error != NULL && !has_error)) {
+        rc = -EINVAL;
     }
-    struct weir_log_options options;
-    int rc = options_take(given, &options, ret_error);
     if (rc < 0) {
-        return rc;
+        goto out;
     }
-    struct weir_log *log = base_alloc_zero(sizeof *log);
+    log = base_alloc_zero(sizeof *log);
     if (log == NULL) {
         rc = -ENOMEM;
         goto out;
@@ -383,6 +385,9 @@ out:
         options.custom_medium = NULL; /* log_free destroys it */
     }
     if (log != NULL) {
+        if (log->medium != NULL) {
+            commit_drain(log);
+        }
         log_free(log);
     }
     if (options.custom_medium != NULL) {

@@ -53,6 +53,7 @@ int options_take(const struct weir_log_options *given, struct weir_log_options *
         return refuse(why, -EINVAL,
                       "the size member of the options is not set, or its tail is not 0");
     }
+    ret_options->custom_medium = options.custom_medium; /* the log's from now on */
     if ((options.flags & ~ALL_FLAGS) != 0 || options.reserved != 0 ||
         options.medium > WEIR_MEDIUM_CUSTOM || options.io > WEIR_IO_SYNC ||
         options.witness > WEIR_WITNESS_STRICT || options.verify > WEIR_VERIFY_ALL) {

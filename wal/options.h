@@ -6,7 +6,8 @@
 
 #include "wal/log.h"
 
-/* Copies the caller's options (NULL: the defaults) and refuses what is impossible by itself. */
+/* Copies the caller's options (NULL: the defaults) and refuses what is impossible by itself. Of
+ * options that are refused custom_medium is copied all the same: it belongs to the log. */
 int options_take(const struct weir_log_options *given, struct weir_log_options *ret_options,
                  struct weir_error *why);
 

@@ -123,7 +123,7 @@ int weir_reserve(struct weir_log *log, uint16_t type, size_t size,
         return slot;
     }
     struct reserve_want want = {
-        .records = 1, .bytes = format_record_stride(size), .in_place = true};
+        .records = 1, .bytes = format_record_stride(size), .payload_bytes = size, .in_place = true};
     struct reserve_place place;
     rc = reserve(log, &want, &place);
     if (rc < 0) {

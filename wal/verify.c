@@ -307,9 +307,12 @@ int weir_verify(const char *directory, const struct weir_log_options *given,
     if (ret_report == NULL || ret_report->size < sizeof *ret_report) {
         return -EINVAL;
     }
-    struct weir_log_options options;
+    struct weir_log_options options = {0};
     int rc = options_take(given, &options, NULL);
     if (rc < 0) {
+        if (options.custom_medium != NULL) {
+            options.custom_medium->ops->destroy(options.custom_medium);
+        }
         return rc;
     }
     options.flags = (options.flags & WEIR_LOG_ALLOW_EMULATED_PMEM) | WEIR_LOG_READ_ONLY;

@@ -170,6 +170,40 @@ static void bad_arguments_are_refused_and_change_nothing(void **state)
     disk_free(&disk);
 }
 
+static struct weir_medium_ops counting_ops;
+static void (*real_destroy)(struct weir_medium *medium);
+static int destroyed;
+
+static void count_destroy(struct weir_medium *medium)
+{
+    destroyed++;
+    real_destroy(medium);
+}
+
+static void a_custom_medium_is_given_back_whatever_is_refused(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct test_disk disk = disk_new();
+        struct weir_log_options options = small_options();
+        struct weir_error why = WEIR_ERROR_INIT;
+        struct weir_log *log = NULL;
+        options.medium = WEIR_MEDIUM_CUSTOM;
+        assert_int_equal(sim_memory_open(&disk.options, &options.custom_medium), 0);
+        counting_ops = *options.custom_medium->ops;
+        real_destroy = counting_ops.destroy;
+        counting_ops.destroy = count_destroy;
+        options.custom_medium->ops = &counting_ops;
+        destroyed = 0;
+        options.witness = i == 0 ? WEIR_WITNESS_IDLE : WEIR_WITNESS_LAZY; /* without a service */
+        why.size = i == 1 ? 8 : why.size;
+        assert_true(weir_log_open("memory", &options, i == 2 ? NULL : &log, &why) < 0);
+        assert_int_equal(destroyed, 1);
+        assert_null(log);
+        disk_free(&disk);
+    }
+}
+
 static void wl_16_a_reservation_is_published_or_keeps_its_lsn_as_a_void(void **state)
 {
     (void)state;
@@ -183,6 +217,7 @@ static void wl_16_a_reservation_is_published_or_keeps_its_lsn_as_a_void(void **s
     struct weir_stat stat = WEIR_STAT_INIT;
     weir_log_stat(log, &stat);
     assert_int_equal(stat.open_reservations, 2);
+    assert_int_equal(stat.append_bytes, 5 + 9);
     assert_int_equal(stat.oldest_reservation, kept.lsn);
     assert_int_equal(weir_log_close(log), -EBUSY);
     assert_int_equal(weir_cancel(log, &dropped), 0);
@@ -724,6 +759,7 @@ int main(void)
             wl_04_a_batch_has_consecutive_lsns_and_one_that_does_not_fit_changes_nothing),
         cmocka_unit_test(wl_05_sizes_of_zero_limit_and_beyond),
         cmocka_unit_test(bad_arguments_are_refused_and_change_nothing),
+        cmocka_unit_test(a_custom_medium_is_given_back_whatever_is_refused),
         cmocka_unit_test(wl_16_a_reservation_is_published_or_keeps_its_lsn_as_a_void),
         cmocka_unit_test(wl_16_waiting_for_durable_while_holding_a_reservation_is_edeadlk),
         cmocka_unit_test(wl_16_an_open_reservation_delays_nobody_who_does_not_wait_for_it),

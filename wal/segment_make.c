@@ -29,26 +29,32 @@ static bool is_complete(const struct weir_log *log, const struct wal_segment *se
     return segment->state == SEGMENT_SEALED && durable >= end;
 }
 
-static void freeze(struct weir_log *log, struct wal_segment *segment)
+/* The caller has pinned it, and holds `making`, so that nobody else does this. Without the table's
+ * lock: the file is read, and a roll that waited for that would hold up all writers. */
+static bool freeze(struct weir_log *log, struct wal_segment *segment)
 {
     int rc = log->medium->ops->freeze(segment->window);
     if (rc < 0) {
-        return; /* the memory stays as it is; only the budget is exceeded */
+        return false; /* the memory stays as it is; only the budget is exceeded */
     }
     /* Without memory for it, groups are checked each time they are entered. */
     segment->checked = segment_checked_alloc(log);
     /* Release pairs with the acquire in segment_is_checked(): `checked` is there. */
     atomic_store_explicit(&segment->trusted_offset, UINT32_MAX, memory_order_release);
+    base_lock_acquire(&log->segments.lock);
     segment->frozen = true;
     log->segments.windows--;
+    base_lock_release(&log->segments.lock);
+    return true;
 }
 
-/* Takes one window back, from the oldest segment that can do without. */
+/* Takes one window back, from the oldest segment that can do without. The caller holds `making`. */
 static bool take_back_window(struct weir_log *log)
 {
     struct wal_segments *table = &log->segments;
     struct wal_segment *pinned = NULL;
     bool taken = false;
+    WEIR_ASSERT(base_lock_is_held(&table->making));
     base_lock_acquire(&table->lock);
     for (uint32_t i = 0; i < table->count && !taken; i++) {
         struct wal_segment *segment = table->slots[i];
@@ -62,11 +68,15 @@ static bool take_back_window(struct weir_log *log)
             pinned = segment;
         }
     }
-    if (!taken && pinned != NULL) {
-        freeze(log, pinned);
-        taken = pinned->frozen;
+    pinned = taken ? NULL : pinned;
+    if (pinned != NULL) {
+        pinned->pins++; /* it stays while it is frozen, even if it is truncated meanwhile */
     }
     base_lock_release(&table->lock);
+    if (pinned != NULL) {
+        taken = freeze(log, pinned);
+        segment_unpin(log, pinned);
+    }
     return taken;
 }
 

@@ -204,6 +204,53 @@ static void a_custom_medium_is_given_back_whatever_is_refused(void **state)
     }
 }
 
+static int expect_free_table(void *context, const char *call, const char *name, uint64_t offset,
+                             size_t size)
+{
+    struct weir_log **log = context;
+    (void)name;
+    (void)offset;
+    (void)size;
+    if (strcmp(call, "freeze") == 0) {
+        assert_false(base_lock_is_held(&(*log)->segments.lock));
+        *log = NULL;
+    }
+    return 0;
+}
+
+static void a_window_is_frozen_while_others_find_and_roll_segments(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL), *seen = log;
+    struct weir_cursor *cursor;
+    struct weir_record record;
+    static uint8_t payload[30000];
+    assert_int_equal(try_append(log, payload, sizeof payload, WEIR_EACH, NULL), 0);
+    assert_int_equal(weir_cursor_open(log, NULL, &cursor), 0);
+    assert_int_equal(weir_cursor_next(cursor, &record), 1);
+    sim_memory_faults_set(log->medium, &(struct sim_memory_faults){expect_free_table, &seen});
+    struct weir_pin *pins[4] = {NULL};
+    for (int i = 0; i < 60 && seen != NULL; i++) { /* a pin in each of the first segments */
+        if (i % 8 == 0 && i / 8 < 4) {
+            while (weir_cursor_next(cursor, &record) == 1) {
+            }
+            assert_int_equal(try_append(log, payload, sizeof payload, WEIR_EACH, NULL), 0);
+            assert_int_equal(weir_cursor_next(cursor, &record), 1);
+            assert_int_equal(weir_cursor_pin(cursor, &pins[i / 8]), 0);
+        }
+        assert_int_equal(try_append(log, payload, sizeof payload, WEIR_EACH, NULL), 0);
+    }
+    assert_null(seen);
+    sim_memory_faults_set(log->medium, &(struct sim_memory_faults){0});
+    for (int i = 0; i < 4; i++) {
+        weir_pin_drop(pins[i]);
+    }
+    weir_cursor_close(cursor);
+    close_log(log);
+    disk_free(&disk);
+}
+
 static void wl_16_a_reservation_is_published_or_keeps_its_lsn_as_a_void(void **state)
 {
     (void)state;
@@ -760,6 +807,7 @@ int main(void)
         cmocka_unit_test(wl_05_sizes_of_zero_limit_and_beyond),
         cmocka_unit_test(bad_arguments_are_refused_and_change_nothing),
         cmocka_unit_test(a_custom_medium_is_given_back_whatever_is_refused),
+        cmocka_unit_test(a_window_is_frozen_while_others_find_and_roll_segments),
         cmocka_unit_test(wl_16_a_reservation_is_published_or_keeps_its_lsn_as_a_void),
         cmocka_unit_test(wl_16_waiting_for_durable_while_holding_a_reservation_is_edeadlk),
         cmocka_unit_test(wl_16_an_open_reservation_delays_nobody_who_does_not_wait_for_it),

@@ -162,7 +162,23 @@ int control_choose(const uint8_t *bytes, size_t size, struct control *ret_contro
     return result;
 }
 
-static int explain(struct weir_error *why, int code, size_t size, int valid)
+/* Version and features where every version has them; of the first copy that carries the magic. */
+static int explain_newer(struct weir_error *why, const uint8_t *bytes, size_t size)
+{
+    for (size_t at = 0; at + FORMAT_BLOCK <= size; at += FORMAT_BLOCK) {
+        const struct format_control *copy = (const struct format_control *)(bytes + at);
+        if (memcmp(copy->magic, FORMAT_CONTROL_MAGIC, FORMAT_MAGIC_BYTES) == 0) {
+            return log_error(why, WEIR_E_NEWER_FORMAT, CONTROL_NAME, at + 12,
+                             "CONTROL is of format version %u with features %#llx; this program "
+                             "knows version %u without any",
+                             le32_load(&copy->version),
+                             (unsigned long long)le64_load(&copy->incompatible), FORMAT_VERSION);
+        }
+    }
+    return WEIR_E_NEWER_FORMAT;
+}
+
+static int explain(struct weir_error *why, int code, const uint8_t *bytes, size_t size, int valid)
 {
     switch (code) {
     case WEIR_E_CONTROL:
@@ -170,9 +186,7 @@ static int explain(struct weir_error *why, int code, size_t size, int valid)
                          "CONTROL (%zu bytes) holds %d valid copies of 4 and no two that are equal",
                          size, valid);
     case WEIR_E_NEWER_FORMAT:
-        return log_error(why, code, CONTROL_NAME, 12,
-                         "CONTROL is of a format version or has features newer than version %u",
-                         FORMAT_VERSION);
+        return explain_newer(why, bytes, size);
     default:
         return log_error(why, code, CONTROL_NAME, 0,
                          "CONTROL passes its checksum and holds values that Weir never writes");
@@ -196,7 +210,7 @@ int control_load(struct weir_medium *medium, struct control *ret_control, struct
     }
     int valid = 0;
     rc = control_choose(bytes, size, ret_control, &valid);
-    return rc < 0 ? explain(why, rc, size, valid) : 0;
+    return rc < 0 ? explain(why, rc, bytes, size, valid) : 0;
 }
 
 static int write_pair(struct weir_medium *medium, struct weir_file *file, unsigned which,

@@ -139,8 +139,13 @@ int options_apply(const struct weir_log_options *options, const struct control *
         differs(options->run_ahead_bytes, control->run_ahead_bytes) ||
         differs(options->group_bytes, control->group_bytes) ||
         differs(options->record_bytes, control->record_bytes)) {
-        return refuse(why, WEIR_E_SETTINGS,
-                      "segment, run-ahead, group and record sizes are fixed when a log is created");
+        return log_error(why, WEIR_E_SETTINGS, NULL, UINT64_MAX,
+                         "sizes are fixed when a log is created; this one has segments of %llu, "
+                         "run-ahead of %llu, groups of %llu, records of %llu bytes",
+                         (unsigned long long)control->segment_bytes,
+                         (unsigned long long)control->run_ahead_bytes,
+                         (unsigned long long)control->group_bytes,
+                         (unsigned long long)control->record_bytes);
     }
     bool reads = (options->flags & WEIR_LOG_READ_ONLY) != 0;
     if (!reads && medium_block_bytes > control->block_bytes) {

@@ -1,5 +1,5 @@
 /*
- * Appending: LSNs, limits, batches, reservations, and what a failed write does.
+ * Appending: LSNs, limits, batches, and what a failed write does.
  */
 #include "support.h"
 
@@ -247,144 +247,6 @@ static void a_window_is_frozen_while_others_find_and_roll_segments(void **state)
         weir_pin_drop(pins[i]);
     }
     weir_cursor_close(cursor);
-    close_log(log);
-    disk_free(&disk);
-}
-
-static void wl_16_a_reservation_is_published_or_keeps_its_lsn_as_a_void(void **state)
-{
-    (void)state;
-    struct test_disk disk = disk_new();
-    struct weir_log *log = open_log(&disk, NULL);
-    struct weir_reservation kept, dropped;
-    assert_int_equal(weir_reserve(log, 7, 5, &kept), 0);
-    assert_int_equal(weir_reserve(log, 7, 9, &dropped), 0);
-    struct weir_reservation again = kept;
-    memcpy(kept.data, "kept!", 5);
-    struct weir_stat stat = WEIR_STAT_INIT;
-    weir_log_stat(log, &stat);
-    assert_int_equal(stat.open_reservations, 2);
-    assert_int_equal(stat.append_bytes, 5 + 9);
-    assert_int_equal(stat.oldest_reservation, kept.lsn);
-    assert_int_equal(weir_log_close(log), -EBUSY);
-    assert_int_equal(weir_cancel(log, &dropped), 0);
-    assert_int_equal(weir_publish(log, &kept, WEIR_NONE), 0);
-    assert_int_equal(weir_publish(log, &again, WEIR_NONE), -EINVAL);
-    assert_int_equal(weir_cancel(log, &dropped), -EINVAL);
-    weir_lsn lsn = append_text(log, "after", WEIR_EACH);
-    assert_int_equal(lsn, 3);
-
-    struct weir_cursor *cursor;
-    struct weir_record record;
-    assert_int_equal(weir_cursor_open(log, NULL, &cursor), 0);
-    assert_int_equal(weir_cursor_next(cursor, &record), 1);
-    assert_memory_equal(record.data, "kept!", 5);
-    assert_int_equal(record.type, 7);
-    assert_int_equal(weir_cursor_next(cursor, &record), 1);
-    assert_int_equal(record.lsn, 3);
-    weir_cursor_close(cursor);
-    close_log(log);
-    disk_free(&disk);
-}
-
-static void wl_16_waiting_for_durable_while_holding_a_reservation_is_edeadlk(void **state)
-{
-    (void)state;
-    struct test_disk disk = disk_new();
-    struct weir_log *log = open_log(&disk, NULL);
-    struct weir_reservation reservation;
-    assert_int_equal(weir_reserve(log, 0, 8, &reservation), 0);
-    weir_lsn lsn = append_text(log, "x", WEIR_NONE);
-    assert_int_equal(weir_wait(log, lsn, WEIR_WAIT_FOREVER), -EDEADLK);
-    assert_int_equal(weir_commit(log), -EDEADLK);
-    assert_int_equal(try_append(log, "y", 1, WEIR_EACH, &lsn), -EDEADLK);
-    memset(reservation.data, 1, 8);
-    assert_int_equal(weir_publish(log, &reservation, WEIR_EACH), 0);
-    assert_int_equal(weir_durable_lsn(log), 2);
-    close_log(log);
-    disk_free(&disk);
-}
-
-static void *wait_for_one_millisecond(void *context)
-{
-    struct weir_log *log = context;
-    weir_lsn last;
-    int rc = try_append(log, "behind", 6, WEIR_GROUP, &last);
-    if (rc == 0) {
-        rc = weir_wait(log, last, 1000000);
-    }
-    return (void *)(intptr_t)rc;
-}
-
-static void wl_16_an_open_reservation_delays_nobody_who_does_not_wait_for_it(void **state)
-{
-    (void)state;
-    struct test_disk disk = disk_new();
-    struct weir_log *log = open_log(&disk, NULL);
-    weir_lsn before = append_text(log, "before", WEIR_NONE);
-    struct weir_reservation reservation;
-    assert_int_equal(weir_reserve(log, 0, 3, &reservation), 0);
-    pthread_t thread;
-    void *result;
-    assert_int_equal(pthread_create(&thread, NULL, wait_for_one_millisecond, log), 0);
-    pthread_join(thread, &result);
-    assert_int_equal((intptr_t)result, -ETIMEDOUT);
-    memcpy(reservation.data, "now", 3);
-    assert_int_equal(weir_publish(log, &reservation, WEIR_EACH), 0);
-    assert_int_equal(weir_wait(log, before + 2, WEIR_WAIT_FOREVER), 0);
-    expect_texts(log, 1, (const char *const[]){"before", "now", "behind"}, 3);
-    close_log(log);
-    disk_free(&disk);
-}
-
-struct publisher {
-    struct weir_log *log;
-    struct weir_reservation reservation;
-};
-
-static void *publish_none(void *context)
-{
-    struct publisher *publisher = context;
-    return (void *)(intptr_t)weir_publish(publisher->log, &publisher->reservation, WEIR_NONE);
-}
-
-static void wl_16_a_waiting_leader_wakes_when_another_thread_publishes(void **state)
-{
-    (void)state;
-    struct test_disk disk = disk_new();
-    struct weir_log *log = open_log(&disk, NULL);
-    for (int i = 0; i < 50; i++) {
-        struct publisher publisher = {.log = log};
-        pthread_t thread;
-        assert_int_equal(weir_reserve(log, 0, 0, &publisher.reservation), 0);
-        assert_int_equal(pthread_create(&thread, NULL, wait_for_one_millisecond, log), 0);
-        assert_int_equal((intptr_t)publish_none(&publisher), 0);
-        void *result;
-        pthread_join(thread, &result);
-        assert_true((intptr_t)result == 0 || (intptr_t)result == -ETIMEDOUT);
-    }
-    assert_int_equal(weir_commit(log), 0);
-    assert_int_equal(count_records(log), 100);
-    close_log(log);
-    disk_free(&disk);
-}
-
-static void more_reservations_than_slots_are_refused(void **state)
-{
-    (void)state;
-    struct test_disk disk = disk_new();
-    struct weir_log *log = open_log(&disk, NULL);
-    struct weir_reservation all[WAL_RESERVATIONS], more;
-    for (unsigned i = 0; i < WAL_RESERVATIONS; i++) {
-        assert_int_equal(weir_reserve(log, 0, 0, &all[i]), 0);
-    }
-    assert_int_equal(weir_reserve(log, 0, 0, &more), WEIR_E_BUSY);
-    for (unsigned i = 0; i < WAL_RESERVATIONS; i++) {
-        assert_int_equal(weir_cancel(log, &all[i]), 0);
-    }
-    assert_int_equal(weir_reserve(log, 0, 0, &more), 0);
-    assert_int_equal(weir_cancel(log, &more), 0);
-    assert_int_equal(count_records(log), 0);
     close_log(log);
     disk_free(&disk);
 }
@@ -639,142 +501,6 @@ static void none_is_one_write_per_closed_group_and_one_flush_per_half_of_w(void 
     disk_free(&disk);
 }
 
-/* ---- several writers ---- */
-
-struct writer {
-    struct weir_log *log;
-    pthread_t thread;
-    int count, failures;
-    enum weir_durability durability;
-    uint64_t id;
-};
-
-static void *write_many(void *context)
-{
-    struct writer *writer = context;
-    for (int i = 0; i < writer->count; i++) {
-        uint64_t words[2] = {writer->id, (uint64_t)i};
-        weir_lsn lsn;
-        int rc = try_append(writer->log, words, sizeof words, writer->durability, &lsn);
-        writer->failures += rc != 0;
-        if (writer->durability == WEIR_EACH) {
-            writer->failures += weir_durable_lsn(writer->log) < lsn;
-        }
-    }
-    return NULL;
-}
-
-/* Every writer's records are there once, in its own order. */
-static void expect_writers(struct weir_log *log, int writers, int count)
-{
-    struct weir_cursor *cursor;
-    struct weir_record record;
-    uint64_t next[16] = {0};
-    assert_int_equal(weir_cursor_open(log, NULL, &cursor), 0);
-    for (int i = 0; i < writers * count; i++) {
-        assert_int_equal(weir_cursor_next(cursor, &record), 1);
-        uint64_t words[2];
-        assert_int_equal(record.size, sizeof words);
-        memcpy(words, record.data, sizeof words);
-        assert_int_equal(words[1], next[words[0]]++);
-    }
-    assert_int_equal(weir_cursor_next(cursor, &record), 0);
-    weir_cursor_close(cursor);
-}
-
-static void run_writers(struct weir_log *log, const enum weir_durability *durabilities, int writers,
-                        int count)
-{
-    struct writer all[16] = {0};
-    for (int i = 0; i < writers; i++) {
-        all[i] = (struct writer){
-            .log = log, .count = count, .id = (uint64_t)i, .durability = durabilities[i % 3]};
-        assert_int_equal(pthread_create(&all[i].thread, NULL, write_many, &all[i]), 0);
-    }
-    for (int i = 0; i < writers; i++) {
-        pthread_join(all[i].thread, NULL);
-        assert_int_equal(all[i].failures, 0);
-    }
-}
-
-static void several_writers_lose_and_reorder_nothing(const struct sim_memory_options *sim)
-{
-    static const enum weir_durability each[3] = {WEIR_EACH, WEIR_EACH, WEIR_EACH};
-    static const enum weir_durability mixed[3] = {WEIR_EACH, WEIR_GROUP, WEIR_NONE};
-    for (int round = 0; round < 2; round++) {
-        struct test_disk disk = disk_new();
-        struct sim_disk *shared = disk.options.disk;
-        disk.options = *sim;
-        disk.options.disk = shared;
-        struct weir_log *log = open_log(&disk, NULL);
-        run_writers(log, round == 0 ? each : mixed, 8, 600);
-        assert_int_equal(weir_commit(log), 0);
-        expect_writers(log, 8, 600);
-        close_log(log);
-        log = open_log(&disk, NULL);
-        expect_writers(log, 8, 600);
-        close_log(log);
-        disk_free(&disk);
-    }
-}
-
-static void writers_on_a_synchronous_medium(void **state)
-{
-    (void)state;
-    several_writers_lose_and_reorder_nothing(&(struct sim_memory_options){0});
-}
-
-static void writers_on_an_asynchronous_medium_that_completes_in_reverse(void **state)
-{
-    (void)state;
-    several_writers_lose_and_reorder_nothing(
-        &(struct sim_memory_options){.asynchronous = true, .reversed = true});
-}
-
-static void writers_on_a_window_that_is_the_file(void **state)
-{
-    (void)state;
-    several_writers_lose_and_reorder_nothing(
-        &(struct sim_memory_options){.window_is_file = true, .block_bytes = 64});
-}
-
-static void writers_beside_a_service_thread_and_strict_witnesses(void **state)
-{
-    (void)state;
-    static const enum weir_durability mixed[3] = {WEIR_EACH, WEIR_GROUP, WEIR_NONE};
-    struct test_disk disk = disk_new();
-    disk.options.asynchronous = true;
-    struct weir_log_options options = small_options();
-    options.flags |= WEIR_LOG_SERVICE_THREAD;
-    options.witness = WEIR_WITNESS_STRICT;
-    struct weir_log *log = open_log(&disk, &options);
-    run_writers(log, mixed, 6, 300);
-    assert_int_equal(weir_commit(log), 0);
-    expect_writers(log, 6, 300);
-    close_log(log);
-    disk_free(&disk);
-}
-
-static void an_event_loop_drives_the_ring_itself(void **state)
-{
-    (void)state;
-    struct test_disk disk = disk_new();
-    disk.options.asynchronous = true;
-    struct weir_log *log = open_log(&disk, NULL);
-    int fd;
-    assert_int_equal(weir_eventfd(log, &fd), 0);
-    weir_lsn last = 0, durable = 0;
-    for (int i = 0; i < 100; i++) {
-        last = append_text(log, "event", WEIR_GROUP);
-    }
-    for (int i = 0; i < 1000 && durable < last; i++) {
-        assert_int_equal(weir_process(log, &durable), 0);
-    }
-    assert_int_equal(durable, last);
-    close_log(log);
-    disk_free(&disk);
-}
-
 static void prepare_makes_segments_ahead(void **state)
 {
     (void)state;
@@ -808,11 +534,6 @@ int main(void)
         cmocka_unit_test(bad_arguments_are_refused_and_change_nothing),
         cmocka_unit_test(a_custom_medium_is_given_back_whatever_is_refused),
         cmocka_unit_test(a_window_is_frozen_while_others_find_and_roll_segments),
-        cmocka_unit_test(wl_16_a_reservation_is_published_or_keeps_its_lsn_as_a_void),
-        cmocka_unit_test(wl_16_waiting_for_durable_while_holding_a_reservation_is_edeadlk),
-        cmocka_unit_test(wl_16_an_open_reservation_delays_nobody_who_does_not_wait_for_it),
-        cmocka_unit_test(wl_16_a_waiting_leader_wakes_when_another_thread_publishes),
-        cmocka_unit_test(more_reservations_than_slots_are_refused),
         cmocka_unit_test(wl_12_a_failed_write_poisons_until_close_and_open),
         cmocka_unit_test(wl_12_a_failed_flush_behind_written_groups_poisons),
         cmocka_unit_test(wl_13_a_full_disk_is_met_before_an_append_has_changed_anything),
@@ -820,11 +541,6 @@ int main(void)
         cmocka_unit_test(append_allocates_nothing),
         cmocka_unit_test(each_is_one_write_and_one_flush_per_group),
         cmocka_unit_test(none_is_one_write_per_closed_group_and_one_flush_per_half_of_w),
-        cmocka_unit_test(writers_on_a_synchronous_medium),
-        cmocka_unit_test(writers_on_an_asynchronous_medium_that_completes_in_reverse),
-        cmocka_unit_test(writers_on_a_window_that_is_the_file),
-        cmocka_unit_test(writers_beside_a_service_thread_and_strict_witnesses),
-        cmocka_unit_test(an_event_loop_drives_the_ring_itself),
         cmocka_unit_test(the_smallest_run_ahead_gets_across_rolls_of_tiny_records),
         cmocka_unit_test(prepare_makes_segments_ahead),
     };

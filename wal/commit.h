@@ -41,7 +41,7 @@ void commit_nudge(struct weir_log *log);
 /* Waits for I/O in flight to end, before the handle is freed. */
 void commit_drain(struct weir_log *log);
 
-/* ---- between commit.c, lead.c, seal.c and wait.c ---- */
+/* ---- between commit.c, lead.c and seal.c ---- */
 
 bool leader_try(struct weir_log *log);
 

@@ -2,16 +2,16 @@
  * The handle: one struct per concern, each owned by the file that is named after it. This header is
  * for wal/ only; it says who may touch what.
  *
- *   tail         reserve.c    where the next record goes            under tail.lock
- *   commit       commit.c     groups on their way to the medium     by the leader only
- *   waiters      wait.c       who sleeps until an LSN is durable    under waiters.lock
- *   tailers      tail.c       cursors that sleep at the end         atomics, and its lock
- *   segments     segment.c    files, windows, pins                  under segments.lock
- *   control      control.c    what CONTROL says now                 under control_lock
- *   marks        (here)       watermarks                            atomics
+ *   tail         reserve.c          where the next record goes            under tail.lock
+ *   commit       lead.c, seal.c     groups on their way to the medium     by the leader only
+ *   waiters      commit.c           who sleeps until an LSN is durable    under waiters.lock
+ *   tailers      cursor_tail.c      cursors that sleep at the end         atomics, and its lock
+ *   segments     segment*.c         files, windows, pins                  under segments.lock
+ *   control      control.c          what CONTROL says now                 under control_lock
+ *   marks        (here)             watermarks                            atomics
  *
- * Lock order: reader.lock, control_lock, segments.making, tail.lock, segments.lock, waiters.lock,
- * tailers.lock.
+ * Lock order: reader.lock, control_lock, segments.making, segments.mapping, tail.lock,
+ * segments.lock, waiters.lock, tailers.lock; reservations.lock is taken with none of them held.
  * The leader is not a lock: whoever is the leader may take any of them.
  */
 #ifndef WAL_LOG_H
@@ -120,7 +120,7 @@ struct wal_commit {
     _Atomic uint64_t witnessed_lsn;
 };
 
-struct wal_waiter; /* wait.c */
+struct wal_waiter; /* commit.c */
 
 struct wal_waiters {
     struct base_lock lock;
@@ -205,7 +205,7 @@ static inline int log_check(const struct weir_log *log)
 }
 
 /* The last durable LSN; what was written below it is visible to the caller (acquire pairs with the
- * release in commit.c, and in reader.c). */
+ * release in lead.c, and in reader.c). */
 static inline weir_lsn log_durable(const struct weir_log *log)
 {
     return atomic_load_explicit(&log->marks.durable, memory_order_acquire);

@@ -57,7 +57,7 @@ static uint64_t seal_room(const struct weir_log *log, uint64_t records)
 
 static bool within_run_ahead(const struct weir_log *log, uint64_t end_address)
 {
-    /* Acquire pairs with the release in commit.c; an old value only waits once too often. */
+    /* Acquire pairs with the release in lead.c; an old value only waits once too often. */
     uint64_t durable = atomic_load_explicit(&log->marks.durable_address, memory_order_acquire);
     return end_address - durable <= log->limits.run_ahead_bytes;
 }
@@ -82,7 +82,7 @@ void reserve_close_group(struct weir_log *log)
     tail->offset += (uint32_t)padded(log, group->size_bytes);
     tail->group_open = false;
     atomic_store_explicit(&tail->open_records, 0, memory_order_relaxed);
-    /* Release pairs with the acquire in commit.c: the group's fields are final. */
+    /* Release pairs with the acquire in lead.c: the group's fields are final. */
     atomic_store_explicit(&tail->head, head_of(tail) + 1, memory_order_release);
 }
 

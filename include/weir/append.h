@@ -53,7 +53,8 @@ struct weir_reservation {
  *   holds a reservation); WEIR_E_POISONED; WEIR_E_READ_ONLY; WEIR_E_FORKED.
  * Durability: see enum weir_durability; a later WEIR_EACH covers everything before it.
  * Threads: any.
- * Blocks: WEIR_EACH on a flush; the others only when W is used up or a segment must be made.
+ * Blocks: WEIR_EACH on a flush; the others only when W is used up or a segment must be made (with
+ *   io = sync and on pmem also on the write that they start).
  * Allocates: nothing.
  */
 WEIR_EXPORT int weir_append(struct weir_log *log, const struct weir_entry *entry,
@@ -124,7 +125,8 @@ WEIR_EXPORT int weir_cancel(struct weir_log *log, struct weir_reservation *reser
  * @param lsn         at most the last assigned one
  * @param timeout_ns  0 only looks; WEIR_WAIT_FOREVER
  * Returns: 0; -ETIMEDOUT; -EINVAL (never assigned); -EDEADLK (this thread holds a reservation at
- *   or below lsn); WEIR_E_POISONED; WEIR_E_FORKED.
+ *   or below lsn); WEIR_E_POISONED; WEIR_E_READ_ONLY (and lsn is not durable yet, as far as this
+ *   handle knows); WEIR_E_FORKED.
  * Durability: on 0, all LSNs up to lsn are durable.
  * Threads: any.
  * Blocks: up to timeout_ns.
@@ -135,7 +137,8 @@ WEIR_EXPORT int weir_wait(struct weir_log *log, weir_lsn lsn, int64_t timeout_ns
 /* Makes everything published so far durable, and its witness with it (enum weir_witness).
  *
  * @param log  an open log
- * Returns: 0; -EDEADLK; WEIR_E_POISONED; WEIR_E_READ_ONLY; WEIR_E_FORKED.
+ * Returns: 0; -EDEADLK; -ENOSPC and other -errno (no further segment for the witness: the records
+ *   are durable all the same); WEIR_E_POISONED; WEIR_E_READ_ONLY; WEIR_E_FORKED.
  * Durability: on 0, all LSNs assigned before the call are durable.
  * Threads: any.
  * Blocks: on a flush.
@@ -143,7 +146,8 @@ WEIR_EXPORT int weir_wait(struct weir_log *log, weir_lsn lsn, int64_t timeout_ns
  */
 WEIR_EXPORT int weir_commit(struct weir_log *log);
 
-/* The largest LSN such that it and all before it are durable.
+/* The largest LSN such that it and all before it are durable; on a read-only handle beside a
+ * writer, as of the last call that read or waited.
  *
  * @param log  an open log
  * Returns: the LSN; 0 when nothing is.
@@ -158,7 +162,7 @@ WEIR_EXPORT weir_lsn weir_durable_lsn(const struct weir_log *log);
  *
  * @param log     an open log
  * @param ret_fd  owned by the log
- * Returns: 0; WEIR_E_READ_ONLY; -errno when none can be made.
+ * Returns: 0; WEIR_E_POISONED; WEIR_E_READ_ONLY; WEIR_E_FORKED; -errno when none can be made.
  * Durability: none.
  * Threads: any.
  * Blocks: never.
@@ -183,7 +187,8 @@ WEIR_EXPORT int weir_process(struct weir_log *log, weir_lsn *ret_durable);
  *
  * @param log         an open log
  * @param size_bytes  payload and framing together
- * Returns: 0; -ENOSPC; WEIR_E_READ_ONLY; WEIR_E_FORKED; -errno.
+ * Returns: 0; -ENOSPC (the segments that were made stay); WEIR_E_POISONED; WEIR_E_READ_ONLY;
+ *   WEIR_E_FORKED; -errno.
  * Durability: the files exist after a crash.
  * Threads: any.
  * Blocks: about 0.5 ms per MiB.

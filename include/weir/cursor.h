@@ -92,7 +92,7 @@ WEIR_EXPORT void weir_cursor_close(struct weir_cursor *cursor);
  * Durability: what it lends is durable, unless the cursor was opened with published.
  * Threads: the cursor's.
  * Blocks: when a sealed segment is touched for the first time.
- * Allocates: nothing.
+ * Allocates: nothing, but for a sealed segment that is mapped: a bit for each of its blocks.
  */
 WEIR_EXPORT int weir_cursor_next(struct weir_cursor *cursor, struct weir_record *ret_record);
 
@@ -132,7 +132,7 @@ WEIR_EXPORT int weir_cursor_wait(struct weir_cursor *cursor, int64_t timeout_ns)
  * Durability: none.
  * Threads: the cursor's.
  * Blocks: on mapping a segment.
- * Allocates: nothing.
+ * Allocates: as weir_cursor_next().
  */
 WEIR_EXPORT int weir_cursor_seek(struct weir_cursor *cursor, weir_lsn lsn);
 
@@ -144,7 +144,7 @@ WEIR_EXPORT int weir_cursor_seek(struct weir_cursor *cursor, weir_lsn lsn);
  * Durability: none.
  * Threads: the cursor's.
  * Blocks: on mapping a segment.
- * Allocates: nothing.
+ * Allocates: as weir_cursor_next().
  */
 WEIR_EXPORT int weir_cursor_seek_time(struct weir_cursor *cursor, uint64_t time_ns);
 
@@ -219,7 +219,7 @@ WEIR_EXPORT int weir_cursor_error(const struct weir_cursor *cursor, struct weir_
  * Durability: none.
  * Threads: any.
  * Blocks: on mapping segments.
- * Allocates: nothing.
+ * Allocates: as weir_cursor_next().
  */
 WEIR_EXPORT int weir_cursor_split(struct weir_log *log, weir_lsn from, weir_lsn to, int n,
                                   weir_lsn *ret_starts);

@@ -48,8 +48,8 @@ struct weir_stat {
  * Returns: 0; -EINVAL; WEIR_E_FORKED; -errno (reading a time from a sealed segment).
  * Durability: none.
  * Threads: any.
- * Blocks: briefly on the log's locks.
- * Allocates: nothing.
+ * Blocks: briefly on the log's locks; on mapping the segment of the earliest record.
+ * Allocates: nothing but what belongs to that mapping.
  */
 WEIR_EXPORT int weir_log_stat(struct weir_log *log, struct weir_stat *ret_stat);
 

@@ -93,6 +93,21 @@ static int store_new_epoch(struct weir_log *log, const struct recovery *found)
 
 /* ---- the table of segments ---- */
 
+static int add_spare(struct weir_log *log, uint64_t ordinal, struct wal_segment **ret_segment)
+{
+    struct wal_segment *segment = segment_new(ordinal, SEGMENT_SPARE);
+    if (segment == NULL) {
+        return -ENOMEM;
+    }
+    int rc = segment_table_add(log, segment);
+    if (rc < 0) {
+        segment_free(log, segment);
+        return rc;
+    }
+    *ret_segment = segment;
+    return 0;
+}
+
 static int add_sealed(struct weir_log *log, const struct recovery_segment *known,
                       const struct group_chain *behind)
 {
@@ -134,8 +149,7 @@ static int add_open_segment(struct weir_log *log, const struct recovery_tail *ta
         segment = rc == 0 ? segment_lookup(log, tail->ordinal) : NULL;
         base_lock_release(&log->segments.lock);
     } else {
-        segment = segment_new(tail->ordinal, SEGMENT_SPARE);
-        rc = segment == NULL ? -ENOMEM : segment_table_add(log, segment);
+        rc = add_spare(log, tail->ordinal, &segment);
         rc = rc < 0 ? rc : segment_open_file(log, segment);
     }
     if (rc == 0) {
@@ -164,8 +178,8 @@ static int add_spares(struct weir_log *log, const struct recovery *found)
 {
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < found->spare_count; i++) {
-        struct wal_segment *spare = segment_new(found->spares[i], SEGMENT_SPARE);
-        rc = spare == NULL ? -ENOMEM : segment_table_add(log, spare);
+        struct wal_segment *spare;
+        rc = add_spare(log, found->spares[i], &spare);
     }
     return rc;
 }

@@ -151,7 +151,9 @@ int segment_table_add(struct weir_log *log, struct wal_segment *segment)
 void segment_table_free(struct weir_log *log)
 {
     struct wal_segments *table = &log->segments;
+    bool forked = log_check(log) < 0; /* cursors of a child give their pins back to nobody */
     for (uint32_t i = 0; i < table->count; i++) {
+        table->slots[i]->pins = forked ? 0 : table->slots[i]->pins;
         segment_free(log, table->slots[i]);
     }
     base_free(table->slots);

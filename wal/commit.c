@@ -266,6 +266,9 @@ static int lead_until(struct weir_log *log, weir_lsn lsn, uint64_t address, enum
         }
     }
     leader_leave(log);
+    if (commit_reached(log, lsn, address)) {
+        return 0; /* what failed or took too long was something else */
+    }
     return rc == -ETIMEDOUT || rc == 0 ? rc : WEIR_E_POISONED;
 }
 

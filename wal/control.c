@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "wal/log.h"
+#include "wal/scan.h"
 
 #include <errno.h>
 #include <string.h>
@@ -121,7 +122,9 @@ int control_decode(const uint8_t *block, struct control *ret_control)
     }
     struct control control;
     load_fields(copy, &control);
-    if (!values_are_possible(&control)) {
+    bool more = le64_load(&copy->compatible) != 0; /* a feature may use what is zero today */
+    if (!values_are_possible(&control) ||
+        (!more && !scan_is_zero(block + sizeof *copy, FORMAT_BLOCK - sizeof *copy))) {
         return WEIR_E_DAMAGED;
     }
     *ret_control = control;

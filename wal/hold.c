@@ -22,6 +22,8 @@
 #include "base/crc32c.h"
 #include "wal/lock.h"
 #include "wal/log.h"
+#include "wal/reader.h"
+#include "wal/scan.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -83,7 +85,8 @@ int hold_decode(const uint8_t *slot, const char *name, uint32_t uuid_seed,
         .moved_ns = le64_load(&fields->moved_ns),
     };
     strncpy(hold.name, name, sizeof hold.name - 1);
-    if (memcmp(fields->name, hold.name, sizeof hold.name) != 0 || hold.floor == WEIR_LSN_NONE) {
+    if (memcmp(fields->name, hold.name, sizeof hold.name) != 0 || hold.floor == WEIR_LSN_NONE ||
+        !scan_is_zero(slot + sizeof *fields, FORMAT_BLOCK - sizeof *fields)) {
         return WEIR_E_DAMAGED; /* a copy of another hold's file */
     }
     *ret_hold = hold;
@@ -373,7 +376,7 @@ static int check_ceiling(struct weir_log *log, weir_lsn floor)
 static int check_floor(struct weir_log *log, weir_lsn floor)
 {
     struct control control;
-    int rc = control_load(log->medium, &control, NULL);
+    int rc = reader_load_control(log, &control, NULL); /* another process may be storing it */
     if (rc < 0) {
         return rc;
     }

@@ -186,7 +186,8 @@ static enum group_fault check_epoch(const struct scan_group *group)
     const struct format_epoch *body =
         (const struct format_epoch *)(group->bytes + FORMAT_GROUP_HEADER_BYTES);
     uint64_t epoch = le64_load(&body->epoch);
-    bool follows = epoch > group->chain->epoch && le64_load(&body->previous_epoch) < epoch;
+    bool follows = epoch > group->chain->epoch && le64_load(&body->previous_epoch) < epoch &&
+                   le32_load(&body->zero) == 0 && le64_load(&body->zero_too) == 0;
     return follows && (uint32_t)epoch == group->header.epoch ? GROUP_OK : GROUP_EPOCH;
 }
 

@@ -77,7 +77,9 @@ static void wl_09_no_flipped_bit_of_a_copy_goes_unnoticed(void **state)
     struct control control = some_control(3), read;
     control_encode(block, &control);
     assert_int_equal(control_decode(block, &read), 0);
-    assert_memory_equal(&read, &control, sizeof control);
+    uint8_t again[FORMAT_BLOCK];
+    control_encode(again, &read); /* the struct itself has padding */
+    assert_memory_equal(again, block, sizeof again);
     for (size_t bit = 0; bit < 8 * (size_t)FORMAT_BLOCK; bit++) {
         block[bit / 8] ^= (uint8_t)(1u << (bit % 8));
         assert_int_equal(control_decode(block, &read), WEIR_E_CONTROL);
@@ -108,6 +110,7 @@ static void a_newer_version_or_feature_is_refused_as_such(void **state)
     assert_int_equal(control_decode(block, &read), WEIR_E_NEWER_FORMAT);
     control_encode(block, &control);
     le64_store(&copy->compatible, 1);
+    block[FORMAT_BLOCK - 1] = 1; /* which may be what that feature is about */
     resign(block);
     assert_int_equal(control_decode(block, &read), 0);
 }
@@ -128,6 +131,10 @@ static void values_that_no_writer_writes_are_refused_under_a_right_crc(void **st
     assert_int_equal(control_decode(block, &read), WEIR_E_DAMAGED);
     control_encode(block, &control);
     le32_store(&copy->block_bytes, 0);
+    resign(block);
+    assert_int_equal(control_decode(block, &read), WEIR_E_DAMAGED);
+    control_encode(block, &control);
+    block[FORMAT_BLOCK - 1] = 1;
     resign(block);
     assert_int_equal(control_decode(block, &read), WEIR_E_DAMAGED);
 }

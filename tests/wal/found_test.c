@@ -257,7 +257,7 @@ static void cu_03_a_reader_at_the_end_of_a_truncated_segment_goes_on_in_the_next
 struct race {
     struct weir_log *log;
     struct base_thread thread;
-    bool started;
+    _Atomic bool started;
     _Atomic uint32_t opening, removed;
     weir_lsn position; /* of the cursor */
     int rc;
@@ -286,7 +286,8 @@ static int order_calls(void *context, const char *call, const char *name, uint64
         return 0;
     }
     if (!race->started && strcmp(call, "sync") == 0 && strcmp(name, "CONTROL") == 0) {
-        race->started = base_thread_start(&race->thread, "cursor", open_cursor, race) == 0;
+        race->started = true;
+        assert_int_equal(base_thread_start(&race->thread, "cursor", open_cursor, race), 0);
         await(&race->opening);
     } else if (strcmp(call, "open") == 0 && strcmp(name, "segment-0000000000000001") == 0) {
         raise_flag(&race->opening);

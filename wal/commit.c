@@ -110,7 +110,9 @@ static void unlink_waiter(struct wal_waiters *queue, struct wal_waiter *waiter)
 static enum waiter_state dequeue(struct wal_waiters *queue, struct wal_waiter *waiter)
 {
     base_lock_acquire(&queue->lock);
-    enum waiter_state state = atomic_load_explicit(&waiter->state, memory_order_relaxed);
+    /* Acquire pairs with the release of whoever called: the waiter's memory is this thread's again.
+     */
+    enum waiter_state state = atomic_load_explicit(&waiter->state, memory_order_acquire);
     if (state == WAITER_QUEUED) {
         unlink_waiter(queue, waiter);
     }

@@ -321,7 +321,9 @@ static int map_segment(struct weir_log *log, struct wal_segment *segment, struct
         return 0;
     }
 out_fail:
+    base_lock_acquire(&log->segments.lock); /* stat looks at what is let go of here */
     segment_release_memory(log, segment);
+    base_lock_release(&log->segments.lock);
     return rc;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/random.h"
+#include "base/system.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -51,6 +52,9 @@ static int fill_new_file(int file, mode_t mode)
 int base_shared_page_create(struct base_shared_page *page, const uint8_t uuid[BASE_UUID_SIZE],
                             mode_t mode)
 {
+    if (base_system_is_alone()) {
+        return -ENOSYS;
+    }
     uint8_t salt[8];
     int result = base_random_bytes(salt, sizeof salt);
     if (result != 0) {
@@ -88,6 +92,9 @@ int base_shared_page_create(struct base_shared_page *page, const uint8_t uuid[BA
 
 int base_shared_page_open(struct base_shared_page *page, const uint8_t uuid[BASE_UUID_SIZE])
 {
+    if (base_system_is_alone()) {
+        return -ENOSYS;
+    }
     char path[NAME_CAPACITY];
     struct base_text text;
     name_of(&text, path, uuid);
@@ -125,6 +132,9 @@ void base_shared_page_close(struct base_shared_page *page)
 
 int base_shared_page_remove(const uint8_t uuid[BASE_UUID_SIZE])
 {
+    if (base_system_is_alone()) {
+        return 0;
+    }
     char path[NAME_CAPACITY];
     struct base_text text;
     name_of(&text, path, uuid);

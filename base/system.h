@@ -10,6 +10,8 @@
 #ifndef BASE_SYSTEM_H
 #define BASE_SYSTEM_H
 
+#include "base/thread.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,6 +39,14 @@ struct base_system {
 
     /* 0 or -errno. See base/random.h. */
     int (*random)(void *context, void *data, size_t size);
+
+    /* Threads; see base/thread.h. Both or none. */
+    int (*thread_start)(void *context, struct base_thread *thread, const char *name,
+                        base_thread_main main, void *main_context);
+    void (*thread_join)(void *context, struct base_thread *thread);
+
+    /* No other process is to be reached: base_shared_page_create() and _open() answer -ENOSYS. */
+    bool alone;
 };
 
 /* Read by base on every call; written by base_system_set only. */
@@ -50,5 +60,10 @@ void base_system_set(const struct base_system *system);
     (__builtin_expect(base_system_current != NULL, 0) && base_system_current->member != NULL       \
          ? base_system_current                                                                     \
          : NULL)
+
+static inline bool base_system_is_alone(void)
+{
+    return __builtin_expect(base_system_current != NULL, 0) && base_system_current->alone;
+}
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/system.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -31,6 +32,10 @@ static void *run(void *argument)
 int base_thread_start(struct base_thread *thread, const char *name, base_thread_main main,
                       void *context)
 {
+    const struct base_system *system = BASE_SYSTEM_HOOK(thread_start);
+    if (system != NULL) {
+        return system->thread_start(system->context, thread, name, main, context);
+    }
     struct start *start = base_alloc(sizeof *start);
     if (start == NULL) {
         return -ENOMEM;
@@ -59,6 +64,11 @@ int base_thread_start(struct base_thread *thread, const char *name, base_thread_
 
 void base_thread_join(struct base_thread *thread)
 {
+    const struct base_system *system = BASE_SYSTEM_HOOK(thread_join);
+    if (system != NULL) {
+        system->thread_join(system->context, thread);
+        return;
+    }
     int result = pthread_join(thread->handle, NULL);
     WEIR_ASSERT(result == 0);
 }

@@ -1,198 +1,28 @@
 /*
- * A simulated disk: a list of names and, for each file, two images.
+ * A simulated disk: names, and the files behind them (node.c).
  *
- * Happy path: writes go to `current` and leave a range behind; a sync copies the ranges to
- * `durable` and the size; a directory's sync makes its names durable.
+ * Happy path: a name stands for a node now and, after its directory's sync, for the same node after
+ * power loss. Power loss makes a new disk of what was durable and what the policy keeps of the
+ * rest.
  *
  * Failure modes: no room (-ENOSPC by the disk's capacity), no memory; both leave things as they
  * were.
  *
- * Invariants: used_bytes is the sum of all current sizes; a node lives while something refers to
- * it; bytes of an image beyond its size are zero.
+ * Invariant: used_bytes is the sum of the current sizes of all nodes.
  */
 #include "sim/disk.h"
 
-#include "base/alloc.h"
 #include "base/assert.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
-
-#define GROWTH_BYTES 4096u
-
-/* ---- images ---- */
-
-static void image_free(struct sim_image *image)
-{
-    if (image->bytes != NULL) {
-        base_pages_free(image->bytes, image->capacity_bytes);
-    }
-    *image = (struct sim_image){0};
-}
-
-static uint64_t round_up(uint64_t size, uint64_t unit)
-{
-    return (size + unit - 1) / unit * unit;
-}
-
-/* Fresh pages are zero and cost nothing before they are touched. */
-static int image_grow(struct sim_image *image, uint64_t size_bytes, bool may_move)
-{
-    if (size_bytes <= image->capacity_bytes) {
-        if (size_bytes > image->size_bytes) {
-            image->size_bytes = size_bytes;
-        }
-        return 0;
-    }
-    if (!may_move) {
-        return -EBUSY;
-    }
-    uint64_t capacity = round_up(size_bytes, GROWTH_BYTES);
-    uint8_t *bytes = base_pages_alloc(capacity, 0);
-    if (bytes == NULL) {
-        return -ENOMEM;
-    }
-    if (image->size_bytes > 0) {
-        memcpy(bytes, image->bytes, image->size_bytes);
-    }
-    image_free(image);
-    *image = (struct sim_image){bytes, size_bytes, capacity};
-    return 0;
-}
-
-/* ---- files ---- */
-
-static struct sim_node *node_new(struct sim_disk *disk)
-{
-    struct sim_node *node = base_alloc_zero(sizeof *node);
-    if (node != NULL) {
-        node->disk = disk;
-        node->references = 1;
-    }
-    return node;
-}
-
-void sim_node_reference(struct sim_node *node)
-{
-    node->references++;
-}
-
-void sim_node_release(struct sim_node *node)
-{
-    WEIR_ASSERT(node->references > 0);
-    if (--node->references > 0) {
-        return;
-    }
-    WEIR_ASSERT(node->files == NULL && node->pins == 0);
-    node->disk->used_bytes -= node->current.size_bytes;
-    image_free(&node->current);
-    image_free(&node->durable);
-    base_free(node->written);
-    base_free(node);
-}
-
-static int node_resize(struct sim_node *node, uint64_t size_bytes)
-{
-    struct sim_disk *disk = node->disk;
-    uint64_t before = node->current.size_bytes;
-    if (size_bytes <= before) {
-        return 0;
-    }
-    uint64_t more = size_bytes - before;
-    if (disk->capacity_bytes != 0 &&
-        (more > disk->capacity_bytes || disk->used_bytes > disk->capacity_bytes - more)) {
-        return -ENOSPC;
-    }
-    int rc = image_grow(&node->current, size_bytes, node->pins == 0);
-    if (rc == 0) {
-        disk->used_bytes += more;
-    }
-    return rc;
-}
-
-int sim_node_note_written(struct sim_node *node, uint64_t offset, uint64_t size_bytes)
-{
-    if (node->written_count > 0) {
-        struct sim_range *last = &node->written[node->written_count - 1];
-        if (last->offset + last->size_bytes == offset) {
-            last->size_bytes += size_bytes;
-            return 0;
-        }
-    }
-    if (node->written_count == node->written_capacity) {
-        size_t capacity = node->written_capacity == 0 ? 8 : node->written_capacity * 2;
-        struct sim_range *ranges = base_alloc_array(capacity, sizeof *ranges);
-        if (ranges == NULL) {
-            return -ENOMEM;
-        }
-        if (node->written_count > 0) {
-            memcpy(ranges, node->written, node->written_count * sizeof *ranges);
-        }
-        base_free(node->written);
-        node->written = ranges;
-        node->written_capacity = capacity;
-    }
-    node->written[node->written_count++] = (struct sim_range){offset, size_bytes};
-    return 0;
-}
-
-int sim_node_write(struct sim_node *node, uint64_t offset, const void *data, uint64_t size_bytes)
-{
-    if (size_bytes == 0) {
-        return 0;
-    }
-    int rc = node_resize(node, offset + size_bytes);
-    if (rc == 0) {
-        memcpy(node->current.bytes + offset, data, size_bytes);
-    }
-    return rc;
-}
-
-int sim_node_make_durable(struct sim_node *node, uint64_t offset, const void *data,
-                          uint64_t size_bytes)
-{
-    int rc = image_grow(&node->durable, offset + size_bytes, true);
-    if (rc == 0 && size_bytes > 0) {
-        memcpy(node->durable.bytes + offset, data, size_bytes);
-    }
-    return rc;
-}
-
-/* Copies only what differs, so that untouched pages of zeros stay untouched. */
-static void copy_changed(struct sim_image *to, const struct sim_image *from)
-{
-    for (uint64_t offset = 0; offset < from->size_bytes; offset += GROWTH_BYTES) {
-        uint64_t left = from->size_bytes - offset;
-        size_t size = left < GROWTH_BYTES ? (size_t)left : GROWTH_BYTES;
-        if (memcmp(to->bytes + offset, from->bytes + offset, size) != 0) {
-            memcpy(to->bytes + offset, from->bytes + offset, size);
-        }
-    }
-}
-
-int sim_node_sync(struct sim_node *node)
-{
-    int rc = image_grow(&node->durable, node->current.size_bytes, true);
-    if (rc < 0) {
-        return rc;
-    }
-    if (node->stored) {
-        copy_changed(&node->durable, &node->current);
-    }
-    for (size_t i = 0; i < node->written_count; i++) {
-        struct sim_range range = node->written[i];
-        memcpy(node->durable.bytes + range.offset, node->current.bytes + range.offset,
-               range.size_bytes);
-    }
-    node->written_count = 0;
-    return 0;
-}
 
 /* ---- names ---- */
 
 struct sim_disk *sim_disk_new(uint64_t capacity_bytes)
 {
-    struct sim_disk *disk = base_alloc_zero(sizeof *disk);
+    struct sim_disk *disk = calloc(1, sizeof *disk);
     if (disk != NULL) {
         disk->capacity_bytes = capacity_bytes;
     }
@@ -218,10 +48,10 @@ void sim_disk_free(struct sim_disk *disk)
         disk->entries = entry->next;
         set_node(&entry->current, NULL);
         set_node(&entry->durable, NULL);
-        base_free(entry);
+        free(entry);
     }
     WEIR_ASSERT(disk->used_bytes == 0);
-    base_free(disk);
+    free(disk);
 }
 
 static struct sim_entry *find_entry(struct sim_disk *disk, const char *name)
@@ -240,7 +70,7 @@ static struct sim_entry *make_entry(struct sim_disk *disk, const char *name)
     if (entry != NULL) {
         return entry;
     }
-    entry = base_alloc_zero(sizeof *entry);
+    entry = calloc(1, sizeof *entry);
     if (entry == NULL) {
         return NULL;
     }
@@ -295,11 +125,11 @@ int sim_disk_create(struct sim_disk *disk, const char *name, uint64_t size_bytes
     if (entry->current != NULL || entry->is_directory) {
         return -EEXIST;
     }
-    struct sim_node *node = node_new(disk);
+    struct sim_node *node = sim_node_new(disk);
     if (node == NULL) {
         return -ENOMEM;
     }
-    int rc = node_resize(node, size_bytes);
+    int rc = sim_node_resize(node, size_bytes);
     if (rc == 0) {
         set_node(&entry->current, node);
         entry->moved_to = NULL;
@@ -375,66 +205,57 @@ int sim_disk_sync_directory(struct sim_disk *disk, const char *directory)
 
 /* ---- power loss ---- */
 
-static bool asks(sim_memory_keep_fn keep, void *context, const char *name, uint64_t offset)
+struct cut {
+    struct sim_disk *fresh;
+    sim_memory_tear_fn tear;
+    void *context;
+    const char *name; /* of the file that is being decided */
+};
+
+static uint64_t ask(const struct cut *cut, const char *name, uint64_t offset)
 {
-    return keep != NULL && keep(context, name, offset);
+    return cut->tear != NULL ? cut->tear(cut->context, name, offset) : 0;
+}
+
+static uint64_t choose_words(void *context, uint64_t offset)
+{
+    const struct cut *cut = context;
+    return ask(cut, cut->name, offset);
 }
 
 /* A rename is one step: the old name is gone exactly when the new one is there. */
-static bool change_survives(const struct sim_entry *entry, sim_memory_keep_fn keep, void *context)
+static bool change_survives(const struct cut *cut, const struct sim_entry *entry)
 {
     const struct sim_entry *decides = entry;
     while (decides->moved_to != NULL && decides->current == NULL) {
         decides = decides->moved_to;
     }
-    return asks(keep, context, decides->name, SIM_MEMORY_ENTRY);
+    return ask(cut, decides->name, SIM_MEMORY_ENTRY) != 0;
 }
 
-static int survive_content(const struct sim_node *node, const char *name, struct sim_node *fresh,
-                           sim_memory_keep_fn keep, void *context)
+static int survive_content(struct cut *cut, struct sim_node *node, struct sim_node *fresh)
 {
     uint64_t size = node->durable.size_bytes;
-    if (node->current.size_bytes > size && asks(keep, context, name, SIM_MEMORY_SIZE)) {
+    if (node->current.size_bytes > size && ask(cut, cut->name, SIM_MEMORY_SIZE) != 0) {
         size = node->current.size_bytes;
     }
-    int rc = image_grow(&fresh->durable, size, true);
-    if (rc < 0) {
-        return rc;
-    }
-    static const uint8_t zeros[SIM_MEMORY_UNIT];
-    for (uint64_t offset = 0; offset < size; offset += SIM_MEMORY_UNIT) {
-        uint64_t left = size - offset;
-        size_t unit = left < SIM_MEMORY_UNIT ? (size_t)left : SIM_MEMORY_UNIT;
-        const uint8_t *was =
-            offset < node->durable.size_bytes ? node->durable.bytes + offset : zeros;
-        const uint8_t *is = node->current.bytes + offset;
-        bool differs = memcmp(was, is, unit) != 0;
-        const uint8_t *survivor = differs && asks(keep, context, name, offset) ? is : was;
-        if (memcmp(survivor, zeros, unit) != 0) {
-            memcpy(fresh->durable.bytes + offset, survivor, unit);
-        }
-    }
-    rc = node_resize(fresh, size);
-    if (rc == 0 && size > 0) {
-        copy_changed(&fresh->current, &fresh->durable);
-    }
-    return rc;
+    struct sim_survivor survivor = {choose_words, cut};
+    return sim_node_survive(node, fresh, size, &survivor);
 }
 
-static int survive_entry(const struct sim_entry *entry, struct sim_disk *fresh,
-                         sim_memory_keep_fn keep, void *context)
+static int survive_entry(struct cut *cut, const struct sim_entry *entry)
 {
     struct sim_node *node = entry->durable;
     bool is_directory = entry->directory_durable;
     bool changed = entry->current != node || entry->is_directory != is_directory;
-    if (changed && change_survives(entry, keep, context)) {
+    if (changed && change_survives(cut, entry)) {
         node = entry->current;
         is_directory = entry->is_directory;
     }
     if (node == NULL && !is_directory) {
         return 0;
     }
-    struct sim_entry *survivor = make_entry(fresh, entry->name);
+    struct sim_entry *survivor = make_entry(cut->fresh, entry->name);
     if (survivor == NULL) {
         return -ENOMEM;
     }
@@ -442,11 +263,13 @@ static int survive_entry(const struct sim_entry *entry, struct sim_disk *fresh,
     if (node == NULL) {
         return 0;
     }
-    struct sim_node *copy = node_new(fresh);
+    struct sim_node *copy = sim_node_new(cut->fresh);
     if (copy == NULL) {
         return -ENOMEM;
     }
-    int rc = survive_content(node, entry->name, copy, keep, context);
+    copy->unit_bytes = node->unit_bytes;
+    cut->name = entry->name;
+    int rc = survive_content(cut, node, copy);
     if (rc == 0) {
         set_node(&survivor->current, copy);
         set_node(&survivor->durable, copy);
@@ -466,15 +289,41 @@ static void drop_orphans(struct sim_disk *disk)
     }
 }
 
-int sim_disk_survive(struct sim_disk *disk, struct sim_disk *fresh, sim_memory_keep_fn keep,
-                     void *context)
+int sim_disk_notice_all(struct sim_disk *disk)
 {
-    for (struct sim_entry *entry = disk->entries; entry != NULL; entry = entry->next) {
-        int rc = survive_entry(entry, fresh, keep, context);
-        if (rc < 0) {
-            return rc;
+    int rc = 0;
+    for (struct sim_entry *entry = disk->entries; rc == 0 && entry != NULL; entry = entry->next) {
+        rc = entry->current != NULL ? sim_node_notice_all(entry->current) : 0;
+        if (rc == 0 && entry->durable != NULL && entry->durable != entry->current) {
+            rc = sim_node_notice_all(entry->durable);
         }
     }
+    return rc;
+}
+
+int sim_disk_survive(struct sim_disk *disk, struct sim_disk *fresh, sim_memory_tear_fn tear,
+                     void *context)
+{
+    struct cut cut = {.fresh = fresh, .tear = tear, .context = context};
+    int rc = sim_disk_notice_all(disk);
+    for (struct sim_entry *entry = disk->entries; rc == 0 && entry != NULL; entry = entry->next) {
+        rc = survive_entry(&cut, entry);
+    }
     drop_orphans(fresh);
-    return 0;
+    return rc;
+}
+
+/* In any order of the names: the sum of what each file amounts to. */
+uint64_t sim_disk_digest(const struct sim_disk *disk)
+{
+    uint64_t sum = 0;
+    for (const struct sim_entry *entry = disk->entries; entry != NULL; entry = entry->next) {
+        if (entry->current == NULL && !entry->is_directory) {
+            continue;
+        }
+        uint64_t digest = sim_digest_bytes(entry->is_directory, entry->name, strlen(entry->name));
+        sum += entry->is_directory ? digest
+                                   : sim_digest(digest, sim_image_digest(&entry->current->current));
+    }
+    return sum;
 }

@@ -1,4 +1,4 @@
-/* The files of a simulated disk: names, and for each file what is there and what is durable.
+/* The names of a simulated disk, and what each stands for now and after power loss.
  *
  * Internal to sim/. Everything here is called with the disk's lock held.
  */
@@ -7,32 +7,9 @@
 
 #include "base/sync.h"
 #include "sim/memory.h"
+#include "sim/node.h"
 
 #define SIM_DISK_NAME_MAX 300
-
-struct sim_image {
-    uint8_t *bytes; /* pages; NULL while size_bytes is 0 */
-    uint64_t size_bytes;
-    uint64_t capacity_bytes;
-};
-
-struct sim_range {
-    uint64_t offset;
-    uint64_t size_bytes;
-};
-
-/* A file without its name. */
-struct sim_node {
-    struct sim_disk *disk;
-    struct sim_image current;  /* what reads and windows see */
-    struct sim_image durable;  /* what power loss leaves */
-    struct sim_range *written; /* completed, and not yet covered by a sync */
-    size_t written_count, written_capacity;
-    struct weir_file *files; /* open handles, linked by next_of_node: they hold the locks */
-    unsigned references;     /* entries, handles, views */
-    unsigned pins;           /* views that must not move */
-    bool stored;             /* a window was the file itself: stores leave no range behind */
-};
 
 /* A name, with what it stands for now and after power loss. */
 struct sim_entry {
@@ -54,6 +31,7 @@ struct sim_disk {
     struct sim_view *views;  /* of map() */
     uint64_t capacity_bytes; /* 0 = no limit */
     uint64_t used_bytes;
+    uint64_t trace; /* of all calls so far, with what they wrote */
     unsigned media;
 };
 
@@ -72,25 +50,14 @@ int sim_disk_rename(struct sim_disk *disk, const char *from, const char *to);
 int sim_disk_remove(struct sim_disk *disk, const char *name);
 int sim_disk_sync_directory(struct sim_disk *disk, const char *directory);
 
-void sim_node_reference(struct sim_node *node);
-void sim_node_release(struct sim_node *node);
-
-/* Changes the current image, growing it; the range is not durable before a sync.
- * Returns 0, -ENOSPC, -ENOMEM, -EBUSY (it would move while it is mapped). */
-int sim_node_write(struct sim_node *node, uint64_t offset, const void *data, uint64_t size_bytes);
-
-/* Notes a range of the current image as written and complete: the next sync covers it. */
-int sim_node_note_written(struct sim_node *node, uint64_t offset, uint64_t size_bytes);
-
-/* Makes bytes durable, beside what the current image holds by now. */
-int sim_node_make_durable(struct sim_node *node, uint64_t offset, const void *data,
-                          uint64_t size_bytes);
-
-/* Everything written and complete becomes durable, and the size. */
-int sim_node_sync(struct sim_node *node);
+/* Turns all stores since the last look into pending writes. -ENOMEM. */
+int sim_disk_notice_all(struct sim_disk *disk);
 
 /* Fills a fresh disk with what survives of another. */
-int sim_disk_survive(struct sim_disk *disk, struct sim_disk *fresh, sim_memory_keep_fn keep,
+int sim_disk_survive(struct sim_disk *disk, struct sim_disk *fresh, sim_memory_tear_fn tear,
                      void *context);
+
+/* Of all names and bytes as they are now. */
+uint64_t sim_disk_digest(const struct sim_disk *disk);
 
 #endif

@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/file.h"
 #include "sim/memory_medium.h"
+#include "sim/scheduler.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,15 +28,49 @@ static struct sim_memory *memory_of(struct weir_medium *medium)
     return (struct sim_memory *)medium;
 }
 
-int sim_memory_enter(struct sim_memory *self, const char *call, const char *name, uint64_t offset,
-                     size_t size_bytes)
+/* One more call of the trace. With `watchful`, stores up to here are noticed first. */
+static int note_call(struct sim_memory *self, uint64_t digest)
 {
+    struct sim_disk *disk = self->disk;
+    base_lock_acquire(&disk->lock);
+    disk->trace = sim_digest(disk->trace, digest);
+    int rc = self->options.watchful ? sim_disk_notice_all(disk) : 0;
+    base_lock_release(&disk->lock);
+    return rc;
+}
+
+int sim_memory_enter_with(struct sim_memory *self, const char *call, const char *name,
+                          uint64_t offset, const void *data, size_t size_bytes)
+{
+    sim_scheduler_point();
     if (self->dead) {
         return -EIO;
     }
+    uint64_t digest = sim_digest_bytes(offset, call, strlen(call));
+    digest = sim_digest_bytes(digest, name, strlen(name));
+    digest =
+        data != NULL ? sim_digest_bytes(digest, data, size_bytes) : sim_digest(digest, size_bytes);
+    int rc = note_call(self, digest);
     const struct sim_memory_faults *faults = &self->options.faults;
-    return faults->before == NULL ? 0
-                                  : faults->before(faults->context, call, name, offset, size_bytes);
+    if (rc == 0 && faults->before != NULL) {
+        rc = faults->before(faults->context, call, name, offset, size_bytes);
+    }
+    return rc;
+}
+
+int sim_memory_enter(struct sim_memory *self, const char *call, const char *name, uint64_t offset,
+                     size_t size_bytes)
+{
+    return sim_memory_enter_with(self, call, name, offset, NULL, size_bytes);
+}
+
+void sim_memory_misplace(const struct sim_memory *self, const char *name, uint64_t *offset,
+                         size_t *size_bytes)
+{
+    if (self->options.misplace != NULL) {
+        self->options.misplace(self->options.faults.context, name, offset, size_bytes);
+        WEIR_ASSERT(*offset % SIM_SECTOR_BYTES == 0 && *size_bytes % SIM_SECTOR_BYTES == 0);
+    }
 }
 
 static int enter_named(struct weir_medium *medium, const char *call, const char *name,
@@ -211,7 +246,7 @@ static int memory_read(struct weir_file *file, uint64_t offset, void *buffer, si
     uint64_t left = offset < image->size_bytes ? image->size_bytes - offset : 0;
     size_t got = left < size_bytes ? (size_t)left : size_bytes;
     if (got > 0) {
-        memcpy(buffer, image->bytes + offset, got);
+        sim_node_read(file->node, offset, buffer, got);
     }
     base_lock_release(&file->owner->disk->lock);
     *ret_size_bytes = got;
@@ -221,7 +256,8 @@ static int memory_read(struct weir_file *file, uint64_t offset, void *buffer, si
 static int memory_write(struct weir_file *file, uint64_t offset, const void *buffer,
                         size_t size_bytes)
 {
-    int rc = sim_memory_enter(file->owner, "write", file->name, offset, size_bytes);
+    struct sim_memory *self = file->owner;
+    int rc = sim_memory_enter_with(self, "write", file->name, offset, buffer, size_bytes);
     if (rc < 0) {
         return rc;
     }
@@ -231,20 +267,36 @@ static int memory_write(struct weir_file *file, uint64_t offset, const void *buf
     if (!file->writable) {
         return -EBADF;
     }
-    base_lock_acquire(&file->owner->disk->lock);
-    rc = sim_node_write(file->node, offset, buffer, size_bytes);
-    if (rc == 0) {
-        rc = sim_node_note_written(file->node, offset, size_bytes);
+    size_t arrives = size_bytes;
+    sim_memory_misplace(self, file->name, &offset, &arrives);
+    if (arrives == 0) {
+        return 0;
     }
-    base_lock_release(&file->owner->disk->lock);
+    base_lock_acquire(&self->disk->lock);
+    rc = sim_node_write(file->node, offset, buffer, arrives, true, NULL);
+    base_lock_release(&self->disk->lock);
     return rc;
+}
+
+/* A failed sync: what it covered is as after a failed flush. */
+static int fail_sync(struct weir_file *file, int error)
+{
+    struct sim_cover cover = {0};
+    struct sim_disk *disk = file->owner->disk;
+    base_lock_acquire(&disk->lock);
+    int rc = sim_node_notice_all(file->node);
+    rc = rc < 0 ? rc : sim_cover_complete(&cover, file->node);
+    rc = rc < 0 ? rc : sim_cover_fail(&cover, !file->owner->options.failures_lose);
+    sim_cover_free(&cover);
+    base_lock_release(&disk->lock);
+    return rc < 0 ? rc : error;
 }
 
 static int memory_sync(struct weir_file *file)
 {
     int rc = sim_memory_enter(file->owner, "sync", file->name, 0, 0);
     if (rc < 0) {
-        return rc;
+        return file->owner->dead ? rc : fail_sync(file, rc);
     }
     base_lock_acquire(&file->owner->disk->lock);
     rc = sim_node_sync(file->node);
@@ -409,16 +461,22 @@ static int memory_map(struct weir_file *file, size_t size_bytes, const uint8_t *
     }
     struct sim_disk *disk = file->owner->disk;
     base_lock_acquire(&disk->lock);
-    if (file->node->current.size_bytes < size_bytes) {
-        base_free(view);
+    struct sim_node *node = file->node;
+    uint8_t *flat = NULL;
+    if (node->current.size_bytes < size_bytes) {
         rc = -EIO;
     } else {
-        sim_node_reference(file->node);
-        file->node->pins++;
-        view->node = file->node;
-        view->next = disk->views;
+        flat = sim_image_flatten(&node->current);
+        rc = flat == NULL ? -ENOMEM : 0;
+    }
+    if (rc == 0) {
+        sim_node_reference(node);
+        node->pins++;
+        *view = (struct sim_view){.node = node, .next = disk->views};
         disk->views = view;
-        *ret_base = file->node->current.bytes;
+        *ret_base = flat;
+    } else {
+        base_free(view);
     }
     base_lock_release(&disk->lock);
     return rc;
@@ -430,7 +488,7 @@ static void memory_unmap(struct weir_medium *medium, const uint8_t *base, size_t
     (void)sim_memory_enter(memory_of(medium), "unmap", "", 0, size_bytes);
     base_lock_acquire(&disk->lock);
     struct sim_view **place = &disk->views;
-    while (*place != NULL && (*place)->node->current.bytes != base) {
+    while (*place != NULL && (*place)->node->current.flat != base) {
         place = &(*place)->next;
     }
     WEIR_ASSERT(*place != NULL);
@@ -449,12 +507,8 @@ static void memory_destroy(struct weir_medium *medium)
     struct sim_memory *self = memory_of(medium);
     struct sim_disk *disk = self->disk;
     while (self->operation_count > 0) { /* as a real ring: it waits for what is in flight */
-        struct sim_operation *operation = &self->operations[--self->operation_count];
-        sim_memory_free_snapshots(operation->durable);
-        operation->file->in_flight--;
-        sim_memory_settle(operation->file);
+        sim_operation_drop(&self->operations[--self->operation_count]);
     }
-    sim_memory_free_snapshots(self->cleaned);
     WEIR_ASSERT(self->files == NULL);
     if (self->event_fd >= 0) {
         close(self->event_fd);
@@ -540,21 +594,28 @@ void sim_memory_faults_set(struct weir_medium *medium, const struct sim_memory_f
     memory_of(medium)->options.faults = *faults;
 }
 
-int sim_memory_crash(struct weir_medium *medium, sim_memory_keep_fn keep, void *context,
-                     struct weir_medium **ret_medium)
+uint32_t sim_memory_unit(struct weir_medium *medium)
+{
+    bool is_pmem = memory_of(medium)->options.block_bytes != BLOCK_BYTES_DEFAULT;
+    return is_pmem ? SIM_LINE_BYTES : SIM_SECTOR_BYTES;
+}
+
+int sim_memory_cut(struct weir_medium *medium, sim_memory_tear_fn tear, void *context,
+                   struct weir_medium **ret_medium)
 {
     struct sim_memory *self = memory_of(medium);
     struct sim_memory_options options = self->options;
     options.disk = NULL;
     options.capacity_bytes = self->disk->capacity_bytes;
     options.faults = (struct sim_memory_faults){0};
+    options.misplace = NULL;
     struct weir_medium *fresh;
     int rc = sim_memory_open(&options, &fresh);
     if (rc < 0) {
         return rc;
     }
     base_lock_acquire(&self->disk->lock);
-    rc = sim_disk_survive(self->disk, sim_memory_disk(fresh), keep, context);
+    rc = sim_disk_survive(self->disk, sim_memory_disk(fresh), tear, context);
     base_lock_release(&self->disk->lock);
     if (rc < 0) {
         memory_destroy(fresh);
@@ -562,6 +623,42 @@ int sim_memory_crash(struct weir_medium *medium, sim_memory_keep_fn keep, void *
     }
     *ret_medium = fresh;
     return 0;
+}
+
+struct keeping {
+    sim_memory_keep_fn keep;
+    void *context;
+};
+
+static uint64_t keep_whole(void *context, const char *name, uint64_t offset)
+{
+    const struct keeping *keeping = context;
+    return keeping->keep(keeping->context, name, offset) ? UINT64_MAX : 0;
+}
+
+int sim_memory_crash(struct weir_medium *medium, sim_memory_keep_fn keep, void *context,
+                     struct weir_medium **ret_medium)
+{
+    struct keeping keeping = {keep, context};
+    return sim_memory_cut(medium, keep != NULL ? keep_whole : NULL, &keeping, ret_medium);
+}
+
+uint64_t sim_memory_digest(struct weir_medium *medium)
+{
+    struct sim_disk *disk = memory_of(medium)->disk;
+    base_lock_acquire(&disk->lock);
+    uint64_t digest = sim_disk_digest(disk);
+    base_lock_release(&disk->lock);
+    return digest;
+}
+
+uint64_t sim_memory_trace(struct weir_medium *medium)
+{
+    struct sim_disk *disk = memory_of(medium)->disk;
+    base_lock_acquire(&disk->lock);
+    uint64_t trace = disk->trace;
+    base_lock_release(&disk->lock);
+    return trace;
 }
 
 void sim_memory_kill(struct weir_medium *medium)
@@ -582,7 +679,7 @@ uint8_t *sim_memory_bytes(struct weir_medium *medium, const char *name, bool dur
     base_lock_acquire(&disk->lock);
     struct sim_node *node = sim_disk_find(disk, name);
     struct sim_image *image = node == NULL ? NULL : durable ? &node->durable : &node->current;
-    uint8_t *bytes = image != NULL ? image->bytes : NULL;
+    uint8_t *bytes = image != NULL ? sim_image_flatten(image) : NULL;
     if (bytes != NULL) {
         *ret_size_bytes = image->size_bytes;
     }

@@ -6,14 +6,19 @@
  *     ...run the production code...
  *     sim_memory_crash(medium, keep_nothing, NULL, &after);      power loss: only what was synced
  *
- * Each file has two images: `current`, what a read returns, and `durable`, what power loss leaves.
- * sync() copies one to the other, persist() a range of it; the names of a directory have two sets
- * in the same way. At a crash the policy chooses, in units of 512 bytes and for each name, what of
- * the difference survived.
+ * Each file has two images: `current`, what a read returns, and `durable`, what power loss leaves
+ * at least, with a list of the writes in between. Of each a power cut keeps any subset of its units
+ * (sectors of 512 bytes, lines of 64 with block_bytes 64), each whole or torn at 8 bytes; and of
+ * each change of a name that its directory's sync does not cover, one or the other.
+ *
+ * Where the window is the file, stores are found by comparing, when a call needs to know or, when
+ * `watchful`, at every call: then each version of a line that some call has seen may be the one
+ * that survives. A line that was cleaned is durable once the same thread fences, and not before.
  *
  * Processes: several media opened on one struct sim_disk see the same files and each other's locks.
  *
- * Threads: as <weir/medium.h> says; one lock for each disk. Callbacks run without it.
+ * Threads: as <weir/medium.h> says; one lock for each disk. Callbacks run without it. Each call is
+ * a place where the deterministic scheduler (sim/scheduler.h) may switch.
  */
 #ifndef SIM_MEMORY_H
 #define SIM_MEMORY_H
@@ -26,8 +31,12 @@ extern "C" {
 
 struct sim_disk; /* the files, shared by the media that are opened on it */
 
-/* Asked before each call does anything, and before each completion is brought (call "complete").
- * call: the member's name in struct weir_medium_ops. Returns 0, or the -errno to inject. */
+struct base_prng;
+
+/* Asked before each call does anything, and once more where bytes are under way: at "complete" (a
+ * write or flush is about to be done) and "fence" (copy() has stored and not yet fenced).
+ * call: the member's name in struct weir_medium_ops, or one of these two. Returns 0, or the -errno
+ * to inject (ignored where a call cannot fail). */
 struct sim_memory_faults {
     int (*before)(void *context, const char *call, const char *name, uint64_t offset, size_t size);
     void *context;
@@ -42,7 +51,15 @@ struct sim_memory_options {
     bool reversed;           /* poll() brings the latest first */
     bool window_is_file;     /* as mapped, or as pmem with block_bytes 64; else as direct */
     bool read_only;          /* files in directories below may be written all the same */
+    bool watchful;           /* every call looks for stores, not only those that need to know */
+    bool failures_lose; /* what a failed write or flush covered never reaches the medium, though
+                           a mapping goes on showing it; else a later flush covers it */
+    struct base_prng *chance; /* poll() brings what it draws, when it draws; one poller at a time */
     struct sim_memory_faults faults;
+    /* What a device that errs does with a write that it reports as done: it may move it within its
+     * file, or shorten it (0: nothing arrives), in multiples of 512. Gets the context of the
+     * faults. NULL: nothing of the kind. */
+    void (*misplace)(void *context, const char *name, uint64_t *offset, size_t *size);
 };
 
 /* Returns 0, -EINVAL or -ENOMEM. */
@@ -54,12 +71,18 @@ struct sim_disk *sim_memory_disk(struct weir_medium *medium);
 /* Replaces the fault hook; {0} removes it. Not while another thread is inside the medium. */
 void sim_memory_faults_set(struct weir_medium *medium, const struct sim_memory_faults *faults);
 
-#define SIM_MEMORY_UNIT 512u
+#define SIM_MEMORY_UNIT 512u             /* a sector: what is decided at once on block media */
 #define SIM_MEMORY_ENTRY UINT64_MAX      /* offset: the directory entry of that name */
 #define SIM_MEMORY_SIZE (UINT64_MAX - 1) /* offset: the file's size */
 
-/* Did this not yet durable piece of `name` survive? NULL as a policy keeps nothing. */
-typedef bool (*sim_memory_keep_fn)(void *context, const char *name, uint64_t offset);
+/* The size of what is decided at once: 512, or 64 on persistent memory. */
+uint32_t sim_memory_unit(struct weir_medium *medium);
+
+/* Which 8-byte words of this piece of `name` survive: bit i for the i-th behind offset. 0 loses it,
+ * UINT64_MAX keeps it; for a name or a size anything but 0 keeps it. Asked in an order that depends
+ * on the disk and the answers alone, and only where the answer makes a difference. NULL: always 0.
+ */
+typedef uint64_t (*sim_memory_tear_fn)(void *context, const char *name, uint64_t offset);
 
 /*
  * Cuts the power: makes a fresh disk with what survives, and a medium on it with the same options
@@ -67,8 +90,20 @@ typedef bool (*sim_memory_keep_fn)(void *context, const char *name, uint64_t off
  *
  * Returns 0 or -ENOMEM.
  */
+int sim_memory_cut(struct weir_medium *medium, sim_memory_tear_fn tear, void *context,
+                   struct weir_medium **ret_medium);
+
+/* The same where a unit is kept or lost as a whole. NULL: everything is lost. */
+typedef bool (*sim_memory_keep_fn)(void *context, const char *name, uint64_t offset);
 int sim_memory_crash(struct weir_medium *medium, sim_memory_keep_fn keep, void *context,
                      struct weir_medium **ret_medium);
+
+/* Of all names and bytes as a reader sees them: equal for equal disks. */
+uint64_t sim_memory_digest(struct weir_medium *medium);
+
+/* Of all calls on the disk so far, their arguments and what they wrote: equal runs have equal ones.
+ */
+uint64_t sim_memory_trace(struct weir_medium *medium);
 
 /*
  * Kills the process that opened this medium: its locks are gone, its calls return -EIO. What it had

@@ -7,20 +7,11 @@
 
 #include "sim/disk.h"
 
-/* Bytes that become durable when an operation completes, as they were when it was started. */
-struct sim_snapshot {
-    struct sim_snapshot *next;
-    struct sim_node *node;
-    uint64_t offset;
-    uint64_t size_bytes;
-    uint8_t bytes[];
-};
-
 struct sim_operation {
     uint64_t token;
     struct weir_file *file;
-    struct sim_snapshot *durable; /* what completion makes durable */
-    struct sim_range write_only;  /* or what it notes as written: size 0 = none */
+    struct sim_cover cover;  /* what completion makes durable */
+    struct sim_write *write; /* or completes only: not durable before a flush */
     uint64_t offset;
 };
 
@@ -31,7 +22,6 @@ struct sim_memory {
     struct weir_file *files;          /* linked by next_of_medium */
     struct sim_operation *operations; /* in flight, oldest first; queue_depth slots */
     uint32_t operation_count;
-    struct sim_snapshot *cleaned; /* pmem: written back, waits for the fence of persist() */
     int event_fd;
     bool dead;
 };
@@ -54,7 +44,16 @@ int sim_memory_enter(struct sim_memory *self, const char *call, const char *name
 /* With the lock held: frees a closed file once nothing is in flight on it. */
 void sim_memory_settle(struct weir_file *file);
 
-void sim_memory_free_snapshots(struct sim_snapshot *list);
+/* The same for a call that brings bytes: they become part of the trace. */
+int sim_memory_enter_with(struct sim_memory *self, const char *call, const char *name,
+                          uint64_t offset, const void *data, size_t size_bytes);
+
+/* Where a device that errs puts a write; as asked without one. */
+void sim_memory_misplace(const struct sim_memory *self, const char *name, uint64_t *offset,
+                         size_t *size_bytes);
+
+/* Gives up an operation, its file included. */
+void sim_operation_drop(struct sim_operation *operation);
 
 extern const struct weir_medium_ops sim_memory_block_ops, sim_memory_pmem_ops;
 

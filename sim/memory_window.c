@@ -8,13 +8,15 @@
  *      cleaned stays volatile, whatever range persist() is given.
  *
  * Failure modes: injected ones. One at "persist" changes nothing; one at "complete" leaves the
- * bytes written and not durable, and the completion carries it.
+ * bytes written and not durable, or lost (failures_lose), and the result carries it.
  *
  * Invariants: a flush covers what had completed when it was started, nothing more.
  */
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/random.h"
 #include "sim/memory_medium.h"
+#include "sim/scheduler.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -24,7 +26,6 @@
 #include <unistd.h>
 #include <weir/error.h>
 
-#define LINE_BYTES 64u
 #define GARBAGE_BYTES ((size_t)4 << 20) /* larger windows keep the zeros of fresh pages */
 
 struct sim_window {
@@ -75,9 +76,12 @@ int sim_window_open(struct weir_file *file, size_t size_bytes, struct weir_windo
     if (file->node->current.size_bytes < size_bytes) {
         rc = WEIR_E_CUT_SHORT;
     } else if (self->is_file) {
-        file->node->pins++;
-        file->node->stored = file->node->stored || file->writable;
-        memory = file->node->current.bytes;
+        bool is_pmem = owner->options.block_bytes == SIM_LINE_BYTES;
+        rc = sim_node_watch_stores(file->node, is_pmem ? SIM_LINE_BYTES : SIM_SECTOR_BYTES);
+        if (rc == 0) {
+            file->node->pins++;
+            memory = file->node->current.flat;
+        }
     }
     base_lock_release(&owner->disk->lock);
     if (rc < 0) {
@@ -96,15 +100,17 @@ int sim_window_load(struct weir_window *window, uint64_t offset, size_t size_byt
 {
     struct weir_file *file = window->file;
     int rc = sim_memory_enter(file->owner, "load", file->name, offset, size_bytes);
-    if (rc < 0 || window_of(window)->is_file) {
+    if (rc < 0) {
         return rc;
     }
-    assert_range(window, offset, size_bytes, 4096);
+    WEIR_ASSERT(size_bytes <= window->size_bytes && offset <= window->size_bytes - size_bytes);
     base_lock_acquire(&file->owner->disk->lock);
     if (file->node->current.size_bytes < offset + size_bytes) {
         rc = WEIR_E_CUT_SHORT;
+    } else if (window_of(window)->is_file) {
+        rc = sim_node_drop_cache(file->node);
     } else {
-        memcpy(window->base + offset, file->node->current.bytes + offset, size_bytes);
+        sim_node_read(file->node, offset, window->base + offset, size_bytes);
     }
     base_lock_release(&file->owner->disk->lock);
     return rc;
@@ -122,12 +128,7 @@ int sim_window_freeze(struct weir_window *window)
     WEIR_ASSERT(!self->frozen);
     if (!self->is_file) {
         base_lock_acquire(&file->owner->disk->lock);
-        for (size_t offset = 0; offset < window->size_bytes; offset += 4096) {
-            const uint8_t *block = file->node->current.bytes + offset;
-            if (memcmp(window->base + offset, block, 4096) != 0) {
-                memcpy(window->base + offset, block, 4096);
-            }
-        }
+        sim_node_read(file->node, 0, window->base, window->size_bytes);
         base_lock_release(&file->owner->disk->lock);
         if (mprotect(window->base, window->size_bytes, PROT_READ) < 0) {
             return -errno;
@@ -139,29 +140,6 @@ int sim_window_freeze(struct weir_window *window)
 
 /* ---- what becomes durable ---- */
 
-void sim_memory_free_snapshots(struct sim_snapshot *list)
-{
-    while (list != NULL) {
-        struct sim_snapshot *next = list->next;
-        base_free(list);
-        list = next;
-    }
-}
-
-/* Lines that were written back and never fenced: nobody may rely on them. */
-static void drop_snapshots_of(struct sim_snapshot **list, const struct sim_node *node)
-{
-    while (*list != NULL) {
-        struct sim_snapshot *snapshot = *list;
-        if (snapshot->node == node) {
-            *list = snapshot->next;
-            base_free(snapshot);
-        } else {
-            list = &snapshot->next;
-        }
-    }
-}
-
 void sim_window_close(struct weir_window *window)
 {
     struct sim_window *self = window_of(window);
@@ -170,7 +148,6 @@ void sim_window_close(struct weir_window *window)
     if (self->is_file) {
         base_lock_acquire(&file->owner->disk->lock);
         file->node->pins--;
-        drop_snapshots_of(&file->owner->cleaned, file->node);
         base_lock_release(&file->owner->disk->lock);
     } else {
         if (self->frozen) { /* a replaced allocator may touch what it gets back */
@@ -182,50 +159,26 @@ void sim_window_close(struct weir_window *window)
     base_free(self);
 }
 
-/* In front of *list: the latest is the first. */
-static int take_snapshot(struct sim_snapshot **list, struct sim_node *node, uint64_t offset,
-                         const uint8_t *bytes, uint64_t size_bytes)
+static void settle_error(int rc)
 {
-    struct sim_snapshot *snapshot = base_alloc(sizeof *snapshot + size_bytes);
-    if (snapshot == NULL) {
-        return -ENOMEM;
-    }
-    *snapshot = (struct sim_snapshot){
-        .next = *list, .node = node, .offset = offset, .size_bytes = size_bytes};
-    memcpy(snapshot->bytes, bytes, size_bytes);
-    *list = snapshot;
-    return 0;
+    WEIR_ASSERT(rc == 0); /* no memory in a call that cannot say so */
 }
 
-/* Oldest first, so that of two snapshots of one line the later one stays. */
-static int apply_snapshots(struct sim_snapshot **list)
-{
-    struct sim_snapshot *oldest_first = NULL;
-    while (*list != NULL) {
-        struct sim_snapshot *snapshot = *list;
-        *list = snapshot->next;
-        snapshot->next = oldest_first;
-        oldest_first = snapshot;
-    }
-    int rc = 0;
-    for (struct sim_snapshot *snapshot = oldest_first; snapshot != NULL && rc == 0;
-         snapshot = snapshot->next) {
-        rc = sim_node_make_durable(snapshot->node, snapshot->offset, snapshot->bytes,
-                                   snapshot->size_bytes);
-    }
-    sim_memory_free_snapshots(oldest_first);
-    return rc;
-}
-
+/* The stores may be on the medium from now on, any words of them, and are once this has fenced. */
 void sim_window_copy(struct weir_window *window, uint64_t offset, const void *data,
                      size_t size_bytes)
 {
     struct weir_file *file = window->file;
-    (void)sim_memory_enter(file->owner, "copy", file->name, offset, size_bytes);
-    memcpy(window->base + offset, data, size_bytes);
+    struct sim_cover cover = {0};
+    struct sim_write *write;
+    (void)sim_memory_enter_with(file->owner, "copy", file->name, offset, data, size_bytes);
     base_lock_acquire(&file->owner->disk->lock);
-    int rc = sim_node_make_durable(file->node, offset, data, size_bytes);
-    WEIR_ASSERT(rc == 0);
+    int rc = sim_node_write(file->node, offset, data, size_bytes, true, &write);
+    settle_error(rc < 0 ? rc : sim_cover_write(&cover, file->node, write));
+    base_lock_release(&file->owner->disk->lock);
+    (void)sim_memory_enter(file->owner, "fence", file->name, offset, size_bytes);
+    base_lock_acquire(&file->owner->disk->lock);
+    settle_error(sim_cover_apply(&cover));
     base_lock_release(&file->owner->disk->lock);
 }
 
@@ -234,25 +187,43 @@ void sim_window_clean(struct weir_window *window, uint64_t offset, size_t size_b
 {
     struct weir_file *file = window->file;
     (void)sim_memory_enter(file->owner, "clean", file->name, offset, size_bytes);
-    uint64_t from = offset / LINE_BYTES * LINE_BYTES;
-    uint64_t to = (offset + size_bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+    uint64_t from = offset / SIM_LINE_BYTES * SIM_LINE_BYTES;
+    uint64_t to = (offset + size_bytes + SIM_LINE_BYTES - 1) / SIM_LINE_BYTES * SIM_LINE_BYTES;
     base_lock_acquire(&file->owner->disk->lock);
-    int rc = take_snapshot(&file->owner->cleaned, file->node, from, window->base + from, to - from);
-    WEIR_ASSERT(rc == 0);
+    settle_error(sim_node_clean(file->node, from, to - from, sim_thread_bit()));
     base_lock_release(&file->owner->disk->lock);
 }
 
 /* ---- operations ---- */
 
-static int complete(const struct sim_operation *started)
+void sim_operation_drop(struct sim_operation *operation)
 {
-    struct sim_operation operation = *started;
-    int rc = apply_snapshots(&operation.durable);
-    if (rc == 0 && operation.write_only.size_bytes > 0) {
-        rc = sim_node_note_written(operation.file->node, operation.write_only.offset,
-                                   operation.write_only.size_bytes);
+    sim_cover_free(&operation->cover);
+    operation->file->in_flight--;
+    sim_memory_settle(operation->file);
+}
+
+/* With the lock held: a write that no flush has covered yet is complete; the others are durable. */
+static int complete(struct sim_operation *operation)
+{
+    if (operation->write != NULL) {
+        operation->write->complete = true;
+        sim_cover_free(&operation->cover);
     }
-    return rc;
+    return sim_cover_apply(&operation->cover);
+}
+
+/* The answer of the fault hook decides whether it was done. Without the lock. */
+static int finish(struct sim_memory *self, struct sim_operation *operation)
+{
+    int error = sim_memory_enter(self, "complete", operation->file->name, operation->offset, 0);
+    base_lock_acquire(&self->disk->lock);
+    int rc = error == 0 ? complete(operation)
+                        : sim_cover_fail(&operation->cover, !self->options.failures_lose);
+    operation->file->in_flight--;
+    sim_memory_settle(operation->file);
+    base_lock_release(&self->disk->lock);
+    return error < 0 ? error : rc;
 }
 
 static void eventfd_add(struct sim_memory *self)
@@ -264,38 +235,66 @@ static void eventfd_add(struct sim_memory *self)
     }
 }
 
-/* With the lock held. Results as of persist(). */
-static int start(struct sim_memory *self, struct sim_operation *operation)
-{
-    if (!self->options.asynchronous) {
-        int rc = complete(operation);
-        return rc < 0 ? rc : 1;
-    }
-    operation->file->in_flight++;
-    self->operations[self->operation_count++] = *operation;
-    eventfd_add(self);
-    return 0;
-}
-
 static bool is_full(const struct sim_memory *self)
 {
     return self->operation_count == self->options.queue_depth;
+}
+
+/* Results as of persist(); rc is what preparing the operation came to. Releases the lock. */
+static int start(struct sim_memory *self, struct sim_operation *operation, int rc)
+{
+    bool queued = false;
+    if (rc < 0) {
+        sim_cover_free(&operation->cover);
+    } else {
+        operation->file->in_flight++;
+        queued = self->options.asynchronous;
+    }
+    if (queued) {
+        self->operations[self->operation_count++] = *operation;
+        eventfd_add(self);
+    }
+    base_lock_release(&self->disk->lock);
+    if (rc < 0 || queued) {
+        return rc;
+    }
+    rc = finish(self, operation);
+    return rc < 0 ? rc : 1;
 }
 
 /* A device may have taken the bytes the moment they were handed over, durable or not. */
 static int persist_blocks(struct weir_window *window, struct sim_operation *operation,
                           size_t size_bytes, bool write_only)
 {
-    struct sim_node *node = window->file->node;
-    const uint8_t *bytes = window->base + operation->offset;
-    int rc = 0;
-    if (!window_of(window)->is_file) {
-        rc = sim_node_write(node, operation->offset, bytes, size_bytes);
+    struct weir_file *file = window->file;
+    struct sim_node *node = file->node;
+    uint64_t offset = operation->offset;
+    if (window_of(window)->is_file) {
+        int rc = sim_node_notice(node, offset, size_bytes);
+        return rc < 0 || write_only ? rc
+                                    : sim_cover_range(&operation->cover, node, offset, size_bytes);
     }
-    if (rc == 0 && write_only) {
-        operation->write_only = (struct sim_range){operation->offset, size_bytes};
-    } else if (rc == 0) {
-        rc = take_snapshot(&operation->durable, node, operation->offset, bytes, size_bytes);
+    size_t arrives = size_bytes;
+    sim_memory_misplace(file->owner, file->name, &offset, &arrives);
+    if (arrives == 0) {
+        return 0;
+    }
+    struct sim_write *write;
+    int rc = sim_node_write(node, offset, window->base + operation->offset, arrives, false, &write);
+    rc = rc < 0 ? rc : sim_cover_write(&operation->cover, node, write);
+    operation->write = rc == 0 && write_only ? write : NULL;
+    return rc;
+}
+
+/* What this thread has written back, in all windows. */
+static int fence(struct sim_memory *self, struct sim_cover *cover)
+{
+    int rc = 0;
+    for (struct sim_entry *entry = self->disk->entries; rc == 0 && entry != NULL;
+         entry = entry->next) {
+        if (entry->current != NULL) {
+            rc = sim_cover_cleaned(cover, entry->current, sim_thread_bit());
+        }
     }
     return rc;
 }
@@ -305,7 +304,8 @@ int sim_window_persist(struct weir_window *window, uint64_t offset, size_t size_
 {
     struct weir_file *file = window->file;
     struct sim_memory *self = file->owner;
-    int rc = sim_memory_enter(self, "persist", file->name, offset, size_bytes);
+    int rc = sim_memory_enter_with(self, "persist", file->name, offset, window->base + offset,
+                                   size_bytes);
     if (rc < 0) {
         return rc;
     }
@@ -318,32 +318,12 @@ int sim_window_persist(struct weir_window *window, uint64_t offset, size_t size_
     base_lock_acquire(&self->disk->lock);
     if (is_full(self)) {
         rc = -EBUSY;
-    } else if (self->options.block_bytes == LINE_BYTES) {
-        operation.durable = self->cleaned; /* the fence: of everything cleaned so far */
-        self->cleaned = NULL;
+    } else if (self->options.block_bytes == SIM_LINE_BYTES) {
+        rc = fence(self, &operation.cover);
     } else {
         rc = persist_blocks(window, &operation, size_bytes, (flags & WEIR_PERSIST_WRITE_ONLY) != 0);
     }
-    if (rc == 0) {
-        rc = start(self, &operation);
-    }
-    base_lock_release(&self->disk->lock);
-    return rc;
-}
-
-/* With the lock held: what a flush that starts now will cover. */
-static int snapshot_written(struct sim_node *node, struct sim_snapshot **list)
-{
-    for (size_t i = 0; i < node->written_count; i++) {
-        struct sim_range range = node->written[i];
-        int rc = take_snapshot(list, node, range.offset, node->current.bytes + range.offset,
-                               range.size_bytes);
-        if (rc < 0) {
-            return rc;
-        }
-    }
-    node->written_count = 0;
-    return 0;
+    return start(self, &operation, rc);
 }
 
 int sim_window_flush_file(struct weir_window *window, uint64_t token)
@@ -361,25 +341,22 @@ int sim_window_flush_file(struct weir_window *window, uint64_t token)
     base_lock_acquire(&self->disk->lock);
     if (is_full(self)) {
         rc = -EBUSY;
-    } else if (self->options.block_bytes == LINE_BYTES) {
-        operation.durable = self->cleaned;
-        self->cleaned = NULL;
+    } else if (self->options.block_bytes == SIM_LINE_BYTES) {
+        rc = fence(self, &operation.cover);
     } else {
-        rc = snapshot_written(file->node, &operation.durable);
+        rc = sim_node_notice_all(file->node);
+        rc = rc < 0 ? rc : sim_cover_complete(&operation.cover, file->node);
     }
-    if (rc == 0) {
-        rc = start(self, &operation);
-    } else {
-        sim_memory_free_snapshots(operation.durable);
-    }
-    base_lock_release(&self->disk->lock);
-    return rc;
+    return start(self, &operation, rc);
 }
 
 /* With the lock held: takes one operation out of the queue. */
 static struct sim_operation take_operation(struct sim_memory *self)
 {
     uint32_t index = self->options.reversed ? self->operation_count - 1 : 0;
+    if (self->options.chance != NULL) {
+        index = (uint32_t)base_prng_below(self->options.chance, self->operation_count);
+    }
     struct sim_operation operation = self->operations[index];
     self->operation_count--;
     memmove(&self->operations[index], &self->operations[index + 1],
@@ -387,26 +364,23 @@ static struct sim_operation take_operation(struct sim_memory *self)
     return operation;
 }
 
-static struct weir_completion finish(struct sim_memory *self, struct sim_operation *operation)
+/* How many completions this call brings: at least one when the caller waits. */
+static int draw_count(struct sim_memory *self, int max, int64_t timeout_ns)
 {
-    int rc = sim_memory_enter(self, "complete", operation->file->name, operation->offset, 0);
-    base_lock_acquire(&self->disk->lock);
-    if (rc == 0) {
-        rc = complete(operation);
-    } else {
-        sim_memory_free_snapshots(operation->durable);
+    if (self->options.chance == NULL) {
+        return max;
     }
-    operation->file->in_flight--;
-    sim_memory_settle(operation->file);
-    base_lock_release(&self->disk->lock);
-    return (struct weir_completion){operation->token, rc};
+    uint64_t draw = base_prng_below(self->options.chance, 8);
+    if (timeout_ns == 0 && draw < 2) {
+        return 0;
+    }
+    return draw == 7 ? max : 1;
 }
 
 int sim_window_poll(struct weir_medium *medium, struct weir_completion *ret_completions, int max,
                     int64_t timeout_ns)
 {
     struct sim_memory *self = (struct sim_memory *)medium;
-    (void)timeout_ns; /* whatever is in flight can complete now */
     int rc = sim_memory_enter(self, "poll", "", 0, 0);
     if (rc < 0) {
         return rc;
@@ -416,6 +390,7 @@ int sim_window_poll(struct weir_medium *medium, struct weir_completion *ret_comp
         ssize_t got = read(self->event_fd, &count_read, sizeof count_read);
         (void)got;
     }
+    max = draw_count(self, max, timeout_ns); /* whatever is in flight can complete now */
     int count = 0;
     while (count < max) {
         base_lock_acquire(&self->disk->lock);
@@ -428,7 +403,8 @@ int sim_window_poll(struct weir_medium *medium, struct weir_completion *ret_comp
         if (!any) {
             break;
         }
-        ret_completions[count++] = finish(self, &operation);
+        rc = finish(self, &operation);
+        ret_completions[count++] = (struct weir_completion){operation.token, rc};
     }
     if (self->operation_count > 0) {
         eventfd_add(self);

@@ -45,7 +45,8 @@ struct base_system {
                         base_thread_main main, void *main_context);
     void (*thread_join)(void *context, struct base_thread *thread);
 
-    /* No other process is to be reached: base_shared_page_create() and _open() answer -ENOSYS. */
+    /* There is no other process: base_shared_page_create() and _open() answer -ENOSYS, and a fork
+     * guard guards nothing. */
     bool alone;
 };
 

@@ -47,7 +47,7 @@ const struct cli_option cli_open_options[] = {OPEN_OPTIONS, {0}};
 
 const struct cli_option cli_create_options[] = {
     OPEN_OPTIONS,
-    {"segment-size", CLI_SIZE, 0, "SIZE", "of a new log: a power of two, 256KiB to 1GiB (64MiB)",
+    {"segment-size", CLI_SIZE, 0, "SIZE", "of a new log: a power of two, 64KiB to 1GiB (64MiB)",
      COMMON(segment_size)},
     {"witness", CLI_CHOICE, 0, "lazy|idle|strict", "when an acknowledgement leaves evidence",
      COMMON(witness)},

@@ -31,6 +31,11 @@ struct sim_disk *sim_disk_new(uint64_t capacity_bytes)
 
 static void set_node(struct sim_node **place, struct sim_node *node)
 {
+    if (*place == node) {
+        return;
+    }
+    struct sim_disk *disk = node != NULL ? node->disk : (*place)->disk;
+    disk->changes++;
     if (node != NULL) {
         sim_node_reference(node);
     }
@@ -148,6 +153,7 @@ int sim_disk_make_directory(struct sim_disk *disk, const char *name)
     if (entry->current != NULL) {
         return -ENOTDIR;
     }
+    disk->changes += entry->is_directory ? 0 : 1;
     entry->is_directory = true;
     return 0;
 }
@@ -196,6 +202,7 @@ int sim_disk_sync_directory(struct sim_disk *disk, const char *directory)
         parent_of(entry->name, parent);
         if (strcmp(parent, directory) == 0) {
             set_node(&entry->durable, entry->current);
+            disk->changes += entry->directory_durable != entry->is_directory ? 1 : 0;
             entry->directory_durable = entry->is_directory;
             entry->moved_to = NULL;
         }

@@ -31,7 +31,8 @@ struct sim_disk {
     struct sim_view *views;  /* of map() */
     uint64_t capacity_bytes; /* 0 = no limit */
     uint64_t used_bytes;
-    uint64_t trace; /* of all calls so far, with what they wrote */
+    uint64_t changes; /* of what a power cut may leave */
+    uint64_t trace;   /* of all calls so far, with what they wrote */
     unsigned media;
 };
 

@@ -139,7 +139,8 @@ static struct weir_file *new_file(struct sim_memory *self, const char *name, boo
     if (file != NULL) {
         file->owner = self;
         file->writable = writable;
-        snprintf(file->name, sizeof file->name, "%s", name);
+        WEIR_ASSERT(strlen(name) < sizeof file->name);
+        strcpy(file->name, name);
     }
     return file;
 }
@@ -529,10 +530,10 @@ static void fill_info(struct sim_memory *self)
     bool is_pmem = options->block_bytes != BLOCK_BYTES_DEFAULT;
     struct weir_medium_info *info = &self->medium.info;
     info->kind = WEIR_MEDIUM_CUSTOM;
-    snprintf(info->name, sizeof info->name, "memory");
-    snprintf(info->io, sizeof info->io, "%s", is_pmem ? "cpu" : "sync");
-    snprintf(info->reason, sizeof info->reason, "the simulated medium was asked for");
-    snprintf(info->file_system, sizeof info->file_system, "simulated");
+    strcpy(info->name, "memory");
+    strcpy(info->io, is_pmem ? "cpu" : "sync");
+    strcpy(info->reason, "the simulated medium was asked for");
+    strcpy(info->file_system, "simulated");
     info->block_bytes = options->block_bytes;
     info->queue_depth = options->queue_depth;
     info->copy_from_bytes = is_pmem ? COPY_FROM_BYTES : SIZE_MAX;
@@ -650,6 +651,15 @@ uint64_t sim_memory_digest(struct weir_medium *medium)
     uint64_t digest = sim_disk_digest(disk);
     base_lock_release(&disk->lock);
     return digest;
+}
+
+uint64_t sim_memory_changes(struct weir_medium *medium)
+{
+    struct sim_disk *disk = memory_of(medium)->disk;
+    base_lock_acquire(&disk->lock);
+    uint64_t changes = disk->changes;
+    base_lock_release(&disk->lock);
+    return changes;
 }
 
 uint64_t sim_memory_trace(struct weir_medium *medium)

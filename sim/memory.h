@@ -101,6 +101,9 @@ int sim_memory_crash(struct weir_medium *medium, sim_memory_keep_fn keep, void *
 /* Of all names and bytes as a reader sees them: equal for equal disks. */
 uint64_t sim_memory_digest(struct weir_medium *medium);
 
+/* Moves when what a power cut may leave has changed; stores count once they are noticed. */
+uint64_t sim_memory_changes(struct weir_medium *medium);
+
 /* Of all calls on the disk so far, their arguments and what they wrote: equal runs have equal ones.
  */
 uint64_t sim_memory_trace(struct weir_medium *medium);

@@ -26,7 +26,7 @@
 #include <unistd.h>
 #include <weir/error.h>
 
-#define GARBAGE_BYTES ((size_t)4 << 20) /* larger windows keep the zeros of fresh pages */
+#define GARBAGE_BYTES ((size_t)4 << 20)
 
 struct sim_window {
     struct weir_window window; /* first */
@@ -48,6 +48,28 @@ static void assert_range(const struct weir_window *window, uint64_t offset, size
 
 /* ---- open and close ---- */
 
+/* Whatever memory holds: nothing may depend on it. Large ones keep the zeros of fresh pages. */
+static uint8_t *window_memory(size_t size_bytes)
+{
+    if (size_bytes >= GARBAGE_BYTES) {
+        return base_pages_alloc(size_bytes, 0);
+    }
+    uint8_t *memory = base_alloc_aligned(4096, size_bytes);
+    if (memory != NULL) {
+        memset(memory, 0xa5, size_bytes);
+    }
+    return memory;
+}
+
+static void free_window_memory(uint8_t *memory, size_t size_bytes)
+{
+    if (size_bytes >= GARBAGE_BYTES) {
+        base_pages_free(memory, size_bytes);
+    } else {
+        base_free(memory);
+    }
+}
+
 int sim_window_open(struct weir_file *file, size_t size_bytes, struct weir_window **ret_window)
 {
     struct sim_memory *owner = file->owner;
@@ -65,12 +87,11 @@ int sim_window_open(struct weir_file *file, size_t size_bytes, struct weir_windo
     self->is_file = owner->options.window_is_file;
     uint8_t *memory = NULL;
     if (!self->is_file) {
-        memory = base_pages_alloc(size_bytes, 0);
+        memory = window_memory(size_bytes);
         if (memory == NULL) {
             base_free(self);
             return -ENOMEM;
         }
-        memset(memory, 0xa5, size_bytes < GARBAGE_BYTES ? size_bytes : 0);
     }
     base_lock_acquire(&owner->disk->lock);
     if (file->node->current.size_bytes < size_bytes) {
@@ -86,7 +107,7 @@ int sim_window_open(struct weir_file *file, size_t size_bytes, struct weir_windo
     base_lock_release(&owner->disk->lock);
     if (rc < 0) {
         if (!self->is_file) {
-            base_pages_free(memory, size_bytes);
+            free_window_memory(memory, size_bytes);
         }
         base_free(self);
         return rc;
@@ -154,7 +175,7 @@ void sim_window_close(struct weir_window *window)
             int rc = mprotect(window->base, window->size_bytes, PROT_READ | PROT_WRITE);
             WEIR_ASSERT(rc == 0);
         }
-        base_pages_free(window->base, window->size_bytes);
+        free_window_memory(window->base, window->size_bytes);
     }
     base_free(self);
 }

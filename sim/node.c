@@ -111,6 +111,7 @@ static struct sim_write *new_write(uint64_t offset, const void *bytes, size_t si
 
 static void add_pending(struct sim_node *node, struct sim_write *write)
 {
+    node->disk->changes++;
     write->pending = true;
     *node->end = write;
     node->end = &write->next;
@@ -449,6 +450,7 @@ int sim_cover_apply(struct sim_cover *cover)
                  ? rc
                  : sim_image_write(&node->durable, write->offset, write->bytes, write->size_bytes);
         if (rc == 0) {
+            node->disk->changes++;
             patch_older(node, write);
             write->pending = false;
         }
@@ -469,6 +471,7 @@ int sim_cover_fail(struct sim_cover *cover, bool kept)
     int rc = 0;
     for (size_t i = 0; i < cover->count; i++) {
         struct sim_write *write = cover->items[i].write;
+        cover->items[i].node->disk->changes++;
         write->complete = true;
         write->pending = write->pending && kept;
     }
@@ -497,7 +500,10 @@ int sim_node_sync(struct sim_node *node)
 {
     struct sim_cover cover = {0};
     int rc = sim_node_notice_all(node);
-    rc = rc < 0 ? rc : sim_image_grow(&node->durable, node->current.size_bytes, true);
+    if (rc == 0 && node->durable.size_bytes < node->current.size_bytes) {
+        node->disk->changes++;
+        rc = sim_image_grow(&node->durable, node->current.size_bytes, true);
+    }
     rc = rc < 0 ? rc : sim_cover_complete(&cover, node);
     if (rc < 0) {
         sim_cover_free(&cover);

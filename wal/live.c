@@ -9,8 +9,10 @@
  */
 #include "wal/live.h"
 
+#include "base/system.h"
 #include "wal/log.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <string.h>
 
@@ -43,6 +45,9 @@ static int make_page(struct weir_log *log, uint8_t boot_id[BASE_BOOT_ID_SIZE])
 
 int live_create(struct weir_log *log)
 {
+    if (base_system_is_alone()) {
+        return -ENOSYS;
+    }
     uint8_t boot_id[BASE_BOOT_ID_SIZE];
     int rc = make_page(log, boot_id);
     if (rc < 0) {

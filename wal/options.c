@@ -104,7 +104,7 @@ int options_new_limits(const struct weir_log_options *options, struct control *c
     if (!is_power_of_two(segment) || segment < WEIR_SEGMENT_BYTES_MIN ||
         segment > WEIR_SEGMENT_BYTES_MAX) {
         return refuse(why, WEIR_E_SETTINGS,
-                      "segment_bytes is not a power of two from 256 KiB to 1 GiB");
+                      "segment_bytes is not a power of two from 64 KiB to 1 GiB");
     }
     if (run_ahead > segment || run_ahead < segment / FORMAT_RUN_AHEAD_SHARE ||
         run_ahead % FORMAT_BLOCK != 0) {

@@ -83,11 +83,13 @@ int repair_flush_tail(struct weir_medium *medium, const struct control *control,
 
 /* ---- what is cut ---- */
 
+static uint8_t zeros[PIECE_BYTES]; /* never written */
+
 struct eraser {
     struct weir_medium *medium;
     struct weir_file *file;
-    uint8_t *buffer; /* PIECE_BYTES */
-    uint8_t *zeros;  /* as many */
+    size_t piece;    /* bytes at a time: PIECE_BYTES, or a small segment */
+    uint8_t *buffer; /* as many */
     bool wrote;
 };
 
@@ -110,7 +112,7 @@ static int zero_block_behind(struct eraser *eraser, uint64_t block, size_t keep)
 static int write_zeros(struct eraser *eraser, uint64_t offset, size_t size)
 {
     eraser->wrote = eraser->wrote || size > 0;
-    return size == 0 ? 0 : eraser->medium->ops->write(eraser->file, offset, eraser->zeros, size);
+    return size == 0 ? 0 : eraser->medium->ops->write(eraser->file, offset, zeros, size);
 }
 
 /* Writes zeros over each run of blocks in the buffer that are not zero. */
@@ -143,7 +145,7 @@ static int zero_range(struct eraser *eraser, uint64_t from, uint64_t end)
         }
     }
     while (at < end) {
-        size_t size = end - at < PIECE_BYTES ? (size_t)(end - at) : PIECE_BYTES;
+        size_t size = end - at < eraser->piece ? (size_t)(end - at) : eraser->piece;
         size_t got = 0;
         int rc = eraser->medium->ops->read(eraser->file, at, eraser->buffer, size, &got);
         if (scan_is_medium_error(rc)) {
@@ -225,12 +227,14 @@ int repair_zero_window(struct weir_medium *medium, const struct control *control
     if (recovery->clean) {
         return 0;
     }
-    struct eraser eraser = {.medium = medium};
-    eraser.buffer = base_pages_alloc(2 * PIECE_BYTES, 0);
+    struct eraser eraser = {.medium = medium, .piece = PIECE_BYTES};
+    if (control->segment_bytes < eraser.piece) {
+        eraser.piece = (size_t)control->segment_bytes;
+    }
+    eraser.buffer = base_pages_alloc(eraser.piece, 0);
     if (eraser.buffer == NULL) {
         return -ENOMEM;
     }
-    eraser.zeros = eraser.buffer + PIECE_BYTES;
     const struct recovery_tail *tail = &recovery->tail;
     uint64_t limit = tail->address + control->run_ahead_bytes;
     uint64_t spares = recovery->spare_count;
@@ -245,6 +249,6 @@ int repair_zero_window(struct weir_medium *medium, const struct control *control
                          "cleared of the torn tail");
         }
     }
-    base_pages_free(eraser.buffer, 2 * PIECE_BYTES);
+    base_pages_free(eraser.buffer, eraser.piece);
     return rc;
 }

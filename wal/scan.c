@@ -27,13 +27,15 @@
 int scan_init(struct scan *scan, struct weir_medium *medium, uint64_t segment_bytes,
               uint32_t block_bytes, uint32_t uuid_seed)
 {
+    size_t most = segment_bytes < PIECE_BYTES ? (size_t)segment_bytes : PIECE_BYTES;
     *scan = (struct scan){
         .medium = medium,
         .segment_bytes = segment_bytes,
         .block_bytes = block_bytes,
         .uuid_seed = uuid_seed,
-        .piece = PIECE_BYTES,
-        .capacity = 2 * PIECE_BYTES,
+        .piece_max = most,
+        .piece = most,
+        .capacity = most < segment_bytes ? 2 * most : most, /* or all there can ever be */
     };
     scan->buffer = base_pages_alloc(scan->capacity, 0);
     return scan->buffer == NULL ? -ENOMEM : 0;
@@ -68,7 +70,7 @@ int scan_open(struct scan *scan, uint64_t ordinal)
     scan->file_bytes = bytes < scan->segment_bytes ? bytes : scan->segment_bytes;
     scan->size = 0;
     scan->start = 0;
-    scan->piece = PIECE_BYTES;
+    scan->piece = scan->piece_max;
     return 0;
 }
 
@@ -94,7 +96,8 @@ bool scan_is_zero(const uint8_t *bytes, size_t size)
 /* Room for `needed` bytes and one piece behind them; keeps what is there. */
 static int grow_buffer(struct scan *scan, size_t needed)
 {
-    size_t capacity = (size_t)format_align(needed, FORMAT_BLOCK) + PIECE_BYTES;
+    size_t capacity = (size_t)format_align(needed, FORMAT_BLOCK);
+    capacity += capacity < scan->segment_bytes ? scan->piece_max : 0;
     if (capacity <= scan->capacity) {
         return 0;
     }
@@ -149,7 +152,7 @@ static int read_piece(struct scan *scan)
         }
         scan->piece = (size_t)format_align(want / 4, FORMAT_BLOCK);
     }
-    if (scan->piece < PIECE_BYTES) {
+    if (scan->piece < scan->piece_max) {
         scan->piece *= 2;
     }
     scan->read_bytes += got;

@@ -32,6 +32,7 @@ struct scan {
     uint8_t *buffer;     /* holds [start, start + size) of file */
     size_t capacity, size;
     uint64_t start;
+    size_t piece_max;    /* a few MiB, or a small segment */
     size_t piece;        /* how much is read at once: shrinks where reads fail */
     uint64_t read_bytes; /* in total */
 };

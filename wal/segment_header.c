@@ -11,6 +11,8 @@
  */
 #include "wal/segment_header.h"
 
+#include "wal/scan.h"
+
 #include "base/assert.h"
 #include "base/crc32c.h"
 #include "wal/group.h"
@@ -75,16 +77,6 @@ static bool values_are_possible(const struct segment_header *header)
            (seal == 0 || (seal >= FORMAT_SEGMENT_HEADER_BYTES && seal % header->block_bytes == 0));
 }
 
-static bool is_zero(const uint8_t *bytes, size_t size)
-{
-    for (size_t i = 0; i < size; i++) {
-        if (bytes[i] != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static int decode_copy(const uint8_t *block, const uint8_t *uuid, uint64_t ordinal,
                        struct segment_header *ret_header)
 {
@@ -101,7 +93,7 @@ static int decode_copy(const uint8_t *block, const uint8_t *uuid, uint64_t ordin
     struct segment_header header;
     load_fields(copy, &header);
     if (header.ordinal != ordinal || !values_are_possible(&header) ||
-        !is_zero(block + sizeof *copy, FORMAT_BLOCK - sizeof *copy)) {
+        !scan_is_zero(block + sizeof *copy, FORMAT_BLOCK - sizeof *copy)) {
         return WEIR_E_DAMAGED;
     }
     *ret_header = header;

@@ -50,7 +50,7 @@ enum weir_verify_mode {
     WEIR_VERIFY_ALL = 1,  /* read and check everything before the open succeeds */
 };
 
-#define WEIR_SEGMENT_BYTES_MIN ((uint64_t)256 << 10)
+#define WEIR_SEGMENT_BYTES_MIN ((uint64_t)64 << 10)
 #define WEIR_SEGMENT_BYTES_MAX ((uint64_t)1 << 30)
 #define WEIR_GROUP_BYTES_MIN ((uint64_t)16 << 10)
 #define WEIR_WAIT_FOREVER ((int64_t)-1)

@@ -257,7 +257,8 @@ static void a_window_is_frozen_while_others_find_and_roll_segments(void **state)
 static void the_smallest_run_ahead_gets_across_rolls_of_tiny_records(void **state)
 {
     (void)state;
-    static const uint64_t segments[] = {(uint64_t)256 << 10, (uint64_t)1 << 20, (uint64_t)4 << 20};
+    static const uint64_t segments[] = {(uint64_t)64 << 10, (uint64_t)256 << 10, (uint64_t)1 << 20,
+                                        (uint64_t)4 << 20};
     for (size_t i = 0; i < sizeof segments / sizeof segments[0]; i++) {
         struct test_disk disk = disk_new();
         struct weir_log_options options = small_options();

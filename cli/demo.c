@@ -17,20 +17,17 @@
 #include "cli/commands.h"
 #include "cli/errors.h"
 #include "cli/signals.h"
+#include "cli/workdir.h"
 
 #include "base/clock.h"
 
 #include <weir/inspect.h>
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #define ROOM_NEEDED ((uint64_t)2 << 30)
-#define OPEN_FILES_MAX 16
 
 static const struct cli_option demo_options[] = {
     {"dir", CLI_TEXT, 0, "DIR", "where to work: the device to look at (the current directory)",
@@ -46,21 +43,6 @@ void demo_log_options(const struct demo *demo, uint32_t flags, struct weir_log_o
     cli_log_options(&demo->options->common, flags, ret_options);
 }
 
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-    (void)status;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
-static void remove_directory(struct demo *demo)
-{
-    if (nftw(demo->directory, remove_entry, OPEN_FILES_MAX, FTW_DEPTH | FTW_PHYS) != 0) {
-        cli_note(demo->cli, "cannot remove %s: remove it by hand", demo->directory);
-    }
-}
-
 static int make_directory(struct demo *demo)
 {
     const char *parent = demo->options->directory != NULL ? demo->options->directory : ".";
@@ -73,19 +55,7 @@ static int make_directory(struct demo *demo)
             demo->cli, CLI_REFUSED,
             "the demo needs 2 GiB of free space in %s; choose another place with --dir", parent);
     }
-    char resolved[PATH_MAX];
-    if (realpath(parent, resolved) == NULL) {
-        return cli_fail_open(demo->cli, -errno, NULL, "cannot work in %s", parent);
-    }
-    int length = snprintf(demo->directory, sizeof demo->directory, "%s/weir-demo-XXXXXX",
-                          resolved[1] == '\0' ? "" : resolved);
-    if (length < 0 || (size_t)length >= sizeof demo->directory) {
-        return cli_fail_open(demo->cli, -ENAMETOOLONG, NULL, "cannot work in %s", parent);
-    }
-    if (mkdtemp(demo->directory) == NULL) {
-        return cli_fail_open(demo->cli, -errno, NULL, "cannot make a directory in %s", parent);
-    }
-    return -1;
+    return workdir_create(demo->cli, parent, "demo", demo->directory);
 }
 
 static int look_around(struct demo *demo)
@@ -151,7 +121,7 @@ static int run(struct cli *cli, const void *options)
         exit_code = judge(&demo);
     }
     if (!demo.options->keep) {
-        remove_directory(&demo);
+        workdir_remove(cli, demo.directory);
     }
     return exit_code;
 }

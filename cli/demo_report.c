@@ -8,8 +8,6 @@
 
 #include "cli/json.h"
 
-#include "base/text.h"
-
 #include <inttypes.h>
 #include <string.h>
 
@@ -161,25 +159,6 @@ void demo_report_json(const struct demo *demo)
 }
 
 /* ---- text ---- */
-
-/* 1234567 as 1,234,567. */
-static void output_count(struct output *out, double value, int width)
-{
-    char digits[32];
-    char grouped[48];
-    struct base_text text;
-    base_text_init(&text, digits, sizeof digits);
-    base_text_append_format(&text, "%.0f", value);
-    struct base_text with_commas;
-    base_text_init(&with_commas, grouped, sizeof grouped);
-    for (size_t i = 0; i < text.length; i++) {
-        if (i > 0 && (text.length - i) % 3 == 0) {
-            base_text_append_char(&with_commas, ',');
-        }
-        base_text_append_char(&with_commas, digits[i]);
-    }
-    output_format(out, "%*s", width, grouped);
-}
 
 static void print_place(struct output *out, const struct demo *demo)
 {

@@ -197,6 +197,24 @@ void output_time(struct output *output, uint64_t time_ns)
     output_bytes(output, text.data, text.length);
 }
 
+void output_count(struct output *output, double value, int width)
+{
+    char digits[32];
+    char grouped[48];
+    struct base_text text;
+    base_text_init(&text, digits, sizeof digits);
+    base_text_append_format(&text, "%.0f", value);
+    struct base_text with_commas;
+    base_text_init(&with_commas, grouped, sizeof grouped);
+    for (size_t i = 0; i < text.length; i++) {
+        if (i > 0 && (text.length - i) % 3 == 0) {
+            base_text_append_char(&with_commas, ',');
+        }
+        base_text_append_char(&with_commas, digits[i]);
+    }
+    output_format(output, "%*s", width, grouped);
+}
+
 void output_number_of(struct output *output, uint64_t number, const char *noun)
 {
     output_format(output, "%" PRIu64 " %s%s", number, noun, number == 1 ? "" : "s");

@@ -39,6 +39,9 @@ void output_escaped(struct output *output, const void *data, size_t size);
 void output_size(struct output *output, uint64_t size_bytes);
 void output_time(struct output *output, uint64_t time_ns);
 
+/* 1,234,567, on the right of so many columns. */
+void output_count(struct output *output, double value, int width);
+
 /* "1 segment", "2 segments". */
 void output_number_of(struct output *output, uint64_t number, const char *noun);
 

@@ -63,7 +63,7 @@ struct demo_crash {
     unsigned rounds;       /* that are complete */
     uint64_t acknowledged; /* over all rounds */
     uint64_t recovered;    /* records in the log in the end */
-    uint64_t lost;         /* acknowledged, and absent or different: must be 0 */
+    uint64_t lost;         /* absent, different or never appended: must be 0 */
     double seconds;
     struct weir_open_report reports[DEMO_ROUNDS];
 };

@@ -7,6 +7,7 @@
 extern const struct cli_command append_command;
 extern const struct cli_command bench_command;
 extern const struct cli_command completion_command;
+extern const struct cli_command crash_command;
 extern const struct cli_command demo_command;
 extern const struct cli_command devices_command;
 extern const struct cli_command dump_command;

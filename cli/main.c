@@ -35,6 +35,7 @@ const struct cli_command *const cli_commands[] = {
     &hold_command,
     &devices_command,
     &bench_command,
+    &crash_command,
     &demo_command,
     &completion_command,
     &help_command,

@@ -54,7 +54,7 @@ static const struct cli_option crash_options[] = {
      offsetof(struct crash_options, durability)},
     {"size", CLI_SIZE, 0, "BYTES", "of each record, 16 to 1MiB (16 to 400, mixed)",
      offsetof(struct crash_options, size)},
-    {"records", CLI_NUMBER, 0, "N", "a round ends between N/2 and N acknowledged ones",
+    {"records", CLI_NUMBER, 0, "N", "a round ends behind about N/2 to N acknowledged ones",
      offsetof(struct crash_options, records)},
     {"rounds", CLI_NUMBER, 0, "R", "crashes, one behind the other on one log (5)",
      offsetof(struct crash_options, rounds)},
@@ -62,7 +62,8 @@ static const struct cli_option crash_options[] = {
      offsetof(struct crash_options, seed)},
     {"cold", CLI_FLAG, 0, NULL, "drop the log's files from the page cache before timed steps",
      offsetof(struct crash_options, cold)},
-    {"keep", CLI_FLAG, 0, NULL, "leave the log for a look", offsetof(struct crash_options, keep)},
+    {"keep", CLI_FLAG, 0, NULL, "leave the log for a look, and say where",
+     offsetof(struct crash_options, keep)},
     {"force", CLI_FLAG, 0, NULL, "measure a debug or sanitizer build all the same",
      offsetof(struct crash_options, force)},
     {0},
@@ -121,10 +122,6 @@ static int check_options(struct cli *cli, const struct crash_options *options)
     if (options->power && options->cold) {
         return cli_usage_error(cli, "--cold has no meaning with --power: "
                                     "the simulated medium has no page cache");
-    }
-    if (options->power && options->keep) {
-        return cli_usage_error(cli, "--keep has no meaning with --power: "
-                                    "the simulated medium is in memory");
     }
     if (options->power && options->common.io != WEIR_IO_AUTO) {
         return cli_usage_error(cli, "--io has no meaning with --power: the medium is simulated");
@@ -323,13 +320,35 @@ static int judge(const struct crash *crash)
     return crash->interrupted ? CLI_INTERRUPTED : CLI_OK;
 }
 
+/* A simulated log is only a log once it is on a real disk. Returns -1 or the exit code. */
+static int keep_simulated(struct crash *crash)
+{
+    if (crash->power == NULL || !crash->options->keep || crash->complete == 0) {
+        return -1;
+    }
+    int exit_code =
+        workdir_create(crash->cli, crash->options->directory, "crash", crash->directory);
+    if (exit_code >= 0) {
+        return exit_code;
+    }
+    snprintf(crash->path, sizeof crash->path, "%s/log", crash->directory);
+    int rc = mkdir(crash->path, 0777) < 0 ? -errno : crash_power_save(crash->power, crash->path);
+    return rc < 0 ? cli_fail(crash->cli, rc, NULL, "cannot keep the log in %s", crash->path) : -1;
+}
+
 static int run_prepared(struct crash *crash)
 {
     uint64_t started_ns = base_clock_monotonic_ns();
     output_flush(&crash->cli->out); /* a child must not have it in its buffer as well */
     int exit_code = run_rounds(crash);
     crash->seconds = (double)(base_clock_monotonic_ns() - started_ns) / (double)BASE_NS_PER_S;
+    if (exit_code < 0) {
+        exit_code = keep_simulated(crash);
+    }
     if (exit_code >= 0) {
+        if (crash->options->keep && crash->directory[0] != '\0') {
+            cli_note(crash->cli, "the log is %s", crash->path); /* no report says so */
+        }
         return exit_code;
     }
     if (crash->cli->json) {
@@ -342,12 +361,8 @@ static int run_prepared(struct crash *crash)
 
 static void clean_up(struct crash *crash)
 {
-    if (crash->directory[0] != '\0') {
-        if (!crash->options->keep) {
-            workdir_remove(crash->cli, crash->directory);
-        } else if (crash->complete == 0) {
-            cli_note(crash->cli, "what was written is in %s", crash->directory);
-        }
+    if (crash->directory[0] != '\0' && !crash->options->keep) {
+        workdir_remove(crash->cli, crash->directory);
     }
     crash_power_destroy(crash->power);
     crash_referee_destroy(crash->referee);
@@ -389,23 +404,23 @@ const struct cli_command crash_command = {
         "kernel and the device go on. --power cuts the power of a simulated medium in memory: any\n"
         "part of what was not durable is taken away. Its times are the CPU's work, not a "
         "device's;\n"
-        "--medium picks what is simulated, segments are 4MiB unless told, the disk has 512MiB, "
-        "and\n"
-        "nothing is written to DIR.\n"
+        "--medium says what is simulated, segments are 4MiB unless told, the disk has 512MiB, and\n"
+        "nothing is written to DIR but what --keep keeps.\n"
         "\n"
-        "The same --seed makes the same choices: how many records or how much time until the "
-        "crash,\n"
-        "whether it waits for a new file of the log (up to 2s), the delay or the number of calls "
-        "of\n"
-        "the medium after that, what the power cut takes. What the writers have in flight at that\n"
-        "moment is the machine's doing, and differs.\n"
+        "The same --seed makes the same choices: after how many records or how much time the "
+        "crash\n"
+        "comes, whether it waits for a new file of the log then (up to 2s), how long or how many\n"
+        "calls of the medium after that, how much of the rest the power cut takes. What the "
+        "writers\n"
+        "have in flight at that moment is the machine's doing, and differs.\n"
         "\n"
-        "Opening reads with direct I/O on direct and mapped, so --cold changes what comes with it\n"
-        "(reading the whole log behind a mapping, and on an emulated pmem everything); on real\n"
-        "persistent memory there is no page cache. Without it the cache is as the crash left it.\n"
-        "The referee needs 8 bytes of memory for each record and follows 67108864 of them.\n"
+        "--cold drops the log's files from the page cache before each timed step; without it they\n"
+        "are as the crash left them. On direct, and on mapped where direct I/O works, both timed\n"
+        "steps read the device either way. An emulated pmem is read from the cache; a real one\n"
+        "has none. The referee needs 8 bytes of memory a record, and follows 67108864 of them.\n"
         "\n"
-        "Exit 1 when something acknowledged is lost, or is there that was never appended.",
+        "Exit 1 when something acknowledged is lost, or something is there that was never "
+        "appended.",
     .options_size = sizeof(struct crash_options),
     .options = {crash_options, cli_create_options, cli_output_options},
     .run = run,

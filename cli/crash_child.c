@@ -76,13 +76,16 @@ static void on_acknowledged(void *context, uint64_t count)
     }
 }
 
-_Noreturn static void child_main(const struct crash_child *child, int fd)
+_Noreturn static void child_main(const struct crash_child *child, pid_t parent, int fd)
 {
     struct sender sender = {fd, child->moment.acknowledged};
     struct crash_writers writers = child->writers;
     struct weir_error why = WEIR_ERROR_INIT;
     struct event ended = {.kind = EVENT_ENDED};
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) {
+        _exit(EXIT_BY_ITSELF); /* it died before we asked for that signal */
+    }
     (void)signal(SIGINT, SIG_IGN); /* the terminal tells everybody; only the parent kills us */
     signals_catch_lost_memory(NULL);
     ended.rc = weir_log_open(child->path, child->options, &writers.log, &why);
@@ -218,6 +221,7 @@ int crash_child_run(const struct crash_child *child, bool *ret_rolled, struct we
     if (pipe2(fds, O_CLOEXEC) < 0) {
         return -errno;
     }
+    pid_t parent = getpid();
     pid_t pid = fork();
     if (pid < 0) {
         int error = errno;
@@ -227,7 +231,7 @@ int crash_child_run(const struct crash_child *child, bool *ret_rolled, struct we
     }
     if (pid == 0) {
         close(fds[0]);
-        child_main(child, fds[1]);
+        child_main(child, parent, fds[1]);
     }
     close(fds[1]);
     struct watch watch = {.child = child, .pipe_fd = fds[0], .inotify_fd = -1, .why = why};

@@ -23,9 +23,11 @@
 #include "sim/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define QUEUE_DEPTH 8u
 
@@ -128,6 +130,53 @@ int crash_power_options(void *context, uint32_t flags, struct weir_log_options *
     *ret_options = power->options;
     ret_options->flags |= flags;
     return open_medium(power, (flags & WEIR_LOG_READ_ONLY) != 0, NULL, &ret_options->custom_medium);
+}
+
+/* ---- looking at it ---- */
+
+struct saving {
+    struct crash_power *power;
+    int directory_fd;
+};
+
+static int write_all(int fd, const uint8_t *bytes, uint64_t size)
+{
+    while (size > 0) {
+        ssize_t written = write(fd, bytes, size);
+        if (written < 0 && errno != EINTR) {
+            return -errno;
+        }
+        bytes += written > 0 ? written : 0;
+        size -= written > 0 ? (uint64_t)written : 0;
+    }
+    return 0;
+}
+
+static int save_file(void *context, const char *name)
+{
+    const struct saving *saving = context;
+    uint64_t size = 0;
+    const uint8_t *bytes = sim_memory_bytes(saving->power->keeper, name, false, &size);
+    int fd = openat(saving->directory_fd, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        return -errno;
+    }
+    int rc = bytes != NULL ? write_all(fd, bytes, size) : 0;
+    if (close(fd) < 0 && rc == 0) {
+        rc = -errno;
+    }
+    return rc;
+}
+
+int crash_power_save(struct crash_power *power, const char *directory)
+{
+    struct saving saving = {power, open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (saving.directory_fd < 0) {
+        return -errno;
+    }
+    int rc = power->keeper->ops->list(power->keeper, "", save_file, &saving);
+    close(saving.directory_fd);
+    return rc;
 }
 
 /* ---- the cut ---- */

@@ -28,6 +28,10 @@ const char *crash_power_medium(const struct crash_power *power); /* "simulated d
 /* Options that open the log on what the last cut has left; for struct crash_site. */
 int crash_power_options(void *power, uint32_t flags, struct weir_log_options *ret_options);
 
+/* Writes the files of the log, as the last recovery left them, to a directory that exists.
+ * Returns 0 or -errno. */
+int crash_power_save(struct crash_power *power, const char *directory);
+
 /*
  * Opens the log, runs the writers up to the moment and cuts the power.
  * @param writers  log, acknowledged and context are filled in

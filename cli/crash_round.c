@@ -11,6 +11,7 @@
 #include "cli/crash_round.h"
 
 #include "cli/errors.h"
+#include "cli/options.h"
 #include "cli/signals.h"
 
 #include <dirent.h>
@@ -85,7 +86,13 @@ static int open_log(struct cli *cli, const struct crash_site *site, struct weir_
     if (rc == 0) {
         rc = weir_log_open(site->path, &options, ret_log, &why);
     }
-    return rc < 0 ? cli_fail_open(cli, rc, &why, "cannot open the log after the crash") : -1;
+    if (rc < 0) {
+        return cli_fail_open(cli, rc, &why, "cannot open the log after the crash");
+    }
+    if (cli->verbose) {
+        cli_note_report(cli, *ret_log);
+    }
+    return -1;
 }
 
 /* Everything that is asked of the open log. Returns 0 or a negative error. */
@@ -116,9 +123,11 @@ static int keep_first(void *context, const struct weir_finding *finding)
 
 static int verify(struct cli *cli, const struct crash_site *site, struct crash_round *round)
 {
-    struct weir_log_options options;
+    struct weir_log_options options = WEIR_LOG_OPTIONS_INIT;
     round->verify.size = sizeof round->verify;
     int rc = site->options(site->context, WEIR_LOG_READ_ONLY, &options);
+    options.flags &= ~WEIR_LOG_SERVICE_THREAD; /* those are for writers */
+    options.witness = WEIR_WITNESS_LAZY;
     if (rc == 0) {
         rc = weir_verify(site->path, &options, keep_first, round, &round->verify);
     }

@@ -15,6 +15,7 @@
 
 #define ROUND_NS (700 * BASE_NS_PER_MS)
 #define PAYLOAD_MAX 400
+#define ACKNOWLEDGED_MAX ((uint64_t)4 << 20)
 
 static int log_options(void *context, uint32_t flags, struct weir_log_options *ret_options)
 {
@@ -74,7 +75,7 @@ int demo_crash(struct demo *demo)
     snprintf(path, sizeof path, "%s/crash", demo->directory);
     int exit_code = -1;
     int rc =
-        crash_referee_create(DEMO_CRASH_WRITERS, DEMO_ROUNDS, &sizes, CRASH_RECORDS_MAX, &referee);
+        crash_referee_create(DEMO_CRASH_WRITERS, DEMO_ROUNDS, &sizes, ACKNOWLEDGED_MAX, &referee);
     if (rc < 0) {
         return cli_fail(demo->cli, rc, NULL, "cannot keep acknowledgements");
     }

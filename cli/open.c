@@ -36,7 +36,7 @@ void cli_log_options(const struct cli_common *common, uint32_t flags,
     *ret_options = options;
 }
 
-static void print_report(struct cli *cli, const struct weir_log *log)
+void cli_note_report(const struct cli *cli, const struct weir_log *log)
 {
     struct weir_open_report report = {.size = sizeof report};
     if (weir_log_report(log, &report) < 0) {
@@ -71,7 +71,7 @@ int cli_open(struct cli *cli, const struct cli_common *common, uint32_t flags,
         return cli_fail_open(cli, rc, &why, "cannot open %s", path);
     }
     if (cli->verbose) {
-        print_report(cli, *ret_log);
+        cli_note_report(cli, *ret_log);
     }
     return -1;
 }

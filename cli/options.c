@@ -286,7 +286,9 @@ void cli_print_help(struct cli *cli, const struct cli_command *command)
     output_format(out, "usage: weir %s%s%s\n\n%s.\n", command->name,
                   command->arguments[0] != '\0' ? " " : "", command->arguments, command->summary);
     if (command->details != NULL) {
-        output_format(out, "\n%s\n", command->details);
+        output_char(out, '\n');
+        output_text(out, command->details);
+        output_char(out, '\n');
     }
     if (command->options[0] == NULL) {
         return;

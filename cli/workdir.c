@@ -25,10 +25,13 @@ int workdir_create(struct cli *cli, const char *parent, const char *what, char r
     int length = snprintf(ret_path, PATH_MAX, "%s/weir-%s-XXXXXX",
                           resolved[1] == '\0' ? "" : resolved, what);
     if (length < 0 || length >= PATH_MAX) {
+        ret_path[0] = '\0';
         return cli_fail_open(cli, -ENAMETOOLONG, NULL, "cannot work in %s", parent);
     }
     if (mkdtemp(ret_path) == NULL) {
-        return cli_fail_open(cli, -errno, NULL, "cannot make a directory in %s", parent);
+        int rc = -errno;
+        ret_path[0] = '\0';
+        return cli_fail_open(cli, rc, NULL, "cannot make a directory in %s", parent);
     }
     return -1;
 }

@@ -8,7 +8,8 @@
 
 #include <limits.h>
 
-/* Makes PARENT/weir-WHAT-XXXXXX; `parent` must exist. Returns -1 to go on, else the exit code. */
+/* Makes PARENT/weir-WHAT-XXXXXX; `parent` must exist. Returns -1 to go on, else the exit code,
+ * and "". */
 int workdir_create(struct cli *cli, const char *parent, const char *what, char ret_path[PATH_MAX]);
 
 /* Removes it with all that is in it, and says so when that fails. */

@@ -59,6 +59,14 @@ class FullDisk(LogTest):
         done = weir("append", self.log, stdin=b"goes on\n")
         self.assertEqual((done.exit, done.lsns()), (OK, [latest + 1]), done.err)
 
+    def test_a_crash_run_that_fills_the_disk_is_exit_4_and_leaves_nothing(self):
+        before = os.listdir(self.mount)
+        done = weir("crash", "--dir", self.mount, "--kill", "--segment-size", "256KiB", "--rounds",
+                    "100", "--size", "4k", "--durability", "group", "--force", "--json")
+        error = self.assert_error(done, DEVICE, "no room")
+        self.assertEqual(error["code"], "ENOSPC")
+        self.assertEqual(os.listdir(self.mount), before)
+
     def test_a_log_that_finds_no_room_is_not_begun(self):
         with open(os.path.join(self.mount, "ballast"), "wb") as file:
             try:

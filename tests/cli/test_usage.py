@@ -47,7 +47,7 @@ class Usage(LogTest):
             ["hold", "set", self.log, "a"],
             ["hold", "set", self.log, "a", "x"], ["hold", "list", self.log, "a"],
             ["devices", "a", "b"], ["help", "no-such-command"], ["completion", "x"],
-            ["demo", "here"],
+            ["crash"], ["demo", "here"],
         ]
         for arguments in cases:
             with self.subTest(arguments=arguments):

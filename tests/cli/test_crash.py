@@ -172,8 +172,8 @@ class Kill(Crash):
         self.assertEqual(done.exit, OK, done.err)
         text = done.out.decode()
         for words in ("device", "machine", "durability each",
-                      "What came back", "How long it took", "median", "How it grows", "0 of them lost",
-                      "page cache       warm", "for each GiB more", "3 of 3 rounds"):
+                      "What came back", "How long it took", "median", "How it grows",
+                      "0 of them lost", "page cache       warm", "for each GiB more", "3 of 3 rounds"):
             self.assertIn(words, text)
         self.assertTrue(all(len(line) <= 120 for line in text.splitlines()), text)
 
@@ -211,8 +211,8 @@ class Power(Crash):
         self.assertEqual((verdict["ok"], verdict["records"]), (True, row["recovered"]))
 
     def test_it_is_labelled_as_simulated(self):
-        done = weir("crash", "--dir", self.directory, "--power", "--rounds", "1", "--records", "100",
-                    "--force")
+        done = weir("crash", "--dir", self.directory, "--power", "--rounds", "1", "--force",
+                    "--records", "100")
         self.assertEqual(done.exit, OK, done.err)
         self.assertIn(b"simulated direct (memory)", done.out)
         self.assertIn(b"not a device's", done.out)

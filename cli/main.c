@@ -25,6 +25,8 @@
 
 #define OPTIONS_SIZE_MAX 1024
 
+/* In the order of the list that people see. */
+/* clang-format off */
 const struct cli_command *const cli_commands[] = {
     &append_command,
     &tail_command,
@@ -41,6 +43,7 @@ const struct cli_command *const cli_commands[] = {
     &help_command,
     NULL,
 };
+/* clang-format on */
 
 const struct cli_command *cli_command_find(const char *name)
 {

@@ -171,9 +171,9 @@ class Kill(Crash):
                     "--segment-size", "256KiB", "--force")
         self.assertEqual(done.exit, OK, done.err)
         text = done.out.decode()
-        for words in ("device", "machine", "durability each",
-                      "What came back", "How long it took", "median", "How it grows",
-                      "0 of them lost", "page cache       warm", "for each GiB more", "3 of 3 rounds"):
+        for words in ("device", "machine", "durability each", "What came back", "How long it took",
+                      "median", "How it grows", "0 of them lost", "page cache       warm",
+                      "for each GiB more", "3 of 3 rounds"):
             self.assertIn(words, text)
         self.assertTrue(all(len(line) <= 120 for line in text.splitlines()), text)
 

@@ -86,7 +86,8 @@ _Noreturn static void child_main(const struct crash_child *child, pid_t parent, 
     if (getppid() != parent) {
         _exit(EXIT_BY_ITSELF); /* it died before we asked for that signal */
     }
-    (void)signal(SIGINT, SIG_IGN); /* the terminal tells everybody; only the parent kills us */
+    (void)signal(SIGINT, SIG_IGN);  /* the terminal tells everybody; only the parent kills us */
+    (void)signal(SIGTERM, SIG_DFL); /* the handler would tell the parent by the pipe it shares */
     signals_catch_lost_memory(NULL);
     ended.rc = weir_log_open(child->path, child->options, &writers.log, &why);
     if (ended.rc < 0) {

@@ -80,7 +80,7 @@ static int chill(struct cli *cli, const struct crash_site *site)
 
 static int open_log(struct cli *cli, const struct crash_site *site, struct weir_log **ret_log)
 {
-    struct weir_log_options options;
+    struct weir_log_options options = WEIR_LOG_OPTIONS_INIT;
     struct weir_error why = WEIR_ERROR_INIT;
     int rc = site->options(site->context, WEIR_LOG_CREATE, &options);
     if (rc == 0) {
@@ -140,7 +140,7 @@ static int verify(struct cli *cli, const struct crash_site *site, struct crash_r
 int crash_round_recover(struct cli *cli, const struct crash_site *site,
                         struct crash_referee *referee, struct crash_round *round)
 {
-    struct weir_log *log;
+    struct weir_log *log = NULL;
     struct weir_error why = WEIR_ERROR_INIT;
     int exit_code = chill(cli, site);
     if (exit_code < 0) {

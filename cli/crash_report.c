@@ -4,49 +4,34 @@
  */
 #include "cli/crash.h"
 
+#include "cli/place_report.h"
+
 #include <inttypes.h>
 #include <math.h>
 
 #define MIB ((double)((uint64_t)1 << 20))
 #define MS_PER_S 1e3
 
-static const char *or_unknown(const char *text)
-{
-    return text[0] != '\0' ? text : "unknown";
-}
-
 /* ---- where ---- */
 
 static void print_device(struct output *out, const struct crash *crash)
 {
-    const struct machine_place *place = &crash->place;
-    output_label(out, "device");
-    if (crash->power != NULL) {
-        output_text(out, "none: simulated in memory. Times are the CPU's work, not a device's\n");
-    } else if (place->memory) {
-        output_format(out, "memory (%s): nothing here survives a restart\n", place->file_system);
-    } else {
-        output_format(out, "%s%s%s, %s, write cache: %s\n",
-                      place->device[0] != '\0' ? place->device : or_unknown(place->source),
-                      place->model[0] != '\0' ? " " : "", place->model,
-                      or_unknown(place->file_system), or_unknown(place->write_cache));
+    if (crash->power == NULL) {
+        place_report_device(out, &crash->place);
+        return;
     }
+    output_label(out, "device");
+    output_text(out, "none: simulated in memory. Times are the CPU's work, not a device's\n");
 }
 
 static void print_medium(struct output *out, const struct crash *crash)
 {
-    const struct weir_medium_info *info = &crash->rounds[0].report.medium;
-    output_label(out, "medium");
-    output_text(out, crash_medium_name(crash));
     if (crash->power == NULL && crash->complete > 0) {
-        output_format(out, ", io %s, durable: %s\n  %-16s %s\n", info->io,
-                      info->emulated  ? "no (emulated)"
-                      : info->durable ? "yes"
-                                      : "no (memory)",
-                      "", info->reason);
-    } else {
-        output_char(out, '\n');
+        place_report_medium(out, &crash->rounds[0].report.medium);
+        return;
     }
+    output_label(out, "medium");
+    output_format(out, "%s\n", crash_medium_name(crash));
 }
 
 static void print_load(struct output *out, const struct crash *crash)
@@ -248,10 +233,15 @@ static void print_growths(struct output *out, const struct crash *crash)
 {
     const struct crash_round *last = &crash->rounds[crash->complete - 1];
     output_text(out, "\nHow it grows\n");
-    print_growth(out, crash, "opening", crash_phase_value, &crash_phases[phase_count() - 1]);
-    print_growth(out, crash, "the whole log", crash_verify_seconds, NULL);
-    output_format(out, "  Opening reads the last two segments: %.1f MiB in the last round",
-                  scanned_mib(last, NULL));
+    if (crash->complete > 1) {
+        print_growth(out, crash, "opening", crash_phase_value, &crash_phases[phase_count() - 1]);
+        print_growth(out, crash, "the whole log", crash_verify_seconds, NULL);
+    }
+    output_format(
+        out,
+        "  Opening reads the last two segments and what lies behind the end: %.1f MiB in the "
+        "last round",
+        scanned_mib(last, NULL));
     output_text(out, last->report.scanned_bytes < last->log_bytes
                          ? "\n"
                          : ",\n  which is all of this log: more rounds or a smaller "

@@ -7,14 +7,9 @@
 #include "cli/demo.h"
 
 #include "cli/json.h"
+#include "cli/place_report.h"
 
 #include <inttypes.h>
-#include <string.h>
-
-static const char *or_unknown(const char *text)
-{
-    return text[0] != '\0' ? text : "unknown";
-}
 
 #ifdef WEIR_CLI_HAS_BENCH
 
@@ -162,26 +157,12 @@ void demo_report_json(const struct demo *demo)
 
 static void print_place(struct output *out, const struct demo *demo)
 {
-    const struct machine_place *place = &demo->place;
     output_format(out, "weir demo in %s\n", demo->directory);
-    output_label(out, "device");
-    if (place->memory) {
-        output_format(out, "memory (%s): nothing here survives a restart\n", place->file_system);
-    } else {
-        output_format(out, "%s%s%s, %s, write cache: %s\n",
-                      place->device[0] != '\0' ? place->device : or_unknown(place->source),
-                      place->model[0] != '\0' ? " " : "", place->model,
-                      or_unknown(place->file_system), or_unknown(place->write_cache));
-    }
+    place_report_device(out, &demo->place);
     output_label(out, "machine");
     output_format(out, "%s, %u x %s\n", demo->machine.kernel, demo->machine.cpus,
                   or_unknown(demo->machine.cpu));
-    output_label(out, "medium");
-    output_format(out, "%s, io %s, durable: %s\n", demo->medium.name, demo->medium.io,
-                  demo->medium.emulated  ? "no (emulated)"
-                  : demo->medium.durable ? "yes"
-                                         : "no (memory)");
-    output_format(out, "  %-16s %s\n", "", demo->medium.reason);
+    place_report_medium(out, &demo->medium);
 }
 
 static void print_limits(struct output *out, const struct demo_measure *measure)

@@ -12,6 +12,7 @@
 #include "cli/json.h"
 #include "cli/machine.h"
 #include "cli/options.h"
+#include "cli/place_report.h"
 
 #include <weir/inspect.h>
 
@@ -73,11 +74,6 @@ static const char *reason(const struct trial *trial)
 {
     bool told = trial->rc == 0 || trial->rc == WEIR_E_MEDIUM;
     return told && trial->info.reason[0] != '\0' ? trial->info.reason : weir_error_text(trial->rc);
-}
-
-static const char *or_unknown(const char *text)
-{
-    return text[0] != '\0' ? text : "unknown";
 }
 
 /* ---- JSON ---- */

@@ -679,6 +679,9 @@ void sim_memory_kill(struct weir_medium *medium)
     for (struct weir_file *file = self->files; file != NULL; file = file->next_of_medium) {
         file->lock = WEIR_LOCK_NONE;
     }
+    for (uint32_t i = 0; i < self->operation_count; i++) {
+        sim_operation_arrive(&self->operations[i]);
+    }
     base_lock_release(&self->disk->lock);
 }
 

@@ -52,7 +52,10 @@ int sim_memory_enter_with(struct sim_memory *self, const char *call, const char 
 void sim_memory_misplace(const struct sim_memory *self, const char *name, uint64_t *offset,
                          size_t *size_bytes);
 
-/* Gives up an operation, its file included. */
+/* The device has done it: a flush that starts now covers it. */
+void sim_operation_arrive(struct sim_operation *operation);
+
+/* Gives up an operation, its file included: nobody will hear of it, and the device does it. */
 void sim_operation_drop(struct sim_operation *operation);
 
 extern const struct weir_medium_ops sim_memory_block_ops, sim_memory_pmem_ops;

@@ -217,8 +217,16 @@ void sim_window_clean(struct weir_window *window, uint64_t offset, size_t size_b
 
 /* ---- operations ---- */
 
+void sim_operation_arrive(struct sim_operation *operation)
+{
+    for (size_t i = 0; i < operation->cover.count; i++) {
+        operation->cover.items[i].write->complete = true;
+    }
+}
+
 void sim_operation_drop(struct sim_operation *operation)
 {
+    sim_operation_arrive(operation);
     sim_cover_free(&operation->cover);
     operation->file->in_flight--;
     sim_memory_settle(operation->file);

@@ -129,10 +129,12 @@ static void print_counts(const struct shape *shape, const struct explorer *explo
     const struct explorer_counts *counts = &explorer->counts;
     double cpu_s = (double)cpu_ns / 1e9;
     printf("layer=exhaustive medium=%s operations=%u workloads=%ju points=%ju states=%ju "
-           "distinct=%ju recoveries=%ju cpu_s=%.1f recoveries_per_cpu_s=%.0f violations=%d\n",
+           "distinct=%ju recoveries=%ju cpu_s=%.1f recoveries_per_cpu_s=%.0f "
+           "violations=%d false_refusals=%ju\n",
            shape->name, longest, (uintmax_t)workloads, (uintmax_t)counts->points,
            (uintmax_t)counts->states, (uintmax_t)counts->distinct, (uintmax_t)counts->recoveries,
-           cpu_s, (double)counts->recoveries / cpu_s, explorer->failed);
+           cpu_s, (double)counts->recoveries / cpu_s, explorer->failed,
+           (uintmax_t)counts->false_refusals);
 }
 
 static void explore_shape(const struct shape *shape, const struct scope *scope)

@@ -167,6 +167,7 @@ struct look {
 
 static void complain(struct look *look, const char *who, const char *text)
 {
+    look->explorer->counts.false_refusals += strstr(who, "refused") != NULL ? 1 : 0;
     explorer_fail(look->explorer, "cut at %s of %s (depth %u): %s: %s", look->moment->call,
                   look->moment->name, look->depth, who, text);
 }

@@ -18,10 +18,11 @@
 #include <stdio.h>
 
 struct explorer_counts {
-    uint64_t points;     /* moments at which the power was cut */
-    uint64_t states;     /* images there */
-    uint64_t distinct;   /* of those, with other bytes or other promises than any before */
-    uint64_t recoveries; /* opens that read an image to its end */
+    uint64_t points;         /* moments at which the power was cut */
+    uint64_t states;         /* images there */
+    uint64_t distinct;       /* of those, with other bytes or other promises than any before */
+    uint64_t recoveries;     /* opens that read an image to its end */
+    uint64_t false_refusals; /* of them refused: nothing here is damaged */
 };
 
 struct explorer {

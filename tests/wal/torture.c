@@ -143,6 +143,7 @@ struct referee_facts referee_facts(struct referee *referee)
 {
     return (struct referee_facts){
         .acknowledged = atomic_load(&referee->acknowledged),
+        .witnessed = atomic_load(&referee->witnessed),
         .cut_done = atomic_load(&referee->cut_done),
         .cut_tried = atomic_load(&referee->cut_tried),
     };

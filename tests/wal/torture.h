@@ -39,7 +39,7 @@ struct referee {
 
 /* What must hold after a crash. */
 struct referee_facts {
-    weir_lsn acknowledged, cut_tried, cut_done;
+    weir_lsn acknowledged, witnessed, cut_tried, cut_done;
 };
 
 struct torture {

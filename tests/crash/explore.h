@@ -6,8 +6,8 @@
  * cut again at every call, `depth` times over.
  *
  * Oracles (RELIABILITY.md): O1 acknowledged is there, O2 a prefix, O3 no phantom, O4 batches whole,
- * O5 recovery can be repeated, O6 no refusal, O9 nothing beyond durable, O10 no leak, O12 a reader
- * changes nothing.
+ * O5 recovery can be repeated, O6 no refusal, O9 nothing beyond durable, O10 no leak, O11 no
+ * undefined byte, O12 a reader changes nothing.
  */
 #ifndef TESTS_CRASH_EXPLORE_H
 #define TESTS_CRASH_EXPLORE_H

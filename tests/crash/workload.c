@@ -255,6 +255,24 @@ static void explore_end(struct run *run)
     explorer_cut(run->explorer, run->keeper, &moment, run->explorer->depth);
 }
 
+#define GARBAGE UINT64_C(0xa5a5a5a5a5a5a5a5) /* what windows hold at first */
+
+static int find_garbage(void *context, const char *name)
+{
+    struct run *run = context;
+    uint64_t size = 0;
+    const uint8_t *bytes = sim_memory_bytes(run->keeper, name, false, &size);
+    for (uint64_t at = 0; bytes != NULL && at + 8 <= size; at += 8) {
+        uint64_t word;
+        memcpy(&word, bytes + at, sizeof word);
+        if (word == GARBAGE) {
+            explorer_fail(run->explorer, "undefined bytes at %ju of %s", (uintmax_t)at, name);
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static void run_ops(struct run *run)
 {
     const struct workload *workload = run->workload;
@@ -269,6 +287,7 @@ static void run_ops(struct run *run)
         explore_end(run);
     }
     die(run);
+    (void)run->keeper->ops->list(run->keeper, "", find_garbage, run);
 }
 
 bool workload_explore(struct explorer *explorer, const struct workload *workload)

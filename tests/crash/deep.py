@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Runs the crash tests for as long as it is told to, and writes what they did into docs/TESTING.md.
+
+    tests/crash/deep.py BUILD_DIRECTORY SECONDS
+
+Each program prints lines `layer=... name=value ...`; the table has a row for each. A layer that fails is
+a row with its violations, and the exit status is 1.
+"""
+
+import datetime
+import os
+import platform
+import re
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PAGE = os.path.join(ROOT, "docs", "TESTING.md")
+BEGIN, END = "<!-- deep: begin -->", "<!-- deep: end -->"
+
+# Program below the build directory, arguments, share of the time, and the rounds that one second
+# stands for, where the program counts rounds and not seconds.
+LAYERS = [
+    ("tests/crash/test_crash_exhaustive", [], 0.45, None),
+    ("tests/crash/test_crash_seeded", [], 0.25, None),
+]
+
+
+def run(build, program, arguments, seconds, rounds_per_s):
+    environment = dict(os.environ)
+    if rounds_per_s is None:
+        environment["WEIR_DEEP_SECONDS"] = str(seconds)
+    else:
+        environment["WEIR_DEEP_ROUNDS"] = str(max(1, int(seconds * rounds_per_s)))
+    path = os.path.join(build, program)
+    done = subprocess.run([path, *arguments], env=environment, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("layer=")]
+    if done.returncode not in (0, 77) or not lines:
+        print(done.stdout[-4000:], file=sys.stderr)
+        lines = lines or [f"layer={os.path.basename(program)} violations=1"]
+    return done.returncode, [dict(pair.split("=", 1) for pair in line.split()) for line in lines]
+
+
+def number(text):
+    return f"{int(text):,}" if re.fullmatch(r"\d+", text) else text
+
+
+def table(rows):
+    yield "| layer | on | what was done | violations | false refusals |"
+    yield "|---|---|---|---|---|"
+    for row in rows:
+        row = dict(row)
+        layer, medium = row.pop("layer"), row.pop("medium", "")
+        if "io" in row:
+            medium = f"{medium} {row.pop('io')}"
+        violations, refusals = row.pop("violations", "?"), row.pop("false_refusals", "")
+        row.pop("cpu_s", None)
+        done = ", ".join(f"{name.replace('_', ' ')} {number(value)}" for name, value in row.items())
+        yield f"| {layer} | {medium} | {done} | {violations} | {refusals} |"
+
+
+def machine():
+    with open("/proc/cpuinfo", encoding="utf-8") as info:
+        model = next((line.split(":")[1].strip() for line in info if line.startswith("model name")), "?")
+    return f"{os.cpu_count()} x {model}, Linux {platform.release()}"
+
+
+def write_page(text):
+    with open(PAGE, encoding="utf-8") as page:
+        content = page.read()
+    before, rest = content.split(BEGIN)
+    after = rest.split(END)[1]
+    with open(PAGE, "w", encoding="utf-8") as page:
+        page.write(f"{before}{BEGIN}\n{text}\n{END}{after}")
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    build, seconds = sys.argv[1], float(sys.argv[2])
+    rows, failed = [], False
+    share = sum(layer[2] for layer in LAYERS)
+    for program, arguments, part, rounds_per_s in LAYERS:
+        print(f"{program}: {seconds * part / share:.0f} s", flush=True)
+        status, found = run(build, program, arguments, seconds * part / share, rounds_per_s)
+        failed = failed or status not in (0, 77)
+        rows += found
+        for row in found:
+            print("  " + " ".join(f"{name}={value}" for name, value in row.items()), flush=True)
+    head = (f"`make check-deep DEEP_SECONDS={seconds:.0f}` on {datetime.date.today()}, {machine()}:\n")
+    write_page("\n".join([head, *table(rows)]))
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

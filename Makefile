@@ -5,6 +5,7 @@
 
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
+DEEP_SECONDS ?= 1800
 WEIR := build/release/cli/weir
 PACKAGES := $(shell sed 's/\#.*//' cmake/packages.txt)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -14,7 +15,7 @@ help:
 	@echo "make demo        build and run the demonstration (one minute, no root)"
 	@echo "make build       build the release preset: $(WEIR)"
 	@echo "make check       build with warnings as errors and run every test"
-	@echo "make check-deep  the same under sanitizers and with clang, and gcc -fanalyzer"
+	@echo "make check-deep  the crash tests for DEEP_SECONDS=$(DEEP_SECONDS); all under sanitizers, clang, -fanalyzer"
 	@echo "make bench       compare with other systems"
 	@echo "make lint        layer rule, sizes, public comments; clang-tidy"
 	@echo "make format      clang-format all sources"
@@ -54,7 +55,11 @@ check: deps
 	@echo "skipped here: $$(grep -c '^[[:space:]]*[0-9]* - .*(Skipped)$$' build/dev/check.log)"
 	@grep 'tests passed' build/dev/check.log
 
+# The crash tests first, for DEEP_SECONDS; what they did goes into docs/TESTING.md.
 check-deep: check
+	cmake --preset release
+	cmake --build --preset release -j $(JOBS)
+	tests/crash/deep.py build/release $(DEEP_SECONDS)
 	set -e; for preset in dev-clang asan tsan; do \
 		cmake --preset $$preset; \
 		cmake --build --preset $$preset -j $(JOBS); \

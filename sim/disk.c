@@ -320,6 +320,71 @@ int sim_disk_survive(struct sim_disk *disk, struct sim_disk *fresh, sim_memory_t
     return rc;
 }
 
+/* ---- death of a process ---- */
+
+static int copy_node(struct sim_node *node, struct sim_disk *fresh, struct sim_node **ret_copy)
+{
+    struct sim_node *copy = node != NULL ? sim_node_new(fresh) : NULL;
+    int rc = node == NULL ? 0 : copy == NULL ? -ENOMEM : sim_node_copy(node, copy);
+    if (rc < 0 && copy != NULL) {
+        sim_node_release(copy);
+        copy = NULL;
+    }
+    *ret_copy = copy;
+    return rc;
+}
+
+/* A node that was renamed is durable under its old name and current under its new one. */
+static struct sim_node *find_copy(struct sim_disk *disk, struct sim_disk *fresh,
+                                  const struct sim_node *node)
+{
+    struct sim_entry *made = fresh->entries;
+    for (struct sim_entry *entry = disk->entries; entry != NULL && made != NULL;
+         entry = entry->next, made = made->next) {
+        if (entry->current == node && made->current != NULL) {
+            return made->current;
+        }
+        if (entry->durable == node && made->durable != NULL) {
+            return made->durable;
+        }
+    }
+    return NULL;
+}
+
+static int copy_place(struct sim_disk *disk, struct sim_disk *fresh, struct sim_node *node,
+                      struct sim_node **place)
+{
+    struct sim_node *copy = node != NULL ? find_copy(disk, fresh, node) : NULL;
+    if (copy != NULL) {
+        set_node(place, copy);
+        return 0;
+    }
+    int rc = copy_node(node, fresh, &copy);
+    *place = copy; /* the reference is the place's */
+    return rc;
+}
+
+int sim_disk_copy(struct sim_disk *disk, struct sim_disk *fresh)
+{
+    int rc = sim_disk_notice_all(disk);
+    for (struct sim_entry *entry = disk->entries; rc == 0 && entry != NULL; entry = entry->next) {
+        struct sim_entry *copy = make_entry(fresh, entry->name);
+        if (copy == NULL) {
+            return -ENOMEM;
+        }
+        copy->is_directory = entry->is_directory;
+        copy->directory_durable = entry->directory_durable;
+        rc = copy_place(disk, fresh, entry->current, &copy->current);
+        rc = rc < 0 ? rc : copy_place(disk, fresh, entry->durable, &copy->durable);
+    }
+    for (struct sim_entry *entry = disk->entries; rc == 0 && entry != NULL; entry = entry->next) {
+        if (entry->moved_to != NULL) {
+            find_entry(fresh, entry->name)->moved_to = find_entry(fresh, entry->moved_to->name);
+        }
+    }
+    return rc;
+}
+
 /* In any order of the names: the sum of what each file amounts to. */
 uint64_t sim_disk_digest(const struct sim_disk *disk)
 {

@@ -58,6 +58,9 @@ int sim_disk_notice_all(struct sim_disk *disk);
 int sim_disk_survive(struct sim_disk *disk, struct sim_disk *fresh, sim_memory_tear_fn tear,
                      void *context);
 
+/* Fills a fresh disk with the same, durable or not. */
+int sim_disk_copy(struct sim_disk *disk, struct sim_disk *fresh);
+
 /* Of all names and bytes as they are now. */
 uint64_t sim_disk_digest(const struct sim_disk *disk);
 

@@ -601,22 +601,47 @@ uint32_t sim_memory_unit(struct weir_medium *medium)
     return is_pmem ? SIM_LINE_BYTES : SIM_SECTOR_BYTES;
 }
 
-int sim_memory_cut(struct weir_medium *medium, sim_memory_tear_fn tear, void *context,
-                   struct weir_medium **ret_medium)
+/* A medium like this one, on a disk of its own that is empty. */
+static int open_fresh(const struct sim_memory *self, struct weir_medium **ret_medium)
 {
-    struct sim_memory *self = memory_of(medium);
     struct sim_memory_options options = self->options;
     options.disk = NULL;
     options.capacity_bytes = self->disk->capacity_bytes;
     options.faults = (struct sim_memory_faults){0};
     options.misplace = NULL;
+    return sim_memory_open(&options, ret_medium);
+}
+
+int sim_memory_cut(struct weir_medium *medium, sim_memory_tear_fn tear, void *context,
+                   struct weir_medium **ret_medium)
+{
+    struct sim_memory *self = memory_of(medium);
     struct weir_medium *fresh;
-    int rc = sim_memory_open(&options, &fresh);
+    int rc = open_fresh(self, &fresh);
     if (rc < 0) {
         return rc;
     }
     base_lock_acquire(&self->disk->lock);
     rc = sim_disk_survive(self->disk, sim_memory_disk(fresh), tear, context);
+    base_lock_release(&self->disk->lock);
+    if (rc < 0) {
+        memory_destroy(fresh);
+        return rc;
+    }
+    *ret_medium = fresh;
+    return 0;
+}
+
+int sim_memory_copy(struct weir_medium *medium, struct weir_medium **ret_medium)
+{
+    struct sim_memory *self = memory_of(medium);
+    struct weir_medium *fresh;
+    int rc = open_fresh(self, &fresh);
+    if (rc < 0) {
+        return rc;
+    }
+    base_lock_acquire(&self->disk->lock);
+    rc = sim_disk_copy(self->disk, sim_memory_disk(fresh));
     base_lock_release(&self->disk->lock);
     if (rc < 0) {
         memory_destroy(fresh);

@@ -115,6 +115,15 @@ uint64_t sim_memory_trace(struct weir_medium *medium);
  */
 void sim_memory_kill(struct weir_medium *medium);
 
+/*
+ * What is left when every process on this disk dies now: all that was written, or stored where the
+ * window is the file, durable or not; what is under way arrives. On a disk of its own, as after
+ * sim_memory_cut(); this one goes on.
+ *
+ * Returns 0 or -ENOMEM.
+ */
+int sim_memory_copy(struct weir_medium *medium, struct weir_medium **ret_medium);
+
 /* Direct access for damage and inspection: the bytes of a file, or NULL. Valid until the file is
  * written beyond its end or removed. Changes made here are durable at once when `durable` is used.
  */

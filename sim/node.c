@@ -578,3 +578,26 @@ int sim_node_survive(struct sim_node *node, struct sim_node *fresh, uint64_t siz
     }
     return rc;
 }
+
+/* ---- death of a process ---- */
+
+int sim_node_copy(const struct sim_node *node, struct sim_node *fresh)
+{
+    int rc = sim_image_clone(&fresh->durable, &node->durable);
+    rc = rc < 0 ? rc : sim_image_clone(&fresh->current, &node->current);
+    if (rc < 0) {
+        return rc;
+    }
+    fresh->disk->used_bytes += fresh->current.size_bytes;
+    fresh->unit_bytes = node->unit_bytes;
+    fresh->stale = node->stale;
+    for (const struct sim_write *write = node->first; write != NULL; write = write->next) {
+        struct sim_write *copy = new_write(write->offset, write->bytes, write->size_bytes);
+        if (copy == NULL) {
+            return -ENOMEM;
+        }
+        copy->complete = true;
+        add_pending(fresh, copy);
+    }
+    return 0;
+}

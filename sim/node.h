@@ -109,4 +109,8 @@ struct sim_survivor {
 int sim_node_survive(struct sim_node *node, struct sim_node *fresh, uint64_t size_bytes,
                      const struct sim_survivor *survivor);
 
+/* The same bytes in the same states, in a node that is empty: what is under way arrives. Stores
+ * were noticed. -ENOMEM. */
+int sim_node_copy(const struct sim_node *node, struct sim_node *fresh);
+
 #endif

@@ -2,9 +2,9 @@
  * Open: from a directory to a handle that takes appends.
  *
  * Happy path of a writer: medium, LOCK, CONTROL (made first when nothing is there); judge the end
- * of the log (recover.c); flush the tail that is kept; a new epoch and seed in CONTROL; zero what
- * was cut; build the table of segments; the open segment's bytes into its window; an epoch group,
- * durable. Only then does anybody get the handle.
+ * of the log (recover.c); flush the tail that is kept, and CONTROL; a new epoch and seed in
+ * CONTROL; zero what was cut; build the table of segments; the open segment's bytes into its
+ * window; an epoch group, durable. Only then does anybody get the handle.
  *
  * A reader goes to reader.c once the medium is there.
  *
@@ -266,6 +266,7 @@ static int repair(struct weir_log *log, const struct recovery *found, struct wei
 {
     uint64_t start_ns = base_clock_monotonic_ns();
     int rc = repair_flush_tail(log->medium, &log->control, found, why);
+    rc = rc < 0 ? rc : repair_flush_control(log->medium, why);
     rc = rc < 0 ? rc : store_new_epoch(log, found);
     rc = rc < 0 ? rc : repair_zero_window(log->medium, &log->control, found, why);
     if (rc == 0) { /* what follows may need a segment of that name */

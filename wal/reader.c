@@ -157,6 +157,9 @@ static int judge(struct weir_log *log, struct weir_error *why)
         rc = recover_verify_all(log->medium, &log->control, &found, why);
     }
     rc = rc < 0 ? rc : repair_flush_tail(log->medium, &log->control, &found, why);
+    if (rc == 0 && !found.clean) {
+        rc = repair_flush_control(log->medium, why);
+    }
     rc = rc < 0 ? rc : show_judged(log, &found, why);
     recover_free(&found);
     if (!log->reader->opened) {

@@ -48,10 +48,10 @@ static int explain(struct weir_error *why, int rc, uint64_t ordinal, const char 
 
 /* ---- what is kept ---- */
 
-static int flush_segment(struct weir_medium *medium, uint64_t ordinal)
+static int flush_file(struct weir_medium *medium, const char *name)
 {
     struct weir_file *file;
-    int rc = open_segment(medium, ordinal, WEIR_FILE_READ, &file);
+    int rc = medium->ops->open(medium, name, WEIR_FILE_READ, &file);
     if (rc < 0) {
         return rc;
     }
@@ -60,25 +60,39 @@ static int flush_segment(struct weir_medium *medium, uint64_t ordinal)
     return rc;
 }
 
-int repair_flush_tail(struct weir_medium *medium, const struct control *control,
-                      const struct recovery *recovery, struct weir_error *why)
+static int flush_segments(struct weir_medium *medium, const struct control *control,
+                          const struct recovery_tail *tail, struct weir_error *why)
 {
-    if (recovery->clean) {
-        return 0;
-    }
     /* Everything further in front than W was durable before the last byte here was written. */
-    uint64_t ordinal = (recovery->tail.address - control->run_ahead_bytes) / control->segment_bytes;
+    uint64_t ordinal = (tail->address - control->run_ahead_bytes) / control->segment_bytes;
     if (ordinal < control->first_ordinal) {
         ordinal = control->first_ordinal;
     }
-    uint64_t end = recovery->tail.ordinal + (recovery->tail.has_file ? 1 : 0);
+    uint64_t end = tail->ordinal + (tail->has_file ? 1 : 0);
     for (; ordinal < end; ordinal++) {
-        int rc = flush_segment(medium, ordinal);
+        char name[FORMAT_NAME_BYTES];
+        format_segment_name(ordinal, name);
+        int rc = flush_file(medium, name);
         if (rc < 0) {
             return explain(why, rc, ordinal, "flushed");
         }
     }
     return 0;
+}
+
+int repair_flush_tail(struct weir_medium *medium, const struct control *control,
+                      const struct recovery *recovery, struct weir_error *why)
+{
+    return recovery->clean ? 0 : flush_segments(medium, control, &recovery->tail, why);
+}
+
+int repair_flush_control(struct weir_medium *medium, struct weir_error *why)
+{
+    int rc = flush_file(medium, "CONTROL");
+    rc = rc < 0 ? rc : medium->ops->sync_directory(medium, "");
+    return rc == 0 ? 0
+                   : log_error(why, rc, "CONTROL", UINT64_MAX, "CONTROL cannot be flushed: %s",
+                               weir_error_text(rc));
 }
 
 /* ---- what is cut ---- */

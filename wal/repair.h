@@ -8,12 +8,19 @@
 #include "wal/recover.h"
 
 /*
- * Makes the tail that is kept durable: flushes the files that a crashed writer may have left
+ * Makes the tail that is kept durable: flushes the files that a killed writer may have left
  * unflushed. Changes no byte, so read-only opens do it too: what they show is then kept by the
  * next writer. Returns 0 or -errno.
  */
 int repair_flush_tail(struct weir_medium *medium, const struct control *control,
                       const struct recovery *recovery, struct weir_error *why);
+
+/*
+ * Makes CONTROL and the names of the directory durable, as they were read. A writer that was killed
+ * may have left a pair of CONTROL's copies unflushed, also with the clean mark in it: were the other
+ * pair written now, power loss could tear both. Returns 0 or -errno.
+ */
+int repair_flush_control(struct weir_medium *medium, struct weir_error *why);
 
 /*
  * Zeroes what was cut: everything behind the tail up to the run-ahead limit that is not zero, over

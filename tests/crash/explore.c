@@ -141,7 +141,7 @@ static bool has_control(struct weir_medium *medium)
 static struct weir_medium *copy_of(struct weir_medium *medium)
 {
     struct weir_medium *copy;
-    int rc = sim_memory_crash(medium, NULL, NULL, &copy); /* nothing is pending */
+    int rc = sim_memory_copy(medium, &copy);
     WEIR_ASSERT(rc == 0);
     return copy;
 }
@@ -204,7 +204,7 @@ static int watch_call(void *context, const char *call, const char *name, uint64_
     (void)offset;
     (void)size;
     struct watch *watch = context;
-    struct explorer_moment moment = {watch->model, watch->may_be_absent, call, name};
+    struct explorer_moment moment = {watch->model, watch->may_be_absent, false, call, name};
     if (!watch->explorer->failed && explorer_is_news(watch->keeper, &watch->looked_at)) {
         explorer_cut(watch->explorer, watch->keeper, &moment, watch->depth);
     }
@@ -273,12 +273,6 @@ static void look_at(struct explorer *explorer, struct weir_medium *image,
                     const struct explorer_moment *moment, unsigned depth)
 {
     struct look look = {explorer, image, moment, depth, false, {0}};
-    explorer->counts.states++;
-    uint64_t key = sim_memory_digest(image) ^ model_digest(moment->model) * 31 ^ depth;
-    if (!is_new(explorer, key)) {
-        return;
-    }
-    explorer->counts.distinct++;
     if (has_control(image)) {
         read_image(&look);
     } else if (!moment->may_be_absent) {
@@ -287,6 +281,21 @@ static void look_at(struct explorer *explorer, struct weir_medium *image,
     if (!explorer->failed) {
         write_image(&look);
     }
+}
+
+/* Two such images with equal bytes differ in what of them is durable: none is left out. */
+static void look_at_killed(struct explorer *explorer, struct weir_medium *medium,
+                           const struct explorer_moment *moment, unsigned depth)
+{
+    struct weir_medium *image;
+    struct explorer_moment killed = *moment;
+    killed.is_first = false;
+    int rc = sim_memory_copy(medium, &image);
+    WEIR_ASSERT(rc == 0);
+    explorer->counts.states++;
+    explorer->counts.distinct++;
+    look_at(explorer, image, &killed, depth > 0 ? depth : 1);
+    image->ops->destroy(image);
 }
 
 void explorer_cut(struct explorer *explorer, struct weir_medium *medium,
@@ -298,7 +307,15 @@ void explorer_cut(struct explorer *explorer, struct weir_medium *medium,
     struct weir_medium *image;
     cut_begin(&plan, medium);
     while (!explorer->failed && !explorer_is_late(explorer) && cut_next(&plan, &image)) {
-        look_at(explorer, image, moment, depth);
+        uint64_t key = sim_memory_digest(image) ^ model_digest(moment->model) * 31 ^ depth;
+        explorer->counts.states++;
+        if (is_new(explorer, key)) {
+            explorer->counts.distinct++;
+            look_at(explorer, image, moment, depth);
+        }
         image->ops->destroy(image);
+    }
+    if (!explorer->failed && moment->is_first) {
+        look_at_killed(explorer, medium, moment, depth);
     }
 }

@@ -3,7 +3,9 @@
  * An image is looked at by a reader and by a writer, each with the production code on the simulated
  * disk. The reader must show all that was promised and change nothing; the writer must keep exactly
  * what the reader showed; and while the writer recovers and appends its first record, the power is
- * cut again at every call, `depth` times over.
+ * cut again at every call, `depth` times over. What a killed process leaves is looked at in the
+ * same way, with one power cut at least: what was kept must have been flushed before it was
+ * promised.
  *
  * Oracles (RELIABILITY.md): O1 acknowledged is there, O2 a prefix, O3 no phantom, O4 batches whole,
  * O5 recovery can be repeated, O6 no refusal, O9 nothing beyond durable, O10 no leak, O11 no
@@ -47,11 +49,13 @@ void explorer_end(struct explorer *explorer);
 struct explorer_moment {
     const struct model *model;
     bool may_be_absent; /* the log is being created */
+    bool is_first;      /* no crash before this one: the process may be killed here as well */
     const char *call;
     const char *name;
 };
 
-/* Cuts the power now, in all ways, and looks at every image. */
+/* Cuts the power now, in all ways, and looks at every image; and at what a killed process leaves.
+ */
 void explorer_cut(struct explorer *explorer, struct weir_medium *medium,
                   const struct explorer_moment *moment, unsigned depth);
 

@@ -78,7 +78,7 @@ static int before_call(void *context, const char *call, const char *name, uint64
         model_promise(&run->model, weir_durable_lsn(run->log));
     }
     if (explorer_is_news(run->keeper, &run->looked_at) || promised != run->model.acknowledged) {
-        struct explorer_moment moment = {&run->model, run->may_be_absent, call, name};
+        struct explorer_moment moment = {&run->model, run->may_be_absent, true, call, name};
         explorer_cut(run->explorer, run->keeper, &moment, run->explorer->depth);
     }
     return 0;
@@ -250,7 +250,7 @@ static bool do_op(struct run *run, enum workload_op op)
 
 static void explore_end(struct run *run)
 {
-    struct explorer_moment moment = {&run->model, false, "nothing", "the end"};
+    struct explorer_moment moment = {&run->model, false, true, "nothing", "the end"};
     model_promise(&run->model, weir_durable_lsn(run->log));
     explorer_cut(run->explorer, run->keeper, &moment, run->explorer->depth);
 }

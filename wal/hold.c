@@ -173,12 +173,23 @@ static int write_slot(struct weir_log *log, struct weir_file *file, unsigned slo
     return rc < 0 ? rc : log->medium->ops->sync(file);
 }
 
+/* A process that was killed may have left the slot that counts, the hold's name or its directory
+ * unflushed: power loss would take them back, with what is promised now. */
+static int flush_hold(struct weir_log *log, struct weir_file *file)
+{
+    const struct weir_medium_ops *ops = log->medium->ops;
+    int rc = ops->sync(file);
+    rc = rc < 0 ? rc : ops->sync_directory(log->medium, HOLD_DIRECTORY);
+    return rc < 0 ? rc : ops->sync_directory(log->medium, "");
+}
+
 static int update_hold(struct weir_log *log, const struct hold_file *self, weir_lsn floor)
 {
     struct weir_hold hold = self->hold;
     hold.floor = floor;
     hold.moved_ns = base_clock_realtime_ns();
-    int rc = write_slot(log, self->file, 1 - self->slot, &hold, self->generation + 1);
+    int rc = flush_hold(log, self->file);
+    rc = rc < 0 ? rc : write_slot(log, self->file, 1 - self->slot, &hold, self->generation + 1);
     if (rc == 0 && floor < self->hold.floor) {
         /* A lowered floor takes both slots: were the new one to rot, the old one would let go of
          * records that are still needed. */
@@ -208,9 +219,9 @@ static int create_hold(struct weir_log *log, const char *name, weir_lsn floor)
         return rc;
     }
     rc = write_slot(log, file, 0, &hold, 1);
-    ops->close(file);
     rc = rc < 0 ? rc : ops->rename(log->medium, new_path, path);
-    rc = rc < 0 ? rc : ops->sync_directory(log->medium, HOLD_DIRECTORY);
+    rc = rc < 0 ? rc : flush_hold(log, file);
+    ops->close(file);
     if (rc < 0) {
         (void)ops->remove(log->medium, new_path);
     }
@@ -319,6 +330,33 @@ static int collect(void *context, const char *name)
         list->holds[list->count++] = file.hold;
     }
     return rc;
+}
+
+static int flush_one(void *context, const char *name)
+{
+    struct weir_medium *medium = context;
+    struct weir_file *file;
+    char path[HOLD_PATH_BYTES];
+    if (!hold_name_is_valid(name)) {
+        return 0;
+    }
+    path_of(name, path);
+    int rc = medium->ops->open(medium, path, WEIR_FILE_READ, &file);
+    if (rc < 0) {
+        return rc == -ENOENT ? 0 : rc;
+    }
+    rc = medium->ops->sync(file);
+    medium->ops->close(file);
+    return rc;
+}
+
+int hold_flush_all(struct weir_medium *medium)
+{
+    int rc = medium->ops->list(medium, HOLD_DIRECTORY, flush_one, medium);
+    if (rc == 0) {
+        rc = medium->ops->sync_directory(medium, HOLD_DIRECTORY);
+    }
+    return rc == -ENOENT ? 0 : rc;
 }
 
 static int compare_names(const void *left, const void *right)

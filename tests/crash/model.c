@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -90,6 +91,7 @@ void model_settle(struct model *model, const struct model_sight *sight)
     weir_lsn latest = sight->latest;
     model->last = model->tried = model->acknowledged = latest;
     model->cut_done = model->cut_tried = sight->earliest;
+    model->hold_done = model->hold_tried = sight->hold;
 }
 
 /* ---- judging ---- */
@@ -140,6 +142,28 @@ static bool ends_are_right(const struct model *model, struct model_sight *sight)
     return true;
 }
 
+static int note_hold(void *context, const struct weir_hold *hold)
+{
+    struct model_sight *sight = context;
+    sight->hold = hold->floor;
+    return strcmp(hold->name, MODEL_HOLD) == 0 ? 0 : -EINVAL;
+}
+
+static bool hold_is_right(const struct model *model, struct weir_log *log,
+                          struct model_sight *sight)
+{
+    int rc = weir_hold_list(log, note_hold, sight);
+    if (rc < 0) {
+        return disappoint(sight, "holds: %s", weir_error_name(rc));
+    }
+    if (sight->hold != model->hold_done && sight->hold != model->hold_tried) {
+        return disappoint(sight, "the hold is at %ju, set was %ju, tried %ju",
+                          (uintmax_t)sight->hold, (uintmax_t)model->hold_done,
+                          (uintmax_t)model->hold_tried);
+    }
+    return true;
+}
+
 bool model_judge(const struct model *model, struct weir_log *log, struct model_sight *sight)
 {
     struct weir_cursor *cursor;
@@ -167,7 +191,7 @@ bool model_judge(const struct model *model, struct weir_log *log, struct model_s
         return disappoint(sight, "durable %ju, shown %ju", (uintmax_t)weir_durable_lsn(log),
                           (uintmax_t)sight->latest);
     }
-    return right && ends_are_right(model, sight);
+    return right && ends_are_right(model, sight) && hold_is_right(model, log, sight);
 }
 
 uint64_t model_digest(const struct model *model)
@@ -175,6 +199,7 @@ uint64_t model_digest(const struct model *model)
     uint64_t digest = mix(model->acknowledged);
     digest = mix(digest ^ model->tried);
     digest = mix(digest ^ model->cut_done << 32 ^ model->cut_tried);
+    digest = mix(digest ^ model->hold_done << 32 ^ model->hold_tried);
     for (weir_lsn lsn = model->cut_done; lsn <= model->tried; lsn++) {
         digest = mix(digest ^ model->records[lsn].number);
     }

@@ -17,6 +17,7 @@
 
 #define MODEL_RECORDS_MAX 512u
 #define MODEL_BATCH_MAX 8u
+#define MODEL_HOLD "keep"
 
 /* By LSN, whatever was handed to append last under it. */
 struct model_record {
@@ -32,12 +33,14 @@ struct model {
     weir_lsn tried;        /* of the last append that was begun */
     weir_lsn acknowledged; /* reported durable, or shown */
     weir_lsn cut_done, cut_tried;
+    weir_lsn hold_done, hold_tried; /* floor of the one hold; 0: none */
     struct model_record records[MODEL_RECORDS_MAX];
 };
 
 /* What a log showed. */
 struct model_sight {
     weir_lsn earliest, latest; /* latest + 1 = earliest: nothing */
+    weir_lsn hold;             /* 0: none */
     char failure[300];
 };
 

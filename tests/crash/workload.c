@@ -184,7 +184,12 @@ static bool truncate_before(struct run *run, weir_lsn lsn)
     if (lsn > run->model.cut_tried) {
         run->model.cut_tried = lsn;
     }
+    weir_lsn before = run->model.cut_done;
     int rc = weir_truncate_before(run->log, lsn, &why);
+    if (rc == WEIR_E_HELD && run->model.hold_done != 0 && run->model.hold_done < lsn) {
+        run->model.cut_tried = before; /* as it must be */
+        return true;
+    }
     if (rc == 0) {
         run->model.cut_done = run->model.cut_tried;
     }
@@ -195,6 +200,29 @@ static bool recycle(struct run *run)
 {
     return roll(run) && commit(run) && truncate_before(run, weir_durable_lsn(run->log)) &&
            roll(run);
+}
+
+static bool hold(struct run *run)
+{
+    weir_lsn durable = weir_durable_lsn(run->log);
+    run->model.hold_tried = durable > run->model.cut_done ? durable : run->model.cut_done;
+    int rc = weir_hold_set(run->log, MODEL_HOLD, run->model.hold_tried);
+    if (rc == 0) {
+        run->model.hold_done = run->model.hold_tried;
+    }
+    return expect(run, "hold", rc);
+}
+
+static bool drop(struct run *run)
+{
+    bool any = run->model.hold_done != 0;
+    run->model.hold_tried = 0;
+    int rc = weir_hold_drop(run->log, MODEL_HOLD);
+    if (rc == 0 || (rc == WEIR_E_NO_HOLD && !any)) {
+        run->model.hold_done = 0;
+        rc = 0;
+    }
+    return expect(run, "drop", rc);
 }
 
 static bool close_and_open(struct run *run)
@@ -233,6 +261,10 @@ static bool do_op(struct run *run, enum workload_op op)
         return truncate_before(run, weir_durable_lsn(run->log));
     case OP_RECYCLE:
         return recycle(run);
+    case OP_HOLD:
+        return hold(run);
+    case OP_DROP:
+        return drop(run);
     case OP_CLOSE:
         return close_and_open(run);
     case OP_REOPEN:

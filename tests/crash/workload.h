@@ -20,6 +20,8 @@ enum workload_op {
     OP_ROLL,     /* fills the segment, and appends into the next */
     OP_TRUNCATE, /* before the last durable record */
     OP_RECYCLE,  /* rolls, drops all segments behind, and rolls into one of those */
+    OP_HOLD,     /* at the last durable record: created, then moved */
+    OP_DROP,     /* the hold, if there is one */
     OP_CLOSE,    /* and opens again */
     OP_REOPEN,   /* after kill -9 */
     OP_POWER,    /* a power cut that loses all it can, and opens again */

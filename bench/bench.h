@@ -154,4 +154,56 @@ struct bench_scan_result {
 /* Fills a fresh log, reopens it and reads it with a cursor. Returns 0 or a negative error. */
 int bench_scan(const struct bench_scan_options *options, struct bench_scan_result *ret_result);
 
+struct bench_recover_options {
+    const char *directory;
+    uint64_t bytes; /* how long the log becomes, padding included */
+    size_t size_min;
+    size_t size_max;
+    unsigned rounds; /* each measures every row once, in turns; odd */
+    bool cold;       /* drop the files from the page cache before each row, else read them in */
+    enum weir_medium_kind medium;
+    enum weir_io_kind io;
+    uint64_t segment_bytes;
+    bool emulated_pmem;
+};
+
+#define BENCH_RECOVER_OPTIONS_INIT                                                                 \
+    {                                                                                              \
+        .bytes = (uint64_t)1 << 30, .size_min = 100, .size_max = 100, .rounds = 3                  \
+    }
+
+#define BENCH_RECOVER_ROWS_MAX 16
+
+/* Medians over the rounds. */
+struct bench_recover_row {
+    char name[32];  /* "open-all" */
+    char title[80]; /* for people */
+    double seconds;
+    double scan_s, repair_s; /* parts of an open, else 0 */
+    uint64_t bytes;          /* read */
+    uint64_t records;        /* checked; 0 for a raw read */
+    double bytes_per_s;
+    double records_per_s;
+    double ratio;     /* of bytes_per_s to the fastest raw read that it is held against; else 0 */
+    char against[16]; /* "direct" or "cached": what the raw reads went through */
+};
+
+struct bench_recover_result {
+    unsigned count;
+    struct bench_recover_row rows[BENCH_RECOVER_ROWS_MAX];
+    uint64_t log_bytes, records, segments; /* what the writer left behind */
+    double setup_s;                        /* writing it */
+    bool durable;
+    bool emulated;
+    bool interrupted;
+    char medium[16];
+    char io[16];
+    char error[400];
+};
+
+/* Writes a log, kills its writer, and opens, verifies and reads what is left, beside raw reads of
+ * the same files. Forks: call it without other threads. Returns 0 or a negative error. */
+int bench_recover(const struct bench_recover_options *options,
+                  struct bench_recover_result *ret_result);
+
 #endif

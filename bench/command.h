@@ -7,6 +7,7 @@
 int bench_append_command(int argc, char **argv);
 int bench_device_command(int argc, char **argv);
 int bench_scan_command(int argc, char **argv);
+int bench_recover_command(int argc, char **argv);
 int bench_peers_command(int argc, char **argv);
 
 /* The exit code for what a benchmark returned. */

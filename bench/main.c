@@ -22,6 +22,7 @@ static const struct subcommand {
     {"append", bench_append_command, "Records per second and latency of appends"},
     {"device", bench_device_command, "What the device does when nothing is in the way"},
     {"scan", bench_scan_command, "Records per second of a cursor"},
+    {"recover", bench_recover_command, "How long a log takes to come back after a crash"},
     {"peers", bench_peers_command, "Weir beside other systems, in turns, against its goals"},
 };
 

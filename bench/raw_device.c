@@ -292,6 +292,11 @@ int raw_read_sequential(struct raw_file *file, double seconds, struct raw_result
     return run_ring(file, RING_READ, &load, seconds, 0, ret_result);
 }
 
+int raw_read_once(struct raw_file *file, const struct raw_load *load, struct raw_result *ret_result)
+{
+    return run_ring(file, RING_READ, load, 0, file->size_bytes, ret_result);
+}
+
 static int flush_through(struct io_uring *ring, int fd)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(ring);

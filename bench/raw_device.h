@@ -63,6 +63,10 @@ int raw_write_sequential(struct raw_file *file, double seconds, uint64_t bytes,
 /* 1 MiB reads, 4 in flight. */
 int raw_read_sequential(struct raw_file *file, double seconds, struct raw_result *ret_result);
 
+/* Reads the file once, from any descriptor; its size is a multiple of load->chunk_bytes. */
+int raw_read_once(struct raw_file *file, const struct raw_load *load,
+                  struct raw_result *ret_result);
+
 /* n threads, each waiting for its own record of the payload; whoever comes first writes for all who
  * came meanwhile, and wakes them one by one. operations counts records. */
 int raw_leader(struct raw_file *file, const struct bench_payload *payload, unsigned writers,

@@ -115,6 +115,27 @@ int bench_warm(const char *path)
     return -nftw(path, read_through, 16, FTW_PHYS | FTW_MOUNT);
 }
 
+static int drop(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+    (void)status;
+    (void)place;
+    if (kind != FTW_F) {
+        return 0;
+    }
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno;
+    }
+    int error = fdatasync(fd) < 0 ? errno : posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    (void)close(fd);
+    return error;
+}
+
+int bench_cool(const char *path)
+{
+    return -nftw(path, drop, 16, FTW_PHYS | FTW_MOUNT);
+}
+
 uint64_t bench_free_bytes(const char *path)
 {
     struct statvfs status;

@@ -1,6 +1,7 @@
 /* The command line of the benchmarks: usage, exit codes, and the members that scripts rely on. */
 #include "support.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 static char output[65536];
@@ -72,6 +73,39 @@ static void scan_prints_first_and_verified(void **state)
     expect_nothing_left();
 }
 
+static void recover_prints_phases_beside_raw_reads(void **state)
+{
+    (void)state;
+    static const char *const phases[] = {"open", "open-all", "verify", "cursor"};
+    for (int cold = 0; cold < 2; cold++) {
+        int code = run_bench(output, sizeof output, "recover", FORCED, "--bytes", "4MiB",
+                             "--segment-size", "1MiB", "--size", "mixed", "--rounds", "1", "--json",
+                             cold ? "--cold" : NULL, NULL);
+        assert_int_equal(code, 0);
+        json_t *object = parse_line(output);
+        assert_string_equal(text_of(object, "cache"), cold ? "cold" : "warm");
+        assert_true(number_of(object, "log_bytes") >= 4.0 * 1024 * 1024);
+        assert_true(number_of(object, "segments") > 3.0);
+        assert_true(strlen(text_of(object, "medium")) > 0);
+        const json_t *rows = json_object_get(object, "rows");
+        for (size_t index = 0; index < sizeof phases / sizeof *phases; index++) {
+            const json_t *row = json_array_get(rows, index);
+            assert_string_equal(text_of(row, "name"), phases[index]);
+            assert_true(number_of(row, "seconds") > 0.0);
+            assert_true(number_of(row, "bytes") > 0.0);
+            assert_true(number_of(row, "ratio") > 0.0);
+            assert_true(strlen(text_of(row, "against")) > 0);
+            bool all = index > 0; /* every record but those of the batch that was in flight */
+            assert_true(!all || number_of(row, "records") >= number_of(object, "records"));
+        }
+        assert_string_equal(text_of(json_array_get(rows, json_array_size(rows) - 1), "name"),
+                            "raw-mapped");
+        expect_environment(object);
+        json_decref(object);
+        expect_nothing_left();
+    }
+}
+
 static void device_prints_rows_with_rates(void **state)
 {
     (void)state;
@@ -138,6 +172,7 @@ int main(void)
         cmocka_unit_test(append_prints_the_members_that_scripts_rely_on),
         cmocka_unit_test(append_at_a_rate_says_that_latency_is_open_loop),
         cmocka_unit_test(scan_prints_first_and_verified),
+        cmocka_unit_test(recover_prints_phases_beside_raw_reads),
         cmocka_unit_test(device_prints_rows_with_rates),
         cmocka_unit_test(tables_name_medium_and_promise),
         cmocka_unit_test(wrong_usage_is_exit_code_2),

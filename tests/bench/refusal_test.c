@@ -8,7 +8,7 @@ static char output[65536];
 static void a_debug_build_is_refused(void **state)
 {
     (void)state;
-    static const char *const commands[] = {"append", "device", "scan"};
+    static const char *const commands[] = {"append", "device", "recover", "scan"};
     for (size_t index = 0; index < sizeof commands / sizeof *commands; index++) {
         int code = run_bench(output, sizeof output, commands[index], "--dir", WORK_DIRECTORY,
                              "--json", NULL);

@@ -179,10 +179,11 @@ struct bench_recover_row {
     char name[32];  /* "open-all" */
     char title[80]; /* for people */
     double seconds;
+    double cpu_s;
     double scan_s, repair_s; /* parts of an open, else 0 */
     uint64_t bytes;          /* read */
     uint64_t records;        /* checked; 0 for a raw read */
-    double bytes_per_s;
+    double bytes_per_s;      /* of an open: of its scan */
     double records_per_s;
     double ratio;     /* of bytes_per_s to the fastest raw read that it is held against; else 0 */
     char against[16]; /* "direct" or "cached": what the raw reads went through */

@@ -251,12 +251,14 @@ static int run_ring(struct raw_file *file, enum ring_verb verb, const struct raw
     if (rc < 0) {
         return rc;
     }
-    uint8_t *buffers = base_alloc_aligned(RAW_BLOCK, load->depth * load->chunk_bytes);
+    /* Huge pages: a large request is then few segments, and need not be split. */
+    size_t size = load->depth * load->chunk_bytes;
+    uint8_t *buffers = base_pages_alloc(size, BASE_PAGES_HUGE | BASE_PAGES_POPULATE);
     if (buffers == NULL) {
-        rc = -ENOMEM;
-        goto out_ring;
+        io_uring_queue_exit(&loop.ring);
+        return -ENOMEM;
     }
-    fill_noise(buffers, load->depth * load->chunk_bytes);
+    fill_noise(buffers, size);
     for (unsigned index = 0; index < load->depth; index++) {
         loop.slots[index].buffer = buffers + index * load->chunk_bytes;
     }
@@ -266,10 +268,9 @@ static int run_ring(struct raw_file *file, enum ring_verb verb, const struct raw
         rc = -errno;
     }
     result->seconds = seconds_between(start_ns, base_clock_monotonic_ns());
-out_ring:
     /* The ring goes first: it waits for what an error left in flight into the buffers. */
     io_uring_queue_exit(&loop.ring);
-    base_free(buffers);
+    base_pages_free(buffers, size);
     return rc;
 }
 

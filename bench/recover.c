@@ -167,12 +167,15 @@ static void add_row(struct session *session, const struct row *row, struct recov
     (void)snprintf(to->name, sizeof to->name, "%s", row->name);
     (void)snprintf(to->title, sizeof to->title, "%s", row->title);
     to->seconds = median->seconds;
+    to->cpu_s = median->cpu_s;
     to->scan_s = median->scan_s;
     to->repair_s = median->repair_s;
     to->bytes = median->bytes;
     to->records = row->kind == ROW_LOG ? median->records : 0;
-    to->bytes_per_s = (double)to->bytes / to->seconds;
-    to->records_per_s = (double)to->records / to->seconds;
+    double reading_s =
+        to->scan_s > 0.0 && strncmp(row->name, "open", 4) == 0 ? to->scan_s : to->seconds;
+    to->bytes_per_s = (double)to->bytes / reading_s;
+    to->records_per_s = (double)to->records / reading_s;
 }
 
 static const struct row *row_named(const char *name)

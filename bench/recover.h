@@ -19,6 +19,7 @@ struct recover_log {
 /* What one pass over the log took. */
 struct recover_pass {
     double seconds;
+    double cpu_s;            /* of this process: what a machine that others use cannot distort */
     double scan_s, repair_s; /* of an open: its report */
     uint64_t bytes, records; /* read */
     uint64_t segments;       /* files in it; of the writer: what it left behind */
@@ -27,6 +28,9 @@ struct recover_pass {
     char io[16];
     char error[256];
 };
+
+/* User and system time of this process so far. */
+double recover_cpu_s(void);
 
 /* In a child each: 0 or a negative error, with pass->error. */
 int recover_write(const struct recover_log *log, struct recover_pass *ret_pass);

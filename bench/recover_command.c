@@ -129,6 +129,7 @@ static void print_json(const struct arguments *arguments, const struct bench_rec
         bench_json_text(&json, "name", row->name);
         bench_json_text(&json, "title", row->title);
         bench_json_number(&json, "seconds", row->seconds);
+        bench_json_number(&json, "cpu_s", row->cpu_s);
         bench_json_number(&json, "scan_s", row->scan_s);
         bench_json_number(&json, "repair_s", row->repair_s);
         bench_json_count(&json, "bytes", row->bytes);
@@ -168,15 +169,15 @@ static void print_table(const struct arguments *arguments,
         (double)result->log_bytes / 1e6, (unsigned long long)result->segments,
         (unsigned long long)result->records, arguments->options.size_min,
         arguments->options.size_max);
-    (void)printf("files    %s before each row; medians of %u\n\n",
+    (void)printf("files    %s before each row; medians of %u; an open's rate is its scan's\n\n",
                  arguments->options.cold ? "dropped from the page cache"
                                          : "read into the page cache",
                  arguments->options.rounds);
-    (void)printf("%-34s %9s %9s %9s %10s %10s %9s %8s\n", "", "seconds", "scan s", "repair s", "MB",
-                 "MB/s", "M rec/s", "of raw");
+    (void)printf("%-34s %9s %9s %9s %9s %10s %10s %9s %8s\n", "", "seconds", "cpu s", "scan s",
+                 "repair s", "MB", "MB/s", "M rec/s", "of raw");
     for (unsigned index = 0; index < result->count; index++) {
         const struct bench_recover_row *row = &result->rows[index];
-        (void)printf("%-34s %9.4f", row->title, row->seconds);
+        (void)printf("%-34s %9.4f %9.4f", row->title, row->seconds, row->cpu_s);
         if (row->scan_s > 0.0) {
             (void)printf(" %9.4f %9.4f", row->scan_s, row->repair_s);
         } else {

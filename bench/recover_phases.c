@@ -20,6 +20,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,6 +38,14 @@ struct message {
 static double seconds_since(uint64_t start_ns)
 {
     return (double)(base_clock_monotonic_ns() - start_ns) / (double)BASE_NS_PER_S;
+}
+
+double recover_cpu_s(void)
+{
+    struct rusage usage;
+    (void)getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
 /* ---- in the child ---- */
@@ -66,9 +75,11 @@ static int open_log(const struct recover_log *log, uint32_t flags, enum weir_ver
     options.flags |= flags;
     options.verify = verify;
     struct weir_error why = WEIR_ERROR_INIT;
+    double start_cpu_s = recover_cpu_s();
     uint64_t start_ns = base_clock_monotonic_ns();
     int rc = weir_log_open(log->path, &options, ret_log, &why);
     pass->seconds = seconds_since(start_ns);
+    pass->cpu_s = recover_cpu_s() - start_cpu_s;
     if (rc < 0) {
         (void)snprintf(pass->error, sizeof pass->error, "%.*s", (int)sizeof pass->error - 1,
                        why.text[0] != '\0' ? why.text : weir_error_text(rc));
@@ -139,9 +150,11 @@ static int verify(const struct recover_log *log, struct recover_pass *pass)
 {
     struct weir_log_options options = log_options(log);
     struct weir_verify_report report = WEIR_VERIFY_REPORT_INIT;
+    double start_cpu_s = recover_cpu_s();
     uint64_t start_ns = base_clock_monotonic_ns();
     int rc = weir_verify(log->path, &options, NULL, NULL, &report);
     pass->seconds = seconds_since(start_ns);
+    pass->cpu_s = recover_cpu_s() - start_cpu_s;
     if (rc == 0 && !report.ok) {
         rc = WEIR_E_DAMAGED;
     }
@@ -174,9 +187,11 @@ static int scan_with_cursor(const struct recover_log *log, struct recover_pass *
     int rc = open_log(log, 0, WEIR_VERIFY_TAIL, &handle, pass);
     struct weir_stat stat = WEIR_STAT_INIT;
     rc = rc < 0 ? rc : weir_log_stat(handle, &stat);
+    double start_cpu_s = recover_cpu_s();
     uint64_t start_ns = base_clock_monotonic_ns();
     rc = rc < 0 ? rc : read_records(handle, pass);
     pass->seconds = seconds_since(start_ns);
+    pass->cpu_s = recover_cpu_s() - start_cpu_s;
     pass->bytes = stat.log_bytes;
     pass->segments = stat.segments;
     return explain(pass, "cursor", rc);

@@ -56,12 +56,14 @@ static int each_segment(const struct recover_log *log, int flags, read_fn fn,
             rc = -errno;
         } else {
             file.size_bytes = (uint64_t)status.st_size;
+            double start_cpu_s = recover_cpu_s();
             uint64_t start_ns = base_clock_monotonic_ns();
             rc = fn(reading, &file);
             /* A ring says itself how long it read: setting it up is not reading. */
             reading->pass->seconds += reading->result != NULL && reading->depth > 1
                                           ? reading->result->seconds
                                           : seconds_since(start_ns);
+            reading->pass->cpu_s += recover_cpu_s() - start_cpu_s;
             reading->pass->bytes += file.size_bytes;
             reading->pass->segments++;
         }
@@ -115,7 +117,7 @@ int recover_raw_direct(const struct recover_log *log, size_t chunk_bytes, unsign
 {
     memset(ret_pass, 0, sizeof *ret_pass);
     struct reading reading = {.chunk_bytes = chunk_bytes, .depth = depth, .pass = ret_pass};
-    reading.buffer = base_pages_alloc(chunk_bytes, BASE_PAGES_POPULATE);
+    reading.buffer = base_pages_alloc(chunk_bytes, BASE_PAGES_HUGE | BASE_PAGES_POPULATE);
     reading.result = base_alloc(sizeof *reading.result);
     int rc = reading.buffer == NULL || reading.result == NULL ? -ENOMEM : 0;
     if (rc == 0) {

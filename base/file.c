@@ -31,6 +31,7 @@
 #define MADV_POPULATE_READ 22
 #endif
 
+#define RESIDENT_BYTES ((size_t)1 << 20)
 #define PIECE_BYTES ((size_t)1 << 20) /* the largest single transfer through a buffer of ours */
 #define FILE_MODE 0644
 
@@ -146,7 +147,7 @@ int base_file_read(const struct base_file *file, uint64_t offset, void *buffer, 
     if (!is_block_range(offset, size_bytes)) {
         return -EINVAL;
     }
-    if (!file->direct) {
+    if (!file->direct && !file->cached) {
         /* A page that failed to be written back is clean and wrong; asking is all we can do. */
         (void)posix_fadvise(file->fd, (off_t)offset, (off_t)size_bytes, POSIX_FADV_DONTNEED);
     }
@@ -154,6 +155,35 @@ int base_file_read(const struct base_file *file, uint64_t offset, void *buffer, 
         return read_bounced(file->fd, offset, buffer, size_bytes, ret_size_bytes);
     }
     return read_fully(file->fd, offset, buffer, size_bytes, ret_size_bytes);
+}
+
+/* mincore() looks at a mapping; nothing is touched, so nothing is read and nothing can fault. */
+bool base_file_is_resident(const struct base_file *file, uint64_t offset, size_t size_bytes)
+{
+    unsigned char pages[RESIDENT_BYTES / BASE_FILE_BLOCK];
+    bool resident = size_bytes > 0;
+    for (size_t done = 0; done < size_bytes && resident;) {
+        size_t size = smaller(size_bytes - done, RESIDENT_BYTES);
+        void *view = mmap(NULL, size, PROT_READ, MAP_SHARED, file->fd, (off_t)(offset + done));
+        if (view == MAP_FAILED) {
+            return false;
+        }
+        resident = mincore(view, size, pages) == 0;
+        size_t count = (size + base_page_size() - 1) / base_page_size();
+        for (size_t page = 0; page < count && resident; page++) {
+            resident = (pages[page] & 1) != 0;
+        }
+        munmap(view, size);
+        done += size;
+    }
+    return resident;
+}
+
+bool base_file_read_resident(const struct base_file *file, uint64_t offset, void *buffer,
+                             size_t size_bytes, size_t *ret_size_bytes)
+{
+    return is_block_range(offset, size_bytes) && base_file_is_resident(file, offset, size_bytes) &&
+           read_fully(file->fd, offset, buffer, size_bytes, ret_size_bytes) == 0;
 }
 
 int base_file_write(const struct base_file *file, uint64_t offset, const void *buffer,

@@ -40,6 +40,7 @@ enum base_direct {
 struct base_file {
     int fd;
     bool direct; /* O_DIRECT is set */
+    bool cached; /* without O_DIRECT: reading may bring what the page cache holds */
 };
 
 enum base_file_lock {
@@ -111,9 +112,17 @@ int base_file_remove(const struct base_directory *directory, const char *name);
 int base_file_size(const struct base_file *file, uint64_t *ret_size_bytes);
 
 /* Short only at the end of the file. Without O_DIRECT, clean pages of the range leave the page
- * cache first, so that a failed write-back does not look like success. */
+ * cache first, so that a failed write-back does not look like success; not when `cached` is set. */
 int base_file_read(const struct base_file *file, uint64_t offset, void *buffer, size_t size_bytes,
                    size_t *ret_size_bytes);
+
+/* Is all of the range in the page cache? A process that may not write the file is always told so.
+ */
+bool base_file_is_resident(const struct base_file *file, uint64_t offset, size_t size_bytes);
+
+/* True: all of it was in the page cache, and was read from there; file has no O_DIRECT. */
+bool base_file_read_resident(const struct base_file *file, uint64_t offset, void *buffer,
+                             size_t size_bytes, size_t *ret_size_bytes);
 
 /* All or an error; a write that the kernel cut short is -EIO when it cannot be continued. */
 int base_file_write(const struct base_file *file, uint64_t offset, const void *buffer,

@@ -168,6 +168,7 @@ static int open_parts(struct file_medium *self, const struct file_medium_kind *k
         goto out_directory;
     }
     fill_info(self, kind, is_memory, note, io_note);
+    self->ahead.off = is_memory || options->io == WEIR_IO_SYNC; /* memory: nothing to wait for */
     return 0;
 
 out_directory:
@@ -213,6 +214,7 @@ void file_medium_destroy(struct weir_medium *medium)
     if (self->idle_event_fd >= 0) {
         close(self->idle_event_fd);
     }
+    read_ahead_destroy(&self->ahead);
     window_pool_destroy(&self->pool);
     base_directory_close(&self->directory);
     base_free(self);

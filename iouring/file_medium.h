@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "iouring/iouring.h"
+#include "iouring/read_ahead.h"
 #include "iouring/ring.h"
 #include "iouring/window_pool.h"
 
@@ -19,12 +20,15 @@ struct file_medium {
     struct ring *ring;       /* NULL: the synchronous calls */
     int idle_event_fd;       /* without a ring: never readable; -1 until asked for */
     struct window_pool pool; /* `direct` only */
+    struct read_ahead ahead;
 };
 
 struct weir_file {
     struct file_medium *owner;
     struct base_file file;
     bool writable;
+    bool has_cached; /* WEIR_FILE_READ_CACHED on a file with O_DIRECT: the same file without */
+    struct base_file cached;
 };
 
 struct file_medium_kind {
@@ -53,6 +57,9 @@ void file_store_close(struct weir_file *file);
 int file_store_size(struct weir_file *file, uint64_t *ret_size_bytes);
 int file_store_read(struct weir_file *file, uint64_t offset, void *buffer, size_t size_bytes,
                     size_t *ret_size_bytes);
+int file_store_read_begin(struct weir_file *file, uint64_t offset, void *buffer, size_t size_bytes,
+                          uint64_t *ret_ticket);
+int file_store_read_end(struct weir_file *file, uint64_t ticket, size_t *ret_size_bytes);
 int file_store_write(struct weir_file *file, uint64_t offset, const void *buffer,
                      size_t size_bytes);
 int file_store_sync(struct weir_file *file);
@@ -80,6 +87,7 @@ void file_medium_destroy(struct weir_medium *medium);
     .rename = file_store_rename, .remove = file_store_remove,                                      \
     .sync_directory = file_store_sync_directory, .lock = file_store_lock, .map = file_store_map,   \
     .unmap = file_store_unmap, .flush_file = file_medium_flush_file, .poll = file_medium_poll,     \
-    .eventfd = file_medium_eventfd, .destroy = file_medium_destroy
+    .eventfd = file_medium_eventfd, .read_begin = file_store_read_begin,                           \
+    .read_end = file_store_read_end, .destroy = file_medium_destroy
 
 #endif

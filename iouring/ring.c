@@ -8,7 +8,8 @@
  *
  * Failure modes:
  *   - no io_uring (EPERM, ENOSYS, ENOMEM, too old): ring_create fails with the reason.
- *   - a short write: reported as -EIO; a write that ends beyond a limit is never called done.
+ *   - a short write: reported as -EIO; a write that ends beyond a limit is never called done. A
+ *     short read is handed out as it is: the file may end there.
  *   - -EINTR, -EAGAIN, -ECANCELED: the request did not run to its end; it is submitted again, a
  *     bounded number of times. All requests can be repeated: the bytes of a write stay in place
  * until it is reaped.
@@ -37,6 +38,7 @@
 
 enum request_kind {
     REQUEST_NOP,
+    REQUEST_READ,
     REQUEST_WRITE,
     REQUEST_SYNC,
 };
@@ -44,7 +46,7 @@ enum request_kind {
 struct request {
     enum request_kind kind;
     int fd;
-    const void *memory;
+    void *memory; /* of a write: only read */
     uint32_t size_bytes;
     bool durable;
     uint64_t offset;
@@ -211,6 +213,9 @@ static void prepare(const struct request *request, struct io_uring_sqe *sqe, uin
     case REQUEST_NOP:
         io_uring_prep_nop(sqe);
         break;
+    case REQUEST_READ:
+        io_uring_prep_read(sqe, request->fd, request->memory, request->size_bytes, request->offset);
+        break;
     case REQUEST_WRITE:
         io_uring_prep_write(sqe, request->fd, request->memory, request->size_bytes,
                             request->offset);
@@ -270,9 +275,23 @@ int ring_submit_write(struct ring *ring, int fd, const void *memory, size_t size
     return submit(ring, &(struct request){
                             .kind = REQUEST_WRITE,
                             .fd = fd,
-                            .memory = memory,
+                            .memory = (void *)(uintptr_t)memory,
                             .size_bytes = (uint32_t)size_bytes,
                             .durable = durable,
+                            .offset = offset,
+                            .token = token,
+                        });
+}
+
+int ring_submit_read(struct ring *ring, int fd, void *memory, size_t size_bytes, uint64_t offset,
+                     uint64_t token)
+{
+    WEIR_ASSERT(size_bytes > 0 && size_bytes <= (size_t)INT32_MAX);
+    return submit(ring, &(struct request){
+                            .kind = REQUEST_READ,
+                            .fd = fd,
+                            .memory = memory,
+                            .size_bytes = (uint32_t)size_bytes,
                             .offset = offset,
                             .token = token,
                         });
@@ -293,7 +312,7 @@ static bool should_repeat(struct request *request, int32_t result)
 
 static int outcome(const struct request *request, int32_t result)
 {
-    if (result < 0) {
+    if (result < 0 || request->kind == REQUEST_READ) {
         return result;
     }
     /* A short write is an error: whoever linked or flushed behind it would call it durable. */

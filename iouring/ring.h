@@ -1,5 +1,5 @@
 /*
- * A ring: durable writes and fdatasyncs that are under way. The only user of liburing.
+ * A ring: durable writes, fdatasyncs and reads that are under way. The only user of liburing.
  *
  *     struct ring *ring;
  *     rc = ring_create(&options, &ring, reason, sizeof reason);
@@ -48,6 +48,10 @@ void ring_destroy(struct ring *ring);
  */
 int ring_submit_write(struct ring *ring, int fd, const void *memory, size_t size_bytes,
                       uint64_t offset, bool durable, uint64_t token);
+
+/* Starts to read; the completion's result is the number of bytes that came, or -errno. */
+int ring_submit_read(struct ring *ring, int fd, void *memory, size_t size_bytes, uint64_t offset,
+                     uint64_t token);
 
 /* Starts an fdatasync; it covers the writes that were reaped before. Results as above. */
 int ring_submit_sync(struct ring *ring, int fd, uint64_t token);

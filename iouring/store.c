@@ -53,6 +53,18 @@ int file_store_create(struct weir_medium *medium, const char *name, uint64_t siz
     return 0;
 }
 
+/* What is in the page cache is read from there, through a description without O_DIRECT. */
+static int open_cached(const struct file_medium *self, const char *name, struct weir_file *file)
+{
+    if (!file->file.direct) {
+        file->file.cached = true;
+        return 0;
+    }
+    int rc = base_file_open(&self->directory, name, false, BASE_DIRECT_NEVER, &file->cached);
+    file->has_cached = rc == 0;
+    return rc;
+}
+
 int file_store_open(struct weir_medium *medium, const char *name, enum weir_open_mode mode,
                     struct weir_file **ret_file)
 {
@@ -70,12 +82,21 @@ int file_store_open(struct weir_medium *medium, const char *name, enum weir_open
         base_free(file);
         return rc;
     }
+    rc = mode == WEIR_FILE_READ_CACHED ? open_cached(self, name, file) : 0;
+    if (rc < 0) {
+        file_store_close(file);
+        return rc;
+    }
     *ret_file = file;
     return 0;
 }
 
 void file_store_close(struct weir_file *file)
 {
+    read_ahead_forget(&file->owner->ahead, file);
+    if (file->has_cached) {
+        base_file_close(&file->cached);
+    }
     /* The kernel holds the description, and with it the lock, until I/O in flight has ended. */
     base_file_close(&file->file);
     base_free(file);
@@ -89,7 +110,31 @@ int file_store_size(struct weir_file *file, uint64_t *ret_size_bytes)
 int file_store_read(struct weir_file *file, uint64_t offset, void *buffer, size_t size_bytes,
                     size_t *ret_size_bytes)
 {
+    if (file->has_cached &&
+        base_file_read_resident(&file->cached, offset, buffer, size_bytes, ret_size_bytes)) {
+        return 0;
+    }
     return base_file_read(&file->file, offset, buffer, size_bytes, ret_size_bytes);
+}
+
+int file_store_read_begin(struct weir_file *file, uint64_t offset, void *buffer, size_t size_bytes,
+                          uint64_t *ret_ticket)
+{
+    bool aligned = (uintptr_t)buffer % BASE_FILE_BLOCK == 0 && offset % BASE_FILE_BLOCK == 0 &&
+                   size_bytes % BASE_FILE_BLOCK == 0 && size_bytes > 0;
+    if (!aligned || !file->file.direct) {
+        return -EOPNOTSUPP; /* read() bounces, or asks the page cache to forget first */
+    }
+    if (file->has_cached && base_file_is_resident(&file->cached, offset, size_bytes)) {
+        return -EALREADY;
+    }
+    return read_ahead_begin(&file->owner->ahead, file, file->file.fd, offset, buffer, size_bytes,
+                            ret_ticket);
+}
+
+int file_store_read_end(struct weir_file *file, uint64_t ticket, size_t *ret_size_bytes)
+{
+    return read_ahead_end(&file->owner->ahead, &file->file, ticket, ret_size_bytes);
 }
 
 int file_store_write(struct weir_file *file, uint64_t offset, const void *buffer, size_t size_bytes)

@@ -76,6 +76,9 @@ struct weir_completion {
 enum weir_open_mode {
     WEIR_FILE_READ = 0,
     WEIR_FILE_WRITE = 1, /* read and write */
+    /* As READ, but read() may bring what a page cache holds. For files that were durable long ago,
+     * whose cached bytes cannot be ones that a failed flush lost; a medium may ignore it. */
+    WEIR_FILE_READ_CACHED = 2,
 };
 
 enum weir_lock_mode {
@@ -168,6 +171,19 @@ struct weir_medium_ops {
     /* A descriptor that becomes readable when poll() has something; made on first use. poll()
      * empties it and never leaves it empty with completions that did not fit max. */
     int (*eventfd)(struct weir_medium *medium, int *ret_fd);
+
+    /* ---- reading ahead: both or neither may be NULL, then read() serves ---- */
+
+    /* Starts what read() would do: 0 with a ticket for read_end(), or, with nothing started, the
+     * caller reads: -EALREADY (read() will not wait for the medium), -EBUSY (many are under way),
+     * -EOPNOTSUPP (not this file, or this memory: it may have to be aligned to 4096). The buffer
+     * belongs to the medium until read_end(), or close(), which waits. */
+    int (*read_begin)(struct weir_file *file, uint64_t offset, void *buffer, size_t size_bytes,
+                      uint64_t *ret_ticket);
+    /* Waits for that read. Results as of read(); and -ENOTRECOVERABLE: nobody knows when the medium
+     * lets go of the buffer, so it must not be used again. */
+    int (*read_end)(struct weir_file *file, uint64_t ticket, size_t *ret_size_bytes);
+
     void (*destroy)(struct weir_medium *medium); /* all files and windows are closed */
 };
 

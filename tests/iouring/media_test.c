@@ -129,6 +129,58 @@ static void a_freeze_that_fails_leaves_the_window_as_it_was(void **state)
     medium->ops->destroy(medium);
 }
 
+/* ---- reading ahead ---- */
+
+/* The child shares the ring's descriptor, and nothing that is under way on it. */
+static void a_forked_child_leaves_its_parents_reads_alone(void **state)
+{
+    struct context *context = *state;
+    struct weir_medium *medium = open_direct(context->directory, WEIR_IO_AUTO, 0);
+    struct weir_file *file = create_file(medium, "a", SEGMENT);
+    uint8_t *memory = aligned_alloc(BLOCK, SEGMENT);
+    assert_non_null(memory);
+    uint64_t ticket = 0;
+    int rc = medium->ops->read_begin(file, 0, memory, SEGMENT, &ticket);
+    pid_t child = fork();
+    if (child == 0) {
+        uint8_t *mine = aligned_alloc(BLOCK, BLOCK);
+        uint64_t other;
+        size_t size = 0;
+        bool fine = mine != NULL &&
+                    medium->ops->read_begin(file, 0, mine, BLOCK, &other) == -EOPNOTSUPP &&
+                    medium->ops->read(file, 0, mine, BLOCK, &size) == 0 && size == BLOCK;
+        medium->ops->close(file);
+        medium->ops->destroy(medium);
+        _exit(fine ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    size_t got = SEGMENT;
+    if (rc == 0) {
+        assert_int_equal(medium->ops->read_end(file, ticket, &got), 0);
+    } else {
+        assert_int_equal(rc, -EOPNOTSUPP); /* no io_uring here, or files in memory */
+    }
+    assert_int_equal(got, SEGMENT);
+    medium->ops->close(file);
+    medium->ops->destroy(medium);
+    free(memory);
+}
+
+static void synchronous_media_read_nothing_ahead(void **state)
+{
+    struct context *context = *state;
+    struct weir_medium *medium = open_direct(context->directory, WEIR_IO_SYNC, 0);
+    struct weir_file *file = create_file(medium, "a", SEGMENT);
+    uint8_t *memory = aligned_alloc(BLOCK, BLOCK);
+    uint64_t ticket;
+    assert_int_equal(medium->ops->read_begin(file, 0, memory, BLOCK, &ticket), -EOPNOTSUPP);
+    medium->ops->close(file);
+    medium->ops->destroy(medium);
+    free(memory);
+}
+
 /* ---- opening ---- */
 
 static void open_refuses_what_cannot_be_and_says_why(void **state)
@@ -453,6 +505,8 @@ int main(int argc, char **argv)
         TEST(the_pool_keeps_no_more_than_its_limit),
         TEST(a_frozen_window_never_comes_back_as_memory),
         TEST(a_freeze_that_fails_leaves_the_window_as_it_was),
+        TEST(a_forked_child_leaves_its_parents_reads_alone),
+        TEST(synchronous_media_read_nothing_ahead),
         TEST(open_refuses_what_cannot_be_and_says_why),
         TEST(info_names_what_runs),
         TEST(a_read_only_open_writes_nothing),

@@ -8,6 +8,13 @@
 
 #define BLOCK ((size_t)4096)
 
+static void expect_same(const uint8_t *bytes, size_t size, uint8_t value)
+{
+    for (size_t i = 0; i < size; i++) {
+        assert_true(bytes[i] == value);
+    }
+}
+
 static struct fixture *fixture_of(void **state)
 {
     return *state;
@@ -160,6 +167,99 @@ static void a_read_is_short_only_at_the_end(void **state)
         assert_int_equal(got, rows[i].expected);
     }
     medium->ops->close(file);
+}
+
+/* ---- reading ahead ---- */
+
+#define AHEAD 6u
+
+/* Begins a read, or does it at once where the medium says that it starts nothing. */
+static bool begin_or_read(struct weir_medium *medium, struct weir_file *file, uint64_t offset,
+                          uint8_t *memory, size_t size, uint64_t *ret_ticket, size_t *ret_got)
+{
+    int rc = medium->ops->read_begin == NULL
+                 ? -EOPNOTSUPP
+                 : medium->ops->read_begin(file, offset, memory, size, ret_ticket);
+    if (rc == 0) {
+        return true;
+    }
+    assert_true(rc == -EOPNOTSUPP || rc == -EBUSY || rc == -EALREADY);
+    assert_int_equal(medium->ops->read(file, offset, memory, size, ret_got), 0);
+    return false;
+}
+
+static void reads_that_were_begun_together_end_in_any_order(void **state)
+{
+    static const unsigned orders[][AHEAD] = {
+        {0, 1, 2, 3, 4, 5}, {5, 4, 3, 2, 1, 0}, {3, 0, 5, 1, 4, 2}};
+    static const enum weir_open_mode modes[] = {WEIR_FILE_READ, WEIR_FILE_READ_CACHED};
+    struct weir_medium *medium = fixture_of(state)->medium;
+    assert_int_equal(medium->ops->read_begin == NULL, medium->ops->read_end == NULL);
+    size_t piece = 8 * BLOCK, total = AHEAD * piece - 3 * BLOCK; /* the last one is short */
+    uint8_t *memory = aligned_alloc(BLOCK, AHEAD * piece);
+    assert_non_null(memory);
+    struct weir_file *file = create_file(medium, "a", total);
+    fill(memory, total, 5);
+    assert_int_equal(medium->ops->write(file, 0, memory, total), 0);
+    medium->ops->close(file);
+    for (size_t i = 0; i < 6; i++) {
+        uint64_t tickets[AHEAD] = {0};
+        size_t got[AHEAD] = {0};
+        bool begun[AHEAD];
+        file = open_file(medium, "a", modes[i % 2]);
+        memset(memory, 0, AHEAD * piece);
+        for (unsigned k = 0; k < AHEAD; k++) {
+            begun[k] = begin_or_read(medium, file, k * piece, memory + k * piece, piece,
+                                     &tickets[k], &got[k]);
+        }
+        for (unsigned k = 0; k < AHEAD; k++) {
+            unsigned which = orders[i / 2][k];
+            if (begun[which]) {
+                assert_int_equal(medium->ops->read_end(file, tickets[which], &got[which]), 0);
+            }
+            assert_int_equal(got[which], which + 1 < AHEAD ? piece : piece - 3 * BLOCK);
+        }
+        expect_fill(memory, total, 5);
+        medium->ops->close(file);
+    }
+    free(memory);
+}
+
+static void closing_waits_for_reads_that_nobody_ended(void **state)
+{
+    struct weir_medium *medium = fixture_of(state)->medium;
+    medium->ops->close(create_file(medium, "a", 4 << 20));
+    for (unsigned round = 0; round < 20; round++) { /* more than can be under way together */
+        struct weir_file *file = open_file(medium, "a", WEIR_FILE_READ);
+        uint8_t *memory = aligned_alloc(BLOCK, 4 << 20);
+        assert_non_null(memory);
+        for (unsigned k = 0; k < 4; k++) {
+            uint64_t ticket;
+            size_t got;
+            (void)begin_or_read(medium, file, (uint64_t)k << 20, memory + ((size_t)k << 20),
+                                1 << 20, &ticket, &got);
+        }
+        medium->ops->close(file);
+        memset(memory, 1, 4 << 20);
+        expect_same(memory, 4 << 20, 1);
+        free(memory);
+    }
+}
+
+static void a_read_that_cannot_start_ahead_is_left_to_read(void **state)
+{
+    struct weir_medium *medium = fixture_of(state)->medium;
+    struct weir_file *file = create_file(medium, "a", 4 * BLOCK);
+    uint8_t *memory = aligned_alloc(BLOCK, 2 * BLOCK);
+    assert_non_null(memory);
+    uint64_t ticket;
+    if (medium->ops->read_begin != NULL) {
+        assert_int_equal(medium->ops->read_begin(file, 0, memory + 8, BLOCK, &ticket), -EOPNOTSUPP);
+        assert_int_equal(medium->ops->read_begin(file, 512, memory, BLOCK, &ticket), -EOPNOTSUPP);
+        assert_int_equal(medium->ops->read_begin(file, 0, memory, 0, &ticket), -EOPNOTSUPP);
+    }
+    medium->ops->close(file);
+    free(memory);
 }
 
 static void a_range_that_is_no_blocks_is_refused(void **state)
@@ -444,6 +544,9 @@ const struct contract_test store_contract[] = {
     CONTRACT_TEST(open_says_what_is_missing),
     CONTRACT_TEST(what_was_written_is_read_from_any_alignment),
     CONTRACT_TEST(a_read_is_short_only_at_the_end),
+    CONTRACT_TEST(reads_that_were_begun_together_end_in_any_order),
+    CONTRACT_TEST(closing_waits_for_reads_that_nobody_ended),
+    CONTRACT_TEST(a_read_that_cannot_start_ahead_is_left_to_read),
     CONTRACT_TEST(a_range_that_is_no_blocks_is_refused),
     CONTRACT_TEST(a_write_beyond_the_end_extends_the_file),
     CONTRACT_TEST(a_file_opened_for_reading_is_not_written),

@@ -1,5 +1,6 @@
 /*
- * Inventory of the segment files: list the directory, sort by ordinal, read each header.
+ * Inventory of the segment files: list the directory, sort by ordinal, read each header, several
+ * at a time where the medium can do that: a log of many segments opens sooner.
  *
  * Failure modes: a header that is not valid, cannot be read or is cut off is noted with its file,
  * not returned: what it means depends on where the log's end lies.
@@ -16,6 +17,7 @@
 #include <string.h>
 
 #define CAPACITY_MIN 16u
+#define READS_MAX 16u
 
 struct listing {
     struct inventory *inventory;
@@ -59,31 +61,44 @@ static int by_ordinal(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
+/* A header that is being read. */
+struct header_read {
+    struct weir_file *file;
+    uint8_t *blocks; /* FORMAT_SEGMENT_HEADER_BYTES */
+    uint64_t ticket;
+    bool begun; /* under way */
+};
+
+static int finish_read(struct weir_medium *medium, const struct header_read *read, size_t *ret_got)
+{
+    const struct weir_medium_ops *ops = medium->ops;
+    return read->begun
+               ? ops->read_end(read->file, read->ticket, ret_got)
+               : ops->read(read->file, 0, read->blocks, FORMAT_SEGMENT_HEADER_BYTES, ret_got);
+}
+
 /* What the two blocks say; a medium error in one of them leaves the other. */
-static int read_blocks(struct weir_medium *medium, struct weir_file *file, uint8_t *blocks)
+static int read_blocks(struct weir_medium *medium, const struct header_read *read)
 {
     size_t got = 0;
-    int rc = medium->ops->read(file, 0, blocks, FORMAT_SEGMENT_HEADER_BYTES, &got);
+    int rc = finish_read(medium, read, &got);
     if (!scan_is_medium_error(rc)) {
         return rc < 0 ? rc : (got < FORMAT_SEGMENT_HEADER_BYTES ? WEIR_E_CUT_SHORT : 0);
     }
     bool any = false;
-    memset(blocks, 0, FORMAT_SEGMENT_HEADER_BYTES);
+    memset(read->blocks, 0, FORMAT_SEGMENT_HEADER_BYTES);
     for (uint64_t offset = 0; offset < FORMAT_SEGMENT_HEADER_BYTES; offset += FORMAT_BLOCK) {
-        any = medium->ops->read(file, offset, blocks + offset, FORMAT_BLOCK, &got) == 0 || any;
+        uint8_t *block = read->blocks + offset;
+        any = medium->ops->read(read->file, offset, block, FORMAT_BLOCK, &got) == 0 || any;
     }
     return any ? 0 : -EIO;
 }
 
-static int read_header(struct weir_medium *medium, struct weir_file *file, const uint8_t *uuid,
-                       struct inventory_segment *segment)
+static int read_header(struct weir_medium *medium, const struct header_read *read,
+                       const uint8_t *uuid, struct inventory_segment *segment)
 {
-    uint8_t blocks[FORMAT_SEGMENT_HEADER_BYTES];
-    int rc = medium->ops->size(file, &segment->file_bytes);
-    if (rc < 0) {
-        return rc;
-    }
-    rc = read_blocks(medium, file, blocks);
+    const uint8_t *blocks = read->blocks;
+    int rc = read_blocks(medium, read);
     if (rc == 0) {
         rc = segment_header_decode(blocks, uuid, segment->ordinal, &segment->header);
         segment->copies_differ =
@@ -93,25 +108,58 @@ static int read_header(struct weir_medium *medium, struct weir_file *file, const
     return rc < 0 && rc > WEIR_E_NOT_A_LOG && rc != -EIO ? rc : 0;
 }
 
+static int begin_read(struct weir_medium *medium, struct inventory_segment *segment,
+                      struct header_read *read)
+{
+    const struct weir_medium_ops *ops = medium->ops;
+    char name[FORMAT_NAME_BYTES];
+    format_segment_name(segment->ordinal, name);
+    int rc = ops->open(medium, name, WEIR_FILE_READ, &read->file);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = ops->size(read->file, &segment->file_bytes);
+    if (rc < 0) {
+        ops->close(read->file);
+        return rc;
+    }
+    read->begun =
+        ops->read_begin != NULL && ops->read_begin(read->file, 0, read->blocks,
+                                                   FORMAT_SEGMENT_HEADER_BYTES, &read->ticket) == 0;
+    return 0;
+}
+
+/* Up to READS_MAX of them at the same time: each is a wait for the device, and nothing else. */
+static int read_some_headers(struct weir_medium *medium, const uint8_t *uuid, uint8_t *memory,
+                             struct inventory_segment *segments, uint32_t count)
+{
+    struct header_read reads[READS_MAX];
+    uint32_t begun = 0;
+    int rc = 0;
+    for (; begun < count && rc == 0; begun += rc == 0) {
+        reads[begun].blocks = memory + (size_t)begun * FORMAT_SEGMENT_HEADER_BYTES;
+        rc = begin_read(medium, &segments[begun], &reads[begun]);
+    }
+    for (uint32_t i = 0; i < begun; i++) {
+        rc = rc < 0 ? rc : read_header(medium, &reads[i], uuid, &segments[i]);
+        medium->ops->close(reads[i].file); /* waits for what nobody ended */
+    }
+    return rc;
+}
+
 static int read_headers(struct weir_medium *medium, const uint8_t *uuid,
                         struct inventory *inventory)
 {
-    for (uint32_t i = 0; i < inventory->count; i++) {
-        struct inventory_segment *segment = &inventory->segments[i];
-        char name[FORMAT_NAME_BYTES];
-        format_segment_name(segment->ordinal, name);
-        struct weir_file *file;
-        int rc = medium->ops->open(medium, name, WEIR_FILE_READ, &file);
-        if (rc < 0) {
-            return rc;
-        }
-        rc = read_header(medium, file, uuid, segment);
-        medium->ops->close(file);
-        if (rc < 0) {
-            return rc;
-        }
+    const size_t size = (size_t)READS_MAX * FORMAT_SEGMENT_HEADER_BYTES;
+    uint8_t *memory = base_pages_alloc(size, 0);
+    int rc = memory == NULL ? -ENOMEM : 0;
+    for (uint32_t i = 0; i < inventory->count && rc == 0; i += READS_MAX) {
+        uint32_t left = inventory->count - i;
+        rc = read_some_headers(medium, uuid, memory, &inventory->segments[i],
+                               left < READS_MAX ? left : READS_MAX);
     }
-    return 0;
+    base_pages_free(memory, size);
+    return rc;
 }
 
 int inventory_read(struct weir_medium *medium, const uint8_t *uuid, inventory_name_fn fn,

@@ -4,6 +4,11 @@
  * They were durable before the last segment but one was begun, so whatever is not valid in them is
  * damage, never a torn write. Each is walked from what its header says, and has to end in the seal
  * that the next header names.
+ *
+ * They may come from the page cache, because that is where readers will find them, and because a
+ * flush that failed can have left nothing there that is not on the medium: it was durable
+ * (docs/adr/0008-what-recovery-may-read-from-the-page-cache.md). A segment that is not whole in the
+ * page cache is read again from the medium before anything is refused.
  */
 #include "wal/log.h"
 #include "wal/recover.h"
@@ -47,17 +52,30 @@ static int refuse(const struct recovery_segment *segment, const struct scan_walk
     return log_error_range(why, code, walk->chain.next_lsn, segment->last_lsn);
 }
 
-static int verify_segment(struct scan *scan, struct recovery_segment *segment,
-                          const struct group_chain *next, struct recovery *recovery,
-                          struct weir_error *why)
+static int walk_segment(struct scan *scan, const struct recovery_segment *segment,
+                        struct scan_walk *ret_walk)
 {
     int rc = scan_open(scan, segment->ordinal);
     if (rc < 0) {
         return rc;
     }
-    struct scan_walk walk = {.chain = segment->start, .offset = FORMAT_SEGMENT_HEADER_BYTES};
-    rc = scan_walk(scan, &walk, accept_all, NULL);
+    *ret_walk = (struct scan_walk){.chain = segment->start, .offset = FORMAT_SEGMENT_HEADER_BYTES};
+    rc = scan_walk(scan, ret_walk, accept_all, NULL);
     scan_close(scan);
+    return rc;
+}
+
+static int verify_segment(struct scan *scan, struct recovery_segment *segment,
+                          const struct group_chain *next, struct recovery *recovery,
+                          struct weir_error *why)
+{
+    struct scan_walk walk;
+    scan->may_be_cached = true;
+    int rc = walk_segment(scan, segment, &walk);
+    if (rc == 0 && !ends_in_seal(&walk, next)) {
+        scan->may_be_cached = false;
+        rc = walk_segment(scan, segment, &walk);
+    }
     if (rc < 0) {
         return rc;
     }

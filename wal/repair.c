@@ -25,7 +25,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define PIECE_BYTES ((size_t)1 << 20)
+#define PIECE_BYTES ((size_t)4 << 20) /* one request costs a device as much as its first MiB */
 
 static int open_segment(struct weir_medium *medium, uint64_t ordinal, enum weir_open_mode mode,
                         struct weir_file **ret_file)
@@ -97,13 +97,12 @@ int repair_flush_control(struct weir_medium *medium, struct weir_error *why)
 
 /* ---- what is cut ---- */
 
-static uint8_t zeros[PIECE_BYTES]; /* never written */
-
 struct eraser {
     struct weir_medium *medium;
     struct weir_file *file;
     size_t piece;    /* bytes at a time: PIECE_BYTES, or a small segment */
     uint8_t *buffer; /* as many */
+    uint8_t *zeros;  /* as many */
     bool wrote;
 };
 
@@ -126,7 +125,7 @@ static int zero_block_behind(struct eraser *eraser, uint64_t block, size_t keep)
 static int write_zeros(struct eraser *eraser, uint64_t offset, size_t size)
 {
     eraser->wrote = eraser->wrote || size > 0;
-    return size == 0 ? 0 : eraser->medium->ops->write(eraser->file, offset, zeros, size);
+    return size == 0 ? 0 : eraser->medium->ops->write(eraser->file, offset, eraser->zeros, size);
 }
 
 /* Writes zeros over each run of blocks in the buffer that are not zero. */
@@ -245,10 +244,12 @@ int repair_zero_window(struct weir_medium *medium, const struct control *control
     if (control->segment_bytes < eraser.piece) {
         eraser.piece = (size_t)control->segment_bytes;
     }
-    eraser.buffer = base_pages_alloc(eraser.piece, 0);
+    unsigned flags = eraser.piece == PIECE_BYTES ? BASE_PAGES_HUGE : 0;
+    eraser.buffer = base_pages_alloc(2 * eraser.piece, flags);
     if (eraser.buffer == NULL) {
         return -ENOMEM;
     }
+    eraser.zeros = eraser.buffer + eraser.piece;
     const struct recovery_tail *tail = &recovery->tail;
     uint64_t limit = tail->address + control->run_ahead_bytes;
     uint64_t spares = recovery->spare_count;
@@ -263,6 +264,6 @@ int repair_zero_window(struct weir_medium *medium, const struct control *control
                          "cleared of the torn tail");
         }
     }
-    base_pages_free(eraser.buffer, eraser.piece);
+    base_pages_free(eraser.buffer, 2 * eraser.piece);
     return rc;
 }

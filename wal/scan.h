@@ -11,8 +11,10 @@
  *     scan_close(&scan);
  *     scan_free(&scan);
  *
- * Reads go through the medium in large pieces, so they see the medium and not a page cache. A piece
- * that cannot be read is narrowed down to the block. One scan belongs to one thread.
+ * Reads go through the medium in large pieces, so they see the medium and not a page cache, unless
+ * the caller says that they may. Pieces are under way while the ones before are checked, where the
+ * medium can do that. A piece that cannot be read is narrowed down to the block. One scan belongs
+ * to one thread.
  */
 #ifndef WAL_SCAN_H
 #define WAL_SCAN_H
@@ -22,6 +24,9 @@
 
 #include <weir/medium.h>
 
+#define SCAN_PIECES 8u
+#define SCAN_PIECE_BYTES ((size_t)1 << 20)
+
 struct scan {
     struct weir_medium *medium;
     uint64_t segment_bytes;
@@ -29,11 +34,20 @@ struct scan {
     struct weir_file *file; /* NULL between scan_close() and scan_open() */
     uint64_t ordinal;
     uint64_t file_bytes; /* how long it is, at most segment_bytes */
-    uint8_t *buffer;     /* holds [start, start + size) of file */
-    size_t capacity, size;
+    bool may_be_cached;  /* set by the caller: files may be read through the page cache */
+    uint8_t *memory;
+    size_t memory_bytes;
+    uint8_t *bytes; /* in memory: holds [start, start + size) of file */
     uint64_t start;
-    size_t piece_max;    /* a few MiB, or a small segment */
-    size_t piece;        /* how much is read at once: shrinks where reads fail */
+    size_t size;
+    /* Pieces of the file from `origin` on, each SCAN_PIECE_BYTES: freed <= taken <= started. */
+    uint64_t origin, freed, taken, started;
+    struct scan_piece {
+        uint64_t ticket;
+        bool begun; /* under way; else it is read when it is taken */
+    } pieces[SCAN_PIECES];
+    bool careful;        /* piece by piece, each behind the one before: something was odd */
+    size_t piece;        /* then: how much is read at once; shrinks where reads fail */
     uint64_t read_bytes; /* in total */
 };
 

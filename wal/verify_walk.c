@@ -79,8 +79,17 @@ static void close_damage(struct verify *verify, weir_lsn next_lsn)
 
 /* ---- groups ---- */
 
-static void count_records(struct verify *verify, const struct scan_group *group)
+/* @param payload  of all its records, when the directory was just told of them; else UINT64_MAX */
+static void count_records(struct verify *verify, const struct scan_group *group, uint64_t payload)
 {
+    if (group->header.record_count > 0) {
+        verify->latest = group->header.first_lsn + group->header.record_count - 1;
+    }
+    if (payload != UINT64_MAX && group->header.first_lsn >= verify->control.first_lsn) {
+        verify->report->records += group->header.record_count;
+        verify->report->payload_bytes += payload;
+        return;
+    }
     uint32_t offset = FORMAT_GROUP_HEADER_BYTES;
     for (uint32_t i = 0; i < group->header.record_count; i++) {
         const struct format_record *record = (const struct format_record *)(group->bytes + offset);
@@ -90,9 +99,6 @@ static void count_records(struct verify *verify, const struct scan_group *group)
             verify->report->payload_bytes += size - FORMAT_RECORD_HEADER_BYTES;
         }
         offset += (uint32_t)format_align(size, FORMAT_RECORD_ALIGN);
-    }
-    if (group->header.record_count > 0) {
-        verify->latest = group->header.first_lsn + group->header.record_count - 1;
     }
 }
 
@@ -128,10 +134,12 @@ static int each_group(void *context, const struct scan_group *group)
     if (whole_so_far && group->header.kind == FORMAT_GROUP_SEAL) {
         check_seal(verify, group);
     }
+    uint64_t before = verify->directory.payload_bytes;
     if (whole_so_far && scan_directory_add(&verify->directory, group) < 0) {
         return -ENOMEM;
     }
-    count_records(verify, group);
+    count_records(verify, group,
+                  whole_so_far ? verify->directory.payload_bytes - before : UINT64_MAX);
     verify->report->groups++;
     return 0;
 }

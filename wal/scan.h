@@ -24,7 +24,8 @@
 
 #include <weir/medium.h>
 
-#define SCAN_PIECES 8u
+/* A group of 4 MiB is held while it is checked; as much and more is to be under way meanwhile. */
+#define SCAN_PIECES 16u
 #define SCAN_PIECE_BYTES ((size_t)1 << 20)
 
 struct scan {

@@ -7,7 +7,7 @@
  * whole where it lies; only from the last slot to the first is what has come of a group copied, to
  * right in front of slot 0:
  *
- *     | headroom   [rest]| slot 0 | slot 1 | ...                           | slot 7 [rest]|
+ *     | headroom   [rest]| slot 0 | slot 1 | ...                          | slot 15 [rest]|
  *
  * Happy path: start the pieces that there are free slots for; take the first; let the caller check
  * what lies in it; a slot is free when the caller asks for what lies behind it.

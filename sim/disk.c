@@ -378,8 +378,9 @@ int sim_disk_copy(struct sim_disk *disk, struct sim_disk *fresh)
         rc = rc < 0 ? rc : copy_place(disk, fresh, entry->durable, &copy->durable);
     }
     for (struct sim_entry *entry = disk->entries; rc == 0 && entry != NULL; entry = entry->next) {
-        if (entry->moved_to != NULL) {
-            find_entry(fresh, entry->name)->moved_to = find_entry(fresh, entry->moved_to->name);
+        struct sim_entry *copy = find_entry(fresh, entry->name);
+        if (copy != NULL && entry->moved_to != NULL) {
+            copy->moved_to = find_entry(fresh, entry->moved_to->name);
         }
     }
     return rc;

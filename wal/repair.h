@@ -17,8 +17,8 @@ int repair_flush_tail(struct weir_medium *medium, const struct control *control,
 
 /*
  * Makes CONTROL and the names of the directory durable, as they were read. A writer that was killed
- * may have left a pair of CONTROL's copies unflushed, also with the clean mark in it: were the other
- * pair written now, power loss could tear both. Returns 0 or -errno.
+ * may have left a pair of CONTROL's copies unflushed, also with the clean mark in it: were the
+ * other pair written now, power loss could tear both. Returns 0 or -errno.
  */
 int repair_flush_control(struct weir_medium *medium, struct weir_error *why);
 

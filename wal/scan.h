@@ -38,7 +38,8 @@ struct scan {
     bool may_be_cached;  /* set by the caller: files may be read through the page cache */
     uint8_t *memory;
     size_t memory_bytes;
-    uint8_t *bytes; /* in memory: holds [start, start + size) of file */
+    size_t headroom; /* in front of the slots */
+    uint8_t *bytes;  /* in memory: holds [start, start + size) of file */
     uint64_t start;
     size_t size;
     /* Pieces of the file from `origin` on, each SCAN_PIECE_BYTES: freed <= taken <= started. */

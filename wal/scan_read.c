@@ -9,6 +9,9 @@
  *
  *     | headroom   [rest]| slot 0 | slot 1 | ...                          | slot 15 [rest]|
  *
+ * A segment that is no larger than the slots needs no headroom, and no more memory than it has
+ * bytes.
+ *
  * Happy path: start the pieces that there are free slots for; take the first; let the caller check
  * what lies in it; a slot is free when the caller asks for what lies behind it.
  *
@@ -35,18 +38,25 @@
 #define HEADROOM_BYTES ((size_t)6 << 20) /* more than the largest group by default */
 #define SLOTS_BYTES (SCAN_PIECES * SCAN_PIECE_BYTES)
 
+static unsigned memory_flags(size_t bytes)
+{
+    return bytes >= SCAN_PIECE_BYTES ? BASE_PAGES_HUGE : 0;
+}
+
 int scan_init(struct scan *scan, struct weir_medium *medium, uint64_t segment_bytes,
               uint32_t block_bytes, uint32_t uuid_seed)
 {
+    bool wraps = segment_bytes > SLOTS_BYTES;
     *scan = (struct scan){
         .medium = medium,
         .segment_bytes = segment_bytes,
         .block_bytes = block_bytes,
         .uuid_seed = uuid_seed,
-        .memory_bytes = HEADROOM_BYTES + SLOTS_BYTES,
+        .headroom = wraps ? HEADROOM_BYTES : 0,
+        .memory_bytes = wraps ? HEADROOM_BYTES + SLOTS_BYTES : (size_t)segment_bytes,
         .piece = SCAN_PIECE_BYTES,
     };
-    scan->memory = base_pages_alloc(scan->memory_bytes, BASE_PAGES_HUGE);
+    scan->memory = base_pages_alloc(scan->memory_bytes, memory_flags(scan->memory_bytes));
     return scan->memory == NULL ? -ENOMEM : 0;
 }
 
@@ -59,7 +69,7 @@ void scan_free(struct scan *scan)
 
 static uint8_t *slot_of(const struct scan *scan, uint64_t piece)
 {
-    return scan->memory + HEADROOM_BYTES + piece % SCAN_PIECES * SCAN_PIECE_BYTES;
+    return scan->memory + scan->headroom + piece % SCAN_PIECES * SCAN_PIECE_BYTES;
 }
 
 /* Nothing is held, nothing is under way; the next piece begins at offset. */
@@ -164,7 +174,7 @@ static int grow_memory(struct scan *scan, size_t needed)
     if (bytes <= scan->memory_bytes) {
         return 0;
     }
-    uint8_t *memory = base_pages_alloc(bytes, BASE_PAGES_HUGE);
+    uint8_t *memory = base_pages_alloc(bytes, memory_flags(bytes));
     if (memory == NULL) {
         return -ENOMEM;
     }
@@ -271,7 +281,8 @@ static int finish_piece(struct scan *scan, uint64_t number, size_t *ret_got)
 static int take_piece(struct scan *scan)
 {
     start_pieces(scan);
-    WEIR_ASSERT(scan->taken < scan->freed + SCAN_PIECES); /* a request fits the headroom */
+    WEIR_ASSERT(scan->taken <
+                scan->freed + SCAN_PIECES); /* a request fits the headroom, or none wraps */
     if (scan->taken == scan->started) {
         return WEIR_E_CUT_SHORT;
     }
@@ -327,7 +338,7 @@ int scan_bytes(struct scan *scan, uint64_t offset, size_t size, const uint8_t **
     }
     if (offset < scan->start || offset + size > scan->start + scan->size) {
         int rc = 0;
-        bool fits = size + FORMAT_BLOCK <= HEADROOM_BYTES;
+        bool fits = scan->headroom == 0 || size + FORMAT_BLOCK <= scan->headroom;
         if (fits && (!scan->careful || scan->piece == SCAN_PIECE_BYTES)) {
             rc = read_ahead(scan, offset, size);
         } else if (!scan->careful) {

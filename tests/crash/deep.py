@@ -3,8 +3,8 @@
 
     tests/crash/deep.py BUILD_DIRECTORY SECONDS
 
-Each program prints lines `layer=... name=value ...`; the table has a row for each. A layer that fails is
-a row with its violations, and the exit status is 1.
+Each program prints lines `layer=... name=value ...`; the table has a row for each. A layer that fails
+is a row with its violations, and the exit status is 1.
 """
 
 import datetime
@@ -56,13 +56,15 @@ def table(rows):
             medium = f"{medium} {row.pop('io')}"
         violations, refusals = row.pop("violations", "?"), row.pop("false_refusals", "")
         row.pop("cpu_s", None)
-        done = ", ".join(f"{name.replace('_', ' ')} {number(value)}" for name, value in row.items())
+        done = ", ".join(f"{name.replace('_', ' ')} {number(value)}"
+                         for name, value in row.items())
         yield f"| {layer} | {medium} | {done} | {violations} | {refusals} |"
 
 
 def machine():
     with open("/proc/cpuinfo", encoding="utf-8") as info:
-        model = next((line.split(":")[1].strip() for line in info if line.startswith("model name")), "?")
+        models = [line.split(":")[1].strip() for line in info if line.startswith("model name")]
+    model = models[0] if models else "?"
     return f"{os.cpu_count()} x {model}, Linux {platform.release()}"
 
 
@@ -88,7 +90,7 @@ def main():
         rows += found
         for row in found:
             print("  " + " ".join(f"{name}={value}" for name, value in row.items()), flush=True)
-    head = (f"`make check-deep DEEP_SECONDS={seconds:.0f}` on {datetime.date.today()}, {machine()}:\n")
+    head = f"`make check-deep DEEP_SECONDS={seconds:.0f}`, {datetime.date.today()}, {machine()}:\n"
     write_page("\n".join([head, *table(rows)]))
     sys.exit(1 if failed else 0)
 

@@ -166,14 +166,15 @@ static int verify_log(struct cli *cli, const struct verify_options *options, str
 {
     struct weir_log_options log_options;
     const char *path = cli->path;
+    struct weir_error why = WEIR_ERROR_INIT;
     cli_log_options(&options->common, WEIR_LOG_READ_ONLY, &log_options);
     progress_show("reading every byte of %s ...", path);
-    int rc = weir_verify(path, &log_options, keep_finding, verify, &verify->report);
+    int rc = weir_verify(path, &log_options, keep_finding, verify, &verify->report, &why);
     progress_clear();
     if (rc == -EINTR) {
         cli_note(cli, "interrupted");
     } else if (rc < 0) {
-        return cli_fail_open(cli, rc, NULL, "cannot verify %s", path);
+        return cli_fail_open(cli, rc, &why, "cannot verify %s", path);
     }
     if (cli->json) {
         print_json(cli, verify);

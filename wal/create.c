@@ -17,8 +17,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define CONTROL_NEW_NAME "CONTROL.new"
-
 /* Does a segment carry a header? Then it is one of a log, whose CONTROL was lost. 1, 0, -errno. */
 static int has_header(struct weir_medium *medium, const char *name, uint64_t ordinal)
 {

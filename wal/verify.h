@@ -4,6 +4,8 @@
  *
  * Every finding either costs records (or the log's ability to open), or is a note: damage to
  * something that exists twice or can be derived. Only the former make the report's ok false.
+ *
+ * Salvage reads with the same walk (salvage.c): it takes the findings, and the groups through keep.
  */
 #ifndef WAL_VERIFY_H
 #define WAL_VERIFY_H
@@ -16,12 +18,19 @@
 
 typedef int (*verify_finding_fn)(void *context, const struct weir_finding *finding);
 
+/* Gets each data group whose record headers are right, in order; whole: its payloads are, too.
+ * `bytes` hold the header and the body. 0, or what ends the walk. */
+typedef int (*verify_keep_fn)(void *context, const struct group_header *header,
+                              const uint8_t *bytes, bool whole);
+
 struct verify {
     struct weir_medium *medium;
     verify_finding_fn fn;
-    void *context;
+    verify_keep_fn keep; /* may be NULL */
+    void *context;       /* of both */
     struct weir_verify_report *report;
-    int stopped; /* what fn returned, when it was not 0 */
+    struct weir_error *why; /* of a failure; may be NULL */
+    int stopped;            /* what fn returned, when it was not 0 */
 
     struct control control; /* without a usable one: what the segment headers say */
     bool has_control;
@@ -39,14 +48,20 @@ struct verify {
     uint64_t seal_offset; /* of the segment before */
     bool ended;           /* at the tail: nothing behind it belongs to the log */
     struct scan_directory directory;
-    weir_lsn latest; /* last whole record */
+    weir_lsn latest;  /* last record that was met, of any group */
+    weir_lsn gap_end; /* last LSN of the gap that was noted last */
+    bool overlapping; /* what is being read was met before */
     /* Damage whose end is not known yet. */
     bool pending;
     struct weir_finding damage;
 };
 
-/* Reports a finding; counts it, and whether it costs records. */
+/* Reports a finding whose text is a phrase: it becomes a sentence with file, offset and LSNs.
+ * Counts it, and whether it costs records. */
 void verify_report(struct verify *verify, const struct weir_finding *finding, bool costs);
+
+/* The same for a text that is a sentence already. */
+void verify_tell(struct verify *verify, const struct weir_finding *finding, bool costs);
 
 /* A finding about a segment's file; LSNs 0, 0. */
 struct weir_finding verify_finding(const char *code, uint64_t ordinal, uint64_t offset,
@@ -54,5 +69,11 @@ struct weir_finding verify_finding(const char *code, uint64_t ordinal, uint64_t 
 
 /* Reads all retained segments. 0; what fn returned; -errno. */
 int verify_walk(struct verify *verify);
+
+/* All of it, under the lock that the caller has. 0; what fn or keep returned; WEIR_E_*; -errno. */
+int verify_log(struct verify *verify);
+
+/* Frees what verify_log() took. */
+void verify_free(struct verify *verify);
 
 #endif

@@ -16,6 +16,7 @@
 #include "wal/verify.h"
 
 #include "base/crc32c.h"
+#include "wal/finding.h"
 #include "wal/log.h"
 
 #include <errno.h>
@@ -79,21 +80,79 @@ static void close_damage(struct verify *verify, weir_lsn next_lsn)
 
 /* ---- groups ---- */
 
+/* A gap that an earlier salvage wrote: one note for all of its records. */
+static void note_gap(struct verify *verify, const struct format_record *record, weir_lsn lsn,
+                     uint32_t offset)
+{
+    verify->report->gap_lsns++;
+    if (lsn <= verify->gap_end) {
+        return;
+    }
+    uint32_t left = le32_load(&record->user);
+    const char *code = finding_gap_code(le16_load(&record->type));
+    verify->gap_end = lsn + (left > 0 ? left : 1) - 1;
+    struct weir_finding finding = verify_finding("gap", verify->ordinal, offset, "%s", "");
+    finding.from_lsn = lsn;
+    finding.to_lsn = verify->gap_end;
+    snprintf(finding.text, sizeof finding.text,
+             "%s, offset %" PRIu32 ": a gap of LSNs %" PRIu64 " to %" PRIu64
+             ", lost before this log was made by a salvage (%s)",
+             finding.file, offset, lsn, verify->gap_end,
+             code[0] != '\0' ? code : "no reason noted");
+    verify_tell(verify, &finding, false);
+}
+
+/* Counts a record that is whole, once. */
+static void count_record(struct verify *verify, const struct format_record *record, weir_lsn lsn,
+                         uint32_t offset)
+{
+    if (lsn < verify->control.first_lsn || lsn <= verify->latest) {
+        return;
+    }
+    if ((le16_load(&record->flags) & WEIR_RECORD_GAP) != 0) {
+        note_gap(verify, record, lsn, offset);
+        return;
+    }
+    verify->report->records++;
+    verify->report->payload_bytes += le32_load(&record->size) - FORMAT_RECORD_HEADER_BYTES;
+}
+
 static void count_records(struct verify *verify, const struct scan_group *group)
 {
     uint32_t offset = FORMAT_GROUP_HEADER_BYTES;
     for (uint32_t i = 0; i < group->header.record_count; i++) {
         const struct format_record *record = (const struct format_record *)(group->bytes + offset);
-        uint32_t size = le32_load(&record->size);
-        if (group->header.first_lsn + i >= verify->control.first_lsn) {
-            verify->report->records++;
-            verify->report->payload_bytes += size - FORMAT_RECORD_HEADER_BYTES;
-        }
-        offset += (uint32_t)format_align(size, FORMAT_RECORD_ALIGN);
+        count_record(verify, record, group->header.first_lsn + i, group->offset + offset);
+        offset += (uint32_t)format_align(le32_load(&record->size), FORMAT_RECORD_ALIGN);
     }
-    if (group->header.record_count > 0) {
-        verify->latest = group->header.first_lsn + group->header.record_count - 1;
+}
+
+/* Records that were met before, under other bytes perhaps: they are of another copy of the log, and
+ * neither counted nor trusted. Once for each run of them. */
+static void check_overlap(struct verify *verify, const struct group_header *header, uint32_t offset)
+{
+    bool again = header->record_count > 0 && header->first_lsn <= verify->latest;
+    if (again && !verify->overlapping) {
+        struct weir_finding finding =
+            verify_finding("overlap", verify->ordinal, offset,
+                           "the group begins with LSN %" PRIu64 ", but records up to LSN %" PRIu64
+                           " were met before it",
+                           header->first_lsn, verify->latest);
+        verify_report(verify, &finding, true);
     }
+    verify->overlapping = again;
+}
+
+/* The group was looked at: hands it to salvage, and goes on behind its LSNs. */
+static int hand_over(struct verify *verify, const struct group_header *header, const uint8_t *bytes,
+                     bool whole)
+{
+    if (header->record_count == 0) {
+        return 0;
+    }
+    weir_lsn last = header->first_lsn + header->record_count - 1;
+    verify->latest = last > verify->latest ? last : verify->latest;
+    return verify->keep != NULL ? verify->keep(verify->context, header, bytes, whole) : 0;
 }
 
 /* A seal with a right checksum around wrong numbers. */
@@ -131,9 +190,10 @@ static int each_group(void *context, const struct scan_group *group)
     if (whole_so_far && scan_directory_add(&verify->directory, group) < 0) {
         return -ENOMEM;
     }
+    check_overlap(verify, &group->header, group->offset);
     count_records(verify, group);
     verify->report->groups++;
-    return 0;
+    return hand_over(verify, &group->header, group->bytes, true);
 }
 
 /* From here on the segment's directory cannot be compared. */
@@ -200,8 +260,7 @@ static int is_tail(struct verify *verify, const struct scan_walk *walk)
 
 static void report_record(struct verify *verify, uint32_t offset, weir_lsn lsn, const char *what)
 {
-    struct weir_finding finding =
-        verify_finding("record-crc", verify->ordinal, offset, "LSN %" PRIu64 ": %s", lsn, what);
+    struct weir_finding finding = verify_finding("record-crc", verify->ordinal, offset, "%s", what);
     report_range(verify, &finding, lsn, lsn);
 }
 
@@ -227,14 +286,20 @@ static int check_records(struct verify *verify, const struct scan_walk *walk)
         } else if (!scan_is_zero(data + payload, stride - size)) {
             report_record(verify, walk->offset + offset, header->first_lsn + i,
                           "the padding behind the payload is not zero");
-        } else if (header->first_lsn + i >= verify->control.first_lsn) {
-            verify->report->records++;
-            verify->report->payload_bytes += payload;
+        } else {
+            count_record(verify, record, header->first_lsn + i, walk->offset + offset);
         }
         offset += stride;
     }
-    verify->latest = header->first_lsn + header->record_count - 1;
-    return 0;
+    return hand_over(verify, header, bytes, false);
+}
+
+/* The records are right, the zeros behind them are not: only salvage reads such a group. */
+static int keep_unpadded(struct verify *verify, const struct scan_walk *walk)
+{
+    const uint8_t *bytes;
+    int rc = scan_bytes(&verify->scan, walk->offset, walk->refused.size_bytes, &bytes);
+    return rc < 0 ? rc : hand_over(verify, &walk->refused, bytes, true);
 }
 
 static void report_body(struct verify *verify, const struct scan_walk *walk)
@@ -249,9 +314,7 @@ static void report_body(struct verify *verify, const struct scan_walk *walk)
         code = "seal";
         text = "the seal's directory is damaged; readers walk the groups instead";
     }
-    struct weir_finding finding = verify_finding(code, verify->ordinal, walk->offset,
-                                                 "%s (LSNs from %" PRIu64 ", %" PRIu32 " records)",
-                                                 text, header->first_lsn, header->record_count);
+    struct weir_finding finding = verify_finding(code, verify->ordinal, walk->offset, "%s", text);
     report_range(verify, &finding, header->first_lsn, header->first_lsn + header->record_count - 1);
 }
 
@@ -267,6 +330,9 @@ static int pass_damaged_body(struct verify *verify, struct scan_walk *walk)
         rc = check_records(verify, walk);
     } else {
         report_body(verify, walk);
+        bool unpadded = walk->end == SCAN_INVALID && walk->fault == GROUP_PADDING &&
+                        walk->refused.kind == FORMAT_GROUP_DATA;
+        rc = unpadded ? keep_unpadded(verify, walk) : 0;
     }
     spoil_directory(verify);
     group_chain_advance(&walk->chain, NULL, &walk->refused);
@@ -368,7 +434,7 @@ static struct weir_finding describe_fault(const struct verify *verify, const str
         text = is_short ? "the file ends here, before the segment does"
                         : "the medium cannot read the group";
     }
-    return verify_finding(code, verify->ordinal, walk->offset, "%s (behind LSN %" PRIu64 ")", text,
+    return verify_finding(code, verify->ordinal, walk->offset, "%s, behind LSN %" PRIu64, text,
                           walk->chain.next_lsn - 1);
 }
 
@@ -467,6 +533,17 @@ static void follow_header(struct verify *verify, const struct segment_header *he
     };
 }
 
+/* The header goes out with the segment's first group: a crash may leave one copy of the newest one,
+ * and the next writer mends it. A live writer may be in the middle of it. */
+static bool may_be_torn(const struct verify *verify)
+{
+    if (verify->live_writer) {
+        return verify->ordinal == verify->last_ordinal;
+    }
+    return verify->tail_known && !verify->control.clean &&
+           verify->ordinal == verify->tail_address / verify->control.segment_bytes;
+}
+
 /* 1: groups can be walked from *walk; 0: not, or this is the tail; -errno. */
 static int begin_segment(struct verify *verify, const struct inventory_segment *file,
                          struct scan_walk *walk)
@@ -475,7 +552,7 @@ static int begin_segment(struct verify *verify, const struct inventory_segment *
     scan_directory_clear(&verify->directory);
     *walk = (struct scan_walk){.offset = FORMAT_SEGMENT_HEADER_BYTES, .chain = verify->chain};
     if (header != NULL) {
-        if (file->copies_differ) {
+        if (file->copies_differ && !may_be_torn(verify)) {
             struct weir_finding finding =
                 verify_finding("segment-header", verify->ordinal, 0,
                                "one of the header's two copies is damaged; the other is enough");
@@ -539,10 +616,8 @@ static bool was_dropped(struct verify *verify)
 
 static void report_missing(struct verify *verify)
 {
-    char name[FORMAT_NAME_BYTES];
-    format_segment_name(verify->ordinal, name);
     struct weir_finding finding =
-        verify_finding("segment-missing", verify->ordinal, UINT64_MAX, "%s is missing", name);
+        verify_finding("segment-missing", verify->ordinal, UINT64_MAX, "the file is missing");
     open_damage(verify, &finding);
 }
 

@@ -1,11 +1,12 @@
-/* All of Weir in one include. Reading order: types, error, log, append, cursor, retain, inspect;
- * medium only for those who bring their own. */
+/* All of Weir in one include. Reading order: types, error, log, append, cursor, retain, inspect,
+ * finding; medium only for those who bring their own. */
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
 
 #include <weir/append.h>
 #include <weir/cursor.h>
 #include <weir/error.h>
+#include <weir/finding.h>
 #include <weir/inspect.h>
 #include <weir/log.h>
 #include <weir/medium.h>

@@ -214,7 +214,7 @@ static void verify(struct plan *plan, struct weir_medium *keeper, const struct r
     options.medium = WEIR_MEDIUM_CUSTOM;
     options.custom_medium = medium_on(plan, keeper, true);
     struct weir_verify_report report = WEIR_VERIFY_REPORT_INIT;
-    int rc = weir_verify("memory", &options, note_finding, plan->referee, &report);
+    int rc = weir_verify("memory", &options, note_finding, plan->referee, &report, NULL);
     if (rc < 0 || (rc == 0 && (!report.ok || report.latest < facts->acknowledged))) {
         if (rc == 0 && report.earliest == 0 && report.latest == 0) {
             return; /* empty */

@@ -61,7 +61,10 @@ extern "C" {
     X(WEIR_E_CUT_SHORT, -20019, "a file of the log is shorter than it was made",                   \
       "restore the file from a backup; `weir verify LOG` lists what is lost")                      \
     X(WEIR_E_NO_HOLD, -20020, "there is no hold of that name", "`weir stat LOG` lists the holds")  \
-    X(WEIR_E_BUSY, -20021, "too many reservations are open at once", "publish or cancel one first")
+    X(WEIR_E_BUSY, -20021, "too many reservations are open at once",                               \
+      "publish or cancel one first")                                                               \
+    X(WEIR_E_GAP, -20022, "the records here were lost before this log was made by a salvage",      \
+      "seek to the LSN behind the gap, or open the cursor with with_gaps to be shown gaps")
 
 #define WEIR_ERROR_ENUM(name, value, sentence, advice) name = value,
 enum weir_error_code { WEIR_ERRORS(WEIR_ERROR_ENUM) };

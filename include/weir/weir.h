@@ -1,5 +1,5 @@
 /* All of Weir in one include. Reading order: types, error, log, append, cursor, retain, inspect,
- * finding; medium only for those who bring their own. */
+ * finding, salvage; medium only for those who bring their own. */
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
 
@@ -11,6 +11,7 @@
 #include <weir/log.h>
 #include <weir/medium.h>
 #include <weir/retain.h>
+#include <weir/salvage.h>
 #include <weir/types.h>
 #include <weir/version.h>
 

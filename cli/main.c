@@ -26,19 +26,10 @@
 #define OPTIONS_SIZE_MAX 1024
 
 const struct cli_command *const cli_commands[] = {
-    &append_command,
-    &tail_command,
-    &verify_command,
-    &stat_command,
-    &dump_command,
-    &truncate_command,
-    &hold_command,
-    &devices_command,
-    &bench_command,
-    &demo_command,
-    &completion_command,
-    &help_command,
-    NULL,
+    &append_command,  &tail_command,  &verify_command,   &salvage_command,
+    &stat_command,    &dump_command,  &truncate_command, &hold_command,
+    &devices_command, &bench_command, &demo_command,     &completion_command,
+    &help_command,    NULL,
 };
 
 const struct cli_command *cli_command_find(const char *name)

@@ -186,28 +186,65 @@ static const struct inventory_segment *first_with_header(const struct inventory 
     return NULL;
 }
 
-/* The segment headers stand in for CONTROL: uuid, blocks, where the log begins. Sizes come from the
- * files: the longest is whole. */
-static bool control_from_headers(struct verify *verify)
+/* The segment size that the first group of a segment proves: its address holds it. 0: none does. */
+static uint64_t size_from_group(struct verify *verify, const struct inventory_segment *segment)
+{
+    struct scan scan;
+    uint64_t bytes = 0;
+    const struct segment_header *header = &segment->header;
+    uint32_t uuid_seed = group_uuid_seed(header->uuid);
+    if (scan_init(&scan, verify->medium, WEIR_SEGMENT_BYTES_MAX, header->block_bytes, uuid_seed) <
+        0) {
+        return 0;
+    }
+    const uint8_t *group;
+    if (scan_open(&scan, segment->ordinal) == 0 &&
+        scan_bytes(&scan, FORMAT_SEGMENT_HEADER_BYTES, FORMAT_GROUP_HEADER_BYTES, &group) == 0) {
+        struct group_header found;
+        uint64_t address = le64_load(&((const struct format_group *)group)->address);
+        uint64_t size = (address - FORMAT_SEGMENT_HEADER_BYTES) / segment->ordinal;
+        bool possible = size >= WEIR_SEGMENT_BYTES_MIN && size <= WEIR_SEGMENT_BYTES_MAX &&
+                        (size & (size - 1)) == 0;
+        if (possible && group_decode(group, segment->ordinal * size + FORMAT_SEGMENT_HEADER_BYTES,
+                                     header->seed, uuid_seed, size, &found) == GROUP_OK) {
+            bytes = size;
+        }
+    }
+    scan_free(&scan);
+    return bytes;
+}
+
+/* How long the segments were made: as a group says; else as long as the longest, which is whole, or
+ * was until it was cut short. */
+static uint64_t find_segment_bytes(struct verify *verify)
 {
     const struct inventory *inventory = &verify->inventory;
-    const struct inventory_segment *first = first_with_header(inventory);
-    if (first == NULL) {
-        return false;
-    }
-    uint64_t bytes = 0;
+    uint64_t longest = 0;
     for (uint32_t i = 0; i < inventory->count; i++) {
-        uint64_t size = inventory->segments[i].file_bytes;
-        bytes = size > bytes ? size : bytes;
+        const struct inventory_segment *segment = &inventory->segments[i];
+        uint64_t bytes = segment->header_result == 0 ? size_from_group(verify, segment) : 0;
+        if (bytes > 0) {
+            return bytes;
+        }
+        longest = segment->file_bytes > longest ? segment->file_bytes : longest;
     }
-    bool possible = bytes >= WEIR_SEGMENT_BYTES_MIN && bytes <= WEIR_SEGMENT_BYTES_MAX &&
-                    (bytes & (bytes - 1)) == 0;
-    if (!possible) {
+    uint64_t bytes = WEIR_SEGMENT_BYTES_MIN;
+    while (bytes < longest && bytes < WEIR_SEGMENT_BYTES_MAX) {
+        bytes *= 2;
+    }
+    return bytes;
+}
+
+/* The segment headers stand in for CONTROL: uuid, blocks, where the log begins. */
+static bool control_from_headers(struct verify *verify)
+{
+    const struct inventory_segment *first = first_with_header(&verify->inventory);
+    if (first == NULL) {
         return false;
     }
     struct control *control = &verify->control;
     memcpy(control->uuid, first->header.uuid, sizeof control->uuid);
-    control->segment_bytes = control->run_ahead_bytes = bytes;
+    control->segment_bytes = control->run_ahead_bytes = find_segment_bytes(verify);
     control->block_bytes = first->header.block_bytes;
     control->first_ordinal = first->ordinal;
     control->first_lsn = first->header.base_lsn;
@@ -299,7 +336,14 @@ static int verify_without_control(struct verify *verify)
 {
     if (!control_from_headers(verify)) {
         bool any = verify->report->findings > 0 && !verify->report->ok;
-        return any ? 0 : create_check_directory(verify->medium, verify->why);
+        int rc = any ? 0 : create_check_directory(verify->medium, verify->why);
+        if (rc == WEIR_E_CONTROL) {
+            report_control(verify, "control", UINT64_MAX, true,
+                           "it is missing, and no segment's header is valid: nothing says what "
+                           "lies in the other files");
+            rc = 0;
+        }
+        return rc;
     }
     if (verify->report->ok) { /* no finding about CONTROL yet: it is not there */
         report_control(verify, "control", UINT64_MAX, true,

@@ -621,15 +621,22 @@ static void report_missing(struct verify *verify)
     open_damage(verify, &finding);
 }
 
-/* Whose end no later header or group told. */
+/* Whose end no later header or group told. Behind a clean close nothing was ever written. */
 static void close_at_end(struct verify *verify)
 {
-    if (verify->pending) {
-        weir_lsn witness = verify->has_control ? verify->control.witness_lsn : 0;
-        bool known = witness >= verify->damage.from_lsn;
-        verify->pending = false;
-        report_range(verify, &verify->damage, verify->damage.from_lsn,
-                     known ? witness : UINT64_MAX);
+    if (!verify->pending) {
+        return;
+    }
+    const struct control *control = &verify->control;
+    weir_lsn from = verify->damage.from_lsn;
+    verify->pending = false;
+    if (verify->has_control && control->witness_lsn >= from) {
+        report_range(verify, &verify->damage, from, control->witness_lsn);
+    } else if (verify->has_control && control->clean) {
+        verify->damage.from_lsn = verify->damage.to_lsn = WEIR_LSN_NONE;
+        verify_report(verify, &verify->damage, true);
+    } else {
+        report_range(verify, &verify->damage, from, UINT64_MAX);
     }
 }
 

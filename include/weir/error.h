@@ -38,11 +38,9 @@ extern "C" {
     X(WEIR_E_HOLE, -20005, "valid groups lie beyond the run-ahead limit behind a damaged one",     \
       "nothing was changed; " WEIR_ADVICE_DAMAGED)                                                 \
     X(WEIR_E_ROLLED_BACK, -20006, "CONTROL is older than the segments beside it",                  \
-      "CONTROL is an old or foreign copy: bring back the whole directory; "                        \
-      "or " WEIR_ADVICE_DAMAGED)                                                                   \
+      "bring back the whole directory, not single files; without one: " WEIR_ADVICE_DAMAGED)       \
     X(WEIR_E_CONTROL, -20007, "CONTROL has no two equal valid copies",                             \
-      "restore CONTROL from a backup of this very log; or, which needs no "                        \
-      "CONTROL, " WEIR_ADVICE_DAMAGED)                                                             \
+      "restore CONTROL from a backup of this very log; without one: " WEIR_ADVICE_DAMAGED)         \
     X(WEIR_E_LOCKED, -20008, "another writer has the log open",                                    \
       "stop that writer, open read-only, or wait longer: lock_wait_ns, --lock-wait TIME")          \
     X(WEIR_E_POISONED, -20009, "an earlier write or flush failed, so the log takes no more",       \
@@ -67,8 +65,7 @@ extern "C" {
     X(WEIR_E_READ_ONLY, -20018, "the log was opened read-only",                                    \
       "open it for writing to append, truncate or hold")                                           \
     X(WEIR_E_CUT_SHORT, -20019, "a file of the log is shorter than it was made",                   \
-      "bring the file back if it is elsewhere, or restore it from a backup; "                      \
-      "or " WEIR_ADVICE_DAMAGED)                                                                   \
+      "bring the file back from elsewhere or from a backup; without one: " WEIR_ADVICE_DAMAGED)    \
     X(WEIR_E_NO_HOLD, -20020, "there is no hold of that name", "`weir stat LOG` lists the holds")  \
     X(WEIR_E_BUSY, -20021, "too many reservations are open at once",                               \
       "publish or cancel one first")                                                               \

@@ -47,6 +47,7 @@ static struct weir_medium *medium_on(struct weir_medium *keeper, bool read_only,
     struct sim_memory_options options = {
         .disk = sim_memory_disk(keeper),
         .block_bytes = keeper->info.block_bytes,
+        .window_is_file = keeper->info.window_is_file,
         .read_only = read_only,
         .faults = faults != NULL ? *faults : (struct sim_memory_faults){0},
     };
@@ -142,7 +143,10 @@ static int take(void *context, const struct weir_finding *finding)
 void salvage(struct image *image, struct salvaged *salvaged)
 {
     if (salvaged->keeper == NULL) {
-        struct sim_memory_options fresh = {.block_bytes = image->control.block_bytes};
+        struct sim_memory_options fresh = {
+            .block_bytes = image->control.block_bytes,
+            .window_is_file = image->control.block_bytes < FORMAT_BLOCK,
+        };
         assert_int_equal(sim_memory_open(&fresh, &salvaged->keeper), 0);
     }
     struct weir_log_options from = options_on(image->medium, true, &salvaged->source_faults);

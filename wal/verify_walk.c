@@ -399,7 +399,8 @@ static bool decode_under(const struct verify *verify, const uint8_t *bytes, uint
 }
 
 /* MORE_BEHIND with walk at the next group whose header is valid by itself; 0: there is none in this
- * file; -errno. */
+ * file; -errno. It must not go back, unless nothing was met yet: the first retained LSN may lie in
+ * the middle of a group. */
 static int find_group(struct verify *verify, struct scan_walk *walk, uint64_t from)
 {
     struct seeds seeds = possible_seeds(verify);
@@ -416,7 +417,7 @@ static int find_group(struct verify *verify, struct scan_walk *walk, uint64_t fr
         }
         struct group_chain chain;
         if (rc == 0 && decode_under(verify, bytes, base + offset, &seeds, &chain) &&
-            chain.next_lsn >= verify->chain.next_lsn) {
+            (chain.next_lsn >= verify->chain.next_lsn || verify->latest == WEIR_LSN_NONE)) {
             *walk = (struct scan_walk){.chain = chain, .offset = (uint32_t)offset};
             return MORE_BEHIND;
         }

@@ -16,6 +16,7 @@
 #define SEGMENTS_MAX 8u
 
 static struct memory_of_log was;
+static uint64_t seed_now; /* WEIR_SEED runs it alone */
 static uint8_t saved[SEGMENTS_MAX][IMAGE_SEGMENT];
 
 /* ---- random logs ---- */
@@ -175,7 +176,8 @@ static void expect_whole_groups(struct image *image, const struct salvaged *salv
         }
         for (weir_lsn lsn = group->first_lsn; lsn < group->first_lsn + group->records; lsn++) {
             if (in_gap(salvaged, lsn)) {
-                fail_msg("LSN %lu is whole, and a gap stands for it", (unsigned long)lsn);
+                fail_msg("seed %lu: LSN %lu is whole, and a gap stands for it",
+                         (unsigned long)seed_now, (unsigned long)lsn);
             }
         }
     }
@@ -224,7 +226,7 @@ static void run_rounds(bool with_control)
     uint64_t only = number_from("WEIR_SEED", 0);
     uint64_t rounds = number_from("WEIR_DEEP_ROUNDS", ROUNDS);
     for (uint64_t seed = only > 0 ? only : 1; seed <= (only > 0 ? only : rounds); seed++) {
-        print_message(seed % 100 == 0 ? "seed %lu\n" : "", (unsigned long)seed);
+        seed_now = seed;
         one_round(seed, with_control);
     }
 }

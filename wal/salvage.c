@@ -75,12 +75,6 @@ static int refuse_entry(void *context, const char *name)
     if (lock) {
         return 0;
     }
-    if (strcmp(name, FORMAT_SALVAGE_NAME) == 0) {
-        return log_error(salvage->why, -ENOTEMPTY, name, UINT64_MAX,
-                         "%s holds a salvage that was interrupted: remove the directory, then "
-                         "salvage again",
-                         salvage->target_name);
-    }
     return log_error(salvage->why, -ENOTEMPTY, name, UINT64_MAX,
                      "%s holds %s already, and a salvage is written into a directory that is new "
                      "or empty: name another one",
@@ -113,6 +107,12 @@ static int write_marker(struct weir_medium *target)
 static int claim_target(struct salvage *salvage)
 {
     struct weir_medium *target = salvage->target;
+    if (create_check_unfinished(target, NULL) == WEIR_E_NOT_A_LOG) {
+        return log_error(salvage->why, -ENOTEMPTY, FORMAT_SALVAGE_NAME, UINT64_MAX,
+                         "%s holds a salvage that was interrupted: remove the directory, then "
+                         "salvage again",
+                         salvage->target_name);
+    }
     int rc = target->ops->list(target, "", refuse_entry, salvage);
     rc = rc != 0 ? rc
                  : lock_take(target, WEIR_LOCK_EXCLUSIVE, 0, &salvage->target_lock, salvage->why);

@@ -252,11 +252,41 @@ static bool control_from_headers(struct verify *verify)
     return true;
 }
 
+/* Headers are of a log, and none is of CONTROL's. */
+static bool control_is_foreign(const struct verify *verify, const struct inventory *any)
+{
+    return verify->has_control && first_with_header(&verify->inventory) == NULL &&
+           first_with_header(any) != NULL;
+}
+
+/* CONTROL of another log was put beside the segments: they go by their headers then. */
+static int check_control_belongs(struct verify *verify)
+{
+    struct inventory any;
+    int rc = inventory_read(verify->medium, NULL, NULL, NULL, &any);
+    if (rc < 0) {
+        return rc;
+    }
+    if (!control_is_foreign(verify, &any)) {
+        inventory_free(&any);
+        return 0;
+    }
+    report_control(verify, "control", 0, true,
+                   "it belongs to another log than the segments beside it");
+    inventory_free(&verify->inventory);
+    verify->inventory = any;
+    verify->has_control = false;
+    return verify->stopped;
+}
+
 /* Segments of another log, or of none, do not count without a CONTROL that names the log. */
 static int read_directory(struct verify *verify)
 {
     const uint8_t *uuid = verify->has_control ? verify->control.uuid : NULL;
     int rc = inventory_read(verify->medium, uuid, foreign_name, verify, &verify->inventory);
+    if (rc == 0 && verify->has_control && first_with_header(&verify->inventory) == NULL) {
+        rc = check_control_belongs(verify);
+    }
     for (uint32_t i = 0; rc == 0 && i < verify->inventory.count; i++) {
         if (verify->inventory.segments[i].header_result == WEIR_E_NEWER_FORMAT) {
             char name[FORMAT_NAME_BYTES];
@@ -334,9 +364,13 @@ static int verify_segments(struct verify *verify)
  * gone; anything else is no log. */
 static int verify_without_control(struct verify *verify)
 {
+    int rc = create_check_unfinished(verify->medium, verify->why);
+    if (rc < 0) {
+        return rc;
+    }
     if (!control_from_headers(verify)) {
         bool any = verify->report->findings > 0 && !verify->report->ok;
-        int rc = any ? 0 : create_check_directory(verify->medium, verify->why);
+        rc = any ? 0 : create_check_directory(verify->medium, verify->why);
         if (rc == WEIR_E_CONTROL) {
             report_control(verify, "control", UINT64_MAX, true,
                            "it is missing, and no segment's header is valid: nothing says what "

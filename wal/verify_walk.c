@@ -571,7 +571,7 @@ static int begin_segment(struct verify *verify, const struct inventory_segment *
     struct weir_finding finding = verify_finding("segment-header", verify->ordinal, 0,
                                                  "the header is not valid in either copy");
     if (verify->in_step && verify->chain.crc != 0) {
-        verify_report(verify, &finding, false); /* the chain leads on without it */
+        verify_report(verify, &finding, true); /* the chain leads on without it; opening refuses */
         return 1;
     }
     open_damage(verify, &finding);

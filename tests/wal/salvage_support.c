@@ -151,7 +151,10 @@ void salvage(struct image *image, struct salvaged *salvaged)
     }
     struct weir_log_options from = options_on(image->medium, true, &salvaged->source_faults);
     struct weir_log_options to = options_on(salvaged->keeper, false, &salvaged->target_faults);
-    struct weir_salvage_watch watch = {.context = salvaged, .finding = take};
+    struct weir_salvage_watch watch = salvaged->watch;
+    if (watch.finding == NULL) {
+        watch = (struct weir_salvage_watch){.context = salvaged, .finding = take};
+    }
     uint32_t before = disk_digest(image->medium);
     salvaged->gap_count = salvaged->note_count = 0;
     salvaged->report = (struct weir_salvage_report)WEIR_SALVAGE_REPORT_INIT;

@@ -32,6 +32,7 @@ struct salvaged {
     struct weir_medium *keeper; /* of the new log's disk */
     struct weir_finding gaps[GAPS_MAX];
     uint32_t gap_count, note_count;
+    struct weir_salvage_watch watch;                       /* none: gaps and notes are collected */
     struct sim_memory_faults source_faults, target_faults; /* set before salvage() */
 };
 

@@ -438,6 +438,72 @@ static void what_is_no_log_is_refused(void **state)
     end(&image, &salvaged);
 }
 
+static int stop_with(void *context, const struct weir_finding *finding)
+{
+    (void)finding;
+    return *(const int *)context;
+}
+
+static void a_watcher_that_ends_it_leaves_nothing(void **state)
+{
+    (void)state;
+    const int results[] = {-EINTR, 7};
+    for (size_t i = 0; i < 2; i++) {
+        struct image image;
+        struct salvaged salvaged = {0};
+        make_log(&image, 2);
+        image_at(&image, group_with(&image, 20).address)[9] ^= 1;
+        int result = results[i];
+        salvaged.watch = (struct weir_salvage_watch){.context = &result, .finding = stop_with};
+        salvage(&image, &salvaged);
+        assert_int_equal(salvaged.rc, result);
+        assert_int_equal(disk_files(salvaged.keeper), 0);
+        end(&image, &salvaged);
+    }
+}
+
+static void what_an_interrupted_salvage_leaves_is_no_log(void **state)
+{
+    (void)state;
+    struct image image;
+    struct salvaged first = {0}, second = {0};
+    struct weir_file *marker;
+    make_log(&image, 1);
+    salvage(&image, &first);
+    assert_int_equal(first.rc, 0);
+    struct weir_medium *left = first.keeper;
+    assert_int_equal(left->ops->remove(left, "CONTROL"), 0);
+    assert_int_equal(left->ops->create(left, "SALVAGE", 0, &marker), 0);
+    left->ops->close(marker);
+    salvage(&image, &first); /* into it */
+    assert_int_equal(first.rc, -ENOTEMPTY);
+    assert_non_null(strstr(first.why.text, "interrupted"));
+    image_end(&image);
+    image.medium = left;
+    salvage(&image, &second); /* out of it */
+    assert_int_equal(second.rc, WEIR_E_NOT_A_LOG);
+    assert_non_null(strstr(second.why.text, "interrupted"));
+    salvaged_free(&second);
+    salvaged_free(&first);
+}
+
+static void a_control_of_another_log_counts_as_lost(void **state)
+{
+    (void)state;
+    struct image image;
+    struct salvaged salvaged = {0};
+    make_log(&image, 3);
+    struct control other = image.control;
+    memset(other.uuid, 0x17, sizeof other.uuid);
+    other.witness_lsn += 1000;
+    assert_int_equal(control_store(image.medium, &other), 0);
+    assert_int_equal(control_store(image.medium, &other), 0);
+    salvage(&image, &salvaged);
+    assert_int_equal(expect_consistent(&salvaged, &was), was.latest);
+    assert_int_equal(salvaged.note_count, 1);
+    end(&image, &salvaged);
+}
+
 static void holds_are_copied(void **state)
 {
     (void)state;
@@ -491,6 +557,9 @@ int main(void)
         cmocka_unit_test(a_destination_that_holds_something_is_refused),
         cmocka_unit_test(wl_14_a_live_writer_is_named),
         cmocka_unit_test(what_is_no_log_is_refused),
+        cmocka_unit_test(a_watcher_that_ends_it_leaves_nothing),
+        cmocka_unit_test(what_an_interrupted_salvage_leaves_is_no_log),
+        cmocka_unit_test(a_control_of_another_log_counts_as_lost),
         cmocka_unit_test(holds_are_copied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 """Damage of each kind, by hand: what the commands say about it, and what weir salvage makes of it.
 
-Each test is what a person goes through: something is wrong; append, tail and stat refuse or stop and
-name the next command; verify lists what is damaged; salvage makes a new log that holds every record
-that was whole, with gaps for the others, and leaves the old one as it was.
+Each test is what a person goes through: something is wrong; append, tail and stat refuse or stop
+and name the next command; verify lists what is damaged; salvage makes a new log that holds every
+record that was whole, with gaps for the others, and leaves the old one as it was.
 """
 
 import hashlib

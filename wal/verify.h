@@ -1,6 +1,6 @@
 /*
- * What verification knows while it reads: for verify.c (directory, CONTROL, report) and
- * verify_walk.c (the groups) only.
+ * What verification knows while it reads: for verify.c (directory, CONTROL, report), verify_walk.c
+ * (the segments), verify_groups.c and verify_find.c, and for salvage.
  *
  * Every finding either costs records (or the log's ability to open), or is a note: damage to
  * something that exists twice or can be derived. Only the former make the report's ok false.
@@ -66,6 +66,35 @@ void verify_tell(struct verify *verify, const struct weir_finding *finding, bool
 /* A finding about a segment's file; LSNs 0, 0. */
 struct weir_finding verify_finding(const char *code, uint64_t ordinal, uint64_t offset,
                                    const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* A finding about LSNs: it costs those from the first retained one on. */
+void verify_report_range(struct verify *verify, struct weir_finding *finding, weir_lsn from,
+                         weir_lsn to);
+
+/* ---- verify_groups.c ---- */
+
+/* For scan_walk(): a group that is valid in place. */
+int verify_each_group(void *context, const struct scan_group *group);
+
+/* The header is right and in place, the body is not. The walk goes on behind it. 0 or -errno. */
+int verify_pass_body(struct verify *verify, struct scan_walk *walk);
+
+/* From here on the segment's directory cannot be compared. */
+void verify_spoil_directory(struct verify *verify);
+
+/* ---- verify_find.c ---- */
+
+/* The header of this log's segment, if it is valid; of the first one behind it that is. NULL. */
+const struct segment_header *verify_header_of(const struct verify *verify, uint64_t ordinal);
+const struct segment_header *verify_header_behind(const struct verify *verify, uint64_t ordinal);
+
+/* VERIFY_FOUND with walk at the next group whose header is valid by itself; 0: there is none in
+ * this file; -errno. It does not go back, unless nothing was met yet: the first retained LSN may
+ * lie in the middle of a group. */
+#define VERIFY_FOUND 1
+int verify_find_group(struct verify *verify, struct scan_walk *walk, uint64_t from);
+
+/* ---- verify_walk.c ---- */
 
 /* Reads all retained segments. 0; what fn returned; -errno. */
 int verify_walk(struct verify *verify);

@@ -299,6 +299,64 @@ static void a_damaged_epoch_group_costs_nothing(void **state)
     end(&image, &salvaged);
 }
 
+/* Three writers in one segment; the header has the seed of the first, CONTROL that of the last. */
+static void a_seed_that_is_nowhere_is_worked_out_from_two_groups(void **state)
+{
+    (void)state;
+    for (uint32_t groups = 1; groups <= 3; groups++) {
+        struct image image;
+        struct salvaged salvaged = {0};
+        image_begin(&image, 4096);
+        image_new_epoch(&image);
+        image_data(&image, 3, 100);
+        image_recover(&image);
+        struct image_group epoch = image.groups[image.group_count - 1];
+        for (uint32_t i = 0; i < groups; i++) {
+            image_data(&image, 3, 100);
+        }
+        image_recover(&image);
+        image_data(&image, 3, 100);
+        image_close_clean(&image);
+        remember(&image, &was);
+        memset(image_at(&image, epoch.address), 0, 4096);
+        salvage(&image, &salvaged);
+        if (groups == 1) { /* nothing proves a single one */
+            assert_int_equal(expect_consistent(&salvaged, &was), was.latest - 3);
+            expect_gap(&salvaged, "group-crc", 4, 6);
+        } else {
+            assert_int_equal(expect_consistent(&salvaged, &was), was.latest);
+        }
+        end(&image, &salvaged);
+    }
+}
+
+static int fail_one_block(void *context, const char *call, const char *name, uint64_t offset,
+                          size_t size)
+{
+    uint64_t block = *(const uint64_t *)context;
+    bool hit = strcmp(call, "read") == 0 && strcmp(name, "segment-0000000000000001") == 0 &&
+               offset <= block && block < offset + size;
+    return hit ? -EIO : 0;
+}
+
+static void a_block_that_cannot_be_read_costs_its_group(void **state)
+{
+    (void)state;
+    struct image image;
+    struct salvaged salvaged = {0};
+    make_log(&image, 2);
+    struct image_group group = group_with(&image, 20);
+    for (uint64_t at = 0; at < group.bytes; at += 4096) {
+        uint64_t block = group.address % IMAGE_SEGMENT + at;
+        salvaged.source_faults = (struct sim_memory_faults){fail_one_block, &block};
+        salvage(&image, &salvaged);
+        assert_int_equal(expect_consistent(&salvaged, &was), was.latest - group.records);
+        expect_gap(&salvaged, "medium-error", group.first_lsn, group.first_lsn + group.records - 1);
+        salvaged_free(&salvaged);
+    }
+    image_end(&image);
+}
+
 /* ---- a gap is seen ---- */
 
 static struct weir_log *log_with_gap(struct image *image, struct salvaged *salvaged, weir_lsn *from,
@@ -331,6 +389,7 @@ static void wl_02_no_cursor_passes_a_gap_silently(void **state)
     assert_int_equal(count, WEIR_E_GAP);
     assert_int_equal(seen, from - 1);
     assert_int_equal(weir_cursor_next(cursor, records), WEIR_E_GAP); /* as often as it is asked */
+    assert_int_equal(weir_cursor_wait(cursor, 0), 1); /* next() has something to say */
     assert_int_equal(weir_cursor_position(cursor), from);
     assert_int_equal(weir_cursor_error(cursor, &why), 0);
     assert_int_equal(why.code, WEIR_E_GAP);
@@ -552,6 +611,8 @@ int main(void)
         cmocka_unit_test(lost_headers_and_a_lost_control_cost_nothing),
         cmocka_unit_test(a_rolled_back_control_costs_nothing),
         cmocka_unit_test(a_damaged_epoch_group_costs_nothing),
+        cmocka_unit_test(a_seed_that_is_nowhere_is_worked_out_from_two_groups),
+        cmocka_unit_test(a_block_that_cannot_be_read_costs_its_group),
         cmocka_unit_test(wl_02_no_cursor_passes_a_gap_silently),
         cmocka_unit_test(gaps_survive_another_salvage),
         cmocka_unit_test(a_destination_that_holds_something_is_refused),

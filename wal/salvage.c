@@ -42,13 +42,21 @@ static int look_at_source(struct salvage *salvage)
     if (control_load(medium, &control, NULL) != -ENOENT) {
         return 0;
     }
-    int rc = create_check_directory(medium, salvage->why);
-    if (rc == 0) {
-        return log_error(salvage->why, WEIR_E_NOT_A_LOG, NULL, UINT64_MAX,
-                         "a log was about to be made here and no record was ever in it: there is "
-                         "nothing to salvage");
+    struct weir_error why = WEIR_ERROR_INIT;
+    int rc = create_check_directory(medium, &why);
+    if (rc == WEIR_E_CONTROL) {
+        return 0; /* segments of a log: that is what salvage is for */
     }
-    return rc == WEIR_E_CONTROL ? 0 : rc;
+    if (rc == 0) {
+        rc = log_error(&why, WEIR_E_NOT_A_LOG, NULL, UINT64_MAX,
+                       "a log was about to be made here and no record was ever in it: there is "
+                       "nothing to salvage");
+    }
+    if (salvage->why != NULL) {
+        why.size = salvage->why->size;
+        *salvage->why = why;
+    }
+    return rc;
 }
 
 static int open_source(struct salvage *salvage, const char *directory,

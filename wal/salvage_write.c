@@ -317,17 +317,20 @@ int salvage_write_finish(struct salvage_writer *writer)
     return rc < 0 ? rc : control_create(writer->medium, control);
 }
 
+/* CONTROL first: without segments it must not be there for a moment. */
 void salvage_write_undo(struct salvage_writer *writer, struct weir_medium *medium)
 {
     if (writer->file != NULL) {
         medium->ops->close(writer->file);
         writer->file = NULL;
     }
+    (void)medium->ops->remove(medium, CONTROL_NAME);
+    (void)medium->ops->remove(medium, CONTROL_NEW_NAME);
+    (void)medium->ops->sync_directory(medium, "");
     for (uint64_t ordinal = FORMAT_FIRST_ORDINAL; ordinal <= writer->ordinal; ordinal++) {
         char name[FORMAT_NAME_BYTES];
         format_segment_name(ordinal, name);
         (void)medium->ops->remove(medium, name);
     }
-    (void)medium->ops->remove(medium, CONTROL_NAME);
-    (void)medium->ops->remove(medium, CONTROL_NEW_NAME);
+    (void)medium->ops->sync_directory(medium, "");
 }

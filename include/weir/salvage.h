@@ -15,9 +15,10 @@
  * last LSN that anything says was durable. A torn tail that nothing witnesses is cut, as opening
  * cuts it, and is no gap.
  *
- * The new log is another log: a new uuid, the layout number raised, an epoch above the source's.
- * What stored a position in the source finds that it does not match, and has to decide. Holds are
- * copied.
+ * The new log is another log: a new uuid, the layout number raised, an epoch above those that
+ * CONTROL and the headers name. What stored a position in the source finds that it does not match,
+ * and has to decide. Holds are copied. Sizes are those of the source; where CONTROL is lost, the
+ * largest that it can have had.
  */
 #ifndef WEIR_SALVAGE_H
 #define WEIR_SALVAGE_H

@@ -84,8 +84,7 @@ static int refuse_entry(void *context, const char *name)
         return 0;
     }
     return log_error(salvage->why, -ENOTEMPTY, name, UINT64_MAX,
-                     "%s holds %s already, and a salvage is written into a directory that is new "
-                     "or empty: name another one",
+                     "%s holds %s already, and a salvage is written into an empty directory",
                      salvage->target_name, name);
 }
 

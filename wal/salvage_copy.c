@@ -94,7 +94,7 @@ static int copy_records(struct salvage *salvage, const struct group_header *head
     for (weir_lsn lsn = header->first_lsn; lsn <= last && rc == 0; lsn++) {
         bool whole = is_whole(writer, record);
         if (whole && bad_to != WEIR_LSN_NONE) {
-            rc = salvage_gap(salvage, bad_to, salvage_reason_for(salvage, bad_to), false);
+            rc = salvage_gap(salvage, bad_to, salvage_reason_for(salvage, writer->next_lsn), false);
             bad_to = WEIR_LSN_NONE;
         }
         if (!whole && lsn >= writer->next_lsn) {
@@ -106,7 +106,7 @@ static int copy_records(struct salvage *salvage, const struct group_header *head
         record = record_behind(record);
     }
     if (rc == 0 && bad_to != WEIR_LSN_NONE) {
-        rc = salvage_gap(salvage, bad_to, salvage_reason_for(salvage, bad_to), false);
+        rc = salvage_gap(salvage, bad_to, salvage_reason_for(salvage, writer->next_lsn), false);
     }
     return rc;
 }

@@ -8,10 +8,12 @@
 #include "wal/salvage.h"
 
 #include "base/alloc.h"
+#include "base/text.h"
 #include "wal/finding.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,6 +52,36 @@ static int add_reason(struct salvage *salvage, const struct weir_finding *findin
     return 0;
 }
 
+/* A sentence of our own, where LSNs are not those that verification gave: file, offset, and what
+ * the code means. */
+__attribute__((format(printf, 2, 3))) static void describe(struct weir_finding *finding,
+                                                           const char *format, ...)
+{
+    struct base_text text;
+    char what[160];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(what, sizeof what, format, arguments);
+    va_end(arguments);
+    base_text_init(&text, finding->text, sizeof finding->text);
+    base_text_append(&text, finding->file);
+    if (finding->offset != UINT64_MAX) {
+        base_text_append_format(&text, ", offset %" PRIu64, finding->offset);
+    }
+    base_text_append_format(&text, ": %s%s", weir_finding_meaning(finding->code), what);
+}
+
+static void describe_gap(struct weir_finding *gap, weir_lsn from, weir_lsn to, bool open_end)
+{
+    bool as_found = gap->from_lsn == from && gap->to_lsn == to;
+    gap->from_lsn = from;
+    gap->to_lsn = to;
+    if (!as_found || open_end) {
+        describe(gap, ": LSNs %" PRIu64 " to %" PRIu64 " are lost%s", from, to,
+                 open_end ? ", and how many were behind them cannot be told" : "");
+    }
+}
+
 /* What verification reports. Only what costs records waits for its gap. */
 int salvage_take_finding(void *context, const struct weir_finding *finding)
 {
@@ -81,6 +113,7 @@ int salvage_drop_reasons(struct salvage *salvage, weir_lsn next)
             salvage->reasons[kept++] = *reason;
         } else if (!reason->used && rc == 0) {
             reason->finding.from_lsn = reason->finding.to_lsn = WEIR_LSN_NONE;
+            describe(&reason->finding, "; no record is lost");
             rc = tell_note(salvage, &reason->finding);
         }
     }
@@ -99,24 +132,13 @@ static struct weir_finding unexplained(void)
     return finding;
 }
 
-static void describe_gap(struct weir_finding *gap, weir_lsn from, weir_lsn to, bool open_end)
+/* Neighbours that were damaged one by one are one gap. */
+static void mark_used(struct salvage *salvage, weir_lsn from, weir_lsn to)
 {
-    bool as_found = gap->from_lsn == from && gap->to_lsn == to;
-    gap->from_lsn = from;
-    gap->to_lsn = to;
-    if (as_found && !open_end) {
-        return; /* the text says it already */
+    for (size_t i = 0; i < salvage->reason_count; i++) {
+        struct reason *reason = &salvage->reasons[i];
+        reason->used |= reason->finding.from_lsn <= to && reason->finding.to_lsn >= from;
     }
-    char place[sizeof gap->file + 32];
-    if (gap->offset != UINT64_MAX) {
-        (void)snprintf(place, sizeof place, "%s, offset %" PRIu64, gap->file, gap->offset);
-    } else {
-        (void)snprintf(place, sizeof place, "%s", gap->file);
-    }
-    (void)snprintf(gap->text, sizeof gap->text,
-                   "%s: %s: LSNs %" PRIu64 " to %" PRIu64 " are lost%s", place,
-                   weir_finding_meaning(gap->code), from, to,
-                   open_end ? ", and how many were behind them cannot be told" : "");
 }
 
 /* Writes [next LSN, to] as one gap and tells of it. LSNs below the first retained one are not
@@ -128,9 +150,7 @@ int salvage_gap(struct salvage *salvage, weir_lsn to, struct reason *reason, boo
     weir_lsn from = writer->next_lsn;
     weir_lsn first = writer->control.first_lsn;
     int rc = salvage_write_gap(writer, to, finding_gap_type(gap.code));
-    if (reason != NULL) {
-        reason->used = true;
-    }
+    mark_used(salvage, from, to);
     if (rc < 0 || to < first) {
         return rc;
     }

@@ -131,6 +131,8 @@ static int take(void *context, const struct weir_finding *finding)
     assert_true(strlen(finding->advice) > 10);
     assert_string_not_equal(finding->code, "");
     if (finding->note) {
+        assert_true(strcmp(finding->code, "gap") == 0 ||
+                    strstr(finding->text, " are lost") == NULL);
         salvaged->note_count++;
         return 0;
     }

@@ -143,6 +143,24 @@ static void a_damaged_payload_costs_its_record_and_keeps_its_neighbours(void **s
     }
 }
 
+static void damaged_neighbours_are_one_gap(void **state)
+{
+    (void)state;
+    struct image image;
+    struct salvaged salvaged = {0};
+    make_log(&image, 2);
+    struct image_group group = group_with(&image, 7); /* LSNs 7 to 9 */
+    for (uint64_t i = 1; i < 3; i++) {
+        image_at(&image, group.address)[FORMAT_GROUP_HEADER_BYTES + i * 4016 + 16] ^= 1;
+    }
+    salvage(&image, &salvaged);
+    assert_int_equal(expect_consistent(&salvaged, &was), was.latest - 2);
+    const struct weir_finding *gap = expect_gap(&salvaged, "record-crc", 8, 9);
+    assert_int_equal(gap->offset, group.address % IMAGE_SEGMENT + FORMAT_GROUP_HEADER_BYTES + 4016);
+    assert_int_equal(salvaged.note_count, 0);
+    end(&image, &salvaged);
+}
+
 static void damaged_headers_cost_their_groups(void **state)
 {
     (void)state;
@@ -602,6 +620,7 @@ int main(void)
         cmocka_unit_test(wl_06_what_was_truncated_stays_away),
         cmocka_unit_test(a_torn_tail_is_no_gap),
         cmocka_unit_test(a_damaged_payload_costs_its_record_and_keeps_its_neighbours),
+        cmocka_unit_test(damaged_neighbours_are_one_gap),
         cmocka_unit_test(damaged_headers_cost_their_groups),
         cmocka_unit_test(damaged_padding_costs_no_record),
         cmocka_unit_test(a_missing_segment_is_one_gap),

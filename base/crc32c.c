@@ -247,19 +247,3 @@ uint32_t base_crc32c_copy(uint32_t seed, void *target, const void *source, size_
     }
     return copy_short(seed, to, from, size);
 }
-
-/* Each step of the checksum can be undone: the polynomial's highest bit tells which of its two
- * forms a step took. */
-uint32_t base_crc32c_seed(uint32_t crc, const void *data, size_t size)
-{
-    const uint8_t *bytes = data;
-    uint32_t state = ~crc;
-    for (size_t i = size; i-- > 0;) {
-        for (unsigned bit = 0; bit < 8; bit++) {
-            bool odd = (state & POLYNOMIAL & UINT32_C(0x80000000)) != 0;
-            state = odd ? (state ^ POLYNOMIAL) << 1 | 1 : state << 1;
-        }
-        state ^= bytes[i];
-    }
-    return ~state;
-}

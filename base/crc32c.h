@@ -25,10 +25,6 @@ uint32_t base_crc32c_copy(uint32_t seed, void *target, const void *source, size_
 /* Byte by byte from a table: the reference for tests and the way on other CPUs. */
 uint32_t base_crc32c_portable(uint32_t seed, const void *data, size_t size);
 
-/* The seed with which these bytes give crc: base_crc32c(base_crc32c_seed(crc, data, size), data,
- * size) == crc. Bit by bit: for headers, not for payloads. */
-uint32_t base_crc32c_seed(uint32_t crc, const void *data, size_t size);
-
 /* Set once before main, constant then. */
 extern bool base_crc32c_hardware;
 

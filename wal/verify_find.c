@@ -2,16 +2,8 @@
  * Verification behind a damaged group header: the next group that is valid by itself.
  *
  * Every block is tried as a header, under each seed that groups of this segment can have.
- *
- * Where the damage took an epoch group, the seed of its epoch may be in no place that can be read:
- * then it is worked out. Under some seed any header has the right checksum, so one alone proves
- * nothing; but when the next group has its own under the same seed, names the first one's checksum
- * as its chain and goes on from its LSN, both are what was written.
  */
 #include "wal/verify.h"
-
-#include "base/crc32c.h"
-#include "wal/recover_judge.h"
 
 #include <string.h>
 
@@ -87,56 +79,6 @@ static bool decode_under(const struct verify *verify, const uint8_t *bytes, uint
     return false;
 }
 
-/* Behind CONTROL's witness only its own epoch counts: others were cut, and reported absent. */
-static bool may_be_retained(const struct verify *verify, const struct group_header *header)
-{
-    return !verify->has_control || header->address < judge_witness_address(&verify->control) ||
-           header->epoch == (uint32_t)verify->control.epoch;
-}
-
-/* Does the group behind `header` prove that this seed is right? */
-static bool is_confirmed(struct verify *verify, const struct group_header *header, uint32_t seed)
-{
-    uint64_t bytes = verify->control.segment_bytes;
-    uint64_t next = header->address + format_align(header->size_bytes, verify->scan.block_bytes);
-    const uint8_t *behind;
-    struct group_header found;
-    return next / bytes == verify->ordinal &&
-           scan_bytes(&verify->scan, next % bytes, FORMAT_GROUP_HEADER_BYTES, &behind) == 0 &&
-           group_decode(behind, next, seed, verify->scan.uuid_seed, bytes, &found) == GROUP_OK &&
-           found.kind != FORMAT_GROUP_EPOCH && found.epoch == header->epoch &&
-           found.chain == header->crc &&
-           found.first_lsn == header->first_lsn + header->record_count;
-}
-
-/* The same under a seed that nothing says. Spoils what scan_bytes() lent. */
-static bool decode_under_unknown(struct verify *verify, const uint8_t *lent, uint64_t address,
-                                 struct group_chain *ret_chain)
-{
-    uint8_t bytes[FORMAT_GROUP_HEADER_BYTES];
-    struct group_header header;
-    memcpy(bytes, lent, sizeof bytes);
-    const struct format_group *raw = (const struct format_group *)bytes;
-    size_t start = offsetof(struct format_group, kind);
-    if (le64_load(&raw->address) != address || le16_load(&raw->kind) == FORMAT_GROUP_EPOCH) {
-        return false;
-    }
-    uint32_t seed = base_crc32c_seed(le32_load(&raw->crc), bytes + start, sizeof bytes - start);
-    if (group_decode(bytes, address, seed, verify->scan.uuid_seed, verify->control.segment_bytes,
-                     &header) != GROUP_OK ||
-        !may_be_retained(verify, &header) || !is_confirmed(verify, &header, seed)) {
-        return false;
-    }
-    *ret_chain = (struct group_chain){
-        .next_lsn = header.first_lsn,
-        .time_ns = header.time_ns,
-        .epoch = header.epoch,
-        .seed = seed,
-        .crc = header.chain,
-    };
-    return true;
-}
-
 /* VERIFY_FOUND with walk at the next group whose header is valid by itself; 0: there is none in
  * this file; -errno. It must not go back, unless nothing was met yet: the first retained LSN may
  * lie in the middle of a group. */
@@ -155,9 +97,7 @@ int verify_find_group(struct verify *verify, struct scan_walk *walk, uint64_t fr
             return rc;
         }
         struct group_chain chain;
-        if (rc == 0 &&
-            (decode_under(verify, bytes, base + offset, &seeds, &chain) ||
-             decode_under_unknown(verify, bytes, base + offset, &chain)) &&
+        if (rc == 0 && decode_under(verify, bytes, base + offset, &seeds, &chain) &&
             (chain.next_lsn >= verify->chain.next_lsn || verify->latest == WEIR_LSN_NONE)) {
             *walk = (struct scan_walk){.chain = chain, .offset = (uint32_t)offset};
             return VERIFY_FOUND;

@@ -149,32 +149,18 @@ static bool header_is_whole(struct image *image, uint64_t ordinal)
            segment_header_decode(bytes, image->control.uuid, ordinal, &header) == 0;
 }
 
-/* Two groups of one epoch, one behind the other, prove their seed. */
-static bool is_pair(struct image *image, uint32_t index)
-{
-    const struct image_group *one = &image->groups[index], *two = one + 1;
-    return index + 1 < image->group_count && one->kind != FORMAT_GROUP_EPOCH &&
-           two->kind != FORMAT_GROUP_EPOCH && bytes_are_whole(image, one) &&
-           bytes_are_whole(image, two) &&
-           one->address / IMAGE_SEGMENT == two->address / IMAGE_SEGMENT;
-}
-
 /* The seed of an epoch is in its epoch group, in the headers of segments that begin in it, and, of
- * the newest, in CONTROL; or a pair proves it. Where none of them is left in this segment in front
- * of the group, it cannot be checked by anybody. (Coarse: later headers may have it as well.) */
+ * the newest, in CONTROL. Where none of them is left in this segment or right behind it, its groups
+ * cannot be checked by anybody. Coarse: asks for the epoch group, or for this header. */
 static bool seed_is_known(struct image *image, uint32_t index)
 {
     uint64_t ordinal = image->groups[index].address / IMAGE_SEGMENT;
     for (uint32_t g = index + 1; g-- > 0;) {
         const struct image_group *group = &image->groups[g];
-        bool here = group->address / IMAGE_SEGMENT == ordinal;
-        if (here && is_pair(image, g)) {
-            return true;
+        if (group->kind == FORMAT_GROUP_EPOCH) {
+            return bytes_are_whole(image, group) && group->address / IMAGE_SEGMENT == ordinal;
         }
-        if (here && group->kind == FORMAT_GROUP_EPOCH) {
-            return bytes_are_whole(image, group);
-        }
-        if (!here) {
+        if (group->address / IMAGE_SEGMENT < ordinal) {
             return header_is_whole(image, ordinal);
         }
     }

@@ -317,37 +317,6 @@ static void a_damaged_epoch_group_costs_nothing(void **state)
     end(&image, &salvaged);
 }
 
-/* Three writers in one segment; the header has the seed of the first, CONTROL that of the last. */
-static void a_seed_that_is_nowhere_is_worked_out_from_two_groups(void **state)
-{
-    (void)state;
-    for (uint32_t groups = 1; groups <= 3; groups++) {
-        struct image image;
-        struct salvaged salvaged = {0};
-        image_begin(&image, 4096);
-        image_new_epoch(&image);
-        image_data(&image, 3, 100);
-        image_recover(&image);
-        struct image_group epoch = image.groups[image.group_count - 1];
-        for (uint32_t i = 0; i < groups; i++) {
-            image_data(&image, 3, 100);
-        }
-        image_recover(&image);
-        image_data(&image, 3, 100);
-        image_close_clean(&image);
-        remember(&image, &was);
-        memset(image_at(&image, epoch.address), 0, 4096);
-        salvage(&image, &salvaged);
-        if (groups == 1) { /* nothing proves a single one */
-            assert_int_equal(expect_consistent(&salvaged, &was), was.latest - 3);
-            expect_gap(&salvaged, "group-crc", 4, 6);
-        } else {
-            assert_int_equal(expect_consistent(&salvaged, &was), was.latest);
-        }
-        end(&image, &salvaged);
-    }
-}
-
 static int fail_one_block(void *context, const char *call, const char *name, uint64_t offset,
                           size_t size)
 {
@@ -373,6 +342,37 @@ static void a_block_that_cannot_be_read_costs_its_group(void **state)
         salvaged_free(&salvaged);
     }
     image_end(&image);
+}
+
+/* Its groups are whole, in their place, and follow each other: only seed and uuid are not ours. */
+static void o3_no_record_of_another_log_is_copied(void **state)
+{
+    (void)state;
+    static uint8_t foreign[IMAGE_SEGMENT];
+    struct image image, other;
+    struct salvaged salvaged = {0};
+    image_begin(&other, 4096);
+    memset(other.control.uuid, 0x17, sizeof other.control.uuid);
+    other.control.seed = 0xf00d;
+    other.uuid_seed = group_uuid_seed(other.control.uuid);
+    image_new_epoch(&other);
+    while (other.offset < IMAGE_SEGMENT - 24576) {
+        image_data(&other, 4, 2000); /* more records: its LSNs run ahead of ours */
+    }
+    image_seal(&other);
+    image_fill_segment(&other);
+    memcpy(foreign, image_file(&other, 2), IMAGE_SEGMENT);
+    image_end(&other);
+
+    make_log(&image, 3);
+    weir_lsn from = first_in_segment(&image, 2), to = first_in_segment(&image, 3) - 1;
+    memcpy(image_file(&image, 2), foreign, IMAGE_SEGMENT);
+    salvage(&image, &salvaged);
+    assert_int_equal(expect_consistent(&salvaged, &was), was.latest - (to - from + 1));
+    assert_int_equal(salvaged.gap_count, 1);
+    assert_int_equal(salvaged.gaps[0].from_lsn, from);
+    assert_int_equal(salvaged.gaps[0].to_lsn, to);
+    end(&image, &salvaged);
 }
 
 /* ---- a gap is seen ---- */
@@ -630,8 +630,8 @@ int main(void)
         cmocka_unit_test(lost_headers_and_a_lost_control_cost_nothing),
         cmocka_unit_test(a_rolled_back_control_costs_nothing),
         cmocka_unit_test(a_damaged_epoch_group_costs_nothing),
-        cmocka_unit_test(a_seed_that_is_nowhere_is_worked_out_from_two_groups),
         cmocka_unit_test(a_block_that_cannot_be_read_costs_its_group),
+        cmocka_unit_test(o3_no_record_of_another_log_is_copied),
         cmocka_unit_test(wl_02_no_cursor_passes_a_gap_silently),
         cmocka_unit_test(gaps_survive_another_salvage),
         cmocka_unit_test(a_destination_that_holds_something_is_refused),

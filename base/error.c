@@ -32,7 +32,8 @@ static const struct error_entry system_entries[] = {
     {-EINVAL, "EINVAL", "", "see the comment of the call in its header"},
     {-ENOMEM, "ENOMEM", "", "make memory available, or open with smaller windows"},
     {-EMFILE, "EMFILE", "", "raise the limit of open files (ulimit -n)"},
-    {-ETIMEDOUT, "ETIMEDOUT", "", ""},
+    {-ENOTEMPTY, "ENOTEMPTY", "", "name a directory that is new or empty"},
+    {-ETIMEDOUT, "ETIMEDOUT", "", "somebody else holds the lock: try again"},
 };
 
 static const struct error_entry *find(const struct error_entry *table, size_t count, int code)

@@ -152,7 +152,7 @@ static int verify(const struct recover_log *log, struct recover_pass *pass)
     struct weir_verify_report report = WEIR_VERIFY_REPORT_INIT;
     double start_cpu_s = recover_cpu_s();
     uint64_t start_ns = base_clock_monotonic_ns();
-    int rc = weir_verify(log->path, &options, NULL, NULL, &report);
+    int rc = weir_verify(log->path, &options, NULL, NULL, &report, NULL);
     pass->seconds = seconds_since(start_ns);
     pass->cpu_s = recover_cpu_s() - start_cpu_s;
     if (rc == 0 && !report.ok) {

@@ -13,6 +13,7 @@ extern const struct cli_command devices_command;
 extern const struct cli_command dump_command;
 extern const struct cli_command help_command;
 extern const struct cli_command hold_command;
+extern const struct cli_command salvage_command;
 extern const struct cli_command stat_command;
 extern const struct cli_command tail_command;
 extern const struct cli_command truncate_command;

@@ -115,7 +115,7 @@ static int judge_log(struct weir_log *log, struct crash_referee *referee, struct
 static int keep_first(void *context, const struct weir_finding *finding)
 {
     struct crash_round *round = context;
-    if (round->finding[0] == '\0') {
+    if (!finding->note && round->finding[0] == '\0') {
         snprintf(round->finding, sizeof round->finding, "%s", finding->text);
     }
     return signals_interrupted() ? -EINTR : 0;
@@ -124,15 +124,16 @@ static int keep_first(void *context, const struct weir_finding *finding)
 static int verify(struct cli *cli, const struct crash_site *site, struct crash_round *round)
 {
     struct weir_log_options options = WEIR_LOG_OPTIONS_INIT;
+    struct weir_error why = WEIR_ERROR_INIT;
     round->verify.size = sizeof round->verify;
     int rc = site->options(site->context, WEIR_LOG_READ_ONLY, &options);
     options.flags &= ~WEIR_LOG_SERVICE_THREAD; /* those are for writers */
     options.witness = WEIR_WITNESS_LAZY;
     if (rc == 0) {
-        rc = weir_verify(site->path, &options, keep_first, round, &round->verify);
+        rc = weir_verify(site->path, &options, keep_first, round, &round->verify, &why);
     }
     if (rc < 0 && !signals_interrupted()) {
-        return cli_fail_open(cli, rc, NULL, "cannot verify the log after the crash");
+        return cli_fail_open(cli, rc, &why, "cannot verify the log after the crash");
     }
     return -1;
 }

@@ -20,7 +20,7 @@ struct crash_round {
     struct weir_open_report report;
     struct crash_verdict verdict;
     struct weir_verify_report verify;
-    char finding[240]; /* of verify, the first; "" */
+    char finding[400]; /* of verify, the first; "" */
 };
 
 /* Where the log is and how it is opened. */

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define SENTENCE_SIZE 1024
+#define ADVICE_SIZE 2048
 
 /* Conditions of the device, whenever they are met. */
 static bool is_device_error(int code)
@@ -117,10 +118,30 @@ static const char *without_path(const struct cli *cli, const char *text)
     return repeated ? text + length + 2 : text;
 }
 
-/* That of EINVAL sends a programmer to the headers. */
-static const char *advice_for(int code)
+/* Can be pasted into a shell as it is. */
+static bool is_plain(const char *path)
 {
-    return code == -EINVAL ? "" : weir_error_advice(code);
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-./+=@:,%";
+    size_t length = strlen(path);
+    return length > 0 && length < 512 && path[0] != '-' && strspn(path, plain) == length;
+}
+
+void cli_advice(const struct cli *cli, const char *advice, char *ret_text, size_t size)
+{
+    bool known = cli->path != NULL && is_plain(cli->path);
+    const char *log;
+    size_t used = 0;
+    ret_text[0] = '\0';
+    while (known && used < size && (log = strstr(advice, " LOG")) != NULL) {
+        bool word = strchr(" `", log[4]) != NULL;
+        used += (size_t)snprintf(ret_text + used, size - used, "%.*s %s", (int)(log - advice),
+                                 advice, word ? cli->path : "LOG");
+        advice = log + 4;
+    }
+    if (used < size) {
+        (void)snprintf(ret_text + used, size - used, "%s", advice);
+    }
 }
 
 static int fail(struct cli *cli, int exit_code, int code, const struct weir_error *why,
@@ -130,8 +151,9 @@ static int fail(struct cli *cli, int exit_code, int code, const struct weir_erro
     bool detailed = why != NULL && why->text[0] != '\0';
     snprintf(sentence, sizeof sentence, "%s: %s", tried,
              detailed ? without_path(cli, why->text) : weir_error_text(code));
-    report(cli, exit_code, sentence, weir_error_name(code), advice_for(code),
-           detailed ? why : NULL);
+    char advice[ADVICE_SIZE]; /* that of EINVAL sends a programmer to the headers */
+    cli_advice(cli, code == -EINVAL ? "" : weir_error_advice(code), advice, sizeof advice);
+    report(cli, exit_code, sentence, weir_error_name(code), advice, detailed ? why : NULL);
     return exit_code;
 }
 

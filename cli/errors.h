@@ -34,6 +34,9 @@ __attribute__((format(printf, 4, 5))) int cli_fail_open(struct cli *cli, int cod
                                                         const struct weir_error *why,
                                                         const char *format, ...);
 
+/* An advice of the library with this run's path in place of LOG, where that can be pasted. */
+void cli_advice(const struct cli *cli, const char *advice, char *ret_text, size_t size);
+
 /* Reports a sentence of our own under an exit code of our own; returns it. */
 __attribute__((format(printf, 3, 4))) int cli_refuse(struct cli *cli, int exit_code,
                                                      const char *format, ...);

@@ -31,6 +31,7 @@ const struct cli_command *const cli_commands[] = {
     &append_command,
     &tail_command,
     &verify_command,
+    &salvage_command,
     &stat_command,
     &dump_command,
     &truncate_command,

@@ -5,6 +5,9 @@
  * 2. A cursor lends records in batches; each becomes a row.
  * 3. Caught up: without -f that is the end; with -f the rows are flushed and the cursor waits.
  *
+ * A gap of a salvaged log is one row; --raw and --binary, which have no form for it, end in front
+ * of it with an error.
+ *
  * Failures: a start below the earliest record, damage that is met, a cursor that truncation
  * overtook: the rows before it are printed, then the error with its LSNs. A closed pipe ends with
  * exit 0.
@@ -20,6 +23,7 @@
 #include "base/text.h"
 
 #include <weir/cursor.h>
+#include <weir/finding.h>
 
 #include <errno.h>
 #include <inttypes.h>
@@ -122,6 +126,28 @@ static void print_human(struct output *out, const struct weir_record *record)
     output_char(out, '\n');
 }
 
+/* One row for all of a gap. */
+static void print_gap(struct cli *cli, const struct weir_record *record, weir_lsn to)
+{
+    struct output *out = &cli->out;
+    const char *code = weir_gap_code(record);
+    output_row_begin(out);
+    if (cli->json) {
+        struct json json;
+        json_begin(&json, out);
+        json_u64(&json, "lsn", record->lsn);
+        json_bool(&json, "gap", true);
+        json_u64(&json, "to_lsn", to);
+        json_text(&json, "code", code);
+        json_text(&json, "text", weir_finding_meaning(code));
+        json_end(&json);
+    } else {
+        output_format(out, "%8" PRIu64 "  gap: LSN %" PRIu64 " to %" PRIu64 " were lost (%s: %s)\n",
+                      record->lsn, record->lsn, to, code, weir_finding_meaning(code));
+    }
+    output_row_end(out);
+}
+
 static void print_record(struct cli *cli, const struct tail_options *options,
                          const struct weir_record *record)
 {
@@ -165,11 +191,33 @@ static int wait_for_more(struct cli *cli, const struct tail_options *options,
     return rc < 0 ? report_cursor_error(cli, cursor, rc) : -1;
 }
 
+/* Prints a batch; *gap_to is the last LSN of the gap that was printed last. Returns how many rows
+ * there are. */
+static uint64_t print_batch(struct cli *cli, const struct tail_options *options,
+                            const struct weir_record *records, int count, weir_lsn *gap_to)
+{
+    uint64_t rows = 0;
+    for (int i = 0; i < count; i++) {
+        const struct weir_record *record = &records[i];
+        if ((record->flags & WEIR_RECORD_GAP) == 0) {
+            print_record(cli, options, record);
+        } else if (record->lsn > *gap_to) {
+            *gap_to = record->lsn + (record->user > 0 ? record->user : 1) - 1;
+            print_gap(cli, record, *gap_to);
+        } else {
+            continue;
+        }
+        rows++;
+    }
+    return rows;
+}
+
 static int print_records(struct cli *cli, const struct tail_options *options,
                          struct weir_cursor *cursor)
 {
     struct weir_record records[BATCH];
     uint64_t left = options->count.given ? options->count.value : UINT64_MAX;
+    weir_lsn gap_to = WEIR_LSN_NONE;
     while (left > 0) {
         if (signals_interrupted()) {
             return CLI_INTERRUPTED;
@@ -178,10 +226,11 @@ static int print_records(struct cli *cli, const struct tail_options *options,
         if (count < 0) {
             return report_cursor_error(cli, cursor, count);
         }
-        for (int i = 0; i < count; i++) {
-            print_record(cli, options, &records[i]);
+        left -= print_batch(cli, options, records, count, &gap_to);
+        int rc = gap_to >= weir_cursor_position(cursor) ? weir_cursor_seek(cursor, gap_to + 1) : 0;
+        if (rc < 0) {
+            return report_cursor_error(cli, cursor, rc);
         }
-        left -= (uint64_t)count;
         if (cli->out.error != 0) {
             return CLI_OK; /* main() tells a closed pipe from a full disk */
         }
@@ -203,6 +252,7 @@ static int run(struct cli *cli, const void *opaque)
                                "seconds since 1970), not '%s'",
                                options->from);
     }
+    from.with_gaps = !options->raw && !options->binary; /* which have no form for a gap */
     if (options->raw + options->binary + cli->json > 1) {
         return cli_usage_error(cli, "--raw, --binary and --json exclude each other");
     }
@@ -229,8 +279,9 @@ const struct cli_command tail_command = {
     .summary = "Prints records in order: LSN, time, type, data",
     .details =
         "Opens LOG read-only and may run beside a writer. Controls and bytes that are not UTF-8\n"
-        "are shown as \\n, \\xNN; with --json they are in data_base64; --raw prints them as they "
-        "are.",
+        "are shown as \\n, \\xNN; with --json they are in data_base64; --raw prints them as they\n"
+        "are. Where records were lost before LOG was made by a salvage, one row stands for the\n"
+        "gap; --raw and --binary stop there.",
     .arguments_min = 1,
     .arguments_max = 1,
     .options_size = sizeof(struct tail_options),

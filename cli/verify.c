@@ -2,28 +2,25 @@
  * weir verify: reads every byte of a log and says what is wrong with it, changing nothing.
  *
  * 1. weir_verify() reads; findings are collected, up to FINDINGS_MAX, all of them are counted.
- * 2. The verdict comes first, then the findings. Exit 1 when there is a finding that costs records.
+ * 2. The verdict comes first, then the findings, what can be done about them, and the notes: damage
+ *    that costs nothing. Exit 1 when there is a finding that is no note.
  *
  * Works on logs that cannot be opened: that is what it is for. What is no log at all is refused
  * (3).
  */
 #include "cli/commands.h"
 #include "cli/errors.h"
+#include "cli/findings.h"
 #include "cli/json.h"
 #include "cli/options.h"
 #include "cli/signals.h"
 
-#include "base/alloc.h"
 #include "base/text.h"
 
 #include <weir/inspect.h>
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
-
-#define FINDINGS_MAX 1000
 
 struct verify_options {
     struct cli_common common;
@@ -31,9 +28,7 @@ struct verify_options {
 
 struct verify {
     struct weir_verify_report report;
-    size_t count;                  /* of what is kept below */
-    struct weir_finding *findings; /* room for FINDINGS_MAX; code points into codes */
-    char (*codes)[32];
+    struct findings findings;
 };
 
 static int keep_finding(void *context, const struct weir_finding *finding)
@@ -42,27 +37,8 @@ static int keep_finding(void *context, const struct weir_finding *finding)
     if (signals_interrupted()) {
         return -EINTR;
     }
-    if (verify->count < FINDINGS_MAX) {
-        size_t i = verify->count++;
-        verify->findings[i] = *finding;
-        snprintf(verify->codes[i], sizeof verify->codes[i], "%s", finding->code);
-        verify->findings[i].code = verify->codes[i];
-    }
+    findings_add(&verify->findings, finding);
     return 0;
-}
-
-static void finding_to_json(struct json *json, const struct weir_finding *finding)
-{
-    json_object(json, NULL);
-    json_text(json, "code", finding->code);
-    json_u64(json, "from_lsn", finding->from_lsn);
-    json_u64(json, "to_lsn", finding->to_lsn);
-    json_text(json, "file", finding->file);
-    if (finding->offset != UINT64_MAX) {
-        json_u64(json, "offset", finding->offset);
-    }
-    json_text(json, "text", finding->text);
-    json_object_end(json);
 }
 
 static void print_json(struct cli *cli, const struct verify *verify)
@@ -75,12 +51,10 @@ static void print_json(struct cli *cli, const struct verify *verify)
     json_u64(&json, "latest", report->latest);
     json_u64(&json, "records", report->records);
     json_u64(&json, "bytes", report->payload_bytes);
-    json_array(&json, "findings");
-    for (size_t i = 0; i < verify->count; i++) {
-        finding_to_json(&json, &verify->findings[i]);
-    }
-    json_array_end(&json);
+    findings_to_json(&json, "findings", &verify->findings, NULL);
     json_u64(&json, "findings_total", report->findings);
+    json_u64(&json, "notes", report->notes);
+    json_u64(&json, "gap_lsns", report->gap_lsns);
     json_u64(&json, "groups", report->groups);
     json_u64(&json, "segments", report->segments);
     json_u64(&json, "scanned_bytes", report->scanned_bytes);
@@ -89,24 +63,16 @@ static void print_json(struct cli *cli, const struct verify *verify)
     json_end(&json);
 }
 
-static void print_lsns(struct output *out, const struct weir_finding *finding)
-{
-    if (finding->from_lsn == WEIR_LSN_NONE) {
-        output_text(out, "no record lost");
-    } else if (finding->to_lsn == UINT64_MAX) {
-        output_format(out, "LSN %" PRIu64 " on", finding->from_lsn);
-    } else {
-        output_format(out, "LSN %" PRIu64 " to %" PRIu64, finding->from_lsn, finding->to_lsn);
-    }
-}
-
 static const char *verdict(const struct verify *verify)
 {
+    const struct findings *findings = &verify->findings;
     if (verify->report.ok) {
-        return "every retained byte is as it was written";
+        return verify->report.findings == 0
+                   ? "every retained byte is as it was written"
+                   : "no record is lost or damaged, and the log opens; see the notes";
     }
-    for (size_t i = 0; i < verify->count; i++) {
-        if (verify->findings[i].from_lsn != WEIR_LSN_NONE) {
+    for (size_t i = 0; i < findings->count; i++) {
+        if (!findings->list[i].note && findings->list[i].from_lsn != WEIR_LSN_NONE) {
             return "records are lost or damaged";
         }
     }
@@ -145,20 +111,22 @@ static void print_text(struct cli *cli, const struct verify *verify)
         output_format(out, "%" PRIu64 " bytes that were never acknowledged: no finding\n",
                       report->cut_bytes);
     }
+    if (report->gap_lsns > 0) {
+        output_label(out, "gaps");
+        output_format(out, "%" PRIu64 " LSNs were lost before this log was made by a salvage\n",
+                      report->gap_lsns);
+    }
     output_label(out, "findings");
-    output_format(out, "%" PRIu64 "\n", report->findings);
-    for (size_t i = 0; i < verify->count; i++) {
-        const struct weir_finding *finding = &verify->findings[i];
-        output_format(out, "    %-16s ", finding->code);
-        print_lsns(out, finding);
-        output_format(out, ", %s", finding->file);
-        if (finding->offset != UINT64_MAX) {
-            output_format(out, " at byte %" PRIu64, finding->offset);
-        }
-        output_format(out, ": %s\n", finding->text);
+    output_format(out, "%" PRIu64 "\n", report->findings - report->notes);
+    findings_print(out, &verify->findings, false);
+    if (report->notes > 0) {
+        output_label(out, "notes");
+        output_format(out, "%" PRIu64 " (they cost no record)\n", report->notes);
+        findings_print(out, &verify->findings, true);
     }
     if (!report->ok) {
-        output_text(out, "Restore the files that are named from a backup; nothing was changed.\n");
+        output_text(out, "Nothing was changed. What can be done:\n");
+        findings_print_advice(cli, &verify->findings, false);
     }
 }
 
@@ -166,14 +134,15 @@ static int verify_log(struct cli *cli, const struct verify_options *options, str
 {
     struct weir_log_options log_options;
     const char *path = cli->path;
+    struct weir_error why = WEIR_ERROR_INIT;
     cli_log_options(&options->common, WEIR_LOG_READ_ONLY, &log_options);
     progress_show("reading every byte of %s ...", path);
-    int rc = weir_verify(path, &log_options, keep_finding, verify, &verify->report);
+    int rc = weir_verify(path, &log_options, keep_finding, verify, &verify->report, &why);
     progress_clear();
     if (rc == -EINTR) {
         cli_note(cli, "interrupted");
     } else if (rc < 0) {
-        return cli_fail_open(cli, rc, NULL, "cannot verify %s", path);
+        return cli_fail_open(cli, rc, &why, "cannot verify %s", path);
     }
     if (cli->json) {
         print_json(cli, verify);
@@ -186,13 +155,10 @@ static int verify_log(struct cli *cli, const struct verify_options *options, str
 static int run(struct cli *cli, const void *opaque)
 {
     struct verify verify = {.report = WEIR_VERIFY_REPORT_INIT};
-    verify.findings = base_alloc_array(FINDINGS_MAX, sizeof verify.findings[0]);
-    verify.codes = base_alloc_array(FINDINGS_MAX, sizeof verify.codes[0]);
-    int exit_code = verify.findings != NULL && verify.codes != NULL
-                        ? verify_log(cli, opaque, &verify)
-                        : cli_fail(cli, -ENOMEM, NULL, "cannot verify %s", cli->path);
-    base_free(verify.findings);
-    base_free(verify.codes);
+    int rc = findings_init(&verify.findings);
+    int exit_code = rc == 0 ? verify_log(cli, opaque, &verify)
+                            : cli_fail(cli, rc, NULL, "cannot verify %s", cli->path);
+    findings_free(&verify.findings);
     return exit_code;
 }
 

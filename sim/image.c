@@ -5,20 +5,22 @@
  * page is copied when somebody writes to one that others hold as well.
  *
  * Memory comes from malloc itself: it stands for a device, which is not to fail where a test lets
- * the allocations of the code above fail. Flat ranges, which stand for mappings, come from base.
+ * the allocations of the code above fail.
  *
  * Invariants: bytes of an image beyond its size are zero; a page with more than one reference is
  * never written; a page that is NULL reads as zeros.
  */
 #include "sim/image.h"
 
-#include "base/alloc.h"
 #include "base/assert.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <xxhash.h>
+
+#define MAPPED_BYTES ((uint64_t)1 << 20)
 
 static const uint8_t zeros[SIM_PAGE_BYTES];
 
@@ -91,6 +93,29 @@ static struct sim_page *own_page(struct sim_image *image, size_t index)
     return page;
 }
 
+/* ---- flat ranges ---- */
+
+/* Zeroed. Small ones from the heap: a simulation makes and drops them by the million. */
+static uint8_t *flat_new(uint64_t capacity)
+{
+    if (capacity < MAPPED_BYTES) {
+        uint8_t *flat = aligned_alloc(SIM_PAGE_BYTES, capacity);
+        return flat != NULL ? memset(flat, 0, capacity) : NULL;
+    }
+    void *flat = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return flat != MAP_FAILED ? flat : NULL;
+}
+
+static void flat_free(uint8_t *flat, uint64_t capacity)
+{
+    if (capacity < MAPPED_BYTES) {
+        free(flat);
+    } else {
+        int rc = munmap(flat, capacity);
+        WEIR_ASSERT(rc == 0);
+    }
+}
+
 /* ---- images ---- */
 
 static size_t page_count(const struct sim_image *image)
@@ -106,7 +131,7 @@ static uint64_t round_up(uint64_t size)
 void sim_image_free(struct sim_image *image)
 {
     if (image->flat != NULL) {
-        base_pages_free(image->flat, image->capacity_bytes);
+        flat_free(image->flat, image->capacity_bytes);
     }
     for (size_t i = 0; image->pages != NULL && i < page_count(image); i++) {
         page_release(image->pages[i]);
@@ -117,12 +142,12 @@ void sim_image_free(struct sim_image *image)
 
 static int grow_flat(struct sim_image *image, uint64_t capacity)
 {
-    uint8_t *flat = base_pages_alloc(capacity, 0);
+    uint8_t *flat = flat_new(capacity);
     if (flat == NULL) {
         return -ENOMEM;
     }
     memcpy(flat, image->flat, image->size_bytes);
-    base_pages_free(image->flat, image->capacity_bytes);
+    flat_free(image->flat, image->capacity_bytes);
     image->flat = flat;
     image->capacity_bytes = capacity;
     return 0;
@@ -243,7 +268,7 @@ uint8_t *sim_image_flatten(struct sim_image *image)
     if (image->flat != NULL || image->capacity_bytes == 0) {
         return image->flat;
     }
-    uint8_t *flat = base_pages_alloc(image->capacity_bytes, 0);
+    uint8_t *flat = flat_new(image->capacity_bytes);
     if (flat == NULL) {
         return NULL;
     }

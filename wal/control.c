@@ -25,8 +25,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define CONTROL_NAME "CONTROL"
-#define CONTROL_NEW_NAME "CONTROL.new"
 #define PAIR_BYTES (2u * FORMAT_BLOCK)
 
 static uint32_t block_crc(const uint8_t *block)

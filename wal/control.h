@@ -10,6 +10,9 @@
 #include <weir/error.h>
 #include <weir/medium.h>
 
+#define CONTROL_NAME "CONTROL"
+#define CONTROL_NEW_NAME "CONTROL.new" /* while it is being made */
+
 /* One copy of CONTROL in native form. */
 struct control {
     uint8_t uuid[FORMAT_UUID_BYTES];

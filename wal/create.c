@@ -17,8 +17,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define CONTROL_NEW_NAME "CONTROL.new"
-
 /* Does a segment carry a header? Then it is one of a log, whose CONTROL was lost. 1, 0, -errno. */
 static int has_header(struct weir_medium *medium, const char *name, uint64_t ordinal)
 {
@@ -63,10 +61,24 @@ static int check_entry(void *context, const char *name)
     return rc;
 }
 
+int create_check_unfinished(struct weir_medium *medium, struct weir_error *why)
+{
+    struct weir_file *file;
+    int rc = medium->ops->open(medium, FORMAT_SALVAGE_NAME, WEIR_FILE_READ, &file);
+    if (rc < 0) {
+        return rc == -ENOENT ? 0 : rc;
+    }
+    medium->ops->close(file);
+    return log_error(why, WEIR_E_NOT_A_LOG, FORMAT_SALVAGE_NAME, UINT64_MAX,
+                     "the directory holds a salvage that was interrupted: remove the directory, "
+                     "then salvage again");
+}
+
 int create_check_directory(struct weir_medium *medium, struct weir_error *why)
 {
     struct look look = {medium, why};
-    return medium->ops->list(medium, "", check_entry, &look);
+    int rc = create_check_unfinished(medium, why);
+    return rc < 0 ? rc : medium->ops->list(medium, "", check_entry, &look);
 }
 
 /* After the check: what is there is a leftover. */

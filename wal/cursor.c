@@ -9,14 +9,17 @@
  *
  * Failure modes: the LSN was truncated away (WEIR_E_TRUNCATED: seek to go on); a group is damaged
  * (WEIR_E_DAMAGED: none of it is lent, the next call says it again, a seek beyond it goes on); a
- * file is cut short or gone. A file that is cut while it is mapped raises SIGBUS on the next
- * access: its size is looked at again whenever a cursor enters a segment, but not between two
- * records, and the library installs no handler unasked.
+ * salvage wrote a gap here (WEIR_E_GAP: the same); a file is cut short or gone. A file that is cut
+ * while it is mapped raises SIGBUS on the next access: its size is looked at again whenever a
+ * cursor enters a segment, but not between two records, and the library installs no handler
+ * unasked.
  *
  * Invariants: place.lsn counts every record, also the skipped ones; what lies before `end` is
  * sealed and durable, or published when that was asked for; the segment in place.walk is pinned.
  */
 #include "wal/cursor.h"
+
+#include "wal/finding.h"
 
 #include <errno.h>
 
@@ -61,6 +64,12 @@ static inline uint32_t lend(const uint8_t *at, const uint8_t *end, weir_lsn lsn,
 static inline bool is_skipped(const struct weir_cursor *cursor, const struct weir_record *record)
 {
     return __builtin_expect((record->flags & WEIR_RECORD_VOID) != 0, 0) && !cursor->with_void;
+}
+
+/* A gap that the caller did not ask to be lent: it must not be passed silently. */
+static inline bool is_refused(const struct weir_cursor *cursor, const struct weir_record *record)
+{
+    return __builtin_expect((record->flags & WEIR_RECORD_GAP) != 0, 0) && !cursor->with_gaps;
 }
 
 /* ---- errors ---- */
@@ -330,6 +339,25 @@ static int size_fault(struct weir_cursor *cursor)
     return log_error_range(&cursor->error, rc, place->lsn, place->end_lsn - 1);
 }
 
+/* The cursor stands at a gap record and stays there. */
+static int refuse_gap(struct weir_cursor *cursor)
+{
+    struct weir_record gap = {.lsn = cursor->place.lsn};
+    const struct cursor_place *place = &cursor->place;
+    lend(place->at, place->end, place->lsn, place->time_ns, &gap);
+    weir_lsn to = gap.lsn + (gap.user > 0 ? gap.user : 1) - 1;
+    const char *code = finding_gap_code(gap.type);
+    char name[FORMAT_NAME_BYTES];
+    format_segment_name(place->walk.segment->ordinal, name);
+    cursor->lent = false;
+    int rc = log_error(&cursor->error, WEIR_E_GAP, name,
+                       (uint64_t)(place->at - place->walk.segment->base),
+                       "LSNs %llu to %llu were lost before this log was made by a salvage (%s)",
+                       (unsigned long long)gap.lsn, (unsigned long long)to,
+                       code[0] != '\0' ? weir_finding_meaning(code) : "no reason was noted");
+    return log_error_range(&cursor->error, rc, gap.lsn, to);
+}
+
 int cursor_settle(struct weir_cursor *cursor)
 {
     struct cursor_place *place = &cursor->place;
@@ -385,6 +413,9 @@ int weir_cursor_next(struct weir_cursor *cursor, struct weir_record *ret_record)
         if (__builtin_expect(stride == 0, 0)) {
             return size_fault(cursor);
         }
+        if (is_refused(cursor, &record)) {
+            return refuse_gap(cursor);
+        }
         stride = cursor_guess_stride(cursor->stride, stride);
         cursor->stride = stride;
         place->at += stride;
@@ -397,8 +428,10 @@ int weir_cursor_next(struct weir_cursor *cursor, struct weir_record *ret_record)
     }
 }
 
-/* Lends what the group holds, up to max; returns how many, skipped ones not counted. */
-static int lend_run(struct weir_cursor *cursor, struct weir_record *records, int max)
+/* Lends what the group holds, up to max and up to a gap that is refused; returns how many, skipped
+ * ones not counted. */
+static int lend_run(struct weir_cursor *cursor, struct weir_record *records, int max,
+                    bool *ret_refused)
 {
     struct cursor_place *place = &cursor->place;
     const uint8_t *at = place->at, *end = place->end;
@@ -408,7 +441,8 @@ static int lend_run(struct weir_cursor *cursor, struct weir_record *records, int
     int count = 0;
     while (at < end && count < max) {
         uint32_t stride = lend(at, end, lsn, time_ns, &records[count]);
-        if (__builtin_expect(stride == 0, 0)) {
+        *ret_refused = stride != 0 && is_refused(cursor, &records[count]);
+        if (__builtin_expect(stride == 0 || *ret_refused, 0)) {
             break;
         }
         guess = cursor_guess_stride(guess, stride);
@@ -440,9 +474,10 @@ int weir_cursor_next_batch(struct weir_cursor *cursor, struct weir_record *ret_r
             break;
         }
         weir_lsn before = place->lsn;
-        count += lend_run(cursor, ret_records + count, max - count);
-        if (place->lsn == before) {
-            rc = size_fault(cursor);
+        bool refused = false;
+        count += lend_run(cursor, ret_records + count, max - count, &refused);
+        if (refused || place->lsn == before) {
+            rc = refused ? refuse_gap(cursor) : size_fault(cursor);
             break;
         }
     }

@@ -34,7 +34,7 @@ struct weir_cursor {
     struct cursor_place place;
     uint32_t stride; /* of the last record: a guess at the next one's */
     bool lent;       /* the last call lent something, from place.walk.segment */
-    bool published, with_void, compacted;
+    bool published, with_void, compacted, with_gaps;
     weir_lsn sealed; /* groups that hold LSNs up to here are sealed and may be shown */
     struct weir_error error;
 

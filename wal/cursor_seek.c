@@ -385,6 +385,7 @@ int weir_cursor_open(struct weir_log *log, const struct weir_cursor_options *giv
     cursor->published = options.published && (log->flags & WEIR_LOG_READ_ONLY) == 0;
     cursor->with_void = options.with_void;
     cursor->compacted = options.compacted;
+    cursor->with_gaps = options.with_gaps;
     atomic_fetch_add_explicit(&log->cursors, 1, memory_order_relaxed);
     rc = go_to_start(cursor, &options);
     if ((rc == WEIR_E_DAMAGED || rc == WEIR_E_CUT_SHORT) && cursor->place.lsn != WEIR_LSN_NONE) {

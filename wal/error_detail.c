@@ -36,3 +36,11 @@ int log_error_range(struct weir_error *why, int code, weir_lsn from, weir_lsn to
     }
     return code;
 }
+
+void log_error_explain(struct weir_error *why, int code, const char *directory)
+{
+    if (code < 0 && why != NULL && why->size >= sizeof *why && why->code != code) {
+        log_error(why, code, NULL, UINT64_MAX, "%s: %s", directory != NULL ? directory : "the log",
+                  weir_error_text(code));
+    }
+}

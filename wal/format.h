@@ -24,6 +24,9 @@
 #define FORMAT_CONTROL_BYTES (FORMAT_CONTROL_COPIES * FORMAT_BLOCK)
 #define FORMAT_CONTROL_CLEAN 1u
 
+/* In a directory without CONTROL: what a salvage began to write there and did not finish. */
+#define FORMAT_SALVAGE_NAME "SALVAGE"
+
 #define FORMAT_SEGMENT_HEADER_BYTES (2u * FORMAT_BLOCK)
 #define FORMAT_FIRST_ORDINAL 1u
 

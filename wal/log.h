@@ -221,6 +221,9 @@ int log_error(struct weir_error *why, int code, const char *file, uint64_t offse
               const char *format, ...) __attribute__((format(printf, 5, 6)));
 int log_error_range(struct weir_error *why, int code, weir_lsn from, weir_lsn to);
 
+/* For an error that was not explained where it was found: names the directory. */
+void log_error_explain(struct weir_error *why, int code, const char *directory);
+
 /* The first failure of a write or flush counts; wakes everybody who waits. */
 void log_poison(struct weir_log *log, int error);
 

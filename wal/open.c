@@ -352,15 +352,6 @@ static int open_medium(struct weir_log *log, const char *directory,
     return rc;
 }
 
-/* Errors that were not explained where they were found. */
-static void explain(struct weir_error *why, const char *directory, int rc)
-{
-    if (why != NULL && why->size >= sizeof *why && why->code != rc) {
-        log_error(why, rc, NULL, UINT64_MAX, "%s: %s", directory != NULL ? directory : "the log",
-                  weir_error_text(rc));
-    }
-}
-
 int weir_log_open(const char *directory, const struct weir_log_options *given,
                   struct weir_log **ret_log, struct weir_error *ret_error)
 {
@@ -410,6 +401,6 @@ out:
     if (options.custom_medium != NULL) {
         options.custom_medium->ops->destroy(options.custom_medium);
     }
-    explain(ret_error, directory, rc);
+    log_error_explain(ret_error, rc, directory);
     return rc;
 }

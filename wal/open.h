@@ -16,6 +16,10 @@ int create_log(struct weir_medium *medium, const struct weir_log_options *option
  * WEIR_E_CONTROL: segments of a log are here, and its CONTROL is not. */
 int create_check_directory(struct weir_medium *medium, struct weir_error *why);
 
+/* Without CONTROL: 0; WEIR_E_NOT_A_LOG: what is here was being salvaged to, and is not all of it.
+ */
+int create_check_unfinished(struct weir_medium *medium, struct weir_error *why);
+
 /* Makes segments ahead of need and does what waits, in a thread of its own (service.c). */
 int service_start(struct weir_log *log);
 void service_stop(struct weir_log *log);

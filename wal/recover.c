@@ -273,6 +273,7 @@ static int find_end(struct judge *judge)
     }
     for (uint32_t i = 0; i < judge->inventory.count; i++) {
         if (judge->inventory.segments[i].header_result == WEIR_E_NEWER_FORMAT) {
+            judge->bad_ordinal = judge->inventory.segments[i].ordinal;
             return WEIR_E_NEWER_FORMAT;
         }
     }
@@ -307,6 +308,8 @@ int recover_judge(struct weir_medium *medium, const struct control *control,
         enum verdict verdict = verdict_decide(&judge.input);
         rc = verdict == VERDICT_OPEN ? describe(&judge, &recovery)
                                      : judge_explain(&judge, verdict, why);
+    } else if (rc == WEIR_E_NEWER_FORMAT) {
+        rc = judge_explain_newer(&judge, why);
     }
     recovery.scanned_bytes = judge.scan.read_bytes;
     recovery.seconds = (double)(base_clock_monotonic_ns() - begin_ns) / (double)BASE_NS_PER_S;

@@ -184,3 +184,11 @@ int judge_explain(const struct judge *judge, enum verdict verdict, struct weir_e
     }
     return code;
 }
+
+int judge_explain_newer(const struct judge *judge, struct weir_error *why)
+{
+    char file[FORMAT_NAME_BYTES];
+    format_segment_name(judge->bad_ordinal, file);
+    return log_error(why, WEIR_E_NEWER_FORMAT, file, offsetof(struct format_segment, version),
+                     "the header of %s is of a newer format version than %u", file, FORMAT_VERSION);
+}

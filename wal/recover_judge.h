@@ -61,7 +61,8 @@ int judge_evidence(struct judge *judge);
 /* Where files or headers are missing there is no walk: only looks for epochs that are newer. */
 int judge_headers_only(struct judge *judge);
 
-/* Fills *why (may be NULL) and returns the error of this verdict. */
+/* Fills *why (may be NULL) and returns the error of this verdict; that of a newer format. */
 int judge_explain(const struct judge *judge, enum verdict verdict, struct weir_error *why);
+int judge_explain_newer(const struct judge *judge, struct weir_error *why);
 
 #endif

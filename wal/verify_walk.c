@@ -3,59 +3,25 @@
  *
  * Happy path: header, groups up to the seal, next segment; at the tail nothing more.
  *
- * Behind damage
- *   a group's body      its header still says where it ends and which LSNs it holds; when the
- * record headers are right, each record is checked alone a group's header    the next block with a
- * header that is valid by itself says where LSNs go on a segment header    the chain of the segment
- * before leads on without it a file              the next segment's header says where LSNs go on so
- * a finding ends exactly where the next thing that can be trusted begins.
+ * Behind damage (verify_groups.c, verify_find.c)
+ *   - of a group's body: its header still says where it ends and which LSNs it holds
+ *   - of a group's header: the next one that is valid by itself says where LSNs go on
+ *   - of a segment's header: the chain of the segment before leads on without it
+ *   - of a file: the next segment's header says where LSNs go on
+ * so a finding ends exactly where the next thing that can be trusted begins.
  *
  * Invariant: what is not valid is damage only below the tail that recovery would accept; where
  * recovery refuses (or there is a live writer), only when something proves that it was durable.
  */
 #include "wal/verify.h"
 
-#include "base/crc32c.h"
 #include "wal/log.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
-#define MORE_BEHIND 1 /* resynchronized: walk on in this segment */
-
-static const struct segment_header *header_of(const struct verify *verify, uint64_t ordinal)
-{
-    const struct inventory_segment *segment = inventory_find(&verify->inventory, ordinal);
-    bool ours = segment != NULL && segment->header_result == 0 &&
-                memcmp(segment->header.uuid, verify->control.uuid, FORMAT_UUID_BYTES) == 0;
-    return ours ? &segment->header : NULL;
-}
-
-/* The first valid header behind this segment, or NULL. */
-static const struct segment_header *header_behind(const struct verify *verify, uint64_t ordinal)
-{
-    for (uint64_t next = ordinal + 1; next <= verify->last_ordinal; next++) {
-        const struct segment_header *header = header_of(verify, next);
-        if (header != NULL) {
-            return header;
-        }
-    }
-    return NULL;
-}
-
 /* ---- damage and its range ---- */
-
-/* Records below the first LSN were dropped: damage to them costs nothing. */
-static void report_range(struct verify *verify, struct weir_finding *finding, weir_lsn from,
-                         weir_lsn to)
-{
-    weir_lsn first = verify->control.first_lsn;
-    bool costs = to >= from && to >= first;
-    finding->from_lsn = costs ? (from > first ? from : first) : 0;
-    finding->to_lsn = costs ? to : 0;
-    verify_report(verify, finding, costs);
-}
 
 static void open_damage(struct verify *verify, const struct weir_finding *finding)
 {
@@ -72,82 +38,9 @@ static void close_damage(struct verify *verify, weir_lsn next_lsn)
 {
     if (verify->pending) {
         verify->pending = false;
-        report_range(verify, &verify->damage, verify->damage.from_lsn, next_lsn - 1);
+        verify_report_range(verify, &verify->damage, verify->damage.from_lsn, next_lsn - 1);
     }
     verify->in_step = true;
-}
-
-/* ---- groups ---- */
-
-/* @param payload  of all its records, when the directory was just told of them; else UINT64_MAX */
-static void count_records(struct verify *verify, const struct scan_group *group, uint64_t payload)
-{
-    if (group->header.record_count > 0) {
-        verify->latest = group->header.first_lsn + group->header.record_count - 1;
-    }
-    if (payload != UINT64_MAX && group->header.first_lsn >= verify->control.first_lsn) {
-        verify->report->records += group->header.record_count;
-        verify->report->payload_bytes += payload;
-        return;
-    }
-    uint32_t offset = FORMAT_GROUP_HEADER_BYTES;
-    for (uint32_t i = 0; i < group->header.record_count; i++) {
-        const struct format_record *record = (const struct format_record *)(group->bytes + offset);
-        uint32_t size = le32_load(&record->size);
-        if (group->header.first_lsn + i >= verify->control.first_lsn) {
-            verify->report->records++;
-            verify->report->payload_bytes += size - FORMAT_RECORD_HEADER_BYTES;
-        }
-        offset += (uint32_t)format_align(size, FORMAT_RECORD_ALIGN);
-    }
-}
-
-/* A seal with a right checksum around wrong numbers. */
-static void check_seal(struct verify *verify, const struct scan_group *group)
-{
-    const struct format_seal *seal =
-        (const struct format_seal *)(group->bytes + FORMAT_GROUP_HEADER_BYTES);
-    const struct scan_directory *walked = &verify->directory;
-    bool agrees = le64_load(&seal->record_count) == walked->records &&
-                  le64_load(&seal->payload_bytes) == walked->payload_bytes &&
-                  le32_load(&seal->entry_count) == walked->count &&
-                  group->header.size_bytes ==
-                      FORMAT_GROUP_HEADER_BYTES + format_seal_body_bytes(walked->records) &&
-                  (walked->count == 0 ||
-                   memcmp(seal + 1, walked->entries, walked->count * sizeof *walked->entries) == 0);
-    if (!agrees) {
-        struct weir_finding finding =
-            verify_finding("seal", verify->ordinal, group->offset,
-                           "the seal's directory does not agree with the segment's groups");
-        verify_report(verify, &finding, false);
-    }
-}
-
-static int each_group(void *context, const struct scan_group *group)
-{
-    struct verify *verify = context;
-    uint64_t address = group->header.address;
-    if (verify->stopped != 0 || (verify->tail_known && address >= verify->tail_address)) {
-        return 1;
-    }
-    bool whole_so_far = verify->directory.first_time_ns != UINT64_MAX;
-    if (whole_so_far && group->header.kind == FORMAT_GROUP_SEAL) {
-        check_seal(verify, group);
-    }
-    uint64_t before = verify->directory.payload_bytes;
-    if (whole_so_far && scan_directory_add(&verify->directory, group) < 0) {
-        return -ENOMEM;
-    }
-    count_records(verify, group,
-                  whole_so_far ? verify->directory.payload_bytes - before : UINT64_MAX);
-    verify->report->groups++;
-    return 0;
-}
-
-/* From here on the segment's directory cannot be compared. */
-static void spoil_directory(struct verify *verify)
-{
-    verify->directory.first_time_ns = UINT64_MAX;
 }
 
 /* ---- the end, or damage? ---- */
@@ -165,7 +58,7 @@ static int look_behind(struct verify *verify, const struct scan_walk *walk,
     };
     int rc = scan_evidence(&verify->scan, walk->offset, control->segment_bytes, &epoch, evidence);
     for (uint64_t next = verify->ordinal + 1; next <= verify->last_ordinal; next++) {
-        const struct segment_header *header = header_of(verify, next);
+        const struct segment_header *header = verify_header_of(verify, next);
         if (header != NULL && header->epoch >= verify->chain.epoch) {
             epoch.epoch = header->epoch;
             epoch.seed = header->seed;
@@ -204,168 +97,6 @@ static int is_tail(struct verify *verify, const struct scan_walk *walk)
     return 1;
 }
 
-/* ---- behind a damaged body ---- */
-
-static void report_record(struct verify *verify, uint32_t offset, weir_lsn lsn, const char *what)
-{
-    struct weir_finding finding =
-        verify_finding("record-crc", verify->ordinal, offset, "LSN %" PRIu64 ": %s", lsn, what);
-    report_range(verify, &finding, lsn, lsn);
-}
-
-/* The record headers are right: each payload is checked alone. */
-static int check_records(struct verify *verify, const struct scan_walk *walk)
-{
-    const struct group_header *header = &walk->refused;
-    const uint8_t *bytes;
-    int rc = scan_bytes(&verify->scan, walk->offset, header->size_bytes, &bytes);
-    if (rc < 0) {
-        return rc;
-    }
-    uint32_t offset = FORMAT_GROUP_HEADER_BYTES;
-    for (uint32_t i = 0; i < header->record_count; i++) {
-        const struct format_record *record = (const struct format_record *)(bytes + offset);
-        uint32_t size = le32_load(&record->size);
-        uint32_t payload = size - FORMAT_RECORD_HEADER_BYTES;
-        uint32_t stride = (uint32_t)format_align(size, FORMAT_RECORD_ALIGN);
-        const uint8_t *data = bytes + offset + FORMAT_RECORD_HEADER_BYTES;
-        if (base_crc32c(0, data, payload) != le32_load(&record->crc)) {
-            report_record(verify, walk->offset + offset, header->first_lsn + i,
-                          "the payload fails its checksum");
-        } else if (!scan_is_zero(data + payload, stride - size)) {
-            report_record(verify, walk->offset + offset, header->first_lsn + i,
-                          "the padding behind the payload is not zero");
-        } else if (header->first_lsn + i >= verify->control.first_lsn) {
-            verify->report->records++;
-            verify->report->payload_bytes += payload;
-        }
-        offset += stride;
-    }
-    verify->latest = header->first_lsn + header->record_count - 1;
-    return 0;
-}
-
-static void report_body(struct verify *verify, const struct scan_walk *walk)
-{
-    const struct group_header *header = &walk->refused;
-    const char *code = group_fault_code(walk->fault);
-    const char *text = group_fault_text(walk->fault);
-    if (walk->end == SCAN_UNREADABLE) {
-        code = "medium-error";
-        text = "the medium cannot read the group";
-    } else if (header->kind == FORMAT_GROUP_SEAL) {
-        code = "seal";
-        text = "the seal's directory is damaged; readers walk the groups instead";
-    }
-    struct weir_finding finding = verify_finding(code, verify->ordinal, walk->offset,
-                                                 "%s (LSNs from %" PRIu64 ", %" PRIu32 " records)",
-                                                 text, header->first_lsn, header->record_count);
-    report_range(verify, &finding, header->first_lsn, header->first_lsn + header->record_count - 1);
-}
-
-/* The header is right and in place, the body is not. The walk goes on behind it. */
-static int pass_damaged_body(struct verify *verify, struct scan_walk *walk)
-{
-    bool records_alone =
-        walk->end == SCAN_INVALID && walk->refused.kind == FORMAT_GROUP_DATA &&
-        (walk->fault == GROUP_PAYLOAD_CRC ||
-         (walk->fault == GROUP_PADDING && walk->fault_record < walk->refused.record_count));
-    int rc = 0;
-    if (records_alone) {
-        rc = check_records(verify, walk);
-    } else {
-        report_body(verify, walk);
-    }
-    spoil_directory(verify);
-    group_chain_advance(&walk->chain, NULL, &walk->refused);
-    if (walk->refused.kind == FORMAT_GROUP_SEAL) {
-        walk->end = SCAN_SEALED;
-        walk->seal_offset = walk->offset;
-    }
-    walk->offset += (uint32_t)format_align(walk->refused.size_bytes, verify->scan.block_bytes);
-    return rc;
-}
-
-/* ---- behind a damaged header ---- */
-
-struct seeds {
-    uint32_t seed[3];
-    uint64_t epoch[3];
-    uint32_t count;
-};
-
-static void add_seed(struct seeds *seeds, uint32_t seed, uint64_t epoch)
-{
-    seeds->seed[seeds->count] = seed;
-    seeds->epoch[seeds->count++] = epoch;
-}
-
-/* What groups of this segment can be under: where the walk is, or what a later place says. */
-static struct seeds possible_seeds(const struct verify *verify)
-{
-    struct seeds seeds = {.count = 0};
-    add_seed(&seeds, verify->chain.seed, verify->chain.epoch);
-    const struct segment_header *behind = header_behind(verify, verify->ordinal);
-    if (behind != NULL) {
-        add_seed(&seeds, behind->seed, behind->epoch);
-    }
-    if (verify->has_control) {
-        add_seed(&seeds, verify->control.seed, verify->control.epoch);
-    }
-    return seeds;
-}
-
-static bool decode_under(const struct verify *verify, const uint8_t *bytes, uint64_t address,
-                         const struct seeds *seeds, struct group_chain *ret_chain)
-{
-    const struct format_group *raw = (const struct format_group *)bytes;
-    if (le64_load(&raw->address) != address) {
-        return false;
-    }
-    for (uint32_t i = 0; i < seeds->count; i++) {
-        struct group_header header;
-        if (group_decode(bytes, address, seeds->seed[i], verify->scan.uuid_seed,
-                         verify->control.segment_bytes, &header) == GROUP_OK) {
-            bool epoch = header.kind == FORMAT_GROUP_EPOCH;
-            *ret_chain = (struct group_chain){
-                .next_lsn = header.first_lsn,
-                .time_ns = header.time_ns,
-                .epoch = epoch && header.epoch > 0 ? header.epoch - 1 : seeds->epoch[i],
-                .seed = seeds->seed[i],
-                .crc = header.chain,
-            };
-            return true;
-        }
-    }
-    return false;
-}
-
-/* MORE_BEHIND with walk at the next group whose header is valid by itself; 0: there is none in this
- * file; -errno. */
-static int find_group(struct verify *verify, struct scan_walk *walk, uint64_t from)
-{
-    struct seeds seeds = possible_seeds(verify);
-    uint64_t base = verify->ordinal * verify->control.segment_bytes;
-    for (uint64_t offset = from; offset < verify->control.segment_bytes;
-         offset += verify->scan.block_bytes) {
-        const uint8_t *bytes;
-        int rc = scan_bytes(&verify->scan, offset, FORMAT_GROUP_HEADER_BYTES, &bytes);
-        if (rc == WEIR_E_CUT_SHORT) {
-            return 0;
-        }
-        if (rc < 0 && !scan_is_medium_error(rc)) {
-            return rc;
-        }
-        struct group_chain chain;
-        if (rc == 0 && decode_under(verify, bytes, base + offset, &seeds, &chain) &&
-            chain.next_lsn >= verify->chain.next_lsn) {
-            *walk = (struct scan_walk){.chain = chain, .offset = (uint32_t)offset};
-            return MORE_BEHIND;
-        }
-    }
-    return 0;
-}
-
 static struct weir_finding describe_fault(const struct verify *verify, const struct scan_walk *walk)
 {
     const char *code = group_fault_code(walk->fault);
@@ -376,11 +107,11 @@ static struct weir_finding describe_fault(const struct verify *verify, const str
         text = is_short ? "the file ends here, before the segment does"
                         : "the medium cannot read the group";
     }
-    return verify_finding(code, verify->ordinal, walk->offset, "%s (behind LSN %" PRIu64 ")", text,
+    return verify_finding(code, verify->ordinal, walk->offset, "%s, behind LSN %" PRIu64, text,
                           walk->chain.next_lsn - 1);
 }
 
-/* MORE_BEHIND: the walk may go on; 0: this segment is done; -errno. */
+/* VERIFY_FOUND: the walk may go on; 0: this segment is done; -errno. */
 static int meet_fault(struct verify *verify, struct scan_walk *walk)
 {
     verify->chain = walk->chain;
@@ -394,15 +125,15 @@ static int meet_fault(struct verify *verify, struct scan_walk *walk)
     }
     if (walk->has_refused && walk->error != WEIR_E_CUT_SHORT &&
         walk->refused.kind != FORMAT_GROUP_EPOCH) {
-        rc = pass_damaged_body(verify, walk);
+        rc = verify_pass_body(verify, walk);
         verify->chain = walk->chain;
-        return rc < 0 ? rc : (walk->end == SCAN_SEALED ? 0 : MORE_BEHIND);
+        return rc < 0 ? rc : (walk->end == SCAN_SEALED ? 0 : VERIFY_FOUND);
     }
     struct weir_finding finding = describe_fault(verify, walk);
     open_damage(verify, &finding);
-    spoil_directory(verify);
-    rc = find_group(verify, walk, walk->offset + verify->scan.block_bytes);
-    if (rc == MORE_BEHIND) {
+    verify_spoil_directory(verify);
+    rc = verify_find_group(verify, walk, walk->offset + verify->scan.block_bytes);
+    if (rc == VERIFY_FOUND) {
         close_damage(verify, walk->chain.next_lsn);
         verify->chain = walk->chain;
     }
@@ -419,14 +150,14 @@ static int walk_again_if_live(struct verify *verify, struct scan_walk *walk)
     }
     scan_close(&verify->scan);
     int rc = scan_open(&verify->scan, verify->ordinal);
-    return rc < 0 ? rc : scan_walk(&verify->scan, walk, each_group, verify);
+    return rc < 0 ? rc : scan_walk(&verify->scan, walk, verify_each_group, verify);
 }
 
 static int walk_groups(struct verify *verify, struct scan_walk *walk)
 {
-    int rc = MORE_BEHIND;
-    while (rc == MORE_BEHIND) {
-        rc = scan_walk(&verify->scan, walk, each_group, verify);
+    int rc = VERIFY_FOUND;
+    while (rc == VERIFY_FOUND) {
+        rc = scan_walk(&verify->scan, walk, verify_each_group, verify);
         rc = rc < 0 ? rc : walk_again_if_live(verify, walk);
         if (rc < 0) {
             return rc;
@@ -475,15 +206,26 @@ static void follow_header(struct verify *verify, const struct segment_header *he
     };
 }
 
+/* The header goes out with the segment's first group: a crash may leave one copy of the newest one,
+ * and the next writer mends it. A live writer may be in the middle of it. */
+static bool may_be_torn(const struct verify *verify)
+{
+    if (verify->live_writer) {
+        return verify->ordinal == verify->last_ordinal;
+    }
+    return verify->tail_known && !verify->control.clean &&
+           verify->ordinal == verify->tail_address / verify->control.segment_bytes;
+}
+
 /* 1: groups can be walked from *walk; 0: not, or this is the tail; -errno. */
 static int begin_segment(struct verify *verify, const struct inventory_segment *file,
                          struct scan_walk *walk)
 {
-    const struct segment_header *header = header_of(verify, verify->ordinal);
+    const struct segment_header *header = verify_header_of(verify, verify->ordinal);
     scan_directory_clear(&verify->directory);
     *walk = (struct scan_walk){.offset = FORMAT_SEGMENT_HEADER_BYTES, .chain = verify->chain};
     if (header != NULL) {
-        if (file->copies_differ) {
+        if (file->copies_differ && !may_be_torn(verify)) {
             struct weir_finding finding =
                 verify_finding("segment-header", verify->ordinal, 0,
                                "one of the header's two copies is damaged; the other is enough");
@@ -501,16 +243,16 @@ static int begin_segment(struct verify *verify, const struct inventory_segment *
     struct weir_finding finding = verify_finding("segment-header", verify->ordinal, 0,
                                                  "the header is not valid in either copy");
     if (verify->in_step && verify->chain.crc != 0) {
-        verify_report(verify, &finding, false); /* the chain leads on without it */
+        verify_report(verify, &finding, true); /* the chain leads on without it; opening refuses */
         return 1;
     }
     open_damage(verify, &finding);
-    spoil_directory(verify);
-    rc = find_group(verify, walk, FORMAT_SEGMENT_HEADER_BYTES);
-    if (rc == MORE_BEHIND) {
+    verify_spoil_directory(verify);
+    rc = verify_find_group(verify, walk, FORMAT_SEGMENT_HEADER_BYTES);
+    if (rc == VERIFY_FOUND) {
         close_damage(verify, walk->chain.next_lsn);
     }
-    return rc < 0 ? rc : rc == MORE_BEHIND;
+    return rc < 0 ? rc : rc == VERIFY_FOUND;
 }
 
 static int read_segment(struct verify *verify, const struct inventory_segment *file)
@@ -547,22 +289,27 @@ static bool was_dropped(struct verify *verify)
 
 static void report_missing(struct verify *verify)
 {
-    char name[FORMAT_NAME_BYTES];
-    format_segment_name(verify->ordinal, name);
     struct weir_finding finding =
-        verify_finding("segment-missing", verify->ordinal, UINT64_MAX, "%s is missing", name);
+        verify_finding("segment-missing", verify->ordinal, UINT64_MAX, "the file is missing");
     open_damage(verify, &finding);
 }
 
-/* Whose end no later header or group told. */
+/* Whose end no later header or group told. Behind a clean close nothing was ever written. */
 static void close_at_end(struct verify *verify)
 {
-    if (verify->pending) {
-        weir_lsn witness = verify->has_control ? verify->control.witness_lsn : 0;
-        bool known = witness >= verify->damage.from_lsn;
-        verify->pending = false;
-        report_range(verify, &verify->damage, verify->damage.from_lsn,
-                     known ? witness : UINT64_MAX);
+    if (!verify->pending) {
+        return;
+    }
+    const struct control *control = &verify->control;
+    weir_lsn from = verify->damage.from_lsn;
+    verify->pending = false;
+    if (verify->has_control && control->witness_lsn >= from) {
+        verify_report_range(verify, &verify->damage, from, control->witness_lsn);
+    } else if (verify->has_control && control->clean) {
+        verify->damage.from_lsn = verify->damage.to_lsn = WEIR_LSN_NONE;
+        verify_report(verify, &verify->damage, true);
+    } else {
+        verify_report_range(verify, &verify->damage, from, UINT64_MAX);
     }
 }
 
@@ -573,7 +320,7 @@ static uint64_t find_last_ordinal(const struct verify *verify)
     uint64_t last = control->first_ordinal;
     for (uint32_t i = 0; i < verify->inventory.count; i++) {
         const struct inventory_segment *segment = &verify->inventory.segments[i];
-        if (segment->header_result == 0 && segment->ordinal > last) {
+        if (verify_header_of(verify, segment->ordinal) != NULL && segment->ordinal > last) {
             last = segment->ordinal;
         }
     }

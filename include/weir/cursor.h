@@ -16,6 +16,9 @@
  * Verification: each byte is checked against its checksum once, before it is first lent. Damage is
  * refused with its LSNs (weir_cursor_error()); what lies in front of it and behind stays readable:
  * seek to the LSN behind the range, or, when no record is lost, to weir_cursor_position().
+ * Gaps: where a log was salvaged, LSNs may be missing. No cursor passes them silently: next() says
+ * WEIR_E_GAP with their range until the caller seeks behind it, or, with with_gaps, lends one
+ * record flagged WEIR_RECORD_GAP for each of them.
  * A file that somebody cuts short while it is mapped raises SIGBUS where it is read, also in the
  * program, since memory is lent, and the rest of its last page reads as zeros, also in records that
  * were checked before. Weir looks at the size when a cursor enters a segment (WEIR_E_CUT_SHORT) and
@@ -47,7 +50,8 @@ struct weir_cursor_options {
     bool published;      /* also records that are published and not durable yet */
     bool with_void;      /* also VOID records (cancelled reservations) */
     bool compacted;      /* may start at or below the horizon, in the compacted view */
-    uint8_t reserved[5]; /* must be 0 */
+    bool with_gaps;      /* lends the gap records of a salvaged log instead of WEIR_E_GAP */
+    uint8_t reserved[4]; /* must be 0 */
     weir_lsn lsn;
     uint64_t time_ns;
 };
@@ -87,8 +91,8 @@ WEIR_EXPORT void weir_cursor_close(struct weir_cursor *cursor);
  * @param cursor      an open cursor
  * @param ret_record  filled when it returns 1
  * Returns: 1; 0 (caught up); WEIR_E_TRUNCATED (overtaken: seek to go on); WEIR_E_DAMAGED (the
- *   record or its group fails its checksum: see weir_cursor_error()); WEIR_E_CUT_SHORT;
- *   WEIR_E_FORKED; -errno.
+ *   record or its group fails its checksum: see weir_cursor_error()); WEIR_E_GAP (records are
+ *   missing in a salvaged log: the same); WEIR_E_CUT_SHORT; WEIR_E_FORKED; -errno.
  * Durability: what it lends is durable, unless the cursor was opened with published.
  * Threads: the cursor's.
  * Blocks: when a sealed segment is touched for the first time.

@@ -20,6 +20,11 @@
 extern "C" {
 #endif
 
+/* What there is to do about damage, after a look for a backup. */
+#define WEIR_ADVICE_DAMAGED                                                                        \
+    "`weir verify LOG` lists what is damaged, `weir salvage LOG NEW` copies what is whole to a "   \
+    "new log"
+
 /* X(name, value, sentence, what to do) */
 #define WEIR_ERRORS(X)                                                                             \
     X(WEIR_E_NOT_A_LOG, -20001, "the directory does not hold a Weir log",                          \
@@ -27,15 +32,15 @@ extern "C" {
     X(WEIR_E_NEWER_FORMAT, -20002, "the log was written in a newer format",                        \
       "open it with the version of Weir that wrote it, or a later one")                            \
     X(WEIR_E_DAMAGED, -20003, "the log holds bytes that were not written by Weir",                 \
-      "run `weir verify LOG` for the exact ranges; nothing was changed")                           \
+      "nothing was changed; " WEIR_ADVICE_DAMAGED)                                                 \
     X(WEIR_E_LOST, -20004, "records that were reported durable are missing or damaged",            \
-      "restore from a backup; `weir verify LOG` lists what is lost")                               \
+      "nothing was changed; " WEIR_ADVICE_DAMAGED)                                                 \
     X(WEIR_E_HOLE, -20005, "valid groups lie beyond the run-ahead limit behind a damaged one",     \
-      "restore from a backup; `weir verify LOG` lists what is lost")                               \
+      "nothing was changed; " WEIR_ADVICE_DAMAGED)                                                 \
     X(WEIR_E_ROLLED_BACK, -20006, "CONTROL is older than the segments beside it",                  \
-      "CONTROL was restored from an old copy: bring back the whole directory instead")             \
+      "bring back the whole directory, not single files; without one: " WEIR_ADVICE_DAMAGED)       \
     X(WEIR_E_CONTROL, -20007, "CONTROL has no two equal valid copies",                             \
-      "restore CONTROL from a backup; `weir verify LOG` reads the records without it")             \
+      "restore CONTROL from a backup of this very log; without one: " WEIR_ADVICE_DAMAGED)         \
     X(WEIR_E_LOCKED, -20008, "another writer has the log open",                                    \
       "stop that writer, open read-only, or wait longer: lock_wait_ns, --lock-wait TIME")          \
     X(WEIR_E_POISONED, -20009, "an earlier write or flush failed, so the log takes no more",       \
@@ -55,13 +60,18 @@ extern "C" {
     X(WEIR_E_EMULATED, -20016, "libpmem was told to skip flushes or to trust ordinary memory",     \
       "unset PMEM_NO_FLUSH and PMEM_IS_PMEM_FORCE, or allow emulation for a measurement")          \
     X(WEIR_E_SETTINGS, -20017, "an option does not fit this log or the other options",             \
-      "see the limits in <weir/log.h>; segment and group sizes are fixed at creation")             \
+      "leave sizes out for a log that exists, they were fixed when it was made; for a new one "    \
+      "see the limits in <weir/log.h>")                                                            \
     X(WEIR_E_READ_ONLY, -20018, "the log was opened read-only",                                    \
       "open it for writing to append, truncate or hold")                                           \
     X(WEIR_E_CUT_SHORT, -20019, "a file of the log is shorter than it was made",                   \
-      "restore the file from a backup; `weir verify LOG` lists what is lost")                      \
+      "bring the file back from elsewhere or from a backup; without one: " WEIR_ADVICE_DAMAGED)    \
     X(WEIR_E_NO_HOLD, -20020, "there is no hold of that name", "`weir stat LOG` lists the holds")  \
-    X(WEIR_E_BUSY, -20021, "too many reservations are open at once", "publish or cancel one first")
+    X(WEIR_E_BUSY, -20021, "too many reservations are open at once",                               \
+      "publish or cancel one first")                                                               \
+    X(WEIR_E_GAP, -20022, "the records here were lost before this log was made by a salvage",      \
+      "go on at the LSN behind the gap, or ask to be shown gaps as such (with_gaps; `weir tail "   \
+      "LOG` without --raw and --binary does)")
 
 #define WEIR_ERROR_ENUM(name, value, sentence, advice) name = value,
 enum weir_error_code { WEIR_ERRORS(WEIR_ERROR_ENUM) };

@@ -7,6 +7,7 @@
 #ifndef WEIR_INSPECT_H
 #define WEIR_INSPECT_H
 
+#include <weir/finding.h>
 #include <weir/log.h>
 
 #ifdef __cplusplus
@@ -53,22 +54,16 @@ struct weir_stat {
  */
 WEIR_EXPORT int weir_log_stat(struct weir_log *log, struct weir_stat *ret_stat);
 
-/* One thing that verification found. */
-struct weir_finding {
-    const char *code; /* "group-crc", "record-crc", "chain", "hole", "segment-header", ... */
-    weir_lsn from_lsn, to_lsn; /* inclusive; to_lsn UINT64_MAX = open end; 0, 0 = no record lost */
-    char file[64];
-    uint64_t offset; /* UINT64_MAX = the file as a whole */
-    char text[240];
-};
-
+/* What verification found in all. */
 struct weir_verify_report {
     size_t size; /* sizeof(struct weir_verify_report) */
     bool ok;     /* no record is lost or damaged, and opening would not refuse */
     weir_lsn earliest, latest;
     uint64_t records, payload_bytes, groups, segments;
+    uint64_t gap_lsns; /* LSNs that a salvage wrote gap records for: not among the records */
     uint64_t scanned_bytes;
-    uint64_t findings;
+    uint64_t findings; /* notes included */
+    uint64_t notes;
     uint64_t cut_bytes; /* a torn tail that the next writer will drop: not a finding */
     double seconds;
 };
@@ -83,8 +78,9 @@ struct weir_verify_report {
  * @param fn          NULL, or gets each finding, valid during the call; other than 0 stops
  * @param context     handed to fn
  * @param ret_report  its size member is set by the caller; also filled when findings exist
+ * @param ret_error   NULL, or where to put the detail of a failure; its size member is set
  * Returns: 0 (read to the end: see ok); what fn returned; WEIR_E_NOT_A_LOG; WEIR_E_NEWER_FORMAT;
- *   WEIR_E_MEDIUM; -ENOENT; -errno.
+ *   WEIR_E_MEDIUM; WEIR_E_SETTINGS; -EINVAL; -ENOMEM; -ENOENT; -errno.
  * Durability: none.
  * Threads: any.
  * Blocks: on reading the whole log.
@@ -92,7 +88,8 @@ struct weir_verify_report {
  */
 WEIR_EXPORT int weir_verify(const char *directory, const struct weir_log_options *options,
                             int (*fn)(void *context, const struct weir_finding *finding),
-                            void *context, struct weir_verify_report *ret_report);
+                            void *context, struct weir_verify_report *ret_report,
+                            struct weir_error *ret_error);
 
 /* One group as it lies on the medium, for `weir dump`. */
 struct weir_group {

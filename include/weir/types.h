@@ -63,10 +63,12 @@ struct weir_record {
     uint16_t flags; /* WEIR_RECORD_* */
 };
 
-#define WEIR_RECORD_VOID                                                                           \
-    ((uint16_t)1)                     /* a cancelled reservation: keeps its LSN, has no payload    \
-                                       */
-#define WEIR_RECORD_GAP ((uint16_t)2) /* written by salvage in place of LSNs that were lost */
+/* A cancelled reservation: keeps its LSN, has no payload. */
+#define WEIR_RECORD_VOID ((uint16_t)1)
+/* Written by salvage in place of a record that was lost: no payload; type says why
+ * (weir_gap_code()); user says how many LSNs the gap goes on for, this one included, so that lsn +
+ * user - 1 is its last one (0xffffffff: at least so many). */
+#define WEIR_RECORD_GAP ((uint16_t)2)
 
 /* What the *_INIT macros of structs that begin with their own size expand to: all zero but that.
  * C++ before C++20 has no designated initializers. */

@@ -1,15 +1,17 @@
-/* All of Weir in one include. Reading order: types, error, log, append, cursor, retain, inspect;
- * medium only for those who bring their own. */
+/* All of Weir in one include. Reading order: types, error, log, append, cursor, retain, inspect,
+ * finding, salvage; medium only for those who bring their own. */
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
 
 #include <weir/append.h>
 #include <weir/cursor.h>
 #include <weir/error.h>
+#include <weir/finding.h>
 #include <weir/inspect.h>
 #include <weir/log.h>
 #include <weir/medium.h>
 #include <weir/retain.h>
+#include <weir/salvage.h>
 #include <weir/types.h>
 #include <weir/version.h>
 

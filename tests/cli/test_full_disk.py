@@ -67,7 +67,7 @@ class FullDisk(LogTest):
         self.assertEqual(error["code"], "ENOSPC")
         self.assertEqual(os.listdir(self.mount), before)
 
-    def test_a_log_that_finds_no_room_is_not_begun(self):
+    def fill_with_ballast(self):
         with open(os.path.join(self.mount, "ballast"), "wb") as file:
             try:
                 while True:
@@ -75,8 +75,24 @@ class FullDisk(LogTest):
                     file.flush()
             except OSError:
                 pass
+
+    def test_a_log_that_finds_no_room_is_not_begun(self):
+        self.fill_with_ballast()
         done = weir("append", self.log, "--json", stdin=b"x\n")
         self.assert_error(done, DEVICE)
+
+    def test_a_salvage_that_finds_no_room_leaves_nothing_and_goes_through_once_there_is(self):
+        source = self.path("source")
+        weir("append", source, "--segment-size", "256KiB", stdin=b"x" * 1000 + b"\n")
+        self.fill_with_ballast()
+        error = self.assert_error(weir("salvage", source, self.log, "--json"), DEVICE, self.log)
+        self.assertEqual(error["code"], "ENOSPC")
+        if os.path.exists(self.log):
+            self.assertEqual([name for name in os.listdir(self.log) if name != "holds"], [])
+        os.remove(os.path.join(self.mount, "ballast"))
+        done = weir("salvage", source, self.log)
+        self.assertEqual(done.exit, OK, done.err)
+        self.assertEqual(len(weir("tail", self.log, "--json").rows()), 1)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 
     tests/crash/deep.py BUILD_DIRECTORY SECONDS
 
-Each program prints lines `layer=... name=value ...`; the table has a row for each. A layer that fails
-is a row with its violations, and the exit status is 1.
+Each program prints lines `layer=... name=value ...`; the table has a row for each. A layer that
+fails is a row with its violations, and the exit status is 1.
 """
 
 import datetime

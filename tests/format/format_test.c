@@ -231,6 +231,33 @@ static void both_readers_agree_on_damaged_logs(void **state)
     remove_directory(path);
 }
 
+static void both_readers_agree_on_salvaged_logs(void **state)
+{
+    (void)state;
+    char path[256], target[300], json[1024];
+    make_directory(path, sizeof path);
+    snprintf(target, sizeof target, "%s-new", path);
+    write_log(path, 700, true);
+    write_log(path, 60, true);
+    for (uint64_t offset = 5 * FORMAT_BLOCK; offset < 40 * FORMAT_BLOCK; offset += 29999) {
+        flip_byte(path, "segment-0000000000000001", offset);
+    }
+    struct weir_salvage_report report = WEIR_SALVAGE_REPORT_INIT;
+    struct weir_error why = WEIR_ERROR_INIT;
+    if (weir_salvage(path, NULL, target, NULL, NULL, &report, &why) < 0) {
+        fail_msg("%s", why.text);
+    }
+    assert_true(report.gap_lsns > 0);
+    expect_same(target);
+    run_reader(target, json, sizeof json);
+    assert_int_equal(number(json, "gap_lsns"), report.gap_lsns);
+    assert_int_equal(number(json, "gaps"), report.gaps);
+    assert_int_equal(number(json, "records"), report.records + report.gap_lsns);
+    assert_int_equal(number(json, "clean"), 1);
+    remove_directory(target);
+    remove_directory(path);
+}
+
 /* ---- the worked example ---- */
 
 static uint32_t put_record(uint8_t *target, const char *payload, uint16_t type, uint32_t user)
@@ -387,6 +414,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_second_reader_understands_the_worked_example),
         cmocka_unit_test(both_readers_agree_on_whole_logs),
         cmocka_unit_test(both_readers_agree_on_damaged_logs),
+        cmocka_unit_test(both_readers_agree_on_salvaged_logs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

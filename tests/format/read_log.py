@@ -20,6 +20,7 @@ SEGMENT_HEADER = 8192
 GROUP_HEADER = 64
 RECORD_HEADER = 16
 DATA, EPOCH, WITNESS, SEAL = 1, 2, 3, 4
+GAP = 2
 
 
 def make_table():
@@ -142,6 +143,7 @@ class Walk:
 class Totals:
     def __init__(self):
         self.groups = self.records = self.payload_bytes = 0
+        self.gaps, self.gap_lsns, self.gap_end = 0, 0, 0
         self.kinds = {}
         self.digest = 0
         self.durable_lsn = 0
@@ -184,6 +186,15 @@ def read_records(body, count):
     return records, headers
 
 
+def note_gap(totals, lsn, kind, user, payload):
+    """A gap record: one LSN that is missing; user is how many follow, itself included."""
+    require(not payload and kind >= 0xFF00 and user > 0, "gap record")
+    totals.gap_lsns += 1
+    if lsn > totals.gap_end:
+        totals.gaps += 1
+        totals.gap_end = lsn + user - 1
+
+
 def check_epoch(body, group, walk):
     epoch, before, seed, zero, zero_too = struct.unpack("<QQIIQ", body)
     require(zero == 0 and zero_too == 0, "epoch body")
@@ -209,6 +220,8 @@ def read_group(data, offset, address, walk, uuid_seed, block_bytes, segment_byte
     for i, (kind, flags, user, payload) in enumerate(records):
         head = struct.pack("<QHHI", group["first_lsn"] + i, kind, flags, user)
         totals.digest = crc(totals.digest, head + payload)
+        if flags & GAP:
+            note_gap(totals, group["first_lsn"] + i, kind, user, payload)
         totals.payload_bytes += len(payload)
     totals.groups += 1
     totals.records += len(records)
@@ -285,6 +298,7 @@ def read_log(directory):
         "next_lsn": next_lsn, "end": end, "chain": walk.crc if walk else 0,
         "records": totals.records, "groups": totals.groups,
         "payload_bytes": totals.payload_bytes, "digest": totals.digest,
+        "gaps": totals.gaps, "gap_lsns": totals.gap_lsns,
         "clean": control["flags"] & 1, "epoch": control["epoch"], "why": why,
     }
 

@@ -331,7 +331,7 @@ static void wl_02_options_that_mean_nothing_yet_are_refused(void **state)
     struct weir_cursor_options none = {0}, reserved = WEIR_CURSOR_OPTIONS_INIT,
                                from = WEIR_CURSOR_OPTIONS_INIT;
     struct weir_cursor *cursor;
-    reserved.reserved[4] = 1;
+    reserved.reserved[3] = 1;
     from.from = (enum weir_cursor_from)9;
     assert_int_equal(weir_cursor_open(log, &none, &cursor), -EINVAL);
     assert_int_equal(weir_cursor_open(log, &reserved, &cursor), -EINVAL);

@@ -326,7 +326,7 @@ static void a_log_that_crashes_again_and_again_rolls_over_and_keeps_everything(v
     struct weir_log_options options = WEIR_LOG_OPTIONS_INIT;
     options.medium = WEIR_MEDIUM_CUSTOM;
     assert_int_equal(sim_memory_open(&disk.options, &options.custom_medium), 0);
-    assert_int_equal(weir_verify("", &options, NULL, NULL, &report), 0);
+    assert_int_equal(weir_verify("", &options, NULL, NULL, &report, NULL), 0);
     assert_true(report.ok);
     assert_int_equal(report.records, expected);
     assert_true(report.segments > 2);
@@ -404,7 +404,7 @@ static void verification_beside_a_live_writer_stops_quietly_at_its_tail(void **s
         options.medium = WEIR_MEDIUM_CUSTOM;
         assert_int_equal(sim_memory_open(&disk.options, &options.custom_medium), 0);
         weir_lsn durable = weir_durable_lsn(log);
-        assert_int_equal(weir_verify("", &options, NULL, NULL, &report), 0);
+        assert_int_equal(weir_verify("", &options, NULL, NULL, &report, NULL), 0);
         assert_true(report.ok);
         assert_int_equal(report.findings, 0);
         assert_in_range(report.latest, durable, i);
@@ -430,7 +430,7 @@ static void a_log_on_files_verifies_and_its_damage_is_found(void **state)
     }
     close_log(log);
     struct weir_verify_report report = WEIR_VERIFY_REPORT_INIT;
-    assert_int_equal(weir_verify(path, NULL, NULL, NULL, &report), 0);
+    assert_int_equal(weir_verify(path, NULL, NULL, NULL, &report, NULL), 0);
     assert_true(report.ok);
     assert_int_equal(report.findings, 0);
     assert_int_equal(report.records, 300);
@@ -440,10 +440,10 @@ static void a_log_on_files_verifies_and_its_damage_is_found(void **state)
     assert_int_equal(fseek(stream, 100000, SEEK_SET), 0);
     assert_int_equal(fputc(0x55, stream), 0x55);
     assert_int_equal(fclose(stream), 0);
-    assert_int_equal(weir_verify(path, NULL, NULL, NULL, &report), 0);
+    assert_int_equal(weir_verify(path, NULL, NULL, NULL, &report, NULL), 0);
     assert_false(report.ok);
     assert_int_equal(report.records, 299);
-    assert_int_equal(weir_verify("no-such-directory", NULL, NULL, NULL, &report), -ENOENT);
+    assert_int_equal(weir_verify("no-such-directory", NULL, NULL, NULL, &report, NULL), -ENOENT);
     remove_directory(path);
 }
 

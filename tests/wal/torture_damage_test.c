@@ -328,7 +328,7 @@ static bool verify_finds(struct damaged_log *self)
 {
     struct weir_log_options options = options_on(self, self->now, WEIR_LOG_READ_ONLY);
     struct weir_verify_report report = WEIR_VERIFY_REPORT_INIT;
-    int rc = weir_verify("memory", &options, NULL, NULL, &report);
+    int rc = weir_verify("memory", &options, NULL, NULL, &report, NULL);
     return rc < 0 || report.findings > 0;
 }
 

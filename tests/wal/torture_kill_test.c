@@ -271,7 +271,7 @@ static void verify(struct arena *arena)
 {
     struct weir_verify_report report = WEIR_VERIFY_REPORT_INIT;
     struct weir_log_options options = options_of(arena, WEIR_LOG_READ_ONLY);
-    int rc = weir_verify(arena->directory, &options, NULL, NULL, &report);
+    int rc = weir_verify(arena->directory, &options, NULL, NULL, &report, NULL);
     if (rc < 0 || !report.ok || report.findings != 0) {
         referee_fail(arena->referee, "verify: %d, %ju findings", rc, (uintmax_t)report.findings);
     }

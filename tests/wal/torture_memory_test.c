@@ -143,7 +143,7 @@ static void verify(struct test_disk *disk)
     if (sim_memory_open(&disk->options, &options.custom_medium) < 0) {
         return;
     }
-    int rc = weir_verify("memory", &options, NULL, NULL, &report);
+    int rc = weir_verify("memory", &options, NULL, NULL, &report, NULL);
     assert_true(allowed(rc) || rc == WEIR_E_NOT_A_LOG || rc == -ENOENT);
     assert_true(rc < 0 || report.findings == 0);
 }

@@ -23,6 +23,9 @@ static int keep(void *context, const struct weir_finding *finding)
     struct findings *findings = context;
     assert_in_range(findings->count, 0, FINDINGS_MAX - 1);
     assert_true(strlen(finding->text) > 10);
+    assert_ptr_equal(finding->advice, weir_finding_advice(finding->code));
+    assert_string_not_equal(finding->advice, "");
+    assert_non_null(strstr(finding->text, finding->file));
     findings->list[findings->count++] = *finding;
     return 0;
 }
@@ -39,7 +42,7 @@ static struct weir_verify_report verified(struct image *image, struct findings *
     options.medium = WEIR_MEDIUM_CUSTOM;
     assert_int_equal(sim_memory_open(&memory, &options.custom_medium), 0);
     ret_findings->count = 0;
-    assert_int_equal(weir_verify("", &options, keep, ret_findings, &report), 0);
+    assert_int_equal(weir_verify("", &options, keep, ret_findings, &report, NULL), 0);
     assert_int_equal(report.findings, ret_findings->count);
     return report;
 }
@@ -498,6 +501,64 @@ static void no_damage_makes_recovery_or_verification_stumble(void **state)
     free(findings);
 }
 
+static void a_torn_copy_of_the_newest_header_is_no_finding(void **state)
+{
+    (void)state;
+    struct image image;
+    struct findings findings;
+    make_log(&image, 2);
+    image.control.clean = false; /* the writer was killed */
+    image_store_control(&image);
+    image_file(&image, 3)[4096 + 60] ^= 1;
+    struct weir_verify_report report = verified(&image, &findings);
+    assert_true(report.ok);
+    assert_int_equal(findings.count, 0);
+    image_file(&image, 2)[60] ^= 1; /* not the newest: nobody was writing it */
+    report = verified(&image, &findings);
+    assert_true(report.ok);
+    assert_int_equal(report.notes, 1);
+    expect_finding(&findings, "segment-header", 0, 0);
+    assert_true(findings.list[0].note);
+    image_end(&image);
+}
+
+static void files_of_two_copies_are_told_apart(void **state)
+{
+    (void)state;
+    struct image image;
+    struct findings findings;
+    make_log(&image, 2);
+    uint8_t *other = malloc(IMAGE_SEGMENT);
+    assert_non_null(other);
+    struct image copy; /* the same uuid and seed, written apart */
+    image_begin(&copy, 4096);
+    image_new_epoch(&copy);
+    image_fill_to(&copy, IMAGE_SEGMENT - 65536);
+    image_seal(&copy);
+    image_fill_segment(&copy);
+    memcpy(other, image_file(&copy, 2), IMAGE_SEGMENT);
+    image_end(&copy);
+    memcpy(image_file(&image, 2), other, IMAGE_SEGMENT);
+    free(other);
+    struct weir_verify_report report = verified(&image, &findings);
+    assert_false(report.ok);
+    expect_finding(&findings, "overlap", 0, 0);
+    assert_true(report.records < image.chain.next_lsn); /* none is counted twice */
+    image_end(&image);
+}
+
+static void a_failure_says_what_it_was(void **state)
+{
+    (void)state;
+    struct weir_verify_report report = WEIR_VERIFY_REPORT_INIT;
+    struct weir_error why = WEIR_ERROR_INIT;
+    assert_int_equal(weir_verify("no-such-directory", NULL, NULL, NULL, &report, &why), -ENOENT);
+    assert_int_equal(why.code, -ENOENT);
+    assert_non_null(strstr(why.text, "no-such-directory"));
+    assert_string_equal(weir_finding_meaning("no-such-code"), "");
+    assert_string_equal(weir_finding_advice("no-such-code"), "");
+}
+
 static int stop_at_once(void *context, const struct weir_finding *finding)
 {
     (void)context;
@@ -516,7 +577,7 @@ static void the_callback_can_stop_it(void **state)
     struct sim_memory_options memory = {.disk = sim_memory_disk(image.medium)};
     options.medium = WEIR_MEDIUM_CUSTOM;
     assert_int_equal(sim_memory_open(&memory, &options.custom_medium), 0);
-    assert_int_equal(weir_verify("", &options, stop_at_once, NULL, &report), 7);
+    assert_int_equal(weir_verify("", &options, stop_at_once, NULL, &report, NULL), 7);
     image_end(&image);
 }
 
@@ -541,6 +602,9 @@ int main(void)
         cmocka_unit_test(damage_below_the_first_lsn_costs_nothing),
         cmocka_unit_test(what_opening_refuses_is_never_ok_and_what_it_accepts_is),
         cmocka_unit_test(no_damage_makes_recovery_or_verification_stumble),
+        cmocka_unit_test(a_torn_copy_of_the_newest_header_is_no_finding),
+        cmocka_unit_test(files_of_two_copies_are_told_apart),
+        cmocka_unit_test(a_failure_says_what_it_was),
         cmocka_unit_test(the_callback_can_stop_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

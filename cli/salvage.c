@@ -1,0 +1,249 @@
+/*
+ * weir salvage: copies what is whole of a damaged log to a new one.
+ *
+ * 1. weir_salvage() reads SRC, which it does not change, and writes DST; gaps and notes are
+ *    collected, up to FINDINGS_MAX of them, all of them are counted.
+ * 2. How much was kept and what is missing is printed. Exit 1 when anything is missing.
+ *
+ * Failures: DST holds something; SRC is being written, or is no log; either device. Then, and when
+ * a signal interrupts it, DST is empty again.
+ */
+#include "cli/commands.h"
+#include "cli/errors.h"
+#include "cli/findings.h"
+#include "cli/json.h"
+#include "cli/options.h"
+#include "cli/signals.h"
+
+#include "base/text.h"
+
+#include <weir/salvage.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct salvage_options {
+    struct cli_common common;
+    int to_medium;
+};
+
+static const struct cli_option salvage_options[] = {
+    {"to-medium", CLI_CHOICE, 0, "auto|pmem|direct|mapped", "the medium of DST",
+     offsetof(struct salvage_options, to_medium)},
+    {0},
+};
+
+struct salvage {
+    const char *from, *to;
+    struct weir_salvage_report report;
+    struct findings findings;
+};
+
+static int take_finding(void *context, const struct weir_finding *finding)
+{
+    struct salvage *salvage = context;
+    findings_add(&salvage->findings, finding);
+    return signals_interrupted() ? -EINTR : 0;
+}
+
+static int show_progress(void *context, uint64_t read_bytes, weir_lsn lsn)
+{
+    const struct salvage *salvage = context;
+    char read[32];
+    struct base_text text;
+    base_text_init(&text, read, sizeof read);
+    base_text_append_size(&text, read_bytes);
+    progress_show("salvaging %s: %s read, up to LSN %" PRIu64 " ...", salvage->from, read, lsn);
+    return signals_interrupted() ? -EINTR : 0;
+}
+
+/* ---- what came of it ---- */
+
+static void print_json(struct cli *cli, const struct salvage *salvage)
+{
+    const struct weir_salvage_report *report = &salvage->report;
+    const bool notes = true, gaps = false;
+    struct json json;
+    json_begin(&json, &cli->out);
+    json_u64(&json, "records", report->records);
+    json_u64(&json, "kept_from", report->kept_from);
+    json_u64(&json, "kept_to", report->kept_to);
+    findings_to_json(&json, "gaps", &salvage->findings, &gaps);
+    json_u64(&json, "gaps_total", report->gaps);
+    json_u64(&json, "gap_lsns", report->gap_lsns);
+    json_bool(&json, "open_end", report->open_end);
+    findings_to_json(&json, "notes", &salvage->findings, &notes);
+    json_u64(&json, "bytes", report->payload_bytes);
+    json_u64(&json, "read_bytes", report->read_bytes);
+    json_u64(&json, "written_bytes", report->written_bytes);
+    json_u64(&json, "cut_bytes", report->cut_bytes);
+    json_u64(&json, "holds", report->holds);
+    json_u64(&json, "holds_lost", report->holds_lost);
+    json_double(&json, "seconds", report->seconds);
+    json_end(&json);
+}
+
+static void print_kept(struct output *out, const struct weir_salvage_report *report)
+{
+    output_label(out, "kept");
+    output_number_of(out, report->records, "record");
+    output_text(out, ", ");
+    output_size(out, report->payload_bytes);
+    if (report->kept_to != WEIR_LSN_NONE) {
+        output_format(out, " (the new log holds LSN %" PRIu64 " to %" PRIu64 ")", report->kept_from,
+                      report->kept_to);
+    }
+    output_char(out, '\n');
+    if (report->holds > 0 || report->holds_lost > 0) {
+        output_label(out, "holds");
+        output_format(out, "%" PRIu64 " copied, %" PRIu64 " damaged\n", report->holds,
+                      report->holds_lost);
+    }
+    if (report->cut_bytes > 0) {
+        output_label(out, "torn tail");
+        output_format(out, "%" PRIu64 " bytes that were never acknowledged: no gap\n",
+                      report->cut_bytes);
+    }
+}
+
+static void print_missing(struct output *out, const struct salvage *salvage)
+{
+    const struct weir_salvage_report *report = &salvage->report;
+    output_label(out, "missing");
+    output_number_of(out, report->gap_lsns, "record");
+    output_text(out, " in ");
+    output_number_of(out, report->gaps, "gap");
+    output_text(out, report->open_end ? ", and an unknown number behind the last one\n" : "\n");
+    findings_print(out, &salvage->findings, false);
+}
+
+static void print_text(struct cli *cli, const struct salvage *salvage)
+{
+    const struct weir_salvage_report *report = &salvage->report;
+    struct output *out = &cli->out;
+    output_format(out, "%s: ", salvage->from);
+    if (report->gaps == 0) {
+        output_format(out, "nothing was missing; all of it is in %s\n", salvage->to);
+    } else {
+        output_format(out, "what is whole was copied to %s; records are missing\n", salvage->to);
+    }
+    print_kept(out, report);
+    output_label(out, "read");
+    output_size(out, report->read_bytes);
+    output_text(out, ", written ");
+    output_size(out, report->written_bytes);
+    output_format(out, " in %.3f s\n", report->seconds);
+    if (report->gaps > 0) {
+        print_missing(out, salvage);
+    }
+    if (report->notes > 0) {
+        output_label(out, "notes");
+        output_format(out, "%" PRIu64 " (they cost no record)\n", report->notes);
+        findings_print(out, &salvage->findings, true);
+    }
+    if (report->gaps > 0) {
+        output_format(out,
+                      "%s was not changed. %s opens for writing and goes on with LSN %" PRIu64
+                      ";\n`weir tail` shows its gaps as rows. A backup may still have what is "
+                      "missing.\n",
+                      salvage->from, salvage->to, report->kept_to + 1);
+    }
+}
+
+/* ---- running it ---- */
+
+/* The directory that holds `path`, which need not exist: "a/b/" lies in "a", "b" in ".". */
+static void parent_of(const char *path, char parent[PATH_MAX])
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/') {
+        length--;
+    }
+    while (length > 0 && path[length - 1] != '/') {
+        length--;
+    }
+    (void)snprintf(parent, PATH_MAX, "%.*s", length > 0 ? (int)length : 1, length > 0 ? path : ".");
+}
+
+/* A new log inside of the damaged one would change that. */
+static bool lies_inside(const char *to, const char *from)
+{
+    char parent[PATH_MAX], inner[PATH_MAX], outer[PATH_MAX];
+    parent_of(to, parent);
+    if (realpath(parent, inner) == NULL || realpath(from, outer) == NULL) {
+        return false; /* what is not there is refused when it is opened */
+    }
+    size_t length = strlen(outer);
+    return strncmp(inner, outer, length) == 0 && (inner[length] == '/' || inner[length] == '\0');
+}
+
+static int copy_log(struct cli *cli, const struct salvage_options *options, struct salvage *salvage)
+{
+    struct weir_log_options from, to = WEIR_LOG_OPTIONS_INIT;
+    struct weir_error why = WEIR_ERROR_INIT;
+    struct weir_salvage_watch watch = {
+        .context = salvage,
+        .finding = take_finding,
+        .progress = show_progress,
+    };
+    cli_log_options(&options->common, WEIR_LOG_READ_ONLY, &from);
+    to.medium = (enum weir_medium_kind)options->to_medium;
+    to.flags = from.flags & WEIR_LOG_ALLOW_EMULATED_PMEM;
+    int rc = weir_salvage(salvage->from, &from, salvage->to, &to, &watch, &salvage->report, &why);
+    progress_clear();
+    if (rc == -EINTR) {
+        return cli_refuse(cli, CLI_INTERRUPTED, "interrupted: nothing was left in %s", salvage->to);
+    }
+    if (rc < 0) {
+        return cli_fail_open(cli, rc, &why, "cannot salvage %s to %s", salvage->from, salvage->to);
+    }
+    if (cli->json) {
+        print_json(cli, salvage);
+    } else {
+        print_text(cli, salvage);
+    }
+    return salvage->report.gaps > 0 ? CLI_NO : CLI_OK;
+}
+
+static int run(struct cli *cli, const void *opaque)
+{
+    struct salvage salvage = {
+        .from = cli->argument[0],
+        .to = cli->argument[1],
+        .report = WEIR_SALVAGE_REPORT_INIT,
+    };
+    if (salvage.from[0] == '\0' || salvage.to[0] == '\0') {
+        return cli_usage_error(cli, "SRC and DST name directories: neither may be empty");
+    }
+    if (lies_inside(salvage.to, salvage.from)) {
+        return cli_refuse(cli, CLI_REFUSED,
+                          "cannot salvage %s to %s: the new log would lie inside of the old one, "
+                          "which must not change; name a directory elsewhere",
+                          salvage.from, salvage.to);
+    }
+    int rc = findings_init(&salvage.findings);
+    int exit_code = rc == 0 ? copy_log(cli, opaque, &salvage)
+                            : cli_fail(cli, rc, NULL, "cannot salvage %s", salvage.from);
+    findings_free(&salvage.findings);
+    return exit_code;
+}
+
+const struct cli_command salvage_command = {
+    .name = "salvage",
+    .arguments = "SRC DST [OPTION...]",
+    .summary = "Copies what is whole of a damaged log to a new one; SRC is not changed",
+    .details =
+        "DST must not exist or be empty. Each record keeps its LSN and time; a gap stands for\n"
+        "LSNs that are missing and may have been acknowledged, and appends go on behind them.\n"
+        "Exit 0 when nothing was missing, 1 when something was, 3 when SRC is in use or no log or\n"
+        "DST holds something, 4 when a device fails, 5 when interrupted: DST is empty then.",
+    .arguments_min = 2,
+    .arguments_max = 2,
+    .options_size = sizeof(struct salvage_options),
+    .options = {salvage_options, cli_open_options, cli_output_options},
+    .run = run,
+};

@@ -1,0 +1,132 @@
+/*
+ * Salvage from the inside: for the files that begin with its name only.
+ *
+ *   salvage.c        both directories, from the call to CONTROL
+ *   salvage_copy.c   what verification hands over, and the end of the log
+ *   salvage_gap.c    findings, and the gaps that they are the reason for
+ *   salvage_holds.c  the source's holds
+ *   salvage_write.c  the new log, group by group
+ *
+ *     struct salvage_writer writer;
+ *     rc = salvage_write_start(&writer, medium, &control, base_lsn);      first header, epoch group
+ *     salvage_write_group(&writer, time_ns);
+ *     rc = salvage_write_record(&writer, record);                        as often as there are
+ *     rc = salvage_write_gap(&writer, to_lsn, type);                      [next LSN, to_lsn]
+ *     rc = salvage_write_end_group(&writer);
+ *     rc = salvage_write_finish(&writer);                                 CONTROL: now it is a log
+ *     salvage_write_free(&writer);
+ *
+ * Every group that it writes continues from the one before; segments roll where they are full. What
+ * it has written is no log before salvage_write_finish().
+ */
+#ifndef WAL_SALVAGE_H
+#define WAL_SALVAGE_H
+
+#include "wal/control.h"
+#include "wal/scan.h"
+#include "wal/verify.h"
+
+#include <weir/salvage.h>
+
+struct salvage_writer {
+    struct weir_medium *medium;
+    struct control control; /* of the new log */
+    uint32_t uuid_seed;
+    uint64_t ordinal; /* 0: nothing was written yet */
+    struct weir_file *file;
+    uint64_t offset; /* of the next group in its segment */
+    struct group_chain chain;
+    uint64_t previous_seal_offset;
+    struct scan_directory directory; /* of the segment */
+
+    uint8_t *group; /* the one that is being made: control.group_bytes and its padding */
+    uint64_t group_capacity;
+    struct group_header header; /* of it: time, counts, sizes, CRC of the record headers */
+    weir_lsn next_lsn;          /* of the next record, in the group or behind it */
+
+    uint8_t *buffer; /* [buffer_start, buffer_start + buffered) of the file, to be written */
+    uint64_t buffer_start;
+    size_t buffered;
+    uint64_t written_bytes;
+};
+
+/* Takes medium and a control with limits, uuid, epoch and seed. 0; -ENOMEM; -errno. Free it in any
+ * case. */
+int salvage_write_start(struct salvage_writer *writer, struct weir_medium *medium,
+                        const struct control *control, weir_lsn base_lsn);
+void salvage_write_free(struct salvage_writer *writer);
+
+/* Does a record of this payload fit a group at all? */
+bool salvage_write_fits(const struct salvage_writer *writer, uint64_t payload_bytes);
+
+void salvage_write_group(struct salvage_writer *writer, uint64_t time_ns);
+int salvage_write_record(struct salvage_writer *writer, const struct format_record *record);
+int salvage_write_gap(struct salvage_writer *writer, weir_lsn to, uint16_t type);
+int salvage_write_end_group(struct salvage_writer *writer);
+
+/* Everything is durable, then CONTROL. */
+int salvage_write_finish(struct salvage_writer *writer);
+
+/* Removes the files that were made, as far as that is possible; also before a start. */
+void salvage_write_undo(struct salvage_writer *writer, struct weir_medium *medium);
+
+/* A finding that costs records, until they are behind the writer. */
+struct reason {
+    struct weir_finding finding;
+    bool used; /* a gap was written for it */
+};
+
+struct salvage {
+    struct verify verify; /* of the source */
+    struct weir_verify_report found;
+    const struct weir_salvage_watch *watch;
+    struct weir_salvage_report *report;
+    struct weir_error *why;
+    struct weir_file *source_lock;
+
+    const char *target_name;
+    struct weir_log_options target_options;
+    struct weir_medium *target;
+    struct weir_file *target_lock;
+    struct salvage_writer writer;
+
+    struct reason *reasons;
+    size_t reason_count, reason_capacity;
+    uint64_t told_bytes; /* what progress was told last */
+};
+
+/* ---- salvage_gap.c ---- */
+
+/* From verification: what costs records waits for its gap, the rest is told at once. */
+int salvage_take_finding(void *context, const struct weir_finding *finding);
+
+/* Why an LSN is not there; NULL: nothing was found that could be pointed at. */
+struct reason *salvage_reason_for(struct salvage *salvage, weir_lsn lsn);
+
+/* The reasons that lie in front of `next` are done with. */
+int salvage_drop_reasons(struct salvage *salvage, weir_lsn next);
+
+/* Writes [next LSN, to] as one gap into the open group, and tells of it. open_end: it stands for
+ * those behind it, too. */
+int salvage_gap(struct salvage *salvage, weir_lsn to, struct reason *reason, bool open_end);
+
+/* Writes groups of gaps up to `to`, one gap for each reason. */
+int salvage_fill_gap(struct salvage *salvage, weir_lsn to);
+
+/* ---- salvage_copy.c ---- */
+
+/* From verification: copies a group, and what is missing in front of it as gaps. */
+int salvage_keep_group(void *context, const struct group_header *header, const uint8_t *bytes,
+                       bool whole);
+
+/* Behind the last group: gaps up to the last LSN that anything says was durable. */
+int salvage_fill_end(struct salvage *salvage);
+
+/* ---- salvage_holds.c ---- */
+
+/* Copies the holds of the source, clipped to the LSNs of the new log; counts them, and tells of
+ * those that are damaged. 0; what the watcher returned; -errno. */
+int salvage_copy_holds(struct salvage *salvage);
+void salvage_remove_holds(struct weir_medium *medium);
+
+#endif

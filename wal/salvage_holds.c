@@ -1,0 +1,139 @@
+/*
+ * Salvage: the holds of the source.
+ *
+ * They keep records for whoever still needs them, and whoever that is may not have noticed yet that
+ * the log is another one: so the floors stay. One that lies outside of what the new log holds is
+ * moved to its end that is nearest.
+ *
+ * Failure modes: a hold whose file is damaged is told and left out: without a floor there is
+ * nothing to copy.
+ */
+#include "wal/salvage.h"
+
+#include "wal/hold.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PATH_BYTES 96u
+
+static void path_of(const char *name, char path[PATH_BYTES])
+{
+    (void)snprintf(path, PATH_BYTES, HOLD_DIRECTORY "/%s", name);
+}
+
+/* The newest valid slot. 0; WEIR_E_DAMAGED; WEIR_E_NEWER_FORMAT; -errno. */
+static int read_hold(struct salvage *self, const char *name, struct weir_hold *ret_hold)
+{
+    char path[PATH_BYTES];
+    uint8_t slots[HOLD_FILE_BYTES];
+    struct weir_file *file;
+    path_of(name, path);
+    int rc = self->verify.medium->ops->open(self->verify.medium, path, WEIR_FILE_READ, &file);
+    if (rc < 0) {
+        return rc;
+    }
+    size_t size = 0;
+    rc = self->verify.medium->ops->read(file, 0, slots, sizeof slots, &size);
+    self->verify.medium->ops->close(file);
+    if (rc < 0) {
+        return scan_is_medium_error(rc) ? WEIR_E_DAMAGED : rc;
+    }
+    uint64_t newest = 0;
+    for (size_t at = 0; at + FORMAT_BLOCK <= size; at += FORMAT_BLOCK) {
+        struct weir_hold hold;
+        uint64_t generation;
+        rc = hold_decode(slots + at, name, group_uuid_seed(self->verify.control.uuid), &hold,
+                         &generation);
+        if (rc == WEIR_E_NEWER_FORMAT) {
+            return rc;
+        }
+        if (rc == 0 && generation >= newest) {
+            newest = generation;
+            *ret_hold = hold;
+        }
+    }
+    return newest > 0 ? 0 : WEIR_E_DAMAGED;
+}
+
+static void clip(const struct salvage_writer *writer, struct weir_hold *hold)
+{
+    weir_lsn first = writer->control.first_lsn;
+    weir_lsn next = writer->chain.next_lsn;
+    hold->floor = hold->floor < first ? first : hold->floor > next ? next : hold->floor;
+}
+
+static int write_hold(struct salvage *self, const struct weir_hold *hold)
+{
+    char path[PATH_BYTES];
+    uint8_t slots[HOLD_FILE_BYTES];
+    struct weir_file *file;
+    struct weir_medium *medium = self->writer.medium;
+    path_of(hold->name, path);
+    hold_encode(slots, hold, 1, self->writer.uuid_seed);
+    memcpy(slots + FORMAT_BLOCK, slots, FORMAT_BLOCK);
+    int rc = medium->ops->create(medium, path, sizeof slots, &file);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = medium->ops->write(file, 0, slots, sizeof slots);
+    rc = rc < 0 ? rc : medium->ops->sync(file);
+    medium->ops->close(file);
+    return rc;
+}
+
+static int tell_lost(struct salvage *self, const char *name)
+{
+    struct weir_finding finding = {.code = "hold", .offset = 0};
+    self->report->holds_lost++;
+    (void)snprintf(finding.file, sizeof finding.file, HOLD_DIRECTORY "/%.50s", name);
+    (void)snprintf(finding.text, sizeof finding.text,
+                   "neither of its two slots is valid, so the hold is not copied");
+    verify_report(&self->verify, &finding, false);
+    return self->verify.stopped;
+}
+
+static int copy_hold(void *context, const char *name)
+{
+    struct salvage *self = context;
+    struct weir_hold hold;
+    if (!hold_name_is_valid(name)) {
+        return 0;
+    }
+    int rc = read_hold(self, name, &hold);
+    if (rc == WEIR_E_DAMAGED) {
+        return tell_lost(self, name);
+    }
+    if (rc == 0) {
+        clip(&self->writer, &hold);
+        rc = write_hold(self, &hold);
+    }
+    self->report->holds += rc == 0;
+    return rc;
+}
+
+int salvage_copy_holds(struct salvage *self)
+{
+    struct weir_medium *target = self->writer.medium;
+    int rc = target->ops->make_directory(target, HOLD_DIRECTORY);
+    if (rc == 0) {
+        rc = self->verify.medium->ops->list(self->verify.medium, HOLD_DIRECTORY, copy_hold, self);
+        rc = rc == -ENOENT ? 0 : rc;
+    }
+    return rc != 0 ? rc : target->ops->sync_directory(target, HOLD_DIRECTORY);
+}
+
+static int remove_hold(void *context, const char *name)
+{
+    struct weir_medium *medium = context;
+    char path[PATH_BYTES];
+    path_of(name, path);
+    (void)medium->ops->remove(medium, path);
+    return 0;
+}
+
+void salvage_remove_holds(struct weir_medium *medium)
+{
+    (void)medium->ops->list(medium, HOLD_DIRECTORY, remove_hold, medium);
+}

@@ -41,10 +41,11 @@ static bool is_aligned(const void *memory)
     return ((uintptr_t)memory & (BASE_FILE_BLOCK - 1)) == 0;
 }
 
-/* As much as comes; short at the end of the file. */
+/* As much as comes; short at the end of the file. A count that ends within a block is asked for
+ * once more from that block on: only the end of the file answers the same again. */
 static int read_fully(int fd, uint64_t offset, uint8_t *target, size_t size, size_t *ret_done)
 {
-    size_t done = 0;
+    size_t done = 0, odd = 0;
     while (done < size) {
         ssize_t got = pread(fd, target + done, size - done, (off_t)(offset + done));
         if (got < 0 && errno == EINTR) {
@@ -53,10 +54,13 @@ static int read_fully(int fd, uint64_t offset, uint8_t *target, size_t size, siz
         if (got < 0) {
             return -errno;
         }
-        done += (size_t)got;
-        if (got == 0 || (size_t)got % BASE_FILE_BLOCK != 0) {
-            break; /* the file ends here, within a block in the second case */
+        size_t rest = (size_t)got % BASE_FILE_BLOCK;
+        done += (size_t)got - rest;
+        if (got == 0 || (rest != 0 && rest == odd)) {
+            done += rest;
+            break;
         }
+        odd = rest;
     }
     *ret_done = done;
     return 0;

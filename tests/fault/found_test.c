@@ -1,0 +1,59 @@
+/*
+ * What making calls fail has found, each thing on its own.
+ */
+#include "tests/fault/inject.h"
+#include "tests/fault/scenario.h"
+#include "tests/wal/support.h"
+
+#include "base/file.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define BLOCKS 4u
+#define ODD 4u /* of the errors of pread in calls.c: the variant that ends within a block */
+
+static void a_read_that_ends_within_a_block_is_asked_for_again(void **state)
+{
+    (void)state;
+    static _Alignas(BASE_FILE_BLOCK) uint8_t bytes[BLOCKS * BASE_FILE_BLOCK];
+    static _Alignas(BASE_FILE_BLOCK) uint8_t found[sizeof bytes];
+    char path[256];
+    struct base_directory directory;
+    struct base_file file;
+    scenario_make_directory(path, sizeof path);
+    assert_int_equal(base_directory_open(&directory, path), 0);
+    for (int direct = 0; direct < 2; direct++) {
+        assert_int_equal(base_file_create(&directory, "file", sizeof bytes,
+                                          direct != 0 ? BASE_DIRECT_PREFERRED : BASE_DIRECT_NEVER,
+                                          &file),
+                         0);
+        memset(bytes, 'x', sizeof bytes);
+        assert_int_equal(base_file_write(&file, 0, bytes, sizeof bytes), 0);
+        size_t size = 0;
+        struct fault_plan plan = {.at = 1, .variant = ODD, .only = FAULT_pread};
+        fault_arm(&plan);
+        assert_int_equal(base_file_read(&file, 0, found, sizeof found, &size), 0);
+        (void)fault_disarm();
+        assert_int_equal(fault_strikes(), 1);
+        assert_int_equal(size, sizeof bytes);
+        assert_memory_equal(found, bytes, sizeof bytes);
+
+        /* The end of the file within a block is one, however often it is asked for. */
+        assert_int_equal(ftruncate(file.fd, BASE_FILE_BLOCK + 100), 0);
+        assert_int_equal(base_file_read(&file, 0, found, sizeof found, &size), 0);
+        assert_int_equal(size, BASE_FILE_BLOCK + 100);
+        base_file_close(&file);
+        assert_int_equal(base_file_remove(&directory, "file"), 0);
+    }
+    base_directory_close(&directory);
+    remove_directory(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_read_that_ends_within_a_block_is_asked_for_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

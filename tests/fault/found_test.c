@@ -50,9 +50,41 @@ static void a_read_that_ends_within_a_block_is_asked_for_again(void **state)
     remove_directory(path);
 }
 
+/* The lock on a sealed segment cannot be turned into a shared one, once. */
+static void wl_14_a_lock_that_cannot_be_changed_shuts_no_reader_out(void **state)
+{
+    (void)state;
+    static const uint8_t payload[12000];
+    for (uint64_t at = 1; at <= 6; at++) {
+        struct scenario self = {.medium = &SCENARIO_MEDIA[3]};
+        struct weir_log_options options = scenario_options(&self, WEIR_LOG_CREATE);
+        struct weir_error why = WEIR_ERROR_INIT;
+        struct weir_log *log = NULL, *reader = NULL;
+        if (scenario_refusal(self.medium) != NULL) {
+            skip();
+        }
+        scenario_make_directory(self.directory, sizeof self.directory);
+        assert_int_equal(weir_log_open(self.directory, &options, &log, &why), 0);
+        struct fault_plan plan = {.at = at, .only = FAULT_fcntl};
+        fault_arm(&plan);
+        uint64_t count = 0;
+        for (unsigned i = 0; i < 45; i++) { /* two segments and a half */
+            count += try_append(log, payload, sizeof payload, WEIR_EACH, NULL) == 0;
+        }
+        (void)fault_disarm();
+        options = scenario_options(&self, WEIR_LOG_READ_ONLY);
+        assert_int_equal(weir_log_open(self.directory, &options, &reader, &why), 0);
+        assert_int_equal(count_records(reader), count);
+        close_log(reader);
+        close_log(log);
+        remove_directory(self.directory);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wl_14_a_lock_that_cannot_be_changed_shuts_no_reader_out),
         cmocka_unit_test(a_read_that_ends_within_a_block_is_asked_for_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -452,7 +452,7 @@ static int push_witness(struct weir_log *log)
         return 0;
     }
     int rc = reserve_internal(log, FORMAT_GROUP_WITNESS);
-    return rc == -EAGAIN ? 0 : rc;
+    return rc > 0 ? 0 : rc;
 }
 
 static int round_steps(struct weir_log *log, enum commit_mode mode, int64_t timeout_ns)

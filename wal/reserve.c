@@ -289,7 +289,7 @@ static int meet(struct weir_log *log, enum reserve_need need)
     }
     if (need == NEED_EPOCH) {
         int rc = reserve_internal(log, FORMAT_GROUP_EPOCH);
-        if (rc != -EAGAIN) {
+        if (rc <= 0) {
             return rc;
         }
     }
@@ -362,7 +362,7 @@ int reserve_internal(struct weir_log *log, enum format_group_kind kind)
             return 0;
         }
         if (need == NEED_ROOM) {
-            return -EAGAIN;
+            return 1;
         }
         int rc = make_next_segment(log);
         if (rc < 0) {

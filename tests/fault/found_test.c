@@ -7,11 +7,13 @@
 
 #include "base/file.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #define BLOCKS 4u
-#define ODD 4u /* of the errors of pread in calls.c: the variant that ends within a block */
+#define ODD 4u   /* of the errors of pread in calls.c: the variant that ends within a block */
+#define AGAIN 2u /* of madvise: a page is not to be had now */
 
 static void a_read_that_ends_within_a_block_is_asked_for_again(void **state)
 {
@@ -50,6 +52,38 @@ static void a_read_that_ends_within_a_block_is_asked_for_again(void **state)
     remove_directory(path);
 }
 
+/* The segment is full, and the next one cannot be had: the system says "try again" for ever. */
+static void o10_a_commit_does_not_wait_for_room_that_the_system_refuses(void **state)
+{
+    (void)state;
+    struct scenario self = {.medium = &SCENARIO_MEDIA[3]}; /* mapped, sync */
+    char *path = self.directory;
+    if (scenario_refusal(self.medium) != NULL) {
+        skip();
+    }
+    scenario_make_directory(path, sizeof self.directory);
+    struct weir_log_options options = scenario_options(&self, WEIR_LOG_CREATE);
+    struct weir_error why = WEIR_ERROR_INIT;
+    struct weir_log *log = NULL;
+    assert_int_equal(weir_log_open(path, &options, &log, &why), 0);
+    struct fault_plan plan = {
+        .at = 1, .reach = FAULT_SAME_CALL, .variant = AGAIN, .only = FAULT_madvise};
+    fault_arm(&plan);
+    int rc;
+    do {
+        rc = try_append(log, "fills a block", 13, WEIR_EACH, NULL);
+    } while (rc == 0);
+    assert_int_equal(rc, -EAGAIN);
+    alarm(20);
+    assert_int_equal(weir_commit(log), -EAGAIN); /* no room for the witness */
+    alarm(0);
+    (void)fault_disarm();
+    assert_int_equal(weir_commit(log), 0);
+    append_text(log, "goes on", WEIR_EACH);
+    close_log(log);
+    remove_directory(path);
+}
+
 /* The lock on a sealed segment cannot be turned into a shared one, once. */
 static void wl_14_a_lock_that_cannot_be_changed_shuts_no_reader_out(void **state)
 {
@@ -84,6 +118,7 @@ static void wl_14_a_lock_that_cannot_be_changed_shuts_no_reader_out(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(o10_a_commit_does_not_wait_for_room_that_the_system_refuses),
         cmocka_unit_test(wl_14_a_lock_that_cannot_be_changed_shuts_no_reader_out),
         cmocka_unit_test(a_read_that_ends_within_a_block_is_asked_for_again),
     };

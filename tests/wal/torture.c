@@ -303,6 +303,7 @@ struct worker {
     unsigned number;
     uint32_t sequence; /* last used */
     weir_lsn last;     /* last LSN of its own */
+    bool started;
     uint8_t *buffer;
     _Atomic uint32_t *done; /* workers that have ended */
 };
@@ -343,7 +344,7 @@ static int expect(struct worker *worker, const char *call, int rc)
     if (!worker->torture->faults) {
         referee_fail(worker->torture->referee, "%s: %s", call, weir_error_name(rc));
     }
-    return rc;
+    return worker->torture->goes_on && rc != WEIR_E_POISONED ? 0 : rc;
 }
 
 static int do_batch(struct worker *worker, unsigned count)
@@ -615,11 +616,18 @@ void torture_run(struct torture *torture)
             .torture = torture, .number = i, .buffer = buffers + i * room, .done = &done};
         base_prng_seed(&workers[i].prng, torture->seed * 64 + i);
         bool writes = i < torture->threads;
-        assert_int_equal(
-            base_thread_start(&workers[i].thread, "torture", writes ? work : tail, &workers[i]), 0);
+        int rc =
+            base_thread_start(&workers[i].thread, "torture", writes ? work : tail, &workers[i]);
+        assert_true(rc == 0 || torture->faults);
+        workers[i].started = rc == 0;
+        if (rc < 0 && writes) {
+            atomic_fetch_add(&done, 1);
+        }
     }
     for (unsigned i = 0; i < count; i++) {
-        base_thread_join(&workers[i].thread);
+        if (workers[i].started) {
+            base_thread_join(&workers[i].thread);
+        }
     }
     free(buffers);
 }

@@ -13,6 +13,7 @@
 
 #define BLOCKS 4u
 #define ODD 4u   /* of the errors of pread in calls.c: the variant that ends within a block */
+#define NOTHING 6u
 #define AGAIN 2u /* of madvise: a page is not to be had now */
 
 static void a_read_that_ends_within_a_block_is_asked_for_again(void **state)
@@ -40,6 +41,13 @@ static void a_read_that_ends_within_a_block_is_asked_for_again(void **state)
         assert_int_equal(fault_strikes(), 1);
         assert_int_equal(size, sizeof bytes);
         assert_memory_equal(found, bytes, sizeof bytes);
+
+        /* Nothing, where the file goes on, is not its end. */
+        plan.variant = NOTHING;
+        fault_arm(&plan);
+        assert_int_equal(base_file_read(&file, 0, found, sizeof found, &size), 0);
+        (void)fault_disarm();
+        assert_int_equal(size, sizeof bytes);
 
         /* The end of the file within a block is one, however often it is asked for. */
         assert_int_equal(ftruncate(file.fd, BASE_FILE_BLOCK + 100), 0);

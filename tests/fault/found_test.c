@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define BLOCKS 4u
-#define ODD 4u   /* of the errors of pread in calls.c: the variant that ends within a block */
+#define ODD 4u /* of the errors of pread in calls.c: the variant that ends within a block */
 #define NOTHING 6u
 #define AGAIN 2u /* of madvise: a page is not to be had now */
 

@@ -9,9 +9,11 @@
 #include "tests/fault/inject.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ERRNO_MAX 256
 
@@ -142,6 +144,9 @@ int fault_strike(enum fault_domain domain, enum fault_call call, const int *erro
     uint64_t number = atomic_fetch_add(&counted, 1) + 1;
     if (!is_hit(number, call)) {
         return 0;
+    }
+    if (plan.kills) {
+        (void)kill(getpid(), SIGKILL);
     }
     int error = choose(errors, count);
     if (error == 0) {

@@ -36,6 +36,7 @@ struct fault_plan {
     enum fault_reach reach;
     unsigned variant;     /* of the errors that such a call can meet; any number */
     enum fault_call only; /* count this call alone; FAULT_any: all of the domain */
+    bool kills;           /* the process dies (SIGKILL) in front of that call */
 };
 
 void fault_arm(const struct fault_plan *plan);

@@ -91,8 +91,11 @@ static bool run_all_at(const struct job *job, uint64_t at, struct tally *tally)
     for (unsigned reach = 0; reach < FAULT_REACHES; reach++) {
         unsigned variant = 0;
         do {
-            struct fault_plan plan = {at, job->layer->domain, (enum fault_reach)reach, variant,
-                                      job->layer->only};
+            struct fault_plan plan = {.at = at,
+                                      .domain = job->layer->domain,
+                                      .reach = (enum fault_reach)reach,
+                                      .variant = variant,
+                                      .only = job->layer->only};
             reached = run_one(job, &plan, tally) || reached;
         } while (++variant < variants_seen);
     }
@@ -104,8 +107,11 @@ static bool run_some_at(const struct job *job, uint64_t at, struct tally *tally)
     uint64_t turn = at + tally->seed;
     static const enum fault_reach turns[] = {FAULT_ONCE, FAULT_SAME_CALL, FAULT_ONCE,
                                              FAULT_EVERYTHING};
-    struct fault_plan plan = {at, job->layer->domain, turns[turn % 4], (unsigned)(turn * 7 / 3),
-                              job->layer->only};
+    struct fault_plan plan = {.at = at,
+                              .domain = job->layer->domain,
+                              .reach = turns[turn % 4],
+                              .variant = (unsigned)(turn * 7 / 3),
+                              .only = job->layer->only};
     return run_one(job, &plan, tally);
 }
 

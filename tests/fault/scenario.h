@@ -39,6 +39,7 @@ struct scenario {
     struct weir_log *log;
     uint8_t uuid[16];
     unsigned strikes_seen;
+    int64_t lock_wait_ns;
     bool poisoned; /* the handle said so */
     bool struck;   /* during the last call that was checked */
     struct scenario_resources before;

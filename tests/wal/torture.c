@@ -442,6 +442,9 @@ static int do_commit(struct worker *worker)
     if (rc == 0) {
         raise_to(&torture->referee->acknowledged, last);
         raise_to(&torture->referee->witnessed, last);
+    } else if (rc == -ENOSPC && weir_durable_lsn(torture->log) < last) {
+        referee_fail(torture->referee, "commit says ENOSPC, and %ju is not durable",
+                     (uintmax_t)last);
     }
     return expect(worker, "commit", rc);
 }

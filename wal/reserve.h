@@ -37,7 +37,8 @@ int reserve_internal(struct weir_log *log, enum format_group_kind kind);
 /* Closes the open group, so that it can be sealed. The caller holds tail.lock. */
 void reserve_close_group(struct weir_log *log);
 
-/* Makes the next segment ready, as spare_wanted asks; an error waits for the roll that needs it. */
-void reserve_make_spare(struct weir_log *log);
+/* Makes the next segment ready, as spare_wanted asks, unless somebody else is at it. 0 or why not;
+ * an error may be left to the roll that needs the segment. */
+int reserve_make_spare(struct weir_log *log);
 
 #endif

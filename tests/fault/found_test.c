@@ -5,7 +5,9 @@
 #include "tests/fault/scenario.h"
 #include "tests/wal/support.h"
 
+#include "base/clock.h"
 #include "base/file.h"
+#include "base/sync.h"
 
 #include <errno.h>
 #include <string.h>
@@ -14,6 +16,8 @@
 #define BLOCKS 4u
 #define ODD 4u /* of the errors of pread in calls.c: the variant that ends within a block */
 #define NOTHING 6u
+#define NO_SPACE 1u /* of pwritev2 */
+#define ATTEMPTS 16u
 #define AGAIN 2u /* of madvise: a page is not to be had now */
 
 static void a_read_that_ends_within_a_block_is_asked_for_again(void **state)
@@ -92,6 +96,40 @@ static void o10_a_commit_does_not_wait_for_room_that_the_system_refuses(void **s
     remove_directory(path);
 }
 
+/* On a disk that is full, neither the witness nor the next segment is asked for all the time. */
+static void the_service_thread_tries_a_full_disk_ever_more_rarely(void **state)
+{
+    (void)state;
+    struct scenario self = {.medium = &SCENARIO_MEDIA[3]};
+    if (scenario_refusal(self.medium) != NULL) {
+        skip();
+    }
+    scenario_make_directory(self.directory, sizeof self.directory);
+    struct weir_log_options options = scenario_options(&self, WEIR_LOG_CREATE);
+    struct weir_error why = WEIR_ERROR_INIT;
+    struct weir_log *log = NULL;
+    options.flags |= WEIR_LOG_SERVICE_THREAD;
+    options.witness = WEIR_WITNESS_IDLE;
+    options.idle_ns = 100000;
+    struct fault_plan plan = {
+        .at = 1, .reach = FAULT_SAME_CALL, .variant = NO_SPACE, .only = FAULT_pwritev2};
+    assert_int_equal(weir_log_open(self.directory, &options, &log, &why), 0);
+    fault_arm(&plan);
+    while (try_append(log, "fills a block", 13, WEIR_EACH, NULL) == 0) {
+    }
+    unsigned before = fault_strikes();
+    uint64_t start_ns = base_clock_monotonic_ns();
+    while (fault_strikes() < before + ATTEMPTS) {
+        base_yield();
+    }
+    /* Two things are tried, each at 2, 4, 8, ... ms behind the time before. */
+    assert_true(base_clock_monotonic_ns() - start_ns > UINT64_C(100000000));
+    (void)fault_disarm();
+    assert_int_equal(weir_commit(log), 0);
+    close_log(log);
+    remove_directory(self.directory);
+}
+
 /* The lock on a sealed segment cannot be turned into a shared one, once. */
 static void wl_14_a_lock_that_cannot_be_changed_shuts_no_reader_out(void **state)
 {
@@ -127,6 +165,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(o10_a_commit_does_not_wait_for_room_that_the_system_refuses),
+        cmocka_unit_test(the_service_thread_tries_a_full_disk_ever_more_rarely),
         cmocka_unit_test(wl_14_a_lock_that_cannot_be_changed_shuts_no_reader_out),
         cmocka_unit_test(a_read_that_ends_within_a_block_is_asked_for_again),
     };

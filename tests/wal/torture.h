@@ -50,6 +50,7 @@ struct torture {
     unsigned ops; /* of each thread */
     unsigned payload_max;
     bool truncates;
+    bool retains; /* sets, moves and drops holds, and prepares segments */
     bool faults;  /* calls may fail: then a thread stops quietly */
     bool goes_on; /* or goes on, unless the log is poisoned */
 };

@@ -96,12 +96,16 @@ static int read_header(struct weir_medium *medium, struct weir_file *file, const
 static int read_headers(struct weir_medium *medium, const uint8_t *uuid,
                         struct inventory *inventory)
 {
+    uint32_t kept = 0;
     for (uint32_t i = 0; i < inventory->count; i++) {
         struct inventory_segment *segment = &inventory->segments[i];
         char name[FORMAT_NAME_BYTES];
         format_segment_name(segment->ordinal, name);
         struct weir_file *file;
         int rc = medium->ops->open(medium, name, WEIR_FILE_READ, &file);
+        if (rc == -ENOENT) {
+            continue; /* a live writer has truncated since the directory was read */
+        }
         if (rc < 0) {
             return rc;
         }
@@ -110,7 +114,9 @@ static int read_headers(struct weir_medium *medium, const uint8_t *uuid,
         if (rc < 0) {
             return rc;
         }
+        inventory->segments[kept++] = *segment;
     }
+    inventory->count = kept;
     return 0;
 }
 

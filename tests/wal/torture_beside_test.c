@@ -171,6 +171,39 @@ static void o1_verify_holds_and_readers_beside_writers_disturb_nobody(void **sta
     assert_true(good);
 }
 
+/* ---- a file that goes while somebody looks ---- */
+
+static const struct weir_medium_ops *ops_below;
+
+static int list_one_too_many(struct weir_medium *medium, const char *directory, weir_list_fn fn,
+                             void *context)
+{
+    int rc = ops_below->list(medium, directory, fn, context);
+    bool segments = directory[0] == '\0';
+    return rc == 0 && segments ? fn(context, "segment-0000000000000063") : rc;
+}
+
+static void a_segment_that_goes_while_the_directory_is_read_is_no_error(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    append_text(log, "stays", WEIR_EACH);
+    struct weir_log_options options = WEIR_LOG_OPTIONS_INIT;
+    struct weir_verify_report report = WEIR_VERIFY_REPORT_INIT;
+    options.medium = WEIR_MEDIUM_CUSTOM;
+    assert_int_equal(sim_memory_open(&disk.options, &options.custom_medium), 0);
+    ops_below = options.custom_medium->ops;
+    struct weir_medium_ops ops = *ops_below;
+    ops.list = list_one_too_many;
+    options.custom_medium->ops = &ops;
+    assert_int_equal(weir_verify("memory", &options, NULL, NULL, &report), 0);
+    assert_true(report.ok);
+    assert_int_equal(report.records, 1);
+    close_log(log);
+    disk_free(&disk);
+}
+
 int main(int argc, char **argv)
 {
     static char names[8][120];
@@ -183,8 +216,10 @@ int main(int argc, char **argv)
             (struct CMUnitTest){names[m], o1_verify_holds_and_readers_beside_writers_disturb_nobody,
                                 NULL, NULL, (void *)(uintptr_t)&PROCESS_MEDIA[m]};
     }
+    tests[PROCESS_MEDIA_COUNT] = (struct CMUnitTest)cmocka_unit_test(
+        a_segment_that_goes_while_the_directory_is_read_is_no_error);
     if (argc > 1) {
         cmocka_set_test_filter(argv[1]);
     }
-    return _cmocka_run_group_tests("beside", tests, PROCESS_MEDIA_COUNT, NULL, NULL);
+    return _cmocka_run_group_tests("beside", tests, PROCESS_MEDIA_COUNT + 1, NULL, NULL);
 }

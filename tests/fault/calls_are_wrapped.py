@@ -4,8 +4,8 @@
 usage: calls_are_wrapped.py CALLS_H OBJECTS
 
 CALLS_H lists what is wrapped; OBJECTS is a file of lines "room path-of-object". A symbol that these
-rooms need, that no room defines, and that is neither wrapped nor in HARMLESS is a finding: whoever
-adds a call decides here how it fails. So is a wrapper that nobody needs any more.
+rooms need, that none of them defines, and that is neither wrapped nor in HARMLESS is a finding:
+whoever adds a call decides here how it fails. So is a wrapper that nobody needs any more.
 """
 
 import re
@@ -51,8 +51,8 @@ def main():
         objects = [line.split(" ", 1) for line in file.read().splitlines() if line]
     defined, needed = set(), {}
     for room, path in objects:
-        defined |= symbols(path, lambda kind: kind.isupper() and kind not in "U")
         if room in ROOMS:
+            defined |= symbols(path, lambda kind: kind.isupper() and kind != "U")
             for name in symbols(path, lambda kind: kind in "Uw"):
                 needed.setdefault(name, room)
     missing = sorted(name for name in needed

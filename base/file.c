@@ -42,10 +42,19 @@ static bool is_aligned(const void *memory)
     return ((uintptr_t)memory & (BASE_FILE_BLOCK - 1)) == 0;
 }
 
-/* As much as comes; short at the end of the file. */
+/* 1: the file ends there; 0: it goes on; -errno. */
+static int ends_at(int fd, uint64_t end)
+{
+    struct stat status;
+    return fstat(fd, &status) < 0 ? -errno : (uint64_t)status.st_size <= end;
+}
+
+/* As much as comes; short at the end of the file. Any read may be cut short, and "nothing" is the
+ * end only where the file's size says so: what recovery does not see, it cuts. */
 static int read_fully(int fd, uint64_t offset, uint8_t *target, size_t size, size_t *ret_done)
 {
     size_t done = 0;
+    bool stalled = false;
     while (done < size) {
         ssize_t got = pread(fd, target + done, size - done, (off_t)(offset + done));
         if (got < 0 && errno == EINTR) {
@@ -54,10 +63,23 @@ static int read_fully(int fd, uint64_t offset, uint8_t *target, size_t size, siz
         if (got < 0) {
             return -errno;
         }
-        done += (size_t)got;
-        if (got == 0 || (size_t)got % BASE_FILE_BLOCK != 0) {
-            break; /* the file ends here, within a block in the second case */
+        size_t rest = (size_t)got % BASE_FILE_BLOCK;
+        done += (size_t)got - rest;
+        if (got != 0 && rest == 0) {
+            continue;
         }
+        int end = ends_at(fd, offset + done + rest);
+        if (end < 0) {
+            return end;
+        }
+        if (end == 1) {
+            done += rest;
+            break;
+        }
+        if ((size_t)got < BASE_FILE_BLOCK && stalled) {
+            return -EIO;
+        }
+        stalled = (size_t)got < BASE_FILE_BLOCK;
     }
     *ret_done = done;
     return 0;

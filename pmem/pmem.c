@@ -58,7 +58,7 @@ static bool maps_synchronously(int fd, int protection)
 
 struct first_file {
     const struct base_directory *directory;
-    bool refused;
+    bool is_dax;
 };
 
 static int try_first_file(void *context, const char *name)
@@ -66,13 +66,14 @@ static int try_first_file(void *context, const char *name)
     struct first_file *first = context;
     struct base_file file;
     if (base_file_open(first->directory, name, false, BASE_DIRECT_NEVER, &file) == 0) {
-        first->refused = !maps_synchronously(file.fd, PROT_READ);
+        first->is_dax = maps_synchronously(file.fd, PROT_READ);
         base_file_close(&file);
     }
     return 1;
 }
 
-/* Without writing: ask the first file that is there. An empty directory has nothing to read. */
+/* Without writing: ask the first file that is there. An empty directory proves nothing, and to
+ * guess wrong would read through the page cache what a writer on `direct` puts there later. */
 static int probe_read_only(const struct base_directory *directory, bool *ret_dax)
 {
     struct first_file first = {.directory = directory};
@@ -80,7 +81,7 @@ static int probe_read_only(const struct base_directory *directory, bool *ret_dax
     if (rc < 0) {
         return rc;
     }
-    *ret_dax = !first.refused;
+    *ret_dax = first.is_dax;
     return 0;
 }
 
@@ -212,9 +213,10 @@ static int open_parts(struct pmem_medium *self, const struct pmem_options *optio
         goto out_directory;
     }
     if (!is_dax && !options->allow_emulated) {
-        snprintf(reason, reason_size,
-                 "pmem: %s is not mounted with DAX here (the kernel refuses MAP_SYNC)",
-                 info->file_system);
+        snprintf(reason, reason_size, "pmem: %s is not mounted with DAX here (%s)",
+                 info->file_system,
+                 options->read_only ? "no file of this directory takes MAP_SYNC"
+                                    : "the kernel refuses MAP_SYNC");
         rc = WEIR_E_MEDIUM;
         goto out_directory;
     }

@@ -116,7 +116,7 @@ int publish_finish(struct weir_log *log, const struct reserve_place *place, weir
                    enum weir_durability durability)
 {
     if (__builtin_expect(place->spare_wanted, 0)) {
-        reserve_make_spare(log);
+        (void)reserve_make_spare(log); /* the roll that needs it reports the error */
     }
     switch (durability) {
     case WEIR_EACH:

@@ -5,7 +5,8 @@
  * page and LOCK go last, when nothing more will be written.
  *
  * Failure modes: cursors, pins or reservations are open (-EBUSY: nothing is done); poisoned, or the
- * commit fails (no clean mark: the next open recovers); a child of fork() only frees its memory.
+ * commit fails (no clean mark: the next open recovers); a child of fork() only frees its memory,
+ * and leaves the locks alone, which are the parent's.
  */
 #include "base/alloc.h"
 #include "wal/commit.h"
@@ -43,6 +44,23 @@ static int finish_writing(struct weir_log *log)
     return rc;
 }
 
+/* A child of fork() may have copies of the descriptors, and with them the locks: nothing is in
+ * flight any more, so nobody has to wait for that child. */
+static void unlock_segments(struct weir_log *log)
+{
+    if (atomic_load_explicit(&log->commit.in_flight, memory_order_acquire) != 0) {
+        return; /* the ring has failed: the kernel lets go when the writes have ended */
+    }
+    base_lock_acquire(&log->segments.lock);
+    for (uint32_t i = 0; i < log->segments.count; i++) {
+        struct weir_file *file = log->segments.slots[i]->file;
+        if (file != NULL) {
+            (void)log->medium->ops->lock(file, WEIR_LOCK_NONE);
+        }
+    }
+    base_lock_release(&log->segments.lock);
+}
+
 void log_free(struct weir_log *log)
 {
     if (log->reader != NULL) {
@@ -71,6 +89,10 @@ int weir_log_close(struct weir_log *log)
     }
     if (log_check(log) < 0) {
         base_shared_page_close(&log->live);
+        if (log->lock_file != NULL) { /* closed only: the lock is the parent's */
+            log->medium->ops->close(log->lock_file);
+            log->lock_file = NULL;
+        }
         log_free(log);
         return 0;
     }
@@ -82,6 +104,7 @@ int weir_log_close(struct weir_log *log)
         service_stop(log);
         rc = finish_writing(log);
         live_close(log);
+        unlock_segments(log);
     }
     log_free(log);
     return rc;

@@ -396,7 +396,7 @@ static int witness(struct weir_log *log)
 {
     for (;;) {
         int rc = reserve_internal(log, FORMAT_GROUP_WITNESS);
-        if (rc != -EAGAIN) {
+        if (rc <= 0) {
             return rc;
         }
         rc = commit_make_room(log);

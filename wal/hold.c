@@ -138,6 +138,7 @@ static int read_slots(struct weir_log *log, const char *name, struct hold_file *
 static void close_hold(struct weir_log *log, struct hold_file *self)
 {
     if (self->file != NULL) {
+        (void)log->medium->ops->lock(self->file, WEIR_LOCK_NONE); /* as in hold_unlock() */
         log->medium->ops->close(self->file);
         self->file = NULL;
     }
@@ -265,6 +266,7 @@ int hold_lock(struct weir_log *log, struct weir_file **ret_file, struct weir_err
 
 void hold_unlock(struct weir_log *log, struct weir_file *file)
 {
+    (void)log->medium->ops->lock(file, WEIR_LOCK_NONE); /* a child of fork() may have a copy */
     log->medium->ops->close(file);
 }
 

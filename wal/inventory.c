@@ -61,10 +61,12 @@ static int by_ordinal(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
+#define GONE 0u /* no segment has this ordinal */
+
 /* A header that is being read. */
 struct header_read {
-    struct weir_file *file;
-    uint8_t *blocks; /* FORMAT_SEGMENT_HEADER_BYTES */
+    struct weir_file *file; /* NULL: it is gone */
+    uint8_t *blocks;        /* FORMAT_SEGMENT_HEADER_BYTES */
     uint64_t ticket;
     bool begun; /* under way */
 };
@@ -115,6 +117,11 @@ static int begin_read(struct weir_medium *medium, struct inventory_segment *segm
     char name[FORMAT_NAME_BYTES];
     format_segment_name(segment->ordinal, name);
     int rc = ops->open(medium, name, WEIR_FILE_READ, &read->file);
+    if (rc == -ENOENT) { /* a live writer has truncated since the directory was read */
+        read->file = NULL;
+        segment->ordinal = GONE;
+        return 0;
+    }
     if (rc < 0) {
         return rc;
     }
@@ -141,24 +148,43 @@ static int read_some_headers(struct weir_medium *medium, const uint8_t *uuid, ui
         rc = begin_read(medium, &segments[begun], &reads[begun]);
     }
     for (uint32_t i = 0; i < begun; i++) {
+        if (reads[i].file == NULL) {
+            continue;
+        }
         rc = rc < 0 ? rc : read_header(medium, &reads[i], uuid, &segments[i]);
         medium->ops->close(reads[i].file); /* waits for what nobody ended */
     }
     return rc;
 }
 
+static void drop_gone(struct inventory *inventory)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < inventory->count; i++) {
+        if (inventory->segments[i].ordinal != GONE) {
+            inventory->segments[kept++] = inventory->segments[i];
+        }
+    }
+    inventory->count = kept;
+}
+
 static int read_headers(struct weir_medium *medium, const uint8_t *uuid,
                         struct inventory *inventory)
 {
-    const size_t size = (size_t)READS_MAX * FORMAT_SEGMENT_HEADER_BYTES;
+    uint32_t at_once = inventory->count < READS_MAX ? inventory->count : READS_MAX;
+    const size_t size = (size_t)at_once * FORMAT_SEGMENT_HEADER_BYTES;
+    if (inventory->count == 0) {
+        return 0;
+    }
     uint8_t *memory = base_pages_alloc(size, 0);
     int rc = memory == NULL ? -ENOMEM : 0;
-    for (uint32_t i = 0; i < inventory->count && rc == 0; i += READS_MAX) {
+    for (uint32_t i = 0; i < inventory->count && rc == 0; i += at_once) {
         uint32_t left = inventory->count - i;
         rc = read_some_headers(medium, uuid, memory, &inventory->segments[i],
-                               left < READS_MAX ? left : READS_MAX);
+                               left < at_once ? left : at_once);
     }
     base_pages_free(memory, size);
+    drop_gone(inventory);
     return rc;
 }
 

@@ -96,11 +96,13 @@ static void announce_durable(struct weir_log *log, uint64_t address)
 }
 
 /* Nothing is written to a sealed segment any more: reader processes may lock and map it, once they
- * see that durable has passed it. */
+ * see that durable has passed it. Where the kernel refuses to change the lock it is dropped: kept,
+ * it would shut readers out for as long as this writer lives. */
 static void unlock_sealed(struct weir_log *log, const struct wal_group *group)
 {
-    if (group->kind == FORMAT_GROUP_SEAL) {
-        (void)log->medium->ops->lock(group->segment->file, WEIR_LOCK_SHARED);
+    const struct weir_medium_ops *ops = log->medium->ops;
+    if (group->kind == FORMAT_GROUP_SEAL && ops->lock(group->segment->file, WEIR_LOCK_SHARED) < 0) {
+        (void)ops->lock(group->segment->file, WEIR_LOCK_NONE);
     }
 }
 
@@ -450,7 +452,7 @@ static int push_witness(struct weir_log *log)
         return 0;
     }
     int rc = reserve_internal(log, FORMAT_GROUP_WITNESS);
-    return rc == -EAGAIN ? 0 : rc;
+    return rc > 0 ? 0 : rc;
 }
 
 static int round_steps(struct weir_log *log, enum commit_mode mode, int64_t timeout_ns)

@@ -149,6 +149,8 @@ int lock_take(struct weir_medium *medium, enum weir_lock_mode mode, int64_t wait
 void lock_drop(struct weir_medium *medium, struct weir_file **file)
 {
     if (*file != NULL) {
+        /* Closing is not enough while a child of fork() has a copy of the descriptor. */
+        (void)medium->ops->lock(*file, WEIR_LOCK_NONE);
         medium->ops->close(*file);
         *file = NULL;
     }

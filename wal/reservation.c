@@ -138,7 +138,7 @@ int weir_reserve(struct weir_log *log, uint16_t type, size_t size,
         .lsn = place.lsn,
     };
     if (place.spare_wanted) {
-        reserve_make_spare(log);
+        (void)reserve_make_spare(log);
     }
     return 0;
 }

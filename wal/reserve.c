@@ -273,13 +273,14 @@ static int make_next_segment(struct weir_log *log)
     return rc;
 }
 
-void reserve_make_spare(struct weir_log *log)
+int reserve_make_spare(struct weir_log *log)
 {
     if (!base_lock_try(&log->segments.making)) {
-        return; /* somebody is at it */
+        return 0; /* somebody is at it */
     }
-    (void)segment_ready_next(log); /* the roll that needs it reports the error */
+    int rc = segment_ready_next(log);
     base_lock_release(&log->segments.making);
+    return rc;
 }
 
 static int meet(struct weir_log *log, enum reserve_need need)
@@ -289,7 +290,7 @@ static int meet(struct weir_log *log, enum reserve_need need)
     }
     if (need == NEED_EPOCH) {
         int rc = reserve_internal(log, FORMAT_GROUP_EPOCH);
-        if (rc != -EAGAIN) {
+        if (rc <= 0) {
             return rc;
         }
     }
@@ -375,7 +376,7 @@ int reserve_internal(struct weir_log *log, enum format_group_kind kind)
             return 0;
         }
         if (need == NEED_ROOM) {
-            return -EAGAIN;
+            return 1;
         }
         int rc = make_next_segment(log);
         if (rc < 0) {

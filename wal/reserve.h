@@ -31,13 +31,14 @@ struct reserve_place {
 int reserve(struct weir_log *log, const struct reserve_want *want, struct reserve_place *ret_place);
 
 /* Reserves a group that holds no records (epoch, witness) and closes it, without waiting for room:
- * 0; -EAGAIN (W is used up); -ENOSPC and others from making a segment. */
+ * 0; 1 (W is used up); -ENOSPC and others from making a segment, -EAGAIN of the system too. */
 int reserve_internal(struct weir_log *log, enum format_group_kind kind);
 
 /* Closes the open group, so that it can be sealed. The caller holds tail.lock. */
 void reserve_close_group(struct weir_log *log);
 
-/* Makes the next segment ready, as spare_wanted asks; an error waits for the roll that needs it. */
-void reserve_make_spare(struct weir_log *log);
+/* Makes the next segment ready, as spare_wanted asks, unless somebody else is at it. 0 or why not;
+ * an error may be left to the roll that needs the segment. */
+int reserve_make_spare(struct weir_log *log);
 
 #endif

@@ -229,20 +229,30 @@ int segment_ready_next(struct weir_log *log)
     return rc;
 }
 
-/* The first touch of a page costs more than filling it: here it happens ahead of need. Writers may
- * be at work in the same pages, so a touch changes nothing: it adds no bit to a byte. */
-static void warm_window(const struct weir_log *log, const struct wal_segment *segment,
-                        uint64_t offset)
+/* Nobody has reserved anything from there on. The caller holds tail.lock, so nobody does now. */
+static bool is_ahead(const struct weir_log *log, const struct wal_segment *segment, uint64_t offset)
 {
-    _Atomic uint8_t *bytes = (_Atomic uint8_t *)(void *)segment->window->base;
+    uint64_t reserved = atomic_load_explicit(&log->tail.reserved_address, memory_order_relaxed);
+    return segment->ordinal >= log->tail.segment->ordinal &&
+           log_address(log, segment, offset) >= reserved;
+}
+
+/* The first touch of a page costs more than filling it: here it happens ahead of need, page by page
+ * under the lock that a writer takes before it may use one. The byte stays as it is. */
+static void warm_window(struct weir_log *log, const struct wal_segment *segment, uint64_t offset)
+{
+    volatile uint8_t *bytes = segment->window->base;
     bool is_file = log->medium->info.window_is_file;
     for (uint64_t i = format_align(offset, FORMAT_BLOCK); i < log->limits.segment_bytes;
          i += FORMAT_BLOCK) {
-        if (is_file) {
-            (void)atomic_load_explicit(&bytes[i], memory_order_relaxed);
-        } else {
-            atomic_fetch_or_explicit(&bytes[i], 0, memory_order_relaxed);
+        base_lock_acquire(&log->tail.lock);
+        if (is_ahead(log, segment, i)) {
+            uint8_t byte = bytes[i];
+            if (!is_file) {
+                bytes[i] = byte;
+            }
         }
+        base_lock_release(&log->tail.lock);
     }
 }
 

@@ -16,7 +16,9 @@
  *
  * Threads: a handle may be used by any number of threads, unless it was opened with
  * WEIR_LOG_SINGLE_THREAD. weir_log_close() must be the last call, with no cursor left open.
- * After fork() the child's copy of a handle answers WEIR_E_FORKED; only closing it is allowed.
+ * After fork() the child's copy of a handle answers WEIR_E_FORKED; only closing it is allowed. The
+ * child shares the descriptors: should the parent be killed, the log stays locked until the child
+ * has closed its copy, called exec, or ended.
  */
 #ifndef WEIR_LOG_H
 #define WEIR_LOG_H

@@ -94,7 +94,7 @@ struct scope {
 };
 
 static const struct scope slice = {
-    .longest = 3, .subsets_of = 4, .random = 2, .depth = {1, 1}, .stride = {1, 4, 16, 550}};
+    .longest = 3, .subsets_of = 4, .random = 2, .depth = {1, 1}, .stride = {1, 4, 7, 950}};
 
 static const struct scope everything = {.longest = 5,
                                         .subsets_of = 14,

@@ -26,6 +26,7 @@ static const char *const names[OP_COUNT] = {
     [OP_APPEND_4032] = "append-4032",
     [OP_APPEND_4096] = "append-4096",
     [OP_APPEND_9000] = "append-9000",
+    [OP_FILL] = "fill",
     [OP_BATCH] = "batch",
     [OP_COMMIT] = "commit",
     [OP_ROLL] = "roll",
@@ -139,18 +140,23 @@ static bool lose_power(struct run *run)
 
 /* ---- operations ---- */
 
-static bool append(struct run *run, uint32_t count, uint32_t size, bool sparse)
+static bool append_with(struct run *run, enum weir_durability durability, uint32_t count,
+                        uint32_t size, bool sparse)
 {
     static uint8_t payload[BATCH_COUNT * FILLER_BYTES];
     struct weir_part parts[BATCH_COUNT];
     struct weir_entry entries[BATCH_COUNT];
-    enum weir_durability durability = run->workload->durability;
     weir_lsn lsn = 0;
     model_begin(&run->model, count, size, sparse, payload, parts, entries);
     int rc = count == 1 ? weir_append(run->log, entries, durability, &lsn)
                         : weir_append_batch(run->log, entries, count, durability, &lsn);
     model_end(&run->model, rc, lsn, durability == WEIR_EACH);
     return expect(run, "append", rc);
+}
+
+static bool append(struct run *run, uint32_t count, uint32_t size, bool sparse)
+{
+    return append_with(run, run->workload->durability, count, size, sparse);
 }
 
 static bool commit(struct run *run)
@@ -251,6 +257,8 @@ static bool do_op(struct run *run, enum workload_op op)
         return append(run, 1, 4096, false);
     case OP_APPEND_9000:
         return append(run, 1, 9000, false);
+    case OP_FILL:
+        return append_with(run, WEIR_NONE, 1, FILLER_BYTES, true);
     case OP_BATCH:
         return append(run, BATCH_COUNT, 1700, false);
     case OP_COMMIT:

@@ -15,6 +15,7 @@ enum workload_op {
     OP_APPEND_4032,
     OP_APPEND_4096,
     OP_APPEND_9000,
+    OP_FILL, /* a group full, and not waited for: what comes next closes and writes it */
     OP_BATCH,
     OP_COMMIT,
     OP_ROLL,     /* fills the segment, and appends into the next */

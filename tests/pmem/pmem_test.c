@@ -96,6 +96,9 @@ static void a_directory_that_is_not_dax_is_refused_with_its_file_system(void **s
     assert_int_equal(open_pmem(context, false, false, &medium, reason), WEIR_E_MEDIUM);
     assert_null(medium);
     assert_non_null(strstr(reason, "DAX"));
+    /* Read-only, an empty directory proves nothing: `auto` must not take it for DAX. */
+    assert_int_equal(open_pmem(context, false, true, &medium, reason), WEIR_E_MEDIUM);
+    assert_null(medium);
     assert_int_equal(open_pmem(context, true, false, &medium, emulated_reason), 0);
     assert_non_null(strstr(reason, medium->info.file_system));
     medium->ops->close(create_file(medium, "a", BLOCK));

@@ -304,6 +304,7 @@ struct worker {
     unsigned number;
     uint32_t sequence; /* last used */
     weir_lsn last;     /* last LSN of its own */
+    bool started;
     uint8_t *buffer;
     _Atomic uint32_t *done; /* workers that have ended */
 };
@@ -338,13 +339,14 @@ static void note_id(struct worker *worker, weir_lsn lsn, uint32_t id)
 static int expect(struct worker *worker, const char *call, int rc)
 {
     bool full = rc == -ENOSPC;
-    if (rc >= 0 || full || rc == WEIR_E_BUSY) {
+    bool held = rc == WEIR_E_HELD && worker->torture->retains;
+    if (rc >= 0 || full || held || rc == WEIR_E_BUSY) {
         return 0;
     }
     if (!worker->torture->faults) {
         referee_fail(worker->torture->referee, "%s: %s", call, weir_error_name(rc));
     }
-    return rc;
+    return worker->torture->goes_on && rc != WEIR_E_POISONED ? 0 : rc;
 }
 
 static int do_batch(struct worker *worker, unsigned count)
@@ -442,6 +444,9 @@ static int do_commit(struct worker *worker)
     if (rc == 0) {
         raise_to(&torture->referee->acknowledged, last);
         raise_to(&torture->referee->witnessed, last);
+    } else if (rc == -ENOSPC && weir_durable_lsn(torture->log) < last) {
+        referee_fail(torture->referee, "commit says ENOSPC, and %ju is not durable",
+                     (uintmax_t)last);
     }
     return expect(worker, "commit", rc);
 }
@@ -511,9 +516,44 @@ static int do_read(struct worker *worker)
     return expect(worker, "next", rc == WEIR_E_TRUNCATED ? 0 : rc);
 }
 
+static int take_hold(void *context, const struct weir_hold *hold)
+{
+    (void)context;
+    return hold->floor == 0 ? -EINVAL : 0;
+}
+
+/* A hold of its own: what it keeps must stay readable. */
+static int do_hold(struct worker *worker)
+{
+    struct torture *torture = worker->torture;
+    char name[16];
+    (void)snprintf(name, sizeof name, "w%u", worker->number);
+    weir_lsn durable = weir_durable_lsn(torture->log);
+    weir_lsn floor = durable + 1 - base_prng_below(&worker->prng, durable + 1) / 4;
+    int rc = weir_hold_set(torture->log, name, floor);
+    if (rc == WEIR_E_TRUNCATED) {
+        return 0;
+    }
+    struct weir_cursor_options options = WEIR_CURSOR_OPTIONS_INIT;
+    options.from = WEIR_FROM_LSN;
+    options.lsn = floor;
+    struct weir_cursor *cursor = NULL;
+    rc = rc < 0 ? rc : weir_cursor_open(torture->log, &options, &cursor);
+    weir_cursor_close(cursor);
+    rc = rc < 0 ? rc : weir_hold_list(torture->log, take_hold, NULL);
+    rc = rc < 0 ? rc : weir_hold_move(torture->log, name, weir_durable_lsn(torture->log));
+    rc = rc == -EINVAL ? 0 : rc; /* its floor was the one behind the last */
+    rc = rc < 0 ? rc : weir_hold_drop(torture->log, name);
+    return expect(worker, "hold", rc);
+}
+
 static int do_anything(struct worker *worker)
 {
     struct torture *torture = worker->torture;
+    if (torture->retains && below(worker, 20) == 0) {
+        return below(worker, 3) == 0 ? expect(worker, "prepare", weir_prepare(torture->log, 100000))
+                                     : do_hold(worker);
+    }
     uint32_t chance = below(worker, 100);
     if (chance < 60) {
         return do_batch(worker, 1);
@@ -616,11 +656,18 @@ void torture_run(struct torture *torture)
             .torture = torture, .number = i, .buffer = buffers + i * room, .done = &done};
         base_prng_seed(&workers[i].prng, torture->seed * 64 + i);
         bool writes = i < torture->threads;
-        assert_int_equal(
-            base_thread_start(&workers[i].thread, "torture", writes ? work : tail, &workers[i]), 0);
+        int rc =
+            base_thread_start(&workers[i].thread, "torture", writes ? work : tail, &workers[i]);
+        assert_true(rc == 0 || torture->faults);
+        workers[i].started = rc == 0;
+        if (rc < 0 && writes) {
+            atomic_fetch_add(&done, 1);
+        }
     }
     for (unsigned i = 0; i < count; i++) {
-        base_thread_join(&workers[i].thread);
+        if (workers[i].started) {
+            base_thread_join(&workers[i].thread);
+        }
     }
     free(buffers);
 }

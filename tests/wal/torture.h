@@ -50,7 +50,9 @@ struct torture {
     unsigned ops; /* of each thread */
     unsigned payload_max;
     bool truncates;
-    bool faults; /* calls may fail: then a thread stops quietly */
+    bool retains; /* sets, moves and drops holds, and prepares segments */
+    bool faults;  /* calls may fail: then a thread stops quietly */
+    bool goes_on; /* or goes on, unless the log is poisoned */
 };
 
 struct referee *referee_new(void);

@@ -7,11 +7,13 @@
 #include "tests/wal/torture.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,12 +25,18 @@ struct setting {
     enum weir_medium_kind medium;
     enum weir_io_kind io;
     const char *parent; /* NULL: the test's directory */
+    unsigned disk_mib;  /* a disk of its own that soon is full; 0: none */
 };
 
 /* What a reader process has seen, in shared memory. */
 struct view {
     _Atomic uint64_t seen; /* last LSN that it was shown */
     _Atomic uint32_t ids[TORTURE_RECORDS_MAX];
+};
+
+struct tally {
+    unsigned rounds, logs, violations, readers_killed, stopped;
+    uint64_t acknowledged, shown; /* records: sums over the logs */
 };
 
 struct arena {
@@ -39,6 +47,7 @@ struct arena {
     pid_t readers[READERS];
     struct base_prng prng;
     bool full; /* as many records as the referee can follow */
+    struct tally *tally;
 };
 
 static void *share(size_t size)
@@ -102,7 +111,7 @@ static void writer_main(struct arena *arena, uint64_t seed)
         .tailers = (unsigned)base_prng_below(&prng, 2),
         .ops = 100000,
         .payload_max = 12000,
-        .truncates = base_prng_below(&prng, 2) == 0,
+        .truncates = base_prng_below(&prng, 2) == 0 || arena->setting->disk_mib != 0,
     };
     torture_run(&torture);
     _exit(weir_log_close(log) == 0 ? 0 : 2);
@@ -137,8 +146,14 @@ static void reader_main(struct arena *arena, struct view *view)
                 referee_fail(arena->referee, "a reader got bytes that nobody appended at %ju",
                              (uintmax_t)record.lsn);
             }
-            atomic_store(&view->ids[record.lsn % TORTURE_RECORDS_MAX], id);
-            atomic_store(&view->seen, record.lsn);
+            uint32_t before = atomic_exchange(&view->ids[record.lsn % TORTURE_RECORDS_MAX], id);
+            if (before != 0 && before != id) {
+                referee_fail(arena->referee, "a reader got %x at %ju, where it had been shown %x",
+                             id, (uintmax_t)record.lsn, before);
+            }
+            if (record.lsn > atomic_load(&view->seen)) { /* else it came after one was killed */
+                atomic_store(&view->seen, record.lsn);
+            }
             next = record.lsn + 1;
         } else if (rc == WEIR_E_TRUNCATED) {
             rc = weir_cursor_seek(cursor, 0);
@@ -239,6 +254,10 @@ static void kill_writer(struct arena *arena, uint64_t seed)
     if (base_prng_below(&arena->prng, 6) == 0 && atomic_load(&referee->stop) == 0) {
         try_beside_a_stopped_writer(arena, writer);
     }
+    if (base_prng_below(&arena->prng, 3) == 0) {
+        kill(writer, SIGSTOP); /* its writes in flight go on without it */
+        arena->tally->stopped++;
+    }
     kill(writer, SIGKILL);
     int status = 0;
     assert_int_equal(waitpid(writer, &status, 0), writer);
@@ -277,9 +296,26 @@ static void verify(struct arena *arena)
     }
 }
 
+/* Another one takes its place, and must be shown the same. */
+static void kill_a_reader(struct arena *arena)
+{
+    unsigned number = (unsigned)base_prng_below(&arena->prng, READERS);
+    kill(arena->readers[number], SIGKILL);
+    int status;
+    assert_int_equal(waitpid(arena->readers[number], &status, 0), arena->readers[number]);
+    if (!WIFSIGNALED(status)) {
+        referee_fail(arena->referee, "a reader had ended by itself: %x", (unsigned)status);
+    }
+    arena->readers[number] = start_reader(arena, number);
+    arena->tally->readers_killed++;
+}
+
 static bool kill_round(struct arena *arena, uint64_t seed)
 {
     struct referee *referee = arena->referee;
+    if (base_prng_below(&arena->prng, 4) == 0) {
+        kill_a_reader(arena);
+    }
     kill_writer(arena, seed);
     weir_lsn shown = base_prng_below(&arena->prng, 2) == 0 ? ask_a_late_reader(arena) : 0;
     struct weir_log_options options = options_of(arena, 0);
@@ -309,7 +345,8 @@ static void create(struct arena *arena)
     static const uint64_t sizes[] = {SMALL_SEGMENT, SMALL_SEGMENT, SMALL_SEGMENT * 4,
                                      SMALL_SEGMENT * 16};
     struct weir_log_options options = options_of(arena, WEIR_LOG_CREATE);
-    options.segment_bytes = sizes[base_prng_below(&arena->prng, 4)];
+    options.segment_bytes =
+        sizes[base_prng_below(&arena->prng, arena->setting->disk_mib != 0 ? 2 : 4)];
     uint64_t run_ahead = options.segment_bytes >> base_prng_below(&arena->prng, 3);
     options.run_ahead_bytes = run_ahead < 65536 ? 65536 : run_ahead;
     options.group_bytes = 16384;
@@ -323,10 +360,32 @@ static void create(struct arena *arena)
     assert_int_equal(weir_log_close(log), 0);
 }
 
-/* A log, its readers, and so many killed writers. */
-static bool torture_log(const struct setting *setting, uint64_t seed, unsigned rounds)
+/* A file system in memory, in a mount namespace of this process; false: not permitted. */
+static bool mount_small_disk(const char *directory, unsigned mib)
 {
-    struct arena arena = {.setting = setting, .referee = referee_new()};
+    char options[40];
+    (void)snprintf(options, sizeof options, "size=%um", mib);
+    return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount("tmpfs", directory, "tmpfs", 0, options) == 0;
+}
+
+static void count_up(const struct arena *arena, unsigned rounds, bool good)
+{
+    struct tally *tally = arena->tally;
+    tally->logs++;
+    tally->rounds += rounds;
+    tally->violations += !good;
+    tally->acknowledged += atomic_load(&arena->referee->acknowledged);
+    for (unsigned i = 0; i < READERS; i++) {
+        tally->shown += atomic_load(&arena->views[i]->seen);
+    }
+}
+
+/* A log, its readers, and so many killed writers. */
+static bool torture_log(const struct setting *setting, uint64_t seed, unsigned rounds,
+                        struct tally *tally)
+{
+    struct arena arena = {.setting = setting, .referee = referee_new(), .tally = tally};
     base_prng_seed(&arena.prng, seed);
     if (setting->parent != NULL) {
         (void)snprintf(arena.directory, sizeof arena.directory, "%s/weir-torture-XXXXXX",
@@ -334,6 +393,11 @@ static bool torture_log(const struct setting *setting, uint64_t seed, unsigned r
         assert_non_null(mkdtemp(arena.directory));
     } else {
         make_directory(arena.directory, sizeof arena.directory);
+    }
+    if (setting->disk_mib != 0 && !mount_small_disk(arena.directory, setting->disk_mib)) {
+        print_message("%s: no file system can be mounted here\n", setting->name);
+        remove_directory(arena.directory);
+        skip();
     }
     create(&arena);
     (void)fflush(NULL);
@@ -347,6 +411,7 @@ static bool torture_log(const struct setting *setting, uint64_t seed, unsigned r
         alarm(120);
         good = kill_round(&arena, seed * 1000 + round);
     }
+    count_up(&arena, round, good);
     for (unsigned i = 0; i < READERS; i++) {
         kill(arena.readers[i], SIGKILL);
         waitpid(arena.readers[i], NULL, 0);
@@ -357,6 +422,10 @@ static bool torture_log(const struct setting *setting, uint64_t seed, unsigned r
                     arena.directory, arena.referee->failure);
     } else {
         remove_directory(arena.directory);
+    }
+    if (setting->disk_mib != 0) {
+        (void)umount2(arena.directory, MNT_DETACH);
+        (void)rmdir(arena.directory);
     }
     referee_free(arena.referee);
     return good;
@@ -449,24 +518,40 @@ static void wl_14_a_forked_handle_only_closes_and_harms_nobody(void **state)
     remove_directory(arena.directory);
 }
 
-static const struct setting direct_uring = {"direct, uring", WEIR_MEDIUM_DIRECT, WEIR_IO_URING,
-                                            NULL};
-static const struct setting direct_sync = {"direct, sync", WEIR_MEDIUM_DIRECT, WEIR_IO_SYNC, NULL};
-static const struct setting mapped = {"mapped", WEIR_MEDIUM_MAPPED, WEIR_IO_AUTO, NULL};
-static const struct setting pmem = {"pmem, emulated", WEIR_MEDIUM_PMEM, WEIR_IO_AUTO, "/dev/shm"};
+static const struct setting direct_uring = {"medium=direct io=uring", WEIR_MEDIUM_DIRECT,
+                                            WEIR_IO_URING, NULL, 0};
+static const struct setting direct_sync = {"medium=direct io=sync", WEIR_MEDIUM_DIRECT,
+                                           WEIR_IO_SYNC, NULL, 0};
+static const struct setting mapped_uring = {"medium=mapped io=uring", WEIR_MEDIUM_MAPPED,
+                                            WEIR_IO_URING, NULL, 0};
+static const struct setting mapped_sync = {"medium=mapped io=sync", WEIR_MEDIUM_MAPPED,
+                                           WEIR_IO_SYNC, NULL, 0};
+static const struct setting pmem = {"medium=pmem io=emulated", WEIR_MEDIUM_PMEM, WEIR_IO_AUTO,
+                                    "/dev/shm", 0};
+static const struct setting full_direct = {"medium=direct io=uring disk=full", WEIR_MEDIUM_DIRECT,
+                                           WEIR_IO_URING, NULL, 3};
+static const struct setting full_mapped = {"medium=mapped io=sync disk=full", WEIR_MEDIUM_MAPPED,
+                                           WEIR_IO_SYNC, NULL, 3};
 
 static void wl_14_nothing_acknowledged_is_lost_when_writers_are_killed(void **state)
 {
     const struct setting *setting = *state;
     skip_without(setting);
     uint64_t first = torture_number("WEIR_SEED", 1);
-    uint64_t rounds = torture_number("WEIR_DEEP_ROUNDS", 12);
+    uint64_t rounds = torture_number("WEIR_DEEP_ROUNDS", setting->disk_mib != 0 ? 6 : 12);
+    struct tally tally = {0};
     for (uint64_t seed = first; rounds > 0; seed++) {
         unsigned now = rounds < 24 ? (unsigned)rounds : 24;
-        assert_true(torture_log(setting, seed, now));
-        rounds -= now;
+        bool good = torture_log(setting, seed, now, &tally);
+        rounds = good ? rounds - now : 0;
     }
     alarm(0);
+    print_message("layer=kill %s rounds=%u readers-killed=%u stopped=%u acknowledged=%ju shown=%ju "
+                  "violations=%u seed=%ju\n",
+                  setting->name, tally.rounds, tally.readers_killed, tally.stopped,
+                  (uintmax_t)tally.acknowledged, (uintmax_t)tally.shown, tally.violations,
+                  (uintmax_t)first);
+    assert_int_equal(tally.violations, 0);
 }
 
 int main(int argc, char **argv)
@@ -484,8 +569,9 @@ int main(int argc, char **argv)
             (void *)(uintptr_t) & (setting)                                                        \
     }
     const struct CMUnitTest tests[] = {
-        ON(direct_uring),      ON(direct_sync),      ON(mapped),      ON(pmem),
-        FORK_ON(direct_uring), FORK_ON(direct_sync), FORK_ON(mapped),
+        ON(direct_uring), ON(direct_sync),       ON(mapped_uring),     ON(mapped_sync),
+        ON(pmem),         FORK_ON(direct_uring), FORK_ON(direct_sync), FORK_ON(mapped_uring),
+        ON(full_direct),  ON(full_mapped),
     };
     if (argc > 1) {
         cmocka_set_test_filter(argv[1]);

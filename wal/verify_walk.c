@@ -217,6 +217,31 @@ static bool may_be_torn(const struct verify *verify)
            verify->ordinal == verify->tail_address / verify->control.segment_bytes;
 }
 
+/* A writer may have truncated meanwhile. */
+static bool was_dropped(struct verify *verify)
+{
+    struct control now;
+    if (!verify->live_writer || control_load(verify->medium, &now, NULL) < 0 ||
+        now.first_ordinal <= verify->ordinal) {
+        return false;
+    }
+    verify->control.first_lsn = now.first_lsn;
+    verify->control.first_ordinal = now.first_ordinal;
+    verify->in_step = false;
+    return true;
+}
+
+/* The inventory is older than the walk: the writer has begun this segment since, or has dropped it.
+ */
+static bool has_moved_on(struct verify *verify)
+{
+    if (verify->live_writer && verify->ordinal > verify->last_ordinal) {
+        verify->ended = true;
+        return true;
+    }
+    return was_dropped(verify);
+}
+
 /* 1: groups can be walked from *walk; 0: not, or this is the tail; -errno. */
 static int begin_segment(struct verify *verify, const struct inventory_segment *file,
                          struct scan_walk *walk)
@@ -239,6 +264,9 @@ static int begin_segment(struct verify *verify, const struct inventory_segment *
     if (rc != 0) {
         verify->ended = rc > 0;
         return rc < 0 ? rc : 0;
+    }
+    if (has_moved_on(verify)) {
+        return 0;
     }
     struct weir_finding finding = verify_finding("segment-header", verify->ordinal, 0,
                                                  "the header is not valid in either copy");
@@ -272,20 +300,6 @@ static int read_segment(struct verify *verify, const struct inventory_segment *f
 }
 
 /* ---- all of them ---- */
-
-/* A writer may have truncated meanwhile. */
-static bool was_dropped(struct verify *verify)
-{
-    struct control now;
-    if (!verify->live_writer || control_load(verify->medium, &now, NULL) < 0 ||
-        now.first_ordinal <= verify->ordinal) {
-        return false;
-    }
-    verify->control.first_lsn = now.first_lsn;
-    verify->control.first_ordinal = now.first_ordinal;
-    verify->in_step = false;
-    return true;
-}
 
 static void report_missing(struct verify *verify)
 {

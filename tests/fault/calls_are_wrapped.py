@@ -23,6 +23,7 @@ HARMLESS = {
     "cannot fail with the arguments that are given": re.compile(
         r"(clock_gettime|getpid|getenv|sysconf|sched_(yield|getaffinity)|__sched_cpucount"
         r"|pthread_(self|join|setname_np|sigmask))$"),
+    "a look whose failure means no": re.compile(r"mincore$"),
     "of what fopen opened; reads /sys only": re.compile(r"(__isoc99_)?fscanf$"),
     "unmaps what is mapped as a whole; a failure is a bug of ours": re.compile(
         r"(munmap|free|io_uring_queue_exit)$"),

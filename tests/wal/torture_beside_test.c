@@ -61,16 +61,27 @@ static void look_at_groups(void *context)
     }
 }
 
+static int remember_finding(void *context, const struct weir_finding *finding)
+{
+    struct weir_finding *last = context;
+    if (!finding->note) {
+        *last = *finding;
+    }
+    return 0;
+}
+
 static void verify(void *context)
 {
     struct look *self = context;
     while (atomic_load(self->stop) == 0) {
         struct weir_verify_report report = WEIR_VERIFY_REPORT_INIT;
         struct weir_log_options options = process_options(self->medium, 0);
-        int rc = weir_verify(self->directory, &options, NULL, NULL, &report, NULL);
+        struct weir_finding last = {.code = "none"};
+        struct weir_error why = WEIR_ERROR_INIT;
+        int rc = weir_verify(self->directory, &options, remember_finding, &last, &report, &why);
         if (rc < 0 || !report.ok) {
-            referee_fail(self->referee, "verify: %s, %ju findings", weir_error_name(rc),
-                         (uintmax_t)report.findings);
+            referee_fail(self->referee, "verify: %s, %ju findings, %s: %s", rc < 0 ? why.text : "0",
+                         (uintmax_t)report.findings, last.code, last.text);
         }
         self->count++;
     }

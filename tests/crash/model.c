@@ -22,16 +22,19 @@ static uint64_t mix(uint64_t value)
     return (value ^ value >> 32) | UINT64_C(0x0101010101010101);
 }
 
+/* A sparse one is zeros between its first and its last 8 bytes. */
 static void fill_payload(const struct model_record *record, uint8_t *bytes)
 {
     uint64_t word = mix(record->number);
     uint32_t size = record->size;
-    memset(bytes, 0, size);
+    if (record->sparse && size >= 16) {
+        memset(bytes, 0, size);
+        memcpy(bytes, &word, 8);
+        memcpy(bytes + size - 8, &word, 8);
+        return;
+    }
     for (uint32_t at = 0; at < size; at += 8) {
-        uint32_t part = size - at < 8 ? size - at : 8;
-        if (!record->sparse || at == 0 || at + 16 > size) {
-            memcpy(bytes + at, &word, part);
-        }
+        memcpy(bytes + at, &word, size - at < 8 ? size - at : 8);
         word = word * 5 + 1;
     }
 }

@@ -9,6 +9,7 @@
 #include "base/random.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -191,6 +192,8 @@ static uint64_t number_from(const char *name, uint64_t otherwise)
     return text != NULL ? strtoull(text, NULL, 10) : otherwise;
 }
 
+static uint64_t rounds_done;
+
 static void one_round(uint64_t seed, bool with_control)
 {
     struct image image;
@@ -234,6 +237,7 @@ static void run_rounds(bool with_control)
     for (uint64_t seed = only > 0 ? only : 1; seed <= (only > 0 ? only : rounds); seed++) {
         seed_now = seed;
         one_round(seed, with_control);
+        rounds_done++;
     }
 }
 
@@ -424,5 +428,8 @@ int main(void)
         cmocka_unit_test(wl_13_a_full_disk_leaves_nothing_behind),
         cmocka_unit_test(a_power_cut_leaves_a_whole_log_or_none),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    printf("layer=salvage medium=memory rounds=%lu violations=%d\n", (unsigned long)rounds_done,
+           failed);
+    return failed;
 }

@@ -383,11 +383,15 @@ static void wl_10_a_damaged_log_is_refused_or_right(void **state)
     (void)state;
     uint64_t first = torture_number("WEIR_SEED", 1);
     uint64_t rounds = torture_number("WEIR_DEEP_ROUNDS", 20);
+    uint64_t seed = first;
     unsigned bad = 0;
-    for (uint64_t seed = first; seed < first + rounds && bad < 10; seed++) {
+    for (; seed < first + rounds && bad < 10; seed++) {
         bad += run_seed(seed) ? 0 : 1;
     }
     alarm(0);
+    print_message("layer=damage medium=memory rounds=%ju damages=%ju violations=%u seed=%ju\n",
+                  (uintmax_t)(seed - first), (uintmax_t)(seed - first) * DAMAGES, bad,
+                  (uintmax_t)first);
     assert_int_equal(bad, 0);
 }
 

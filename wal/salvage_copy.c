@@ -173,18 +173,27 @@ static struct reason *open_end(struct salvage *salvage)
     return NULL;
 }
 
-/* What is behind the last record that was copied, as far as anything says that it was durable. Of
- * what has no known end the first LSN becomes a gap, so that no reader passes it unknowingly. */
-int salvage_fill_end(struct salvage *salvage)
+/* The last LSN of which anything says that it was durable: CONTROL, a finding, or a gap of an
+ * earlier salvage, whose first records say how far it goes. */
+static weir_lsn last_known(const struct salvage *salvage)
 {
     const struct verify *verify = &salvage->verify;
-    struct salvage_writer *writer = &salvage->writer;
-    int rc = writer->ordinal == 0 ? start_writing(salvage, verify->control.first_lsn) : 0;
     weir_lsn known = verify->has_control ? verify->control.witness_lsn : WEIR_LSN_NONE;
+    known = verify->gap_end > known ? verify->gap_end : known;
     for (size_t i = 0; i < salvage->reason_count; i++) {
         weir_lsn to = salvage->reasons[i].finding.to_lsn;
         known = to != UINT64_MAX && to > known ? to : known;
     }
+    return known;
+}
+
+/* What is behind the last record that was copied, as far as anything says that it was durable. Of
+ * what has no known end the first LSN becomes a gap, so that no reader passes it unknowingly. */
+int salvage_fill_end(struct salvage *salvage)
+{
+    struct salvage_writer *writer = &salvage->writer;
+    int rc = writer->ordinal == 0 ? start_writing(salvage, salvage->verify.control.first_lsn) : 0;
+    weir_lsn known = last_known(salvage);
     if (rc == 0 && known >= writer->next_lsn) {
         rc = salvage_fill_gap(salvage, known);
     }

@@ -458,6 +458,46 @@ static void gaps_survive_another_salvage(void **state)
     salvaged_free(&first);
 }
 
+/* The first records of a gap say how far it goes: LSNs up to there must not be given again, or a
+ * reader that passes the gap passes them, too. */
+static void wl_01_a_gap_whose_end_is_lost_keeps_its_length(void **state)
+{
+    (void)state;
+    struct image image;
+    struct salvaged first = {0}, second = {0};
+    make_log(&image, 1);
+    weir_lsn to = was.latest + 40000; /* in gap records, more than a segment */
+    image.control.witness_lsn = to;
+    image_store_control(&image);
+    salvage(&image, &first);
+    assert_int_equal(first.report.kept_to, to);
+    image_end(&image);
+
+    image.medium = first.keeper;
+    uint64_t last = 1;
+    char name[FORMAT_NAME_BYTES];
+    for (format_segment_name(last + 1, name);
+         sim_memory_bytes(image.medium, name, false, &(uint64_t){0}) != NULL;
+         format_segment_name(last + 1, name)) {
+        last++;
+    }
+    assert_in_range(last, 3, 9);
+    remove_segment(&image, last);
+    lose_control(&image);
+    salvage(&image, &second);
+    assert_int_equal(second.rc, 0);
+    assert_in_range(second.report.kept_to, to, to + 1);
+    struct weir_log *log = open_salvaged(&second);
+    struct weir_part part = {"new", 3};
+    struct weir_entry entry = {.parts = &part, .part_count = 1};
+    weir_lsn lsn;
+    assert_int_equal(weir_append(log, &entry, WEIR_EACH, &lsn), 0);
+    assert_true(lsn > to);
+    assert_int_equal(weir_log_close(log), 0);
+    salvaged_free(&second);
+    salvaged_free(&first);
+}
+
 /* ---- refusals ---- */
 
 static void a_destination_that_holds_something_is_refused(void **state)
@@ -634,6 +674,7 @@ int main(void)
         cmocka_unit_test(o3_no_record_of_another_log_is_copied),
         cmocka_unit_test(wl_02_no_cursor_passes_a_gap_silently),
         cmocka_unit_test(gaps_survive_another_salvage),
+        cmocka_unit_test(wl_01_a_gap_whose_end_is_lost_keeps_its_length),
         cmocka_unit_test(a_destination_that_holds_something_is_refused),
         cmocka_unit_test(wl_14_a_live_writer_is_named),
         cmocka_unit_test(what_is_no_log_is_refused),

@@ -198,19 +198,21 @@ static void drop_before(struct scan *scan, uint64_t offset)
     scan->size = keep;
 }
 
-/* Reads one more piece behind what is there. 1: some came; 0: end of file. */
+/* Reads one more piece behind what is there. 1: some came; 0: end of file. Reads are of whole
+ * blocks: where a file was cut within one, this one is read again. */
 static int read_piece(struct scan *scan)
 {
-    uint64_t at = scan->start + scan->size;
+    size_t held = scan->size & ~((size_t)FORMAT_BLOCK - 1);
+    uint64_t at = scan->start + held;
     uint64_t end = end_of_file(scan);
     size_t got = 0;
     for (;;) {
-        size_t want = smaller(scan->piece, scan->memory_bytes - scan->size);
+        size_t want = smaller(scan->piece, scan->memory_bytes - held);
         if (at >= end) {
             return 0;
         }
         want = smaller(want, end - at);
-        int rc = scan->medium->ops->read(scan->file, at, scan->memory + scan->size, want, &got);
+        int rc = scan->medium->ops->read(scan->file, at, scan->memory + held, want, &got);
         if (rc >= 0) {
             break;
         }
@@ -225,9 +227,10 @@ static int read_piece(struct scan *scan)
     if (scan->piece < SCAN_PIECE_BYTES) {
         scan->piece *= 2;
     }
+    size_t before = scan->size;
     scan->read_bytes += got;
-    scan->size += got;
-    return got > 0 ? 1 : 0;
+    scan->size = held + got;
+    return scan->size > before ? 1 : 0;
 }
 
 static int read_carefully(struct scan *scan, uint64_t offset, size_t size)

@@ -334,31 +334,43 @@ static int collect(void *context, const char *name)
     return rc;
 }
 
+struct flushing {
+    struct weir_medium *medium;
+    struct weir_error *why;
+};
+
+/* One that this process may not read it may not write either, so nothing here is written on top of
+ * it. */
 static int flush_one(void *context, const char *name)
 {
-    struct weir_medium *medium = context;
+    struct flushing *self = context;
     struct weir_file *file;
     char path[HOLD_PATH_BYTES];
     if (!hold_name_is_valid(name)) {
         return 0;
     }
     path_of(name, path);
-    int rc = medium->ops->open(medium, path, WEIR_FILE_READ, &file);
-    if (rc < 0) {
-        return rc == -ENOENT ? 0 : rc;
+    int rc = self->medium->ops->open(self->medium, path, WEIR_FILE_READ, &file);
+    if (rc == 0) {
+        rc = self->medium->ops->sync(file);
+        self->medium->ops->close(file);
     }
-    rc = medium->ops->sync(file);
-    medium->ops->close(file);
-    return rc;
+    if (rc == -ENOENT || rc == -EACCES) {
+        return 0;
+    }
+    return rc == 0 ? 0
+                   : log_error(self->why, rc, path, UINT64_MAX, "%s cannot be flushed: %s", path,
+                               weir_error_text(rc));
 }
 
-int hold_flush_all(struct weir_medium *medium)
+int hold_flush_all(struct weir_medium *medium, struct weir_error *why)
 {
-    int rc = medium->ops->list(medium, HOLD_DIRECTORY, flush_one, medium);
+    struct flushing context = {.medium = medium, .why = why};
+    int rc = medium->ops->list(medium, HOLD_DIRECTORY, flush_one, &context);
     if (rc == 0) {
         rc = medium->ops->sync_directory(medium, HOLD_DIRECTORY);
     }
-    return rc == -ENOENT ? 0 : rc;
+    return rc == -ENOENT || rc == -EACCES ? 0 : rc;
 }
 
 static int compare_names(const void *left, const void *right)

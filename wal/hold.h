@@ -34,9 +34,9 @@ int hold_read_all(struct weir_log *log, struct hold_list *ret_list, struct weir_
 void hold_list_free(struct hold_list *list);
 
 /* Makes what the directory shows durable, for a writer that opens: a process that was killed while
- * it set a hold may have left it unflushed, and who lists holds relies on what is shown. 0 or
- * -errno. */
-int hold_flush_all(struct weir_medium *medium);
+ * it set a hold may have left it unflushed, and who lists holds relies on what is shown. Not those
+ * that this process may not read. 0 or -errno. */
+int hold_flush_all(struct weir_medium *medium, struct weir_error *why);
 
 /* One slot, FORMAT_BLOCK bytes. Decoding: 0; WEIR_E_DAMAGED (not a valid slot of this name);
  * WEIR_E_NEWER_FORMAT. */

@@ -268,7 +268,7 @@ static int repair(struct weir_log *log, const struct recovery *found, struct wei
     uint64_t start_ns = base_clock_monotonic_ns();
     int rc = repair_flush_tail(log->medium, &log->control, found, why);
     rc = rc < 0 ? rc : repair_flush_control(log->medium, why);
-    rc = rc < 0 ? rc : hold_flush_all(log->medium);
+    rc = rc < 0 ? rc : hold_flush_all(log->medium, why);
     rc = rc < 0 ? rc : store_new_epoch(log, found);
     rc = rc < 0 ? rc : repair_zero_window(log->medium, &log->control, found, why);
     if (rc == 0) { /* what follows may need a segment of that name */

@@ -283,6 +283,37 @@ static void setting_a_hold_is_all_or_nothing_at_every_crash(void **state)
     assert_int_equal(steps, 5); /* flushed, write, sync */
 }
 
+static int fail_open_of_hold(void *context, const char *call, const char *name, uint64_t offset,
+                             size_t size)
+{
+    (void)offset;
+    (void)size;
+    return strcmp(call, "open") == 0 && strcmp(name, "holds/a") == 0 ? *(int *)context : 0;
+}
+
+/* Of another user, with a file that only that one may read. */
+static void a_hold_that_may_not_be_read_keeps_no_writer_from_opening(void **state)
+{
+    (void)state;
+    struct fixture fixture = log_with_records(9);
+    assert_int_equal(weir_hold_set(fixture.log, "a", 3), 0);
+    close_log(fixture.log);
+    int error = -EACCES;
+    struct weir_error why = WEIR_ERROR_INIT;
+    fixture.disk.options.faults = (struct sim_memory_faults){fail_open_of_hold, &error};
+    fixture.log = open_log(&fixture.disk, NULL);
+    append_text(fixture.log, "one more", WEIR_EACH);
+    assert_int_equal(weir_truncate_before(fixture.log, 2, &why), -EACCES); /* it may hold LSN 1 */
+    assert_string_equal(why.file, "holds/a");
+    close_log(fixture.log);
+    error = -EIO; /* another reason leaves it open whether the hold is durable */
+    assert_int_equal(try_open_log(&fixture.disk, NULL, &fixture.log, &why), -EIO);
+    assert_string_equal(why.file, "holds/a");
+    fixture.disk.options.faults = (struct sim_memory_faults){0};
+    fixture.log = open_log(&fixture.disk, NULL);
+    finish(&fixture);
+}
+
 static void a_read_only_handle_may_hold(void **state)
 {
     (void)state;
@@ -339,6 +370,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_damaged_hold_is_never_passed_over),
         cmocka_unit_test(a_copy_under_another_name_is_damage),
         cmocka_unit_test(setting_a_hold_is_all_or_nothing_at_every_crash),
+        cmocka_unit_test(a_hold_that_may_not_be_read_keeps_no_writer_from_opening),
         cmocka_unit_test(a_read_only_handle_may_hold),
         cmocka_unit_test(wl_06_who_sets_a_hold_and_who_truncates_exclude_each_other),
     };

@@ -76,6 +76,7 @@ static void print_json(struct cli *cli, const struct salvage *salvage)
     json_u64(&json, "gaps_total", report->gaps);
     json_u64(&json, "gap_lsns", report->gap_lsns);
     json_bool(&json, "open_end", report->open_end);
+    json_bool(&json, "open_begin", report->open_begin);
     findings_to_json(&json, "notes", &salvage->findings, &notes);
     json_u64(&json, "bytes", report->payload_bytes);
     json_u64(&json, "read_bytes", report->read_bytes);
@@ -126,7 +127,10 @@ static void print_text(struct cli *cli, const struct salvage *salvage)
     const struct weir_salvage_report *report = &salvage->report;
     struct output *out = &cli->out;
     output_format(out, "%s: ", salvage->from);
-    if (report->gaps == 0) {
+    if (report->gaps == 0 && report->open_begin) {
+        output_format(out, "what is whole was copied to %s; records may be missing at the front\n",
+                      salvage->to);
+    } else if (report->gaps == 0) {
         output_format(out, "nothing was missing; all of it is in %s\n", salvage->to);
     } else {
         output_format(out, "what is whole was copied to %s; records are missing\n", salvage->to);
@@ -139,6 +143,13 @@ static void print_text(struct cli *cli, const struct salvage *salvage)
     output_format(out, " in %.3f s\n", report->seconds);
     if (report->gaps > 0) {
         print_missing(out, salvage);
+    }
+    if (report->open_begin) {
+        output_label(out, "before it");
+        output_format(out,
+                      "cannot be told: without CONTROL nothing says whether the log began with LSN "
+                      "%" PRIu64 "\n",
+                      report->kept_from);
     }
     if (report->notes > 0) {
         output_label(out, "notes");
@@ -206,7 +217,7 @@ static int copy_log(struct cli *cli, const struct salvage_options *options, stru
     } else {
         print_text(cli, salvage);
     }
-    return salvage->report.gaps > 0 ? CLI_NO : CLI_OK;
+    return salvage->report.gaps > 0 || salvage->report.open_begin ? CLI_NO : CLI_OK;
 }
 
 static int run(struct cli *cli, const void *opaque)
@@ -239,8 +250,9 @@ const struct cli_command salvage_command = {
     .details =
         "DST must not exist or be empty. Each record keeps its LSN and time; a gap stands for\n"
         "LSNs that are missing and may have been acknowledged, and appends go on behind them.\n"
-        "Exit 0 when nothing was missing, 1 when something was, 3 when SRC is in use or no log or\n"
-        "DST holds something, 4 when a device fails, 5 when interrupted: DST is empty then.",
+        "Exit 0 when nothing was missing, 1 when something was or may have been, 3 when SRC is in\n"
+        "use or no log or DST holds something, 4 when a device fails, 5 when interrupted: DST is "
+        "empty then.",
     .arguments_min = 2,
     .arguments_max = 2,
     .options_size = sizeof(struct salvage_options),

@@ -55,6 +55,7 @@ static void print_json(struct cli *cli, const struct verify *verify)
     json_u64(&json, "findings_total", report->findings);
     json_u64(&json, "notes", report->notes);
     json_u64(&json, "gap_lsns", report->gap_lsns);
+    json_bool(&json, "open_begin", report->open_begin);
     json_u64(&json, "groups", report->groups);
     json_u64(&json, "segments", report->segments);
     json_u64(&json, "scanned_bytes", report->scanned_bytes);
@@ -75,6 +76,9 @@ static const char *verdict(const struct verify *verify)
         if (!findings->list[i].note && findings->list[i].from_lsn != WEIR_LSN_NONE) {
             return "records are lost or damaged";
         }
+    }
+    if (verify->report.open_begin) {
+        return "the log is damaged and cannot be opened; records may be missing at its front";
     }
     return "no record is lost, but the log is damaged and cannot be opened";
 }
@@ -106,6 +110,13 @@ static void print_text(struct cli *cli, const struct verify *verify)
     output_label(out, "read");
     output_size(out, report->scanned_bytes);
     output_format(out, " in %.3f s\n", report->seconds);
+    if (report->open_begin) {
+        output_label(out, "before it");
+        output_format(out,
+                      "cannot be told: without CONTROL nothing says whether the log began with LSN "
+                      "%" PRIu64 "\n",
+                      report->earliest);
+    }
     if (report->cut_bytes > 0) {
         output_label(out, "torn tail");
         output_format(out, "%" PRIu64 " bytes that were never acknowledged: no finding\n",
@@ -113,8 +124,8 @@ static void print_text(struct cli *cli, const struct verify *verify)
     }
     if (report->gap_lsns > 0) {
         output_label(out, "gaps");
-        output_format(out, "%" PRIu64 " LSNs were lost before this log was made by a salvage\n",
-                      report->gap_lsns);
+        output_number_of(out, report->gap_lsns, "LSN");
+        output_text(out, " lost before this log was made by a salvage\n");
     }
     output_label(out, "findings");
     output_format(out, "%" PRIu64 "\n", report->findings - report->notes);

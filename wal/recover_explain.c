@@ -118,11 +118,12 @@ static int explain_lost(const struct judge *judge, int code, struct weir_error *
     } else {
         snprintf(witness, sizeof witness, "CONTROL");
     }
-    int rc = log_error(
-        why, code, place.file, place.offset,
-        "%s offset %" PRIu64 ": %s, but LSN %" PRIu64 " was durable according to %s: LSNs %" PRIu64
-        " to %" PRIu64 " are damaged or missing",
-        place.file, place.offset, fault_at_end(judge), judge->known_durable, witness, from, to);
+    int rc = log_error(why, code, place.file, place.offset,
+                       "%s offset %" PRIu64 ": %s, but LSN %" PRIu64
+                       " was durable according to %s: some or all of LSNs %" PRIu64 " to %" PRIu64
+                       " are damaged or missing",
+                       place.file, place.offset, fault_at_end(judge), judge->known_durable, witness,
+                       from, to);
     return log_error_range(why, rc, from, to);
 }
 

@@ -187,6 +187,7 @@ static int copy_log(struct salvage *salvage)
     rc = rc != 0 ? rc : finish(salvage);
     struct weir_salvage_report *report = salvage->report;
     report->cut_bytes = salvage->found.cut_bytes;
+    report->open_begin = salvage->found.open_begin;
     report->read_bytes = verify->scan.read_bytes;
     report->written_bytes = salvage->writer.written_bytes;
     if (rc != 0) {

@@ -53,7 +53,7 @@ static void append_lsns(struct base_text *text, const struct weir_finding *findi
 {
     if (finding->from_lsn == WEIR_LSN_NONE) {
         bool aside = !costs && finding->offset == UINT64_MAX;
-        base_text_append(text, aside ? "" : "; no record is lost");
+        base_text_append(text, aside ? "" : "; by itself it costs no record");
     } else if (finding->to_lsn == UINT64_MAX) {
         base_text_append_format(text, ": LSN %" PRIu64 " and all behind it are lost",
                                 finding->from_lsn);
@@ -379,6 +379,7 @@ static int verify_without_control(struct verify *verify)
         }
         return rc;
     }
+    verify->report->open_begin = verify->control.first_lsn > 1;
     if (verify->report->ok) { /* no finding about CONTROL yet: it is not there */
         report_control(verify, "control", UINT64_MAX, true,
                        "it is missing, although there are segments that were written");

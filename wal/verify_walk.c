@@ -104,7 +104,7 @@ static struct weir_finding describe_fault(const struct verify *verify, const str
     if (walk->end == SCAN_UNREADABLE) {
         bool is_short = walk->error == WEIR_E_CUT_SHORT;
         code = is_short ? "cut-short" : "medium-error";
-        text = is_short ? "the file ends here, before the segment does"
+        text = is_short ? "the file is cut short before the end of what began here"
                         : "the medium cannot read the group";
     }
     return verify_finding(code, verify->ordinal, walk->offset, "%s, behind LSN %" PRIu64, text,

@@ -58,6 +58,8 @@ WEIR_EXPORT int weir_log_stat(struct weir_log *log, struct weir_stat *ret_stat);
 struct weir_verify_report {
     size_t size; /* sizeof(struct weir_verify_report) */
     bool ok;     /* no record is lost or damaged, and opening would not refuse */
+    bool open_begin; /* CONTROL is lost, and the first segment that is left begins behind LSN 1:
+                        whether records before `earliest` were retained cannot be told */
     weir_lsn earliest, latest;
     uint64_t records, payload_bytes, groups, segments;
     uint64_t gap_lsns; /* LSNs that a salvage wrote gap records for: not among the records */

@@ -47,6 +47,8 @@ struct weir_salvage_report {
     uint64_t gaps, gap_lsns;         /* ranges that were lost, and LSNs in them */
     bool open_end; /* how many records behind kept_to were acknowledged cannot be told any more: the
                       last gap stands for "this one and those behind it" */
+    bool open_begin; /* CONTROL is lost, and the first segment that is left begins behind LSN 1:
+                        whether records before kept_from were retained cannot be told */
     uint64_t notes;
     uint64_t cut_bytes;                 /* a torn tail that was never acknowledged */
     uint64_t read_bytes, written_bytes; /* written: groups and headers, without the zeros */

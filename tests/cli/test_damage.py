@@ -171,6 +171,20 @@ class Control(DamageTest):
         self.verify(NO, ("control", 0, 0))
         self.salvage()
 
+    def test_no_control_and_no_first_segment(self):
+        os.remove(os.path.join(self.log, "CONTROL"))
+        os.remove(os.path.join(self.log, self.segments[0]))
+        first = self.lsns_of(self.segments[1])[0]
+        row = self.verify(NO, ("control", 0, 0))
+        self.assertTrue(row["open_begin"])
+        self.assertIn("missing at its front", weir("verify", self.log).out.decode())
+        new = self.path("new")
+        done = weir("salvage", self.log, new)
+        self.assertEqual(done.exit, NO, done.err)
+        self.assertIn("may be missing at the front", done.out.decode())
+        rows = weir("tail", new, "--json").rows()
+        self.assertEqual((rows[0]["lsn"], rows[-1]["lsn"]), (first, self.latest))
+
     def test_control_of_another_log(self):
         other = self.path("other")
         weir("append", other, "--segment-size", "256KiB", stdin=b"other\n")

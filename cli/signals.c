@@ -13,20 +13,21 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define EXIT_DEVICE 4 /* CLI_DEVICE */
 
-static volatile sig_atomic_t interrupted;
+static atomic_bool interrupted; /* any thread may get the signal, and any may ask */
 static int pipe_fds[2] = {-1, -1};
 
 static void on_signal(int number)
 {
     (void)number;
     int saved = errno;
-    interrupted = 1;
+    atomic_store_explicit(&interrupted, true, memory_order_relaxed);
     ssize_t written = write(pipe_fds[1], "", 1);
     (void)written; /* a full pipe is readable already */
     errno = saved;
@@ -107,7 +108,7 @@ bool signals_lost_memory(char *name, size_t name_size, uint64_t *ret_offset)
 
 bool signals_interrupted(void)
 {
-    return interrupted != 0;
+    return atomic_load_explicit(&interrupted, memory_order_relaxed);
 }
 
 int signals_fd(void)

@@ -231,7 +231,7 @@ static int notice_run(struct sim_node *node, uint64_t from, uint64_t to)
     if (write == NULL) {
         return -ENOMEM;
     }
-    memcpy(node->seen + from, bytes, to - from);
+    memcpy(node->seen + from, write->bytes, to - from); /* stores may go on: not looked at twice */
     write->complete = true;
     add_pending(node, write);
     return 0;

@@ -3,9 +3,11 @@
 #include "sim/memory.h"
 
 #include "base/alloc.h"
+#include "base/thread.h"
 #include "tests/medium/fixture.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 
 #define BLOCK ((size_t)4096)
 #define SEGMENT (16 * BLOCK)
@@ -345,6 +347,66 @@ static void stores_of_a_killed_process_survive_where_the_window_is_the_file(void
     }
 }
 
+/* ---- stores beside a flush ---- */
+
+#define SWEEPS 30u /* only the last one can be missing at the end */
+
+#if defined(__SANITIZE_THREAD__)
+/* A flush of a mapped file looks at memory while it is being written: that is what it is for. */
+const char *__tsan_default_suppressions(void) __attribute__((visibility("default")));
+const char *__tsan_default_suppressions(void)
+{
+    return "race:sim_node_notice\n";
+}
+#define ROUNDS 1u /* each race that is suppressed costs a millisecond */
+#else
+#define ROUNDS 400u
+#endif
+
+struct storing {
+    struct weir_window *window;
+    atomic_bool done;
+};
+
+static void store_sweeps(void *argument)
+{
+    struct storing *storing = argument;
+    _Atomic uint64_t *words = (_Atomic uint64_t *)storing->window->base;
+    for (uint64_t sweep = 1; sweep <= SWEEPS; sweep++) {
+        for (size_t i = 0; i < SEGMENT / sizeof *words; i++) {
+            atomic_store_explicit(&words[i], sweep, memory_order_relaxed);
+        }
+    }
+    atomic_store(&storing->done, true);
+}
+
+/* One that lands while a flush looks is in that flush or in the next, as in a page cache. */
+static void stores_beside_a_flush_are_durable_behind_the_next_one(void **state)
+{
+    struct context *context = *state;
+    struct weir_medium *medium = make(context, (struct sim_memory_options){.window_is_file = true});
+    struct weir_file *file = create_durably(medium, "a", SEGMENT);
+    struct weir_window *window = open_window(medium, file, SEGMENT);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct storing storing = {.window = window};
+        struct base_thread thread;
+        memset(window->base, 0, SEGMENT);
+        assert_int_equal(base_thread_start(&thread, "stores", store_sweeps, &storing), 0);
+        while (!atomic_load(&storing.done)) {
+            assert_int_equal(medium->ops->sync(file), 0);
+        }
+        base_thread_join(&thread);
+        assert_int_equal(medium->ops->sync(file), 0);
+        uint64_t size;
+        struct weir_medium *after = cut_power(context, NULL, NULL);
+        const uint8_t *durable = sim_memory_bytes(after, "a", false, &size);
+        assert_int_equal(size, SEGMENT);
+        assert_memory_equal(durable, window->base, SEGMENT);
+    }
+    medium->ops->window_close(window);
+    medium->ops->close(file);
+}
+
 /* ---- order, locks, room ---- */
 
 static void completions_come_in_the_order_that_was_asked_for(void **state)
@@ -524,6 +586,7 @@ int main(int argc, char **argv)
         TEST(a_flush_covers_only_what_had_completed_when_it_started),
         TEST(a_fence_covers_what_was_cleaned_or_copied_and_nothing_else),
         TEST(stores_of_a_killed_process_survive_where_the_window_is_the_file),
+        TEST(stores_beside_a_flush_are_durable_behind_the_next_one),
         TEST(completions_come_in_the_order_that_was_asked_for),
         TEST(a_lock_outlives_its_handle_while_something_is_in_flight),
         TEST(a_disk_has_the_room_that_it_was_given),

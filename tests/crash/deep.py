@@ -18,9 +18,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 PAGE = os.path.join(ROOT, "docs", "TESTING.md")
 BEGIN, END = "<!-- deep: begin -->", "<!-- deep: end -->"
 
-# Program below the build directory, arguments, share of the time, and what WEIR_DEEP_ROUNDS is to be
-# for so many seconds: None where the program counts seconds itself (WEIR_DEEP_SECONDS), a number of
-# rounds for one second, or whole(S) where there is only a slice or all: all once the share is S.
+# Program below the build directory, arguments, share of the time, and what WEIR_DEEP_ROUNDS is to
+# be for so many seconds: None where the program counts seconds itself (WEIR_DEEP_SECONDS), a number
+# of rounds for one second, or whole(S) where there is only a slice or all: all once the share is S.
 # Measured on two cores that others used too, one medium of five each: all of kill_at_call 19 s, all
 # of nth_call's calls 105 s (its locks, completions and allocations were not timed). So nth_call,
 # which starts at 400 s, is expected to run over its share.

@@ -2,11 +2,13 @@
  * Every small workload, every call, every subset: what a power cut may leave.
  *
  * In `make check` a slice: all creations, a part of the workloads of up to three operations. With
- * WEIR_DEEP_SECONDS all of them, up to five operations, as long as the time lasts.
+ * WEIR_DEEP_SECONDS passes that are ever more thorough, as long as the time lasts: the last one is
+ * all workloads of up to five operations, with all subsets of up to 14 pieces.
  */
 #include "tests/crash/pool.h"
 #include "tests/crash/workload.h"
 
+#include <fnmatch.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -90,17 +92,23 @@ struct scope {
     unsigned subsets_of, random; /* cut.h */
     unsigned depth[6];           /* by length: power cuts while recovery runs */
     unsigned stride[6];          /* by length: every how manieth workload */
-    double seconds;              /* for one shape; 0: until it is done */
 };
 
 static const struct scope slice = {
     .longest = 3, .subsets_of = 4, .random = 2, .depth = {1, 1}, .stride = {1, 4, 7, 950}};
 
-static const struct scope everything = {.longest = 5,
-                                        .subsets_of = 14,
-                                        .random = 32,
-                                        .depth = {1, 1, 1, 1, 1, 1},
-                                        .stride = {1, 1, 1, 1, 1, 1}};
+/* As long as the time lasts: each pass is more thorough than the one before. */
+static const struct scope passes[] = {
+    {.longest = 2, .subsets_of = 5, .random = 4, .depth = {1, 1}, .stride = {1, 1, 1}},
+    {.longest = 3, .subsets_of = 5, .random = 4, .depth = {1, 1}, .stride = {1, 1, 1, 1}},
+    {.longest = 2, .subsets_of = 8, .random = 8, .depth = {1, 1, 1}, .stride = {1, 1, 1}},
+    {.longest = 4, .subsets_of = 8, .random = 8, .depth = {1, 1, 1, 1}, .stride = {1, 1, 1, 1, 1}},
+    {.longest = 5,
+     .subsets_of = 14,
+     .random = 32,
+     .depth = {1, 1, 1, 1, 1, 1},
+     .stride = {1, 1, 1, 1, 1, 1}},
+};
 
 /* The workloads of this length, the first one being another for each shape. Returns how many. */
 static uint64_t explore_length(struct explorer *explorer, unsigned length, unsigned stride,
@@ -123,49 +131,70 @@ static uint64_t explore_length(struct explorer *explorer, unsigned length, unsig
     return count;
 }
 
+/* What a shape was explored with. */
+struct reach {
+    unsigned passes;  /* that were begun */
+    unsigned longest; /* workload of the last one that was begun */
+    uint64_t workloads;
+};
+
 static void print_counts(const struct shape *shape, const struct explorer *explorer,
-                         unsigned longest, uint64_t workloads, uint64_t cpu_ns)
+                         const struct reach *reach, uint64_t cpu_ns)
 {
     const struct explorer_counts *counts = &explorer->counts;
     double cpu_s = (double)cpu_ns / 1e9;
-    printf("layer=exhaustive medium=%s operations=%u workloads=%ju points=%ju states=%ju "
+    printf("layer=exhaustive medium=%s passes=%u operations=%u workloads=%ju points=%ju states=%ju "
            "distinct=%ju recoveries=%ju cpu_s=%.1f recoveries_per_cpu_s=%.0f "
            "violations=%d false_refusals=%ju\n",
-           shape->name, longest, (uintmax_t)workloads, (uintmax_t)counts->points,
-           (uintmax_t)counts->states, (uintmax_t)counts->distinct, (uintmax_t)counts->recoveries,
-           cpu_s, (double)counts->recoveries / cpu_s, explorer->failed,
-           (uintmax_t)counts->false_refusals);
+           shape->name, reach->passes, reach->longest, (uintmax_t)reach->workloads,
+           (uintmax_t)counts->points, (uintmax_t)counts->states, (uintmax_t)counts->distinct,
+           (uintmax_t)counts->recoveries, cpu_s, (double)counts->recoveries / cpu_s,
+           explorer->failed, (uintmax_t)counts->false_refusals);
 }
 
-static void explore_shape(const struct shape *shape, const struct scope *scope)
+static bool goes_on(const struct explorer *explorer)
+{
+    return !explorer->failed && !explorer_is_late(explorer);
+}
+
+static void explore_scope(struct explorer *explorer, const struct scope *scope,
+                          const struct shape *shape, struct reach *reach)
+{
+    explorer->subsets_of = scope->subsets_of;
+    explorer->random = scope->random;
+    reach->passes++;
+    for (unsigned length = 0; length <= scope->longest && goes_on(explorer); length++) {
+        explorer->depth = scope->depth[length];
+        reach->longest = length > reach->longest ? length : reach->longest;
+        reach->workloads += explore_length(explorer, length, scope->stride[length], shape);
+    }
+}
+
+static void explore_shape(const struct shape *shape, double seconds)
 {
     struct explorer explorer;
-    uint64_t begin_ns = read_clock(CLOCK_MONOTONIC), workloads = 0;
+    struct reach reach = {0};
     uint64_t cpu_ns = read_clock(CLOCK_PROCESS_CPUTIME_ID);
     prepare(&explorer, shape);
-    explorer.subsets_of = scope->subsets_of;
-    explorer.random = scope->random;
-    explorer.deadline_ns = scope->seconds > 0 ? begin_ns + (uint64_t)(scope->seconds * 1e9) : 0;
-    unsigned length = 0;
-    for (; length <= scope->longest && !explorer.failed && !explorer_is_late(&explorer); length++) {
-        explorer.depth = scope->depth[length];
-        workloads += explore_length(&explorer, length, scope->stride[length], shape);
+    if (seconds > 0) {
+        explorer.deadline_ns = read_clock(CLOCK_MONOTONIC) + (uint64_t)(seconds * 1e9);
+        for (size_t i = 0; i < sizeof passes / sizeof passes[0] && goes_on(&explorer); i++) {
+            explore_scope(&explorer, &passes[i], shape, &reach);
+        }
+    } else {
+        explore_scope(&explorer, &slice, shape, &reach);
     }
-    print_counts(shape, &explorer, length - 1, workloads,
-                 read_clock(CLOCK_PROCESS_CPUTIME_ID) - cpu_ns);
+    print_counts(shape, &explorer, &reach, read_clock(CLOCK_PROCESS_CPUTIME_ID) - cpu_ns);
     explorer_end(&explorer);
     assert_false(explorer.failed);
 }
 
+static unsigned chosen; /* shapes that are going to run: they share the time */
+
 static void explore(void **state)
 {
-    struct scope scope = slice;
-    if (deep_seconds() > 0) {
-        scope = everything;
-        scope.seconds = deep_seconds() / (double)SHAPE_COUNT;
-    }
     pool_begin();
-    explore_shape(*state, &scope);
+    explore_shape(*state, deep_seconds() / chosen);
     pool_end();
 }
 
@@ -177,6 +206,10 @@ int main(int argc, char **argv)
                                        .test_func = explore,
                                        .initial_state = (void *)(uintptr_t)&shapes[i]};
     }
-    cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
+    const char *pattern = argc > 1 ? argv[1] : "*";
+    for (size_t i = 0; i < SHAPE_COUNT; i++) {
+        chosen += fnmatch(pattern, shapes[i].name, 0) == 0 ? 1 : 0;
+    }
+    cmocka_set_test_filter(pattern);
     return _cmocka_run_group_tests("crash_exhaustive", tests, SHAPE_COUNT, NULL, NULL);
 }

@@ -119,7 +119,8 @@ def main():
             print(layer[0], *layer[1], flush=True)
             for row in found:
                 print("  " + " ".join(f"{name}={value}" for name, value in row.items()), flush=True)
-    head = f"`make check-deep DEEP_SECONDS={seconds:.0f}`, {datetime.date.today()}, {machine()}:\n"
+    head = (f"`tests/crash/deep.py BUILD {seconds:.0f}`, as `make check-deep` runs it, "
+            f"{datetime.date.today()}, {machine()}:\n")
     write_page("\n".join([head, *table(rows)]))
     sys.exit(1 if failed else 0)
 

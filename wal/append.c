@@ -46,7 +46,7 @@ int publish_measure(const struct weir_log *log, const struct weir_entry *entry,
                     uint64_t *ret_payload_bytes)
 {
     uint64_t bytes = 0;
-    if (entry->type >= WEIR_TYPE_RESERVED || (entry->parts == NULL && entry->part_count != 0)) {
+    if (entry->parts == NULL && entry->part_count != 0) {
         return -EINVAL;
     }
     for (size_t i = 0; i < entry->part_count; i++) {
@@ -63,6 +63,17 @@ int publish_measure(const struct weir_log *log, const struct weir_entry *entry,
     return 0;
 }
 
+/* The types of Weir's own layers are not for callers. */
+static int check_types(const struct weir_entry *entries, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (entries[i].type >= WEIR_TYPE_RESERVED) {
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
 /* How large a group may grow before it is written: 0 = until a commit takes it. */
 static uint64_t close_bytes(const struct weir_log *log, enum weir_durability durability,
                             uint64_t record_bytes)
@@ -75,40 +86,48 @@ static uint64_t close_bytes(const struct weir_log *log, enum weir_durability dur
     return log->limits.group_bytes < wanted ? log->limits.group_bytes : wanted;
 }
 
-/* Large payloads go through the medium where it has a better way than ordinary stores. */
-static uint32_t copy_large(struct weir_log *log, struct wal_segment *segment, uint32_t offset,
-                           const struct weir_part *part, uint32_t crc)
+/* A record that is being filled in. */
+struct filling {
+    struct weir_log *log;
+    struct wal_segment *segment;
+    uint8_t *memory; /* of its header */
+    uint32_t offset; /* of it in the segment */
+    uint8_t *target; /* where the payload goes on */
+    uint32_t crc;    /* of the payload so far */
+    bool large;      /* goes through the medium, which may have a better way than stores */
+};
+
+static void fill_part(struct filling *filling, const void *data, size_t size)
 {
-    log->medium->ops->copy(segment->window, offset, part->data, part->size);
-    return base_crc32c(crc, part->data, part->size);
+    if (filling->large) {
+        uint32_t at = filling->offset + (uint32_t)(filling->target - filling->memory);
+        filling->log->medium->ops->copy(filling->segment->window, at, data, size);
+        filling->crc = base_crc32c(filling->crc, data, size);
+    } else {
+        filling->crc = base_crc32c_copy(filling->crc, filling->target, data, size);
+    }
+    filling->target += size;
 }
 
-/* Writes all of a record but its size. `memory` is its header, `offset` that header's place. */
-static void fill(struct weir_log *log, struct wal_segment *segment, uint8_t *memory,
-                 uint32_t offset, const struct weir_entry *entry, uint64_t payload_bytes)
+/* Writes all of a record but its size. `number`: NULL, or the LSN that its payload begins with. */
+static void fill(struct filling *filling, const struct weir_entry *entry, const struct le64 *number)
 {
-    struct format_record *record = (struct format_record *)memory;
-    uint8_t *target = memory + FORMAT_RECORD_HEADER_BYTES;
-    uint32_t crc = 0;
-    bool large = payload_bytes >= log->medium->info.copy_from_bytes;
-    for (size_t i = 0; i < entry->part_count; i++) {
-        const struct weir_part *part = &entry->parts[i];
-        if (part->size == 0) {
-            continue;
-        }
-        if (large) {
-            uint32_t at = offset + (uint32_t)(target - memory);
-            crc = copy_large(log, segment, at, part, crc);
-        } else {
-            crc = base_crc32c_copy(crc, target, part->data, part->size);
-        }
-        target += part->size;
+    struct format_record *record = (struct format_record *)filling->memory;
+    filling->target = filling->memory + FORMAT_RECORD_HEADER_BYTES;
+    filling->crc = 0;
+    if (number != NULL) {
+        fill_part(filling, number, sizeof *number);
     }
-    size_t pad = (size_t)(-(uintptr_t)target & (FORMAT_RECORD_ALIGN - 1));
-    memset(target, 0, pad);
-    le32_store(&record->crc, crc);
+    for (size_t i = 0; i < entry->part_count; i++) {
+        if (entry->parts[i].size > 0) {
+            fill_part(filling, entry->parts[i].data, entry->parts[i].size);
+        }
+    }
+    size_t pad = (size_t)(-(uintptr_t)filling->target & (FORMAT_RECORD_ALIGN - 1));
+    memset(filling->target, 0, pad);
+    le32_store(&record->crc, filling->crc);
     le16_store(&record->type, entry->type);
-    le16_store(&record->flags, 0);
+    le16_store(&record->flags, number != NULL ? FORMAT_RECORD_NUMBERED : 0);
     le32_store(&record->user, entry->user);
 }
 
@@ -153,6 +172,9 @@ int weir_append(struct weir_log *log, const struct weir_entry *entry,
     uint64_t payload_bytes = 0;
     int rc = publish_check(log, durability);
     if (rc == 0) {
+        rc = check_types(entry, 1);
+    }
+    if (rc == 0) {
         rc = publish_measure(log, entry, &payload_bytes);
     }
     if (rc == 0 && durability == WEIR_EACH && reservation_is_mine(log, UINT64_MAX)) {
@@ -171,7 +193,12 @@ int weir_append(struct weir_log *log, const struct weir_entry *entry,
         return rc;
     }
     prefetch_ahead(place.memory);
-    fill(log, place.segment, place.memory, place.offset, entry, payload_bytes);
+    struct filling filling = {.log = log,
+                              .segment = place.segment,
+                              .memory = place.memory,
+                              .offset = place.offset,
+                              .large = payload_bytes >= log->medium->info.copy_from_bytes};
+    fill(&filling, entry, NULL);
     publish_announce((struct format_record *)place.memory,
                      (uint32_t)(FORMAT_RECORD_HEADER_BYTES + payload_bytes));
     if (ret_lsn != NULL) {
@@ -182,20 +209,21 @@ int weir_append(struct weir_log *log, const struct weir_entry *entry,
 
 /* ---- batches ---- */
 
-static int measure_batch(const struct weir_log *log, const struct weir_entry *entries, size_t count,
+static int measure_batch(const struct weir_log *log, const struct publish_batch *batch,
                          uint64_t *ret_bytes, uint64_t *ret_payload_bytes)
 {
     uint64_t bytes = 0, payload_bytes = 0;
     uint64_t most = log->limits.group_bytes - FORMAT_GROUP_HEADER_BYTES;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < batch->count; i++) {
         uint64_t one;
-        int rc = publish_measure(log, &entries[i], &one);
+        int rc = publish_measure(log, &batch->entries[i], &one);
         if (rc < 0) {
             return rc;
         }
+        one += batch->numbered ? FORMAT_RECORD_NUMBER_BYTES : 0;
         bytes += format_record_stride(one);
         payload_bytes += one;
-        if (bytes > most) {
+        if (one > log->limits.record_bytes || bytes > most) {
             return WEIR_E_TOO_BIG;
         }
     }
@@ -204,38 +232,56 @@ static int measure_batch(const struct weir_log *log, const struct weir_entry *en
     return 0;
 }
 
+/* Fills in record `index` of a batch at `memory` and returns its size. */
+static uint32_t fill_one(struct weir_log *log, const struct reserve_place *place,
+                         const struct publish_batch *batch, size_t index, uint8_t *memory)
+{
+    struct filling filling = {.log = log,
+                              .segment = place->segment,
+                              .memory = memory,
+                              .offset = place->offset + (uint32_t)(memory - place->memory)};
+    weir_lsn lsn = place->lsn + index;
+    if (batch->stamp != NULL) {
+        batch->stamp(batch->context, index, lsn, log_address(log, place->segment, filling.offset));
+    }
+    uint64_t payload_bytes;
+    int rc = publish_measure(log, &batch->entries[index], &payload_bytes);
+    WEIR_ASSERT(rc == 0);
+    payload_bytes += batch->numbered ? FORMAT_RECORD_NUMBER_BYTES : 0;
+    filling.large = payload_bytes >= log->medium->info.copy_from_bytes;
+    struct le64 number;
+    le64_store(&number, lsn);
+    fill(&filling, &batch->entries[index], batch->numbered ? &number : NULL);
+    return (uint32_t)(FORMAT_RECORD_HEADER_BYTES + payload_bytes);
+}
+
 static void fill_batch(struct weir_log *log, const struct reserve_place *place,
-                       const struct weir_entry *entries, size_t count)
+                       const struct publish_batch *batch)
 {
     uint8_t *memory = place->memory;
     uint32_t first_size = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint64_t payload_bytes;
-        int rc = publish_measure(log, &entries[i], &payload_bytes);
-        WEIR_ASSERT(rc == 0);
-        uint32_t offset = place->offset + (uint32_t)(memory - place->memory);
-        fill(log, place->segment, memory, offset, &entries[i], payload_bytes);
-        uint32_t size = (uint32_t)(FORMAT_RECORD_HEADER_BYTES + payload_bytes);
+    for (size_t i = 0; i < batch->count; i++) {
+        uint32_t size = fill_one(log, place, batch, i, memory);
         if (i == 0) {
             first_size = size;
         } else {
             publish_announce((struct format_record *)memory, size);
         }
-        memory += format_record_stride(payload_bytes);
+        memory += format_align(size, FORMAT_RECORD_ALIGN);
     }
     publish_announce((struct format_record *)place->memory, first_size);
 }
 
-int weir_append_batch(struct weir_log *log, const struct weir_entry *entries, size_t entry_count,
-                      enum weir_durability durability, weir_lsn *ret_first_lsn)
+int publish_batch(struct weir_log *log, const struct publish_batch *batch,
+                  enum weir_durability durability, weir_lsn *ret_first_lsn)
 {
-    if (log == NULL || entries == NULL || entry_count == 0 || entry_count > BATCH_RECORDS_MAX) {
+    if (batch->entries == NULL || batch->count == 0 || batch->count > BATCH_RECORDS_MAX) {
         return -EINVAL;
     }
     uint64_t bytes = 0, payload_bytes = 0;
     int rc = publish_check(log, durability);
     if (rc == 0) {
-        rc = measure_batch(log, entries, entry_count, &bytes, &payload_bytes);
+        rc = measure_batch(log, batch, &bytes, &payload_bytes);
     }
     if (rc == 0 && durability == WEIR_EACH && reservation_is_mine(log, UINT64_MAX)) {
         rc = -EDEADLK;
@@ -243,19 +289,30 @@ int weir_append_batch(struct weir_log *log, const struct weir_entry *entries, si
     if (rc < 0) {
         return rc;
     }
-    struct reserve_want want = {.records = (uint32_t)entry_count,
+    struct reserve_want want = {.records = (uint32_t)batch->count,
                                 .bytes = bytes,
                                 .payload_bytes = payload_bytes,
                                 .close_bytes =
-                                    close_bytes(log, durability, payload_bytes / entry_count)};
+                                    close_bytes(log, durability, payload_bytes / batch->count)};
     struct reserve_place place;
     rc = reserve(log, &want, &place);
     if (rc < 0) {
         return rc;
     }
-    fill_batch(log, &place, entries, entry_count);
+    prefetch_ahead(place.memory);
+    fill_batch(log, &place, batch);
     if (ret_first_lsn != NULL) {
         *ret_first_lsn = place.lsn;
     }
-    return publish_finish(log, &place, place.lsn + entry_count - 1, durability);
+    return publish_finish(log, &place, place.lsn + batch->count - 1, durability);
+}
+
+int weir_append_batch(struct weir_log *log, const struct weir_entry *entries, size_t entry_count,
+                      enum weir_durability durability, weir_lsn *ret_first_lsn)
+{
+    if (log == NULL || entries == NULL || check_types(entries, entry_count) < 0) {
+        return -EINVAL;
+    }
+    struct publish_batch batch = {.entries = entries, .count = entry_count};
+    return publish_batch(log, &batch, durability, ret_first_lsn);
 }

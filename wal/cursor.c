@@ -37,6 +37,18 @@ static inline void prefetch_behind(const uint8_t *at, uint32_t stride)
     }
 }
 
+/* A record that carries its LSN is lent without it. */
+static __attribute__((noinline)) bool strip_number(struct weir_record *record)
+{
+    if (record->size < FORMAT_RECORD_NUMBER_BYTES) {
+        return false;
+    }
+    record->data = (const uint8_t *)record->data + FORMAT_RECORD_NUMBER_BYTES;
+    record->size -= FORMAT_RECORD_NUMBER_BYTES;
+    record->flags &= (uint16_t)~FORMAT_RECORD_NUMBERED;
+    return true;
+}
+
 /* Fills in what is lent; returns the record's stride, or 0 when its size leaves the group. Only
  * somebody who writes into a mapped window can bring that about. */
 static inline uint32_t lend(const uint8_t *at, const uint8_t *end, weir_lsn lsn, uint64_t time_ns,
@@ -58,6 +70,9 @@ static inline uint32_t lend(const uint8_t *at, const uint8_t *end, weir_lsn lsn,
     ret_record->user = le32_load(&record->user);
     ret_record->type = le16_load(&record->type);
     ret_record->flags = le16_load(&record->flags);
+    if (__builtin_expect((ret_record->flags & FORMAT_RECORD_NUMBERED) != 0, 0)) {
+        return strip_number(ret_record) ? stride : 0;
+    }
     return stride;
 }
 

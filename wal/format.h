@@ -37,6 +37,10 @@
 #define FORMAT_GROUP_HEADER_BYTES 64u
 #define FORMAT_RECORD_HEADER_BYTES 16u
 #define FORMAT_RECORD_ALIGN 8u
+
+/* Flag of a record (beside WEIR_RECORD_*): its payload is preceded by its own LSN. */
+#define FORMAT_RECORD_NUMBERED 4u
+#define FORMAT_RECORD_NUMBER_BYTES 8u
 #define FORMAT_DIRECTORY_STRIDE 16u /* one directory entry per so many records */
 
 struct format_control {

@@ -171,15 +171,26 @@ static bool all_zero(const uint8_t *bytes, size_t size)
     return true;
 }
 
-static enum group_fault check_payload(const struct format_record *record, uint32_t size,
-                                      uint64_t stride)
+bool group_record_is_whole(const struct format_record *record, weir_lsn lsn)
 {
     const uint8_t *data = (const uint8_t *)record + FORMAT_RECORD_HEADER_BYTES;
-    uint32_t payload = size - FORMAT_RECORD_HEADER_BYTES;
+    uint32_t payload = le32_load(&record->size) - FORMAT_RECORD_HEADER_BYTES;
     if (base_crc32c(0, data, payload) != le32_load(&record->crc)) {
+        return false;
+    }
+    return (le16_load(&record->flags) & FORMAT_RECORD_NUMBERED) == 0 ||
+           (payload >= FORMAT_RECORD_NUMBER_BYTES &&
+            le64_load((const struct le64 *)(const void *)data) == lsn);
+}
+
+static enum group_fault check_payload(const struct format_record *record, uint32_t size,
+                                      uint64_t stride, weir_lsn lsn)
+{
+    if (!group_record_is_whole(record, lsn)) {
         return GROUP_PAYLOAD_CRC;
     }
-    return all_zero(data + payload, stride - size) ? GROUP_OK : GROUP_PADDING;
+    const uint8_t *end = (const uint8_t *)record + size;
+    return all_zero(end, stride - size) ? GROUP_OK : GROUP_PADDING;
 }
 
 /* The lines that the walk comes to soon; a record's own next lines come with it. */
@@ -213,7 +224,7 @@ static enum group_fault check_records(const uint8_t *bytes, const struct group_h
         uint64_t stride = format_align(size, FORMAT_RECORD_ALIGN);
         prefetch_behind(bytes + offset, stride);
         if (fault == GROUP_OK) {
-            fault = check_payload(record, size, stride);
+            fault = check_payload(record, size, stride, header->first_lsn + i);
             *ret_record = fault == GROUP_OK ? header->record_count : i;
         }
         offset += stride;

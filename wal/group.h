@@ -47,10 +47,10 @@ enum group_fault {
     GROUP_LSN,
     GROUP_TIME,
     GROUP_EPOCH,
-    GROUP_BODY_CRC, /* record headers, or the body of an internal group */
-    GROUP_RECORDS,  /* record sizes do not fill the group */
-    GROUP_PAYLOAD_CRC,
-    GROUP_PADDING, /* bytes that must be zero are not */
+    GROUP_BODY_CRC,    /* record headers, or the body of an internal group */
+    GROUP_RECORDS,     /* record sizes do not fill the group */
+    GROUP_PAYLOAD_CRC, /* or the LSN that a numbered record carries is another one */
+    GROUP_PADDING,     /* bytes that must be zero are not */
     GROUP_FAULTS,
 };
 
@@ -81,6 +81,10 @@ enum group_fault group_check_place(const struct group_header *header,
  * aligned end. On a fault *ret_record is the index of the record it is in (or the count). */
 enum group_fault group_check_body(const uint8_t *bytes, const struct group_header *header,
                                   uint32_t block_bytes, uint32_t *ret_record);
+
+/* A record's payload passes its checksum and, where it carries its LSN, that is the right one. Its
+ * size is one that was checked. */
+bool group_record_is_whole(const struct format_record *record, weir_lsn lsn);
 
 /* Moves a walk behind a group that is valid in place; reads the seed of an epoch group's body. */
 void group_chain_advance(struct group_chain *chain, const uint8_t *bytes,

@@ -13,6 +13,21 @@ int publish_check(const struct weir_log *log, enum weir_durability durability);
 int publish_measure(const struct weir_log *log, const struct weir_entry *entry,
                     uint64_t *ret_payload_bytes);
 
+/* Records that are stored together. */
+struct publish_batch {
+    const struct weir_entry *entries;
+    size_t count;
+    bool numbered; /* each payload is preceded by its record's LSN (docs/FORMAT.md, 6) */
+    /* NULL, or called before record `index` is copied: its bytes may still be changed. */
+    void (*stamp)(void *context, size_t index, weir_lsn lsn, uint64_t address);
+    void *context;
+};
+
+/* weir_append_batch(), for any type of record. Nothing was appended and stamp() was not called when
+ * it fails before a flush does. */
+int publish_batch(struct weir_log *log, const struct publish_batch *batch,
+                  enum weir_durability durability, weir_lsn *ret_first_lsn);
+
 /* Achieves what was asked for, for a record that is published. */
 int publish_finish(struct weir_log *log, const struct reserve_place *place, weir_lsn last_lsn,
                    enum weir_durability durability);

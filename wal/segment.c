@@ -391,6 +391,24 @@ int segment_pin(struct weir_log *log, weir_lsn lsn, struct wal_segment **ret_seg
     return pin_found(log, segment, ret_segment, why);
 }
 
+int segment_pin_ordinal(struct weir_log *log, uint64_t ordinal, struct wal_segment **ret_segment,
+                        struct weir_error *why)
+{
+    base_lock_acquire(&log->segments.lock);
+    struct wal_segment *segment = find_by_ordinal(&log->segments, ordinal);
+    segment = segment != NULL && segment->state == SEGMENT_SPARE ? NULL : segment;
+    if (segment != NULL) {
+        segment->pins++;
+    }
+    base_lock_release(&log->segments.lock);
+    if (segment == NULL) {
+        char name[FORMAT_NAME_BYTES];
+        format_segment_name(ordinal, name);
+        return log_error(why, WEIR_E_TRUNCATED, name, UINT64_MAX, "the log retains no %s", name);
+    }
+    return pin_found(log, segment, ret_segment, why);
+}
+
 int segment_pin_next(struct weir_log *log, const struct wal_segment *segment,
                      struct wal_segment **ret_segment, struct weir_error *why)
 {

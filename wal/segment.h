@@ -77,6 +77,10 @@ struct weir_log;
 int segment_pin(struct weir_log *log, weir_lsn lsn, struct wal_segment **ret_segment,
                 struct weir_error *why);
 
+/* The same, by ordinal; WEIR_E_TRUNCATED when there is none. */
+int segment_pin_ordinal(struct weir_log *log, uint64_t ordinal, struct wal_segment **ret_segment,
+                        struct weir_error *why);
+
 /* The segment behind `segment`, which is sealed and pinned by the caller; pinned. */
 int segment_pin_next(struct weir_log *log, const struct wal_segment *segment,
                      struct wal_segment **ret_segment, struct weir_error *why);

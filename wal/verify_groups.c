@@ -173,13 +173,11 @@ static int check_records(struct verify *verify, const struct scan_walk *walk)
     for (uint32_t i = 0; i < header->record_count; i++) {
         const struct format_record *record = (const struct format_record *)(bytes + offset);
         uint32_t size = le32_load(&record->size);
-        uint32_t payload = size - FORMAT_RECORD_HEADER_BYTES;
         uint32_t stride = (uint32_t)format_align(size, FORMAT_RECORD_ALIGN);
-        const uint8_t *data = bytes + offset + FORMAT_RECORD_HEADER_BYTES;
-        if (base_crc32c(0, data, payload) != le32_load(&record->crc)) {
+        if (!group_record_is_whole(record, header->first_lsn + i)) {
             report_record(verify, walk->offset + offset, header->first_lsn + i,
                           "the payload fails its checksum");
-        } else if (!scan_is_zero(data + payload, stride - size)) {
+        } else if (!scan_is_zero(bytes + offset + size, stride - size)) {
             report_record(verify, walk->offset + offset, header->first_lsn + i,
                           "the padding behind the payload is not zero");
         } else {

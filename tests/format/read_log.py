@@ -21,6 +21,7 @@ GROUP_HEADER = 64
 RECORD_HEADER = 16
 DATA, EPOCH, WITNESS, SEAL = 1, 2, 3, 4
 GAP = 2
+NUMBERED = 4
 
 
 def make_table():
@@ -168,10 +169,10 @@ def group_header(data, offset, address, walk, uuid_seed, segment_bytes):
     return group
 
 
-def read_records(body, count):
+def read_records(body, count, first_lsn):
     """(size, type, flags, user, payload) of each; the record headers' CRC."""
     records, headers, offset = [], 0, 0
-    for _ in range(count):
+    for index in range(count):
         require(offset + RECORD_HEADER <= len(body), "record sizes")
         size, payload_crc, kind, flags, user = struct.unpack_from("<IIHHI", body, offset)
         headers = crc(headers, body[offset:offset + RECORD_HEADER])
@@ -180,6 +181,9 @@ def read_records(body, count):
         require(crc(0, payload) == payload_crc, "payload crc")
         end = align(offset + size, 8)
         require(not any(body[offset + size:end]), "padding of a record")
+        if flags & NUMBERED:
+            require(payload[:8] == struct.pack("<Q", first_lsn + index), "number of a record")
+            payload = payload[8:]
         records.append((kind, flags, user, payload))
         offset = end
     require(offset == len(body), "records do not fill the group")
@@ -209,7 +213,7 @@ def read_group(data, offset, address, walk, uuid_seed, block_bytes, segment_byte
     body = data[offset + GROUP_HEADER:offset + group["size"]]
     padded = align(group["size"], block_bytes)
     if group["kind"] == DATA:
-        records, body_crc = read_records(body, group["record_count"])
+        records, body_crc = read_records(body, group["record_count"], group["first_lsn"])
     else:
         records, body_crc = [], crc(0, body)
     require(body_crc == group["body_crc"], "body crc")

@@ -1,0 +1,190 @@
+/*
+ * Records that carry their LSN, and reading at an address.
+ */
+#include "support.h"
+
+#include "wal/address.h"
+#include "wal/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define TYPE WEIR_TYPE_RESERVED
+
+struct stamped {
+    weir_lsn lsns[8];
+    uint64_t addresses[8];
+    size_t count;
+    char *bytes; /* changed when the first one is stamped */
+};
+
+static void note(void *context, size_t index, weir_lsn lsn, uint64_t address)
+{
+    struct stamped *stamped = context;
+    assert_int_equal(index, stamped->count);
+    stamped->lsns[index] = lsn;
+    stamped->addresses[index] = address;
+    stamped->count++;
+    if (stamped->bytes != NULL) {
+        stamped->bytes[0] = '!';
+    }
+}
+
+static weir_lsn append_numbered(struct weir_log *log, char *first, const char *second,
+                                struct stamped *stamped)
+{
+    struct weir_part parts[2] = {{first, strlen(first)}, {second, strlen(second)}};
+    struct weir_entry entries[2] = {{.parts = &parts[0], .part_count = 1, .type = TYPE},
+                                    {.parts = &parts[1], .part_count = 1, .type = TYPE + 1}};
+    struct wal_address_batch batch = {
+        .entries = entries, .count = 2, .stamp = note, .context = stamped};
+    weir_lsn lsn = 0;
+    *stamped = (struct stamped){.bytes = first};
+    assert_int_equal(wal_address_append(log, &batch, WEIR_EACH, &lsn), 0);
+    return lsn;
+}
+
+static void expect_read(struct weir_log *log, uint64_t address, weir_lsn lsn, const char *text)
+{
+    struct wal_segment *segment;
+    struct weir_record record;
+    assert_int_equal(wal_address_pin(log, wal_address_ordinal(log, address), &segment, NULL), 0);
+    assert_int_equal(wal_address_read(log, segment, address, &record), 0);
+    assert_int_equal(record.lsn, lsn);
+    assert_int_equal(record.flags, 0);
+    assert_int_equal(record.size, strlen(text));
+    assert_memory_equal(record.data, text, strlen(text));
+    wal_address_unpin(log, segment);
+}
+
+static void a_record_is_read_at_the_address_that_it_was_stamped_with(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    char first[] = "?ne";
+    struct stamped stamped;
+    append_text(log, "of a caller", WEIR_EACH);
+    assert_int_equal(append_numbered(log, first, "", &stamped), 2);
+    assert_int_equal(stamped.lsns[1], 3);
+    for (int round = 0; round < 2; round++) {
+        expect_read(log, stamped.addresses[0], 2, "!ne");
+        expect_read(log, stamped.addresses[1], 3, "");
+        uint64_t address, time_ns;
+        assert_int_equal(wal_address_find(log, 3, &address, &time_ns), 0);
+        assert_int_equal(address, stamped.addresses[1]);
+        assert_true(time_ns > 0);
+        assert_int_equal(wal_address_find(log, 4, &address, &time_ns), -EAGAIN);
+        close_log(log);
+        log = open_log(&disk, NULL);
+    }
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void a_cursor_lends_numbered_records_without_their_number(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    char first[] = "?ne";
+    struct stamped stamped;
+    append_numbered(log, first, "two", &stamped);
+    struct weir_cursor *cursor;
+    struct weir_record records[4];
+    assert_int_equal(weir_cursor_open(log, NULL, &cursor), 0);
+    assert_int_equal(weir_cursor_next_batch(cursor, records, 4), 2);
+    assert_int_equal(records[0].size, 3);
+    assert_memory_equal(records[1].data, "two", 3);
+    assert_int_equal(records[1].flags, 0);
+    assert_int_equal(wal_address_of(log, cursor, &records[1]), stamped.addresses[1]);
+    weir_cursor_close(cursor);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void what_is_no_record_is_not_lent(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    char first[] = "?ne";
+    struct stamped stamped;
+    append_numbered(log, first, "two", &stamped);
+    append_text(log, "of a caller", WEIR_EACH);
+    close_log(log);
+    log = open_log(&disk, NULL);
+    struct wal_segment *segment;
+    struct weir_record record;
+    assert_int_equal(wal_address_pin(log, 1, &segment, NULL), 0);
+    uint64_t end = log->limits.segment_bytes;
+    const uint64_t offsets[] = {8, 4, 16, end - 8, end - 24};
+    for (size_t i = 0; i < sizeof offsets / sizeof offsets[0]; i++) {
+        uint64_t address = i < 3 ? stamped.addresses[0] + offsets[i] : end + offsets[i];
+        assert_int_equal(wal_address_read(log, segment, address, &record), WEIR_E_DAMAGED);
+    }
+    wal_address_unpin(log, segment);
+    assert_int_equal(wal_address_pin(log, 77, &segment, NULL), WEIR_E_TRUNCATED);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void a_pinned_segment_keeps_the_log_open_and_outlives_truncation(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    char first[] = "?ne";
+    struct stamped stamped;
+    append_numbered(log, first, "two", &stamped);
+    struct wal_segment *segment;
+    struct weir_record record;
+    assert_int_equal(wal_address_pin(log, 1, &segment, NULL), 0);
+    static char big[60000];
+    weir_lsn lsn = 0;
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(try_append(log, big, sizeof big, WEIR_EACH, &lsn), 0);
+    }
+    assert_int_equal(weir_truncate_before(log, lsn, NULL), 0);
+    assert_int_equal(weir_log_close(log), -EBUSY);
+    assert_int_equal(wal_address_read(log, segment, stamped.addresses[1], &record), 0);
+    assert_memory_equal(record.data, "two", 3);
+    wal_address_unpin(log, segment);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void the_number_counts_for_the_limit_of_a_record(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    uint64_t most = wal_address_record_bytes(log);
+    static char bytes[(size_t)1 << 20];
+    assert_true(most + 1 < sizeof bytes);
+    struct weir_part part = {bytes, most + 1};
+    struct weir_entry entry = {.parts = &part, .part_count = 1, .type = TYPE};
+    struct wal_address_batch batch = {.entries = &entry, .count = 1};
+    weir_lsn lsn = 0;
+    assert_int_equal(wal_address_append(log, &batch, WEIR_EACH, &lsn), WEIR_E_TOO_BIG);
+    part.size = most;
+    assert_int_equal(wal_address_append(log, &batch, WEIR_EACH, &lsn), 0);
+    assert_int_equal(lsn, 1);
+    close_log(log);
+    disk_free(&disk);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_record_is_read_at_the_address_that_it_was_stamped_with),
+        cmocka_unit_test(a_cursor_lends_numbered_records_without_their_number),
+        cmocka_unit_test(what_is_no_record_is_not_lent),
+        cmocka_unit_test(a_pinned_segment_keeps_the_log_open_and_outlives_truncation),
+        cmocka_unit_test(the_number_counts_for_the_limit_of_a_record),
+    };
+    if (argc > 1) {
+        cmocka_set_test_filter(argv[1]);
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

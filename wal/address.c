@@ -1,0 +1,154 @@
+/*
+ * Addresses, for the storage engine.
+ *
+ * Happy path of a read: the caller has pinned the segment; what this handle wrote, or checked as
+ * part of a group, is lent at once. Anything else was mapped from a file and perhaps never looked
+ * at: then the record proves itself by its payload's checksum, and by the LSN under that checksum,
+ * which has to be one of this segment. That is less than checking the group, and costs one record
+ * instead of thousands: whoever walks the log, or verifies it, checks groups.
+ *
+ * Failure modes: no such record there (WEIR_E_DAMAGED, which may also mean that the address is one
+ * of another log); an LSN that is gone or not durable yet.
+ *
+ * Invariants: no size is used before it is known to stay inside the segment, none is believed
+ * before the checksum over that many bytes is right; a pin counts as an open cursor, so that the
+ * log is not closed under it.
+ */
+#include "wal/address.h"
+
+#include "base/crc32c.h"
+#include "wal/cursor.h"
+#include "wal/publish.h"
+
+#include <errno.h>
+
+/* ---- writing ---- */
+
+int wal_address_append(struct weir_log *log, const struct wal_address_batch *batch,
+                       enum weir_durability durability, weir_lsn *ret_first_lsn)
+{
+    struct publish_batch numbered = {.entries = batch->entries,
+                                     .count = batch->count,
+                                     .numbered = true,
+                                     .stamp = batch->stamp,
+                                     .context = batch->context};
+    return publish_batch(log, &numbered, durability, ret_first_lsn);
+}
+
+uint64_t wal_address_record_bytes(const struct weir_log *log)
+{
+    return log->limits.record_bytes - FORMAT_RECORD_NUMBER_BYTES;
+}
+
+weir_lsn wal_address_reserved(const struct weir_log *log)
+{
+    /* Sequentially consistent: a writer announces itself before it reserves, and whoever looks for
+     * writers looks at this first. */
+    return atomic_load_explicit(&log->marks.reserved, memory_order_seq_cst);
+}
+
+/* ---- segments ---- */
+
+uint64_t wal_address_ordinal(const struct weir_log *log, uint64_t address)
+{
+    return address >> log->limits.segment_shift;
+}
+
+int wal_address_pin(struct weir_log *log, uint64_t ordinal, struct wal_segment **ret_segment,
+                    struct weir_error *why)
+{
+    int rc = segment_pin_ordinal(log, ordinal, ret_segment, why);
+    if (rc == 0) {
+        atomic_fetch_add_explicit(&log->cursors, 1, memory_order_relaxed);
+    }
+    return rc;
+}
+
+void wal_address_unpin(struct weir_log *log, struct wal_segment *segment)
+{
+    if (log_check(log) == 0) { /* in a child of fork() the lock may be held for ever */
+        segment_unpin(log, segment);
+    }
+    /* Release pairs with the acquire in weir_log_close(): the pin is gone. */
+    atomic_fetch_sub_explicit(&log->cursors, 1, memory_order_release);
+}
+
+const uint8_t *wal_address_base(const struct wal_segment *segment)
+{
+    return segment->base;
+}
+
+/* ---- reading ---- */
+
+static bool is_of_segment(const struct wal_segment *segment, weir_lsn lsn)
+{
+    return lsn >= segment->start.next_lsn &&
+           (segment->state != SEGMENT_SEALED || lsn <= segment->last_lsn);
+}
+
+int wal_address_read(const struct weir_log *log, const struct wal_segment *segment,
+                     uint64_t address, struct weir_record *ret_record)
+{
+    uint64_t offset = address & (log->limits.segment_bytes - 1);
+    uint64_t room = log->limits.segment_bytes - offset;
+    uint64_t least = FORMAT_RECORD_HEADER_BYTES + FORMAT_RECORD_NUMBER_BYTES;
+    const struct format_record *record = (const struct format_record *)(segment->base + offset);
+    if (__builtin_expect(offset % FORMAT_RECORD_ALIGN != 0 || room < least, 0)) {
+        return WEIR_E_DAMAGED;
+    }
+    /* Acquire pairs with the release in publish_announce(). */
+    uint32_t size = atomic_load_explicit((const _Atomic uint32_t *)(const void *)&record->size,
+                                         memory_order_acquire);
+    uint16_t flags = le16_load(&record->flags);
+    if (__builtin_expect(size < least || size > room || (flags & FORMAT_RECORD_NUMBERED) == 0, 0)) {
+        return WEIR_E_DAMAGED;
+    }
+    const uint8_t *payload = (const uint8_t *)(record + 1);
+    weir_lsn lsn = le64_load((const struct le64 *)(const void *)payload);
+    if (offset < atomic_load_explicit(&segment->trusted_offset, memory_order_acquire) &&
+        (base_crc32c(0, payload, size - FORMAT_RECORD_HEADER_BYTES) != le32_load(&record->crc) ||
+         !is_of_segment(segment, lsn))) {
+        return WEIR_E_DAMAGED;
+    }
+    ret_record->lsn = lsn;
+    ret_record->time_ns = 0;
+    ret_record->data = payload + FORMAT_RECORD_NUMBER_BYTES;
+    ret_record->size = size - (uint32_t)least;
+    ret_record->user = le32_load(&record->user);
+    ret_record->type = le16_load(&record->type);
+    ret_record->flags = (uint16_t)(flags & ~FORMAT_RECORD_NUMBERED);
+    return 0;
+}
+
+int wal_address_find(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address,
+                     uint64_t *ret_time_ns)
+{
+    if (lsn > log_durable(log)) {
+        return -EAGAIN;
+    }
+    struct weir_cursor cursor = {
+        .log = log, .compacted = true, .place = {.lsn = lsn, .end_lsn = lsn}};
+    int rc = cursor_check_retained(&cursor, lsn);
+    if (rc == 0) {
+        rc = cursor_locate(&cursor);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    const struct cursor_place *place = &cursor.place;
+    uint64_t offset = (uint64_t)(place->at - place->walk.segment->base);
+    *ret_address = log_address(log, place->walk.segment, offset);
+    *ret_time_ns = place->time_ns;
+    cursor_park(&cursor, lsn);
+    return 0;
+}
+
+uint64_t wal_address_of(const struct weir_log *log, const struct weir_cursor *cursor,
+                        const struct weir_record *record)
+{
+    const struct wal_segment *segment = cursor->place.walk.segment;
+    const uint8_t *header =
+        (const uint8_t *)record->data - FORMAT_RECORD_NUMBER_BYTES - FORMAT_RECORD_HEADER_BYTES;
+    WEIR_ASSERT(cursor->lent && header > segment->base);
+    return log_address(log, segment, (uint64_t)(header - segment->base));
+}

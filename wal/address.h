@@ -1,0 +1,69 @@
+/*
+ * Addresses: what the storage engine may know of the log beside its public interface. An address
+ * names the place of a record (docs/FORMAT.md, 2); the engine keeps one for each key and nothing
+ * else, so it has to write records that say which they are, and to read at an address.
+ *
+ *     wal_address_append(log, &batch, WEIR_NONE, &first_lsn);   // stamp() hears the addresses
+ *     wal_address_pin(log, wal_address_ordinal(log, address), &segment);
+ *     wal_address_read(log, segment, address, &record);         // lent as long as it is pinned
+ *     wal_address_unpin(log, segment);
+ *
+ * Records that were written here carry their LSN, under the checksum of their payload, so that one
+ * that is read at an address can be told from any other.
+ */
+#ifndef WAL_ADDRESS_H
+#define WAL_ADDRESS_H
+
+#include <weir/append.h>
+#include <weir/cursor.h>
+
+struct wal_segment;
+
+struct wal_address_batch {
+    const struct weir_entry *entries; /* of any type, reserved ones too */
+    size_t count;
+    /* Called before entry `index` is copied, with the place that it has got: what its parts point
+     * to may still be changed. Must not call into the log. */
+    void (*stamp)(void *context, size_t index, weir_lsn lsn, uint64_t address);
+    void *context;
+};
+
+/* weir_append_batch() of records that carry their LSN: 8 bytes of each payload's limit. Neither
+ * appended nor stamped when it fails, unless what failed is the flush that WEIR_EACH waits for. */
+int wal_address_append(struct weir_log *log, const struct wal_address_batch *batch,
+                       enum weir_durability durability, weir_lsn *ret_first_lsn);
+
+/* Payload bytes that a record of wal_address_append() may have. */
+uint64_t wal_address_record_bytes(const struct weir_log *log);
+
+/* The last LSN that was given out, durable or not. */
+weir_lsn wal_address_reserved(const struct weir_log *log);
+
+/* The segment that an address lies in. */
+uint64_t wal_address_ordinal(const struct weir_log *log, uint64_t address);
+
+/* Makes a segment readable and keeps it so, its memory where it is, until it is unpinned. 0;
+ * WEIR_E_TRUNCATED (there is none of that ordinal); errors of mapping it, with the detail. */
+int wal_address_pin(struct weir_log *log, uint64_t ordinal, struct wal_segment **ret_segment,
+                    struct weir_error *why);
+void wal_address_unpin(struct weir_log *log, struct wal_segment *segment);
+
+/* The bytes of a pinned segment: for prefetching, and to tell what lies inside of it. */
+const uint8_t *wal_address_base(const struct wal_segment *segment);
+
+/* Lends the record at an address in a pinned segment; ret_record->time_ns is 0. Memory that nobody
+ * has checked so far is checked: WEIR_E_DAMAGED when there is no record that carries an LSN of this
+ * segment, whole. */
+int wal_address_read(const struct weir_log *log, const struct wal_segment *segment,
+                     uint64_t address, struct weir_record *ret_record);
+
+/* Finds a durable record by its LSN: its address, its segment (pinned), its group's time. 0;
+ * WEIR_E_TRUNCATED; WEIR_E_DAMAGED; -EAGAIN (not durable yet); -ENOENT (compacted away). */
+int wal_address_find(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address,
+                     uint64_t *ret_time_ns);
+
+/* The address of the record that a cursor has just lent. */
+uint64_t wal_address_of(const struct weir_log *log, const struct weir_cursor *cursor,
+                        const struct weir_record *record);
+
+#endif

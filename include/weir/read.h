@@ -177,7 +177,7 @@ WEIR_EXPORT int weir_scan_next_batch(struct weir_scan *scan, struct weir_row *re
 WEIR_EXPORT void weir_scan_close(struct weir_scan *scan);
 
 /* One version of a key's history. */
-struct weir_version {
+struct weir_key_version {
     weir_lsn lsn;
     uint64_t time_ns;        /* of its group; 0 while that is not durable yet */
     bool deleted;            /* a delete: no value */
@@ -217,7 +217,8 @@ WEIR_EXPORT int weir_history_begin(struct weir_read *read, weir_table table, str
  * Blocks: as weir_get().
  * Allocates: nothing.
  */
-WEIR_EXPORT int weir_history_next(struct weir_history *history, struct weir_version *ret_version);
+WEIR_EXPORT int weir_history_next(struct weir_history *history,
+                                  struct weir_key_version *ret_version);
 
 #ifdef __cplusplus
 }

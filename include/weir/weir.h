@@ -1,6 +1,6 @@
 /* All of Weir in one include. Reading order: types, error, log, append, cursor, retain, inspect,
- * finding, salvage; then the storage engine: engine, write, read, snapshot, maintain, change; medium
- * only for those who bring their own. */
+ * finding, salvage; then the storage engine: engine, write, read, snapshot, maintain, change; and
+ * medium for those who bring their own. */
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
 

@@ -40,6 +40,16 @@ uint64_t wal_address_record_bytes(const struct weir_log *log)
     return log->limits.record_bytes - FORMAT_RECORD_NUMBER_BYTES;
 }
 
+int wal_address_check(const struct weir_log *log)
+{
+    return log_check(log);
+}
+
+bool wal_address_is_read_only(const struct weir_log *log)
+{
+    return (log->flags & WEIR_LOG_READ_ONLY) != 0;
+}
+
 weir_lsn wal_address_reserved(const struct weir_log *log)
 {
     /* Sequentially consistent: a writer announces itself before it reserves, and whoever looks for
@@ -73,9 +83,10 @@ void wal_address_unpin(struct weir_log *log, struct wal_segment *segment)
     atomic_fetch_sub_explicit(&log->cursors, 1, memory_order_release);
 }
 
-const uint8_t *wal_address_base(const struct wal_segment *segment)
+const uint8_t *wal_address_at(const struct weir_log *log, const struct wal_segment *segment,
+                              uint64_t address)
 {
-    return segment->base;
+    return segment->base + (address & (log->limits.segment_bytes - 1));
 }
 
 /* ---- reading ---- */

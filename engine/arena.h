@@ -43,27 +43,29 @@ extern const uint16_t arena_class_bytes[ARENA_CLASSES];
 /* Where one thread, or one builder, takes its memory from. */
 struct arena_region {
     alignas(BASE_CACHE_LINE) struct base_lock lock; /* a private region needs none */
-    uint32_t stock[ARENA_CLASSES];                  /* objects in `free` */
     uint64_t next[ARENA_CLASSES];                   /* the rest of the chunk of this class */
     uint64_t end[ARENA_CLASSES];
-    uint64_t free[ARENA_CLASSES]; /* objects that were freed, linked */
+    uint64_t free[ARENA_CLASSES];              /* objects that were freed, linked */
+    _Atomic uint64_t allocated[ARENA_CLASSES]; /* ever */
 };
 
-/* Freed objects of a class that no region has taken yet. */
+/* Freed objects of a class that no region has taken yet, and those that wait to be freed. */
 struct arena_pool {
+    struct engine_arena *arena;
+    struct base_lock lock;
     uint64_t head;
-    uint64_t objects;
+    uint64_t objects;           /* in the list */
+    _Atomic uint64_t allocated; /* by closed private regions and by the image that was adopted */
+    _Atomic uint64_t freed;     /* ever */
+    struct epoch_bag bag;
 };
 
 struct engine_arena {
     uint8_t *memory;
     uint64_t limit; /* bytes of address space */
     struct engine_epochs *epochs;
-    struct epoch_bag bag; /* retired nodes */
     alignas(BASE_CACHE_LINE) _Atomic uint64_t used;
-    struct base_lock lock; /* the pools */
     struct arena_pool pools[ARENA_CLASSES];
-    _Atomic uint64_t live[ARENA_CLASSES]; /* objects allocated and not freed */
     struct arena_region regions[ARENA_REGIONS];
 };
 

@@ -41,7 +41,10 @@ static inline struct epoch_retired *epoch_retired_next(struct epoch_retired *ent
                                                                    memory_order_relaxed);
 }
 
-/* Frees a whole list. Called by epoch_reclaim() on any thread, with no lock held. */
+/*
+ * Frees a whole list. Called by epoch_reclaim() on any thread, by one at a time, and itself calls
+ * nothing of epochs.
+ */
 typedef void (*epoch_free_fn)(void *context, struct epoch_retired *list);
 
 /* What was retired while one epoch lasted. */

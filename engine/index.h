@@ -96,10 +96,12 @@ enum index_seek {
 
 #define INDEX_LEVELS 64
 
-/* A node on the way down to the position that still has entries on the far side. */
+/* A node on the way down to the position, with what is still to come in it. */
 struct index_level {
     uint64_t word;
-    uint64_t rest[4]; /* a bit for each byte that is still to come */
+    uint64_t rest[4]; /* a bit for each byte; a quarter counts once it is ready */
+    uint32_t ready;   /* a bit for each quarter */
+    bool end;         /* descending: the key that ends here comes last */
 };
 
 /*
@@ -117,6 +119,7 @@ struct index_iterator {
     bool descending;
     bool dropped; /* levels were dropped: when the others are used up, seek again */
     bool placed;  /* a seek succeeded */
+    bool bounded; /* it had a bound */
     struct index_level levels[INDEX_LEVELS];
 };
 
@@ -129,6 +132,8 @@ int index_seek(struct index_iterator *iterator, struct index_key bound, enum ind
  * The next addresses in ascending order: how many, 0 at the end, < 0 what load() returned.
  * Turning round is allowed once something was returned, and goes on beside the key that was
  * returned last. -EINVAL: no seek, or one for the other direction and nothing returned yet.
+ * -EAGAIN: in a tree deeper than INDEX_LEVELS, all that was ahead was removed before anything was
+ * returned: seek again.
  */
 int index_next_batch(struct index_iterator *iterator, uint64_t *ret_addresses, int max);
 int index_previous_batch(struct index_iterator *iterator, uint64_t *ret_addresses, int max);

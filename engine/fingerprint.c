@@ -1,9 +1,10 @@
 /*
  * Fingerprint: a state in 16 bytes.
  *
- * Happy path: a snapshot, and a scan of each table; each live key gives a hash of (table, LSN of its
- * version, size of its key, key, value), and the hashes are added up, so that their order does not
- * count. Equal states have equal sums; that different ones have is as likely as two equal hashes.
+ * Happy path: a snapshot, and a scan of each table; each live key gives a hash of (table, LSN of
+ * its version, size of its key, key, value), and the hashes are added up, so that their order does
+ * not count. Equal states have equal sums; that different ones have is as likely as two equal
+ * hashes.
  *
  * Tables without live keys do not count: a state is what can be read.
  */

@@ -1,13 +1,13 @@
 /*
  * Follow: applying the records of the log, in its order, one by one.
  *
- * For what is behind a checkpoint, and for a reader beside a live writer. Whole logs are replayed by
- * rebuild.c, which is many times faster.
+ * For what is behind a checkpoint, and for a reader beside a live writer. Whole logs are replayed
+ * by rebuild.c, which is many times faster.
  *
  * Happy path: a cursor lends records; tables are added, changes point their key at themselves.
  *
- * Failure modes: a record that no engine wrote; damage and gaps, as the cursor says; no memory. What
- * was applied stays applied, and going on from there is right.
+ * Failure modes: a record that no engine wrote; damage and gaps, as the cursor says; no memory.
+ * What was applied stays applied, and going on from there is right.
  *
  * Invariant: a version never replaces a newer one: a checkpoint may hold some that come later.
  */
@@ -94,8 +94,8 @@ static int apply_batch(struct weir_engine *engine, struct weir_cursor *cursor,
     uint32_t slot = epoch_enter(&engine->epochs);
     for (int i = 0; i < count && rc == 0; i++) {
         if (is_ours(&records[i])) {
-            rc = follow_apply(engine, &records[i],
-                              wal_address_of(engine->log, cursor, &records[i]));
+            rc =
+                follow_apply(engine, &records[i], wal_address_of(engine->log, cursor, &records[i]));
             rc = rc < 0 ? explain(cursor, &records[i], rc, why) : 0;
         }
         if (rc == 0) {

@@ -1,9 +1,9 @@
 /*
  * Open and close: from a log to an engine and back.
  *
- * Happy path of open: make the parts, load the newest checkpoint that fits, replay what is behind it
- * (or everything), see that the log is held. Of close: make a checkpoint when one is due, give back
- * the segments, the index, the handle.
+ * Happy path of open: make the parts, load the newest checkpoint that fits, replay what is behind
+ * it (or everything), see that the log is held. Of close: make a checkpoint when one is due, give
+ * back the segments, the index, the handle.
  *
  * Failure modes: a log that cannot be read to its end, or holds records of our type that are none:
  * everything is given back and the log is as it was.

@@ -5,11 +5,11 @@
  * record in it. All segments that anybody has looked into stay pinned, so that their memory neither
  * moves nor goes: what is mapped costs address space and page cache, no memory of the process.
  *
- * Failure modes: the segment is not in the log any more (WEIR_E_TRUNCATED), cannot be mapped, or has
- * no whole record there (WEIR_E_DAMAGED).
+ * Failure modes: the segment is not in the log any more (WEIR_E_TRUNCATED), cannot be mapped, or
+ * has no whole record there (WEIR_E_DAMAGED).
  *
- * Invariant: a slot that was filled is emptied by place_drop() only, when no section that could have
- * loaded it is open.
+ * Invariant: a slot that was filled is emptied by place_drop() only, when no section that could
+ * have loaded it is open.
  */
 #include "engine/engine.h"
 

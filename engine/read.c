@@ -5,8 +5,8 @@
  * where it lies and says whether it is a delete; in a view as of an LSN the links lead back to the
  * version that counts.
  *
- * Failure modes: no such table; a key that no key can be; a view that has fallen behind the horizon;
- * a record or a link that fails its checks.
+ * Failure modes: no such table; a key that no key can be; a view that has fallen behind the
+ * horizon; a record or a link that fails its checks.
  *
  * Invariant: all that is lent stays, since the section is an epoch section: segments are unpinned,
  * and nodes freed, only when it is over.

@@ -7,8 +7,8 @@
  * Failure modes: bytes that no engine wrote (WEIR_E_RECORD). Their checksum was right, so this is
  * another program's record under our type, or a newer format.
  *
- * Invariant: a version's skip link is a function of the version before alone, so that a writer reads
- * one record, however long the history is.
+ * Invariant: a version's skip link is a function of the version before alone, so that a writer
+ * reads one record, however long the history is.
  */
 #include "engine/record.h"
 

@@ -1,13 +1,14 @@
 /*
  * Scan: the keys of a table in order, both ways.
  *
- * Happy path: the bounds (prefix, from, to) become one half-open interval; the index gives addresses
- * in order, a batch at a time, and the records of a batch are fetched while the ones before are
- * read. Each key is held against the far end of the interval until one lies beyond it.
+ * Happy path: the bounds (prefix, from, to) become one half-open interval; the index gives
+ * addresses in order, a batch at a time, and the records of a batch are fetched while the ones
+ * before are read. Each key is held against the far end of the interval until one lies beyond it.
  *
  * Failure modes: as of a get, for one row: the next call goes on behind it.
  *
- * Invariant: what is shown is what the view shows; keys that the view does not have are passed over.
+ * Invariant: what is shown is what the view shows; keys that the view does not have are passed
+ * over.
  */
 #include "engine/engine.h"
 

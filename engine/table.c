@@ -6,8 +6,8 @@
  *
  * Failure modes: all numbers are used (WEIR_E_TABLES); an append that failed leaves nothing.
  *
- * Invariants: numbers are given in the order of the log; a table is never removed; the default table
- * is there from the start.
+ * Invariants: numbers are given in the order of the log; a table is never removed; the default
+ * table is there from the start.
  */
 #include "engine/engine.h"
 

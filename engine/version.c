@@ -2,8 +2,8 @@
  * Versions: from the newest record of a key to the one that counts as of an LSN.
  *
  * Happy path: the version before lies where the record says, a distance in front of it, and proves
- * it by its LSN and its key. When it does not (it was compacted to elsewhere, or the distance is not
- * known) it is found by its LSN. Over many versions the skip links lead: 256 at a time.
+ * it by its LSN and its key. When it does not (it was compacted to elsewhere, or the distance is
+ * not known) it is found by its LSN. Over many versions the skip links lead: 256 at a time.
  *
  * Failure modes: a link above the horizon that leads nowhere is damage, never "there was no such
  * version". At or below the horizon versions may have been dropped: nobody follows a link from

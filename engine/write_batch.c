@@ -7,7 +7,8 @@
  *
  * Failure modes: one change that is refused refuses the batch before anything was appended.
  *
- * Invariant: applied passes the batch in one step: it is announced once, until the index has it all.
+ * Invariant: applied passes the batch in one step: it is announced once, until the index has it
+ * all.
  */
 #include "engine/write.h"
 

@@ -101,7 +101,7 @@ static uint32_t make_ascending(uint8_t *key, uint64_t number, uint64_t count)
 /* The same numbers in an order without locality: a prime that does not divide the count. */
 static uint64_t scatter(uint64_t number, uint64_t count)
 {
-    return (uint64_t)((unsigned __int128)number * UINT64_C(2654435761) % count);
+    return number * UINT64_C(2654435761) % count; /* both are less than 2^32 */
 }
 
 static uint32_t make_user(uint8_t *key, uint64_t number, uint64_t count)

@@ -128,6 +128,7 @@ int wal_address_find(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address,
     }
     struct weir_cursor cursor = {
         .log = log, .compacted = true, .place = {.lsn = lsn, .end_lsn = lsn}};
+    cursor_begin_view(&cursor);
     int rc = cursor_check_retained(&cursor, lsn);
     if (rc == 0) {
         rc = cursor_locate(&cursor);
@@ -136,6 +137,12 @@ int wal_address_find(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address,
         return rc;
     }
     const struct cursor_place *place = &cursor.place;
+    if (segment_is_compacted(place->walk.segment) &&
+        (place->at == place->end ||
+         format_record_number((const struct format_record *)place->at) != lsn)) {
+        cursor_park(&cursor, lsn);
+        return -ENOENT;
+    }
     uint64_t offset = (uint64_t)(place->at - place->walk.segment->base);
     *ret_address = log_address(log, place->walk.segment, offset);
     *ret_time_ns = place->time_ns;

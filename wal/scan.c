@@ -149,6 +149,7 @@ int scan_directory_add(struct scan_directory *directory, const struct scan_group
     }
     if (directory->records == 0) {
         directory->first_time_ns = group->header.time_ns;
+        directory->first_lsn = group->header.first_lsn;
     }
     uint32_t offset = FORMAT_GROUP_HEADER_BYTES;
     for (uint32_t i = 0; i < group->header.record_count; i++) {

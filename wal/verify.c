@@ -164,7 +164,7 @@ static int foreign_name(void *context, const char *name)
 {
     struct verify *verify = context;
     static const char *const known[] = {CONTROL_NAME, CONTROL_NEW_NAME, LOCK_NAME,
-                                        FORMAT_SALVAGE_NAME};
+                                        FORMAT_SALVAGE_NAME, FORMAT_COMPACT_SPARE_NAME};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(name, known[i]) == 0) {
             return 0;

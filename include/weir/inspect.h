@@ -38,6 +38,7 @@ struct weir_stat {
     uint64_t oldest_reservation_age_ns;
     uint64_t open_reservations;
     int poisoned; /* 0, or the -errno that poisoned the log */
+    uint64_t compacted_segments; /* of segments: stand for a longer run, without what was dropped */
 };
 
 #define WEIR_STAT_INIT WEIR_SIZED_INIT(weir_stat)

@@ -137,9 +137,7 @@ int wal_address_find(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address,
         return rc;
     }
     const struct cursor_place *place = &cursor.place;
-    if (segment_is_compacted(place->walk.segment) &&
-        (place->at == place->end ||
-         format_record_number((const struct format_record *)place->at) != lsn)) {
+    if (place->lsn != lsn || place->at == place->end) {
         cursor_park(&cursor, lsn);
         return -ENOENT;
     }

@@ -45,13 +45,14 @@ struct wal_address_compaction {
 
     void *context;
     uint64_t max_steps; /* 0: as many as there are */
-    bool thorough; /* also segments that free none: so that all that may be dropped is, deletes too */
+    bool thorough; /* also segments that free none: so that all that may be dropped is, deletes too
+                    */
 };
 
 struct wal_address_compaction_report {
     uint64_t steps;
     uint64_t segments_in, segments_out;
-    uint64_t bytes_in, bytes_out;          /* of their groups */
+    uint64_t bytes_in, bytes_out; /* of their groups */
     uint64_t records_kept, records_dropped;
 };
 
@@ -61,8 +62,7 @@ struct wal_address_compaction_report {
  * When it fails, the steps that were done, which the report counts, are done and durable; what was
  * under way has not happened. */
 int wal_address_compact(struct weir_log *log, const struct wal_address_compaction *compaction,
-                        struct wal_address_compaction_report *ret_report,
-                        struct weir_error *why);
+                        struct wal_address_compaction_report *ret_report, struct weir_error *why);
 
 /* Makes the file that a step writes into ahead of need, so that compaction works when the disk has
  * become full. It stays. 0; -errno. */

@@ -9,7 +9,8 @@
  *
  * A delete hides older records of its key. Were it dropped while one of those is left, in a segment
  * that was left alone, replay would bring the key back: so it stays until nothing is left in front
- * of its run that could be dropped. `thorough` rewrites segments alone, too, so that all of it goes.
+ * of its run that could be dropped. `thorough` rewrites segments alone, too, so that all of it
+ * goes.
  *
  * Failure modes: a hold is in the way; a segment is damaged; the disk is full. Steps that were done
  * stay done.
@@ -29,7 +30,6 @@
 
 #define NEWEST_LEFT 2u /* sealed ones */
 #define PROGRESS_BYTES ((uint64_t)1 << 20)
-#define SLACK_BYTES 512u /* the writer asks for room a little early */
 #define ENGINE_HOLD "engine"
 
 /* What a segment holds. Bytes are of its groups once it is compacted. */
@@ -64,8 +64,7 @@ int compact_judge(struct compaction *compaction, const struct run_reader *reader
         return WAL_ADDRESS_KEEP;
     }
     struct weir_record record = run_record(reader);
-    int verdict =
-        compaction->request->keep(compaction->request->context, &record, reader->address);
+    int verdict = compaction->request->keep(compaction->request->context, &record, reader->address);
     return verdict > WAL_ADDRESS_DROP_LAST ? WAL_ADDRESS_KEEP : verdict;
 }
 
@@ -93,11 +92,11 @@ int compact_check_holds(struct compaction *compaction)
     for (size_t i = 0; rc == 0 && i < list.count; i++) {
         const struct weir_hold *hold = &list.holds[i];
         if (hold->floor <= horizon && strcmp(hold->name, ENGINE_HOLD) != 0) {
-            rc = log_error(compaction->why, WEIR_E_HELD, NULL, UINT64_MAX,
-                           "the hold \"%s\" keeps LSN %llu and everything behind it as it was; a "
-                           "horizon of %llu would pass it",
-                           hold->name, (unsigned long long)hold->floor,
-                           (unsigned long long)horizon);
+            rc =
+                log_error(compaction->why, WEIR_E_HELD, NULL, UINT64_MAX,
+                          "the hold \"%s\" keeps LSN %llu and everything behind it as it was; a "
+                          "horizon of %llu would pass it",
+                          hold->name, (unsigned long long)hold->floor, (unsigned long long)horizon);
             rc = log_error_range(compaction->why, rc, hold->floor, horizon);
         }
     }
@@ -143,67 +142,70 @@ static int list_candidates(struct compaction *compaction, struct survey_list *re
     return rc;
 }
 
-/* A group of the source that is being weighed. */
+/* What a segment will take, group by group as the writer makes them. */
 struct weight {
-    uint64_t bytes, bytes_without_deletes;
+    struct sparse_plan plan;
+    uint64_t bytes;
 };
 
-static uint64_t group_weight(const struct weir_log *log, uint64_t record_bytes)
+static void weigh_record(struct weight *weight, const struct run_reader *reader)
 {
-    if (record_bytes == 0) {
-        return 0;
+    if (sparse_plan_record(&weight->plan, reader->record, reader->lsn) == 0) {
+        weight->bytes += format_align(weight->plan.size_bytes, FORMAT_COMPACTED_BLOCK);
+        sparse_plan_group(&weight->plan);
+        (void)sparse_plan_record(&weight->plan, reader->record, reader->lsn);
     }
-    /* As many headers as splitting a group that has grown can take. */
-    uint64_t room = log->limits.group_bytes - FORMAT_GROUP_HEADER_BYTES;
-    uint64_t groups = 1 + (record_bytes > room ? 2 * (record_bytes / room) : 0);
-    return format_align(record_bytes, FORMAT_COMPACTED_BLOCK) +
-           groups * (FORMAT_GROUP_HEADER_BYTES + FORMAT_COMPACTED_BLOCK);
 }
 
-static int weigh_record(struct compaction *compaction, const struct run_reader *reader,
-                        struct survey *survey, struct weight *weight)
+static void end_group(struct weight *weight)
+{
+    if (weight->plan.records > 0) {
+        weight->bytes += format_align(weight->plan.size_bytes, FORMAT_COMPACTED_BLOCK);
+    }
+    sparse_plan_group(&weight->plan);
+}
+
+static int survey_record(struct compaction *compaction, const struct run_reader *reader,
+                         struct survey *survey, struct weight *with_deletes, struct weight *without)
 {
     int verdict = compact_judge(compaction, reader);
-    if (verdict < 0) {
-        return verdict;
-    }
-    uint64_t stride = sparse_write_stride(reader->record);
-    switch (verdict) {
-    case WAL_ADDRESS_DROP:
+    if (verdict == WAL_ADDRESS_DROP) {
         survey->droppable += nobody_sees(compaction->log, reader) ? 0 : 1;
-        break;
-    case WAL_ADDRESS_DROP_LAST:
+    } else if (verdict == WAL_ADDRESS_DROP_LAST) {
         survey->deletes++;
-        weight->bytes += stride;
-        break;
-    default:
+        weigh_record(with_deletes, reader);
+    } else if (verdict == WAL_ADDRESS_KEEP) {
         survey->kept++;
-        weight->bytes += stride;
-        weight->bytes_without_deletes += stride;
-        break;
+        weigh_record(with_deletes, reader);
+        weigh_record(without, reader);
     }
-    return 0;
+    return verdict < 0 ? verdict : 0;
 }
 
-static int weigh_segment(struct compaction *compaction, struct wal_segment *segment,
-                         struct survey *survey)
+static int survey_segment(struct compaction *compaction, struct wal_segment *segment,
+                          struct survey *survey)
 {
     struct run_reader reader = {.log = compaction->log, .segments = &segment, .count = 1};
-    struct weight weight = {0};
+    struct weight with_deletes = {.plan = {.group_bytes = compaction->log->limits.group_bytes}};
+    struct weight without = with_deletes;
     int rc;
     while ((rc = run_read(&reader, compaction->why)) == 1) {
-        rc = weigh_record(compaction, &reader, survey, &weight);
+        if (reader.begins_group) {
+            end_group(&with_deletes);
+            end_group(&without);
+        }
+        rc = survey_record(compaction, &reader, survey, &with_deletes, &without);
         if (rc == 0 && reader.ends_group) {
-            survey->kept_bytes += group_weight(compaction->log, weight.bytes);
-            survey->kept_bytes_without_deletes +=
-                group_weight(compaction->log, weight.bytes_without_deletes);
-            weight = (struct weight){0};
             rc = compact_progress(compaction, &reader);
         }
         if (rc < 0) {
             return rc;
         }
     }
+    end_group(&with_deletes);
+    end_group(&without);
+    survey->kept_bytes = with_deletes.bytes;
+    survey->kept_bytes_without_deletes = without.bytes;
     return rc;
 }
 
@@ -212,15 +214,15 @@ static int survey_all(struct compaction *compaction, struct survey_list *list)
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < list->count; i++) {
         struct wal_segment *segment;
-        rc = segment_pin_ordinal(compaction->log, list->items[i].ordinal, &segment,
-                                 compaction->why);
+        rc =
+            segment_pin_ordinal(compaction->log, list->items[i].ordinal, &segment, compaction->why);
         if (rc == WEIR_E_TRUNCATED) { /* meanwhile: what is in front of it went, too */
             list->count -= i + 1;
             memmove(list->items, list->items + i + 1, list->count * sizeof *list->items);
             return survey_all(compaction, list);
         }
         if (rc == 0) {
-            rc = weigh_segment(compaction, segment, &list->items[i]);
+            rc = survey_segment(compaction, segment, &list->items[i]);
             segment_unpin(compaction->log, segment);
         }
     }
@@ -244,8 +246,7 @@ static uint32_t fitting(const struct compaction *compaction, const struct survey
         const struct survey *survey = &list->items[first + count];
         bytes += weight_of(compaction, survey);
         records += survey->kept + survey->deletes;
-        uint64_t end =
-            FORMAT_SEGMENT_HEADER_BYTES + bytes + sparse_write_seal_bytes(records) + SLACK_BYTES;
+        uint64_t end = FORMAT_SEGMENT_HEADER_BYTES + bytes + sparse_write_seal_bytes(records);
         if (end > compaction->log->limits.segment_bytes) {
             break;
         }
@@ -364,8 +365,7 @@ int wal_address_compact(struct weir_log *log, const struct wal_address_compactio
         return log_error(why, -EBUSY, NULL, UINT64_MAX, "a compaction is under way");
     }
     atomic_fetch_add_explicit(&log->cursors, 1, memory_order_relaxed);
-    struct compaction self = {
-        .log = log, .request = compaction, .report = ret_report, .why = why};
+    struct compaction self = {.log = log, .request = compaction, .report = ret_report, .why = why};
     struct survey_list list = {0};
     rc = compact_check_holds(&self);
     rc = rc < 0 ? rc : list_candidates(&self, &list);

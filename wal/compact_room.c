@@ -47,8 +47,7 @@ static int make_file(struct weir_log *log, const char *name, struct weir_file **
     int rc = ops->create(log->medium, name, log->limits.segment_bytes, ret_file);
     if (rc == -EEXIST) {
         rc = ops->remove(log->medium, name);
-        rc = rc < 0 ? rc
-                    : ops->create(log->medium, name, log->limits.segment_bytes, ret_file);
+        rc = rc < 0 ? rc : ops->create(log->medium, name, log->limits.segment_bytes, ret_file);
     }
     return rc;
 }

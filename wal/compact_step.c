@@ -73,8 +73,7 @@ static int make_header(struct step *step)
     const struct wal_segment *last = step->old[step->count - 1];
     int rc = header_of(step, step->old[0], &first);
     rc = rc < 0 ? rc : header_of(step, step->behind, &behind);
-    if (rc < 0 || behind.base_lsn != last->last_lsn + 1 ||
-        step->behind->first != last->last + 1) {
+    if (rc < 0 || behind.base_lsn != last->last_lsn + 1 || step->behind->first != last->last + 1) {
         return log_error(step->compaction->why, WEIR_E_DAMAGED, NULL, UINT64_MAX,
                          "the headers around a run of segments do not agree with it");
     }
@@ -229,8 +228,8 @@ static int check_file(struct step *step)
 static void move_witness(const struct step *step, struct control *control)
 {
     const struct wal_segment *behind = step->behind;
-    uint64_t address = (behind->first << step->log->limits.segment_shift) +
-                       FORMAT_SEGMENT_HEADER_BYTES;
+    uint64_t address =
+        (behind->first << step->log->limits.segment_shift) + FORMAT_SEGMENT_HEADER_BYTES;
     if (!segment_is_compacted(behind) && address > control->witness_address) {
         control->witness_address = address;
         control->witness_lsn = step->header.last_lsn;

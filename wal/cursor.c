@@ -136,10 +136,11 @@ int cursor_check_retained(struct weir_cursor *cursor, weir_lsn lsn)
                        "LSN %llu lies at or below the horizon %llu", (unsigned long long)lsn,
                        (unsigned long long)horizon);
     } else if (was_compacted_under(cursor, lsn)) {
-        rc = log_error(&cursor->error, WEIR_E_HORIZON, NULL, UINT64_MAX,
-                       "a compaction up to LSN %llu has overtaken the cursor at %llu: seek to begin "
-                       "the compacted view again",
-                       (unsigned long long)horizon, (unsigned long long)lsn);
+        rc =
+            log_error(&cursor->error, WEIR_E_HORIZON, NULL, UINT64_MAX,
+                      "a compaction up to LSN %llu has overtaken the cursor at %llu: seek to begin "
+                      "the compacted view again",
+                      (unsigned long long)horizon, (unsigned long long)lsn);
     }
     return rc < 0 ? log_error_range(&cursor->error, rc, lsn, horizon) : 0;
 }
@@ -290,6 +291,7 @@ static int enter(struct weir_cursor *cursor, const struct group_header *header)
         if (!in_order) {
             return cursor_damaged(cursor, &place->walk, place->lsn, GROUP_LSN, header);
         }
+        place->lsn = header->first_lsn;
         place->at = bytes + FORMAT_GROUP_HEADER_BYTES;
     }
     place->end = bytes + header->size_bytes;
@@ -460,10 +462,9 @@ static inline bool is_overtaken(const struct weir_cursor *cursor)
 {
     const struct wal_marks *marks = &cursor->log->marks;
     weir_lsn lsn = cursor->place.lsn;
-    return __builtin_expect(
-        lsn < atomic_load_explicit(&marks->earliest, memory_order_relaxed) ||
-            lsn <= atomic_load_explicit(&marks->horizon, memory_order_relaxed),
-        0);
+    return __builtin_expect(lsn < atomic_load_explicit(&marks->earliest, memory_order_relaxed) ||
+                                lsn <= atomic_load_explicit(&marks->horizon, memory_order_relaxed),
+                            0);
 }
 
 int weir_cursor_next(struct weir_cursor *cursor, struct weir_record *ret_record)

@@ -22,8 +22,7 @@
 struct cursor_place {
     const uint8_t *at;        /* header of the next record */
     const uint8_t *end;       /* behind the last record that may be read */
-    weir_lsn lsn;             /* of the record at `at`, or of the next one to come; where LSNs are
-                                 sparse, at most that */
+    weir_lsn lsn;             /* of the record at `at`, or the least that the next one can have */
     weir_lsn end_lsn;         /* of the record at `end`: counts `lsn` through the group */
     uint64_t time_ns;         /* of the group */
     bool unsealed;            /* the group was not sealed when it was entered; walk stands at it */
@@ -37,7 +36,7 @@ struct weir_cursor {
     bool lent;       /* the last call lent something, from place.walk.segment */
     bool published, with_void, compacted, with_gaps;
     uint64_t compactions; /* marks.compactions when it was placed */
-    weir_lsn sealed; /* groups that hold LSNs up to here are sealed and may be shown */
+    weir_lsn sealed;      /* groups that hold LSNs up to here are sealed and may be shown */
     struct weir_error error;
 
     int event_fd;                     /* -1 until weir_cursor_eventfd() */

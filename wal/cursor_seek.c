@@ -27,7 +27,7 @@
 static weir_lsn lsn_behind(const struct group_header *header, weir_lsn lsn, const uint8_t *at,
                            const uint8_t *end)
 {
-    if (!group_is_sparse(header)) {
+    if (!group_is_numbered(header)) {
         return lsn + 1;
     }
     return at < end ? format_record_number((const struct format_record *)at)
@@ -49,7 +49,7 @@ static int stand_in(struct weir_cursor *cursor, struct segment_walk *walk,
         at = walk->segment->base + known->record_offset;
         lsn = known->lsn;
     }
-    lsn = group_is_sparse(header) ? format_record_number((const struct format_record *)at) : lsn;
+    lsn = group_is_numbered(header) ? format_record_number((const struct format_record *)at) : lsn;
     while (lsn < place->lsn) {
         uint32_t size = le32_load(&((const struct format_record *)at)->size);
         if (size < FORMAT_RECORD_HEADER_BYTES || size > (uint64_t)(end - at)) {
@@ -63,6 +63,7 @@ static int stand_in(struct weir_cursor *cursor, struct segment_walk *walk,
     if (at >= end) {
         return cursor_damaged(cursor, walk, place->lsn, GROUP_RECORDS, header);
     }
+    place->lsn = lsn; /* further behind, when the one that was wanted is gone */
     place->at = at;
     place->end = end;
     place->end_lsn = group_next_lsn(header);

@@ -45,9 +45,11 @@
 #define FORMAT_RECORD_HEADER_BYTES 16u
 #define FORMAT_RECORD_ALIGN 8u
 
-/* Flag of a group: its records carry their LSNs, which ascend and need not be dense; durable_lsn is
- * the LSN of its last record (of a seal: the one before first_lsn). In compacted segments only. */
+/* Flags of groups in compacted segments. All are SPARSE: LSNs ascend from group to group and need
+ * not be dense; durable_lsn is the LSN of the last record (of a seal: the one before first_lsn). In
+ * a CONSECUTIVE one those of its records are dense; in others each record carries its own. */
 #define FORMAT_GROUP_SPARSE 1u
+#define FORMAT_GROUP_CONSECUTIVE 2u
 
 /* Flag of a record (beside WEIR_RECORD_*): its payload is preceded by its own LSN. */
 #define FORMAT_RECORD_NUMBERED 4u
@@ -223,6 +225,13 @@ static inline uint64_t format_seal_body_bytes(uint64_t record_count)
 {
     uint64_t entries = (record_count + FORMAT_DIRECTORY_STRIDE - 1) / FORMAT_DIRECTORY_STRIDE;
     return sizeof(struct format_seal) + entries * sizeof(struct format_directory_entry);
+}
+
+/* The same of a compacted segment: behind the entries come their LSNs. */
+static inline uint64_t format_sparse_seal_body_bytes(uint64_t record_count)
+{
+    uint64_t entries = (record_count + FORMAT_DIRECTORY_STRIDE - 1) / FORMAT_DIRECTORY_STRIDE;
+    return format_seal_body_bytes(record_count) + entries * sizeof(struct le64);
 }
 
 /* "segment-0000000000000001"; room for FORMAT_NAME_BYTES. */

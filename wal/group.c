@@ -117,11 +117,14 @@ static bool flags_fit_address(const struct group_header *header, uint64_t segmen
     if (!format_is_compacted(header->address / segment_bytes)) {
         return header->flags == 0;
     }
-    weir_lsn last = header->durable_lsn;
-    bool data = header->kind == FORMAT_GROUP_DATA;
-    return header->flags == FORMAT_GROUP_SPARSE &&
-           (data ? last >= header->first_lsn && last - header->first_lsn >= header->record_count - 1
-                 : header->kind == FORMAT_GROUP_SEAL && last == header->first_lsn - 1);
+    weir_lsn first = header->first_lsn, last = header->durable_lsn;
+    if (header->kind == FORMAT_GROUP_SEAL) {
+        return header->flags == FORMAT_GROUP_SPARSE && last == first - 1;
+    }
+    bool consecutive = header->flags == (FORMAT_GROUP_SPARSE | FORMAT_GROUP_CONSECUTIVE);
+    return header->kind == FORMAT_GROUP_DATA && last >= first &&
+           (consecutive ? last - first == header->record_count - 1
+                        : group_is_numbered(header) && last - first >= header->record_count - 1);
 }
 
 enum group_fault group_decode(const uint8_t *bytes, uint64_t address, uint32_t seed,
@@ -212,6 +215,15 @@ static bool is_in_order(const struct group_header *header, uint32_t index,
                                               : lsn < header->durable_lsn);
 }
 
+weir_lsn group_likely_lsn(const struct group_header *header, uint32_t index,
+                          const struct format_record *record, weir_lsn before)
+{
+    if (!group_is_numbered(header)) {
+        return header->first_lsn + index;
+    }
+    return is_in_order(header, index, record, before) ? format_record_number(record) : before + 1;
+}
+
 static enum group_fault check_payload(const struct format_record *record, uint32_t size,
                                       uint64_t stride, weir_lsn lsn)
 {
@@ -254,7 +266,7 @@ static enum group_fault check_records(const uint8_t *bytes, const struct group_h
         uint64_t stride = format_align(size, FORMAT_RECORD_ALIGN);
         prefetch_behind(bytes + offset, stride);
         if (fault == GROUP_OK) {
-            bool in_order = !group_is_sparse(header) || is_in_order(header, i, record, lsn);
+            bool in_order = !group_is_numbered(header) || is_in_order(header, i, record, lsn);
             lsn = in_order ? group_record_lsn(header, i, record) : WEIR_LSN_NONE;
             fault = in_order ? check_payload(record, size, stride, lsn) : GROUP_PAYLOAD_CRC;
             *ret_record = fault == GROUP_OK ? header->record_count : i;

@@ -280,9 +280,8 @@ int inventory_resolve(struct inventory *inventory, const struct control *control
     }
     for (uint32_t i = inventory->count; i > first; i--) {
         struct inventory_segment *segment = &inventory->segments[i - 1];
-        segment->dead =
-            segment->header_result != 0 ||
-            segment->ordinal - FORMAT_COMPACTED_ORDINAL >= control->compact_next;
+        segment->dead = segment->header_result != 0 ||
+                        segment->ordinal - FORMAT_COMPACTED_ORDINAL >= control->compact_next;
         if (!segment->dead) {
             take_compacted(inventory, segment);
         }
@@ -290,8 +289,8 @@ int inventory_resolve(struct inventory *inventory, const struct control *control
     for (uint32_t i = 0; i < first; i++) {
         struct inventory_segment *segment = &inventory->segments[i];
         uint32_t at = find_run(inventory, segment->ordinal);
-        segment->dead = at < inventory->compacted_count &&
-                        is_inside(segment, inventory->compacted[at]);
+        segment->dead =
+            at < inventory->compacted_count && is_inside(segment, inventory->compacted[at]);
     }
     return 0;
 }

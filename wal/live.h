@@ -33,7 +33,7 @@ struct live_page {
     _Atomic uint64_t earliest;
     _Atomic uint32_t sequence; /* futex word: moves with durable, layout and closed */
     _Atomic uint32_t closed;   /* the writer has closed the log */
-    _Atomic uint64_t layout; /* CONTROL's: moves with truncation and compaction */
+    _Atomic uint64_t layout;   /* CONTROL's: moves with truncation and compaction */
     uint64_t unused_too[3];
 
     _Atomic uint32_t waiters; /* readers that sleep on sequence; they write this line only */

@@ -80,8 +80,8 @@ static int build(struct weir_log *log, uint64_t end_address, const struct group_
     return reader_table_extend(log, first, first, NULL) < 0 ? -EAGAIN : 0;
 }
 
-/* The writer may have truncated or compacted what was about to be read: then CONTROL says so. 1: try
- * again. */
+/* The writer may have truncated or compacted what was about to be read: then CONTROL says so. 1:
+ * try again. */
 static int overtaken(struct weir_log *log, int rc, struct weir_error *why)
 {
     const struct wal_segment *segment = log->reader->segment;

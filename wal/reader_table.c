@@ -140,9 +140,8 @@ static int add_older(struct weir_log *log, const struct inventory_segment *older
                      const struct segment_header *next)
 {
     bool compacted = older->header.compacted;
-    struct wal_segment *segment = compacted
-                                      ? new_compacted(log, &older->header)
-                                      : segment_new(log, older->ordinal, SEGMENT_SEALED);
+    struct wal_segment *segment = compacted ? new_compacted(log, &older->header)
+                                            : segment_new(log, older->ordinal, SEGMENT_SEALED);
     if (segment == NULL) {
         return -ENOMEM;
     }
@@ -472,8 +471,7 @@ int reader_explain_missing(struct weir_log *log, const struct wal_segment *segme
         return rc;
     }
     base_lock_acquire(&log->reader->lock);
-    if (control.first_lsn > log_earliest(log) ||
-        control.compact_next > log->control.compact_next) {
+    if (control.first_lsn > log_earliest(log) || control.compact_next > log->control.compact_next) {
         reader_table_adopt(log, &control);
     }
     base_lock_release(&log->reader->lock);

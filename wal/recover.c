@@ -135,8 +135,8 @@ static bool header_fits(const struct judge *judge, const struct inventory_segmen
                                   header->last_ordinal < judge->newest &&
                                   header->seal_offset < control->segment_bytes
                             : header->block_bytes == control->block_bytes;
-    return limits && (before == NULL ? header->base_lsn <= control->first_lsn
-                                     : follows(before, header));
+    return limits &&
+           (before == NULL ? header->base_lsn <= control->first_lsn : follows(before, header));
 }
 
 /* Headers up to the walk's start were durable long ago, and each continues the one before. */
@@ -281,7 +281,8 @@ static int sort_other_files(struct judge *judge, struct recovery *recovery)
             inventory_first(segment) <= recovery->tail.ordinal) {
             continue;
         }
-        if (!segment->dead && segment->ordinal == next && segment->file_bytes >= judge->control->segment_bytes) {
+        if (!segment->dead && segment->ordinal == next &&
+            segment->file_bytes >= judge->control->segment_bytes) {
             rc = add_number(&recovery->spares, &recovery->spare_count, next++);
         } else {
             rc = add_number(&recovery->leftovers, &recovery->leftover_count, segment->ordinal);

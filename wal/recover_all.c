@@ -31,9 +31,9 @@ static bool ends_in_seal(const struct recovery_segment *segment, const struct sc
     if (format_is_compacted(segment->ordinal)) { /* its groups have a chain of their own */
         bool passed = walk->end == SCAN_SEALED && walk->chain.next_lsn == next->next_lsn &&
                       walk->seal_offset == segment->seal_offset;
-        return passed || (walk->end == SCAN_INVALID && walk->has_refused &&
-                          walk->refused.kind == FORMAT_GROUP_SEAL &&
-                          walk->offset == segment->seal_offset);
+        return passed ||
+               (walk->end == SCAN_INVALID && walk->has_refused &&
+                walk->refused.kind == FORMAT_GROUP_SEAL && walk->offset == segment->seal_offset);
     }
     if (walk->end == SCAN_SEALED) {
         return walk->chain.crc == next->crc && walk->chain.next_lsn == next->next_lsn;

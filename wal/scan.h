@@ -116,6 +116,7 @@ int scan_walk(struct scan *scan, struct scan_walk *walk, scan_group_fn fn, void 
 /* Every 16th record of a segment, and what its seal will say. Filled group by group. */
 struct scan_directory {
     struct format_directory_entry *entries;
+    struct le64 *lsns; /* of the entries, of a compacted segment; else NULL */
     uint32_t count, capacity;
     uint64_t records, groups, payload_bytes;
     weir_lsn first_lsn;     /* of the first record, */

@@ -113,8 +113,10 @@ void segment_release_directory(struct wal_segment *segment)
     if (segment->directory.capacity > 0) {
         base_pages_free(segment->directory.entries,
                         segment->directory.capacity * sizeof(struct format_directory_entry));
+        base_pages_free(segment->directory.lsns, segment->directory.capacity * sizeof(struct le64));
     }
     segment->directory.entries = NULL;
+    segment->directory.lsns = NULL;
     segment->directory.capacity = 0;
     atomic_store_explicit(&segment->directory.count, 0, memory_order_relaxed);
 }
@@ -170,8 +172,7 @@ int segment_table_add_locked(struct weir_log *log, struct wal_segment *segment)
         table->slots = slots;
         table->capacity = capacity;
     }
-    WEIR_ASSERT(table->count == 0 ||
-                table->slots[table->count - 1]->last + 1 == segment->first);
+    WEIR_ASSERT(table->count == 0 || table->slots[table->count - 1]->last + 1 == segment->first);
     table->slots[table->count++] = segment;
     table->compacted += segment_is_compacted(segment) ? 1 : 0;
     return 0;
@@ -244,6 +245,10 @@ int segment_directory_alloc(const struct weir_log *log, struct wal_segment *segm
         return -ENOMEM;
     }
     segment->directory.capacity = (uint32_t)entries;
+    if (segment_is_compacted(segment)) {
+        segment->directory.lsns = base_pages_alloc(entries * sizeof(struct le64), 0);
+        return segment->directory.lsns == NULL ? -ENOMEM : 0;
+    }
     return 0;
 }
 
@@ -254,22 +259,6 @@ _Atomic uint64_t *segment_checked_alloc(const struct weir_log *log,
 {
     size_t words = log->limits.segment_bytes / segment->block_bytes / 64 + 1;
     return base_alloc_array(words, sizeof(uint64_t));
-}
-
-/* The LSNs of a compacted segment's entries are read where its records lie. */
-static bool entries_are_inside(const struct wal_segment *segment, const void *directory,
-                               uint64_t count)
-{
-    const struct format_directory_entry *entries = directory;
-    uint64_t end = segment->seal_offset - FORMAT_RECORD_NUMBER_BYTES - FORMAT_RECORD_HEADER_BYTES;
-    for (uint64_t i = 0; i < count; i++) {
-        uint32_t offset = le32_load(&entries[i].record_offset);
-        if (offset < FORMAT_SEGMENT_HEADER_BYTES || offset > end ||
-            offset % FORMAT_RECORD_ALIGN != 0) {
-            return false;
-        }
-    }
-    return true;
 }
 
 /* Uses the directory in the seal group, if it passes its checks. */
@@ -291,14 +280,18 @@ static bool adopt_seal(const struct weir_log *log, struct wal_segment *segment)
     const struct format_seal *body = (const struct format_seal *)(seal + FORMAT_GROUP_HEADER_BYTES);
     uint64_t entries = le32_load(&body->entry_count);
     uint64_t room = header.size_bytes - FORMAT_GROUP_HEADER_BYTES - sizeof *body;
-    if (entries * sizeof(struct format_directory_entry) != room ||
-        (segment_is_compacted(segment) && !entries_are_inside(segment, body + 1, entries))) {
+    bool compacted = segment_is_compacted(segment);
+    if (entries * (sizeof(struct format_directory_entry) + (compacted ? sizeof(struct le64) : 0)) !=
+        room) {
         return false;
     }
     /* Never written through: capacity 0 says that the mapping owns it. */
     segment->directory.entries =
         (struct format_directory_entry *)(uintptr_t)(seal + FORMAT_GROUP_HEADER_BYTES +
                                                      sizeof *body);
+    if (compacted) {
+        segment->directory.lsns = (struct le64 *)(void *)(segment->directory.entries + entries);
+    }
     atomic_store_explicit(&segment->directory.count, (uint32_t)entries, memory_order_release);
     return true;
 }
@@ -308,15 +301,18 @@ void segment_directory_add(struct wal_segment *segment, uint64_t *records, uint3
 {
     uint64_t offset = FORMAT_GROUP_HEADER_BYTES;
     for (uint32_t i = 0; i < header->record_count; i++) {
+        const struct format_record *record = (const struct format_record *)(group + offset);
         if ((*records)++ % FORMAT_DIRECTORY_STRIDE == 0) {
             uint32_t count = atomic_load_explicit(&segment->directory.count, memory_order_relaxed);
             WEIR_ASSERT(count < segment->directory.capacity);
             struct format_directory_entry *entry = &segment->directory.entries[count];
             le32_store(&entry->record_offset, group_offset + (uint32_t)offset);
             le32_store(&entry->group_offset, group_offset);
+            if (segment->directory.lsns != NULL) {
+                le64_store(&segment->directory.lsns[count], group_record_lsn(header, i, record));
+            }
             atomic_store_explicit(&segment->directory.count, count + 1, memory_order_release);
         }
-        const struct format_record *record = (const struct format_record *)(group + offset);
         offset += format_align(le32_load(&record->size), FORMAT_RECORD_ALIGN);
     }
 }
@@ -641,15 +637,12 @@ void segment_set_checked(struct wal_segment *segment, uint32_t group_offset)
 
 weir_lsn segment_entry_lsn(const struct wal_segment *segment, uint32_t index)
 {
-    if (!segment_is_compacted(segment)) {
-        return segment->start.next_lsn + (weir_lsn)index * FORMAT_DIRECTORY_STRIDE;
-    }
-    uint32_t offset = le32_load(&segment->directory.entries[index].record_offset);
-    return format_record_number((const struct format_record *)(segment->base + offset));
+    return segment->directory.lsns != NULL
+               ? le64_load(&segment->directory.lsns[index])
+               : segment->start.next_lsn + (weir_lsn)index * FORMAT_DIRECTORY_STRIDE;
 }
 
-/* The last entry whose LSN is at most lsn. Nothing says yet that what is read there is whole: who
- * goes on from there finds out. */
+/* The last entry whose LSN is at most lsn, or the first one. */
 static uint32_t find_entry(const struct wal_segment *segment, weir_lsn lsn, uint32_t count)
 {
     uint32_t low = 0, high = count;

@@ -30,6 +30,7 @@ enum segment_state {
  * entries; readers use the first `count` of them. */
 struct segment_directory {
     struct format_directory_entry *entries;
+    struct le64 *lsns; /* of a compacted one; of others they follow from the base LSN */
     _Atomic uint32_t count;
     uint32_t capacity; /* 0: entries lie in the mapped seal group */
 };
@@ -41,7 +42,7 @@ struct wal_segment {
     enum segment_state state;
     uint32_t pins; /* under the table's lock */
     bool dropped;
-    bool replaced; /* dropped, as a compacted one has taken its place */
+    bool replaced;              /* dropped, as a compacted one has taken its place */
     struct group_chain start;   /* what its first group continues from; next_lsn = base LSN */
     uint32_t seal_offset;       /* sealed: offset of the seal group, and end of what precedes it */
     uint32_t seal_seed;         /* sealed: seed in force at the seal group */
@@ -66,7 +67,7 @@ struct wal_segments {
     struct wal_segment **slots; /* ascending, dense: slots[i]->last + 1 = slots[i + 1]->first */
     uint32_t count, capacity;
     uint32_t compacted; /* of them */
-    uint32_t windows; /* segments that have one */
+    uint32_t windows;   /* segments that have one */
     _Atomic uint64_t mapped_bytes;
     struct base_lock making;  /* held by the one that makes the next segment ready */
     struct base_lock mapping; /* held by the one that maps a pinned segment */

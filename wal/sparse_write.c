@@ -65,15 +65,41 @@ static int put(struct sparse_writer *writer, const uint8_t *bytes, size_t size)
 
 uint64_t sparse_write_seal_bytes(uint64_t records)
 {
-    return format_align(FORMAT_GROUP_HEADER_BYTES + format_seal_body_bytes(records),
+    return format_align(FORMAT_GROUP_HEADER_BYTES + format_sparse_seal_body_bytes(records),
                         FORMAT_COMPACTED_BLOCK);
 }
 
-uint64_t sparse_write_stride(const struct format_record *record)
+static bool carries_lsn(const struct format_record *record)
 {
-    bool numbered = (le16_load(&record->flags) & FORMAT_RECORD_NUMBERED) != 0;
-    uint64_t size = le32_load(&record->size) + (numbered ? 0 : FORMAT_RECORD_NUMBER_BYTES);
-    return format_align(size, FORMAT_RECORD_ALIGN);
+    return (le16_load(&record->flags) & FORMAT_RECORD_NUMBERED) != 0;
+}
+
+void sparse_plan_group(struct sparse_plan *plan)
+{
+    *plan = (struct sparse_plan){.group_bytes = plan->group_bytes,
+                                 .size_bytes = FORMAT_GROUP_HEADER_BYTES};
+}
+
+uint64_t sparse_plan_record(struct sparse_plan *plan, const struct format_record *record,
+                            weir_lsn lsn)
+{
+    bool consecutive = plan->records == 0 || lsn == plan->next_lsn;
+    bool plain = !carries_lsn(record);
+    bool numbered = plan->numbered || !consecutive;
+    if (numbered && !plan->numbered && plan->plain) {
+        return 0;
+    }
+    uint64_t size = le32_load(&record->size) + (numbered && plain ? FORMAT_RECORD_NUMBER_BYTES : 0);
+    uint64_t stride = format_align(size, FORMAT_RECORD_ALIGN);
+    if (plan->records > 0 && plan->size_bytes + stride > plan->group_bytes) {
+        return 0;
+    }
+    plan->numbered = numbered;
+    plan->plain |= plain && !numbered;
+    plan->size_bytes += stride;
+    plan->records++;
+    plan->next_lsn = lsn + 1;
+    return stride;
 }
 
 int sparse_write_begin(struct sparse_writer *writer, struct weir_medium *medium,
@@ -87,6 +113,7 @@ int sparse_write_begin(struct sparse_writer *writer, struct weir_medium *medium,
         .header = *header,
         .limits = *limits,
         .offset = FORMAT_SEGMENT_HEADER_BYTES,
+        .plan = {.group_bytes = limits->group_bytes},
         .buffer_start = FORMAT_SEGMENT_HEADER_BYTES,
         .chain = {.next_lsn = header->base_lsn,
                   .time_ns = header->base_time_ns,
@@ -114,7 +141,7 @@ static int put_group(struct sparse_writer *writer, uint8_t *bytes, struct group_
 {
     struct group_chain *chain = &writer->chain;
     uint64_t padded = format_align(header->size_bytes, FORMAT_COMPACTED_BLOCK);
-    header->flags = FORMAT_GROUP_SPARSE;
+    header->flags |= FORMAT_GROUP_SPARSE;
     header->address = writer->header.ordinal * writer->limits.segment_bytes + writer->offset;
     header->time_ns = header->time_ns > chain->time_ns ? header->time_ns : chain->time_ns;
     header->chain = chain->crc;
@@ -134,6 +161,7 @@ static int put_group(struct sparse_writer *writer, uint8_t *bytes, struct group_
 void sparse_write_group(struct sparse_writer *writer, uint64_t time_ns)
 {
     WEIR_ASSERT(writer->group_header.record_count == 0);
+    sparse_plan_group(&writer->plan);
     writer->group_header = (struct group_header){
         .kind = FORMAT_GROUP_DATA,
         .time_ns = time_ns,
@@ -147,30 +175,30 @@ int sparse_write_end_group(struct sparse_writer *writer)
     if (header->record_count == 0) {
         return 0;
     }
+    header->flags = writer->plan.numbered ? 0 : FORMAT_GROUP_CONSECUTIVE;
     int rc = put_group(writer, writer->group, header);
     header->record_count = 0;
     return rc;
 }
 
-/* The group with `stride` more, the seal behind it, and perhaps one more group header. */
+/* The group with `stride` more, and the seal behind it. */
 static bool has_room(const struct sparse_writer *writer, uint64_t stride)
 {
     const struct group_header *header = &writer->group_header;
     uint64_t records = writer->directory.records + header->record_count + 1;
-    uint64_t group = format_align(header->size_bytes, FORMAT_COMPACTED_BLOCK) +
-                     format_align(stride + FORMAT_GROUP_HEADER_BYTES, FORMAT_COMPACTED_BLOCK);
-    return writer->offset + group + sparse_write_seal_bytes(records) <=
+    return writer->offset + format_align(header->size_bytes + stride, FORMAT_COMPACTED_BLOCK) +
+               sparse_write_seal_bytes(records) <=
            writer->limits.segment_bytes;
 }
 
-/* Copies a record, with its LSN in front of the payload where it does not carry that. */
+/* Copies a record, in a numbered group with its LSN in front of the payload. */
 static void fill_record(uint8_t *target, const struct format_record *record, weir_lsn lsn,
-                        uint64_t stride)
+                        uint64_t stride, bool numbered)
 {
     uint32_t size = le32_load(&record->size);
     struct format_record *copy = (struct format_record *)target;
     memset(target + stride - FORMAT_RECORD_ALIGN, 0, FORMAT_RECORD_ALIGN);
-    if ((le16_load(&record->flags) & FORMAT_RECORD_NUMBERED) != 0) {
+    if (!numbered || carries_lsn(record)) {
         memcpy(target, record, size);
         return;
     }
@@ -188,21 +216,22 @@ int sparse_write_record(struct sparse_writer *writer, const struct format_record
                         weir_lsn lsn)
 {
     struct group_header *header = &writer->group_header;
-    uint64_t stride = sparse_write_stride(record);
-    if (!has_room(writer, stride)) {
-        return -E2BIG;
-    }
-    if (header->record_count > 0 && header->size_bytes + stride > writer->limits.group_bytes) {
+    uint64_t stride = sparse_plan_record(&writer->plan, record, lsn);
+    if (stride == 0) {
         uint64_t time_ns = header->time_ns;
         int rc = sparse_write_end_group(writer);
         if (rc < 0) {
             return rc;
         }
         sparse_write_group(writer, time_ns);
+        stride = sparse_plan_record(&writer->plan, record, lsn);
     }
-    WEIR_ASSERT(header->size_bytes + stride <= writer->group_capacity);
+    if (!has_room(writer, stride)) {
+        return -E2BIG;
+    }
+    WEIR_ASSERT(stride > 0 && header->size_bytes + stride <= writer->group_capacity);
     uint8_t *target = writer->group + header->size_bytes;
-    fill_record(target, record, lsn, stride);
+    fill_record(target, record, lsn, stride, writer->plan.numbered);
     if (header->record_count == 0) {
         header->first_lsn = lsn;
     }
@@ -228,13 +257,16 @@ static void build_seal(const struct sparse_writer *writer, struct format_seal *s
     le64_store(&seal->payload_bytes, directory->payload_bytes);
     le32_store(&seal->entry_count, directory->count);
     if (directory->count > 0) {
-        memcpy(seal + 1, directory->entries, directory->count * sizeof directory->entries[0]);
+        struct format_directory_entry *entries = (struct format_directory_entry *)(seal + 1);
+        memcpy(entries, directory->entries, directory->count * sizeof *entries);
+        memcpy(entries + directory->count, directory->lsns,
+               directory->count * sizeof directory->lsns[0]);
     }
 }
 
 static int put_seal(struct sparse_writer *writer)
 {
-    uint64_t body = format_seal_body_bytes(writer->directory.records);
+    uint64_t body = format_sparse_seal_body_bytes(writer->directory.records);
     uint8_t *bytes = base_alloc_zero((size_t)sparse_write_seal_bytes(writer->directory.records));
     if (bytes == NULL) {
         return -ENOMEM;

@@ -105,9 +105,8 @@ enum group_fault walk_look(struct segment_walk *walk, struct group_header *ret_h
     if (!is_inside(walk)) {
         return GROUP_HEADER_FIELDS;
     }
-    return segment_is_checked(walk->segment, walk->offset)
-               ? load_checked(walk, ret_header)
-               : check(walk, ret_header);
+    return segment_is_checked(walk->segment, walk->offset) ? load_checked(walk, ret_header)
+                                                           : check(walk, ret_header);
 }
 
 enum group_fault walk_peek(struct segment_walk *walk, struct group_header *ret_header)
@@ -115,9 +114,8 @@ enum group_fault walk_peek(struct segment_walk *walk, struct group_header *ret_h
     if (!is_inside(walk)) {
         return GROUP_HEADER_FIELDS;
     }
-    return segment_is_checked(walk->segment, walk->offset)
-               ? load_checked(walk, ret_header)
-               : walk_decode(walk, ret_header);
+    return segment_is_checked(walk->segment, walk->offset) ? load_checked(walk, ret_header)
+                                                           : walk_decode(walk, ret_header);
 }
 
 void walk_pass(struct segment_walk *walk, const struct group_header *header)

@@ -1,6 +1,6 @@
 /*
- * A small key-value model over the engine's records, for tests of compaction: what was written, what
- * may go as of a horizon, and whether a log still tells the same story.
+ * A small key-value model over the engine's records, for tests of compaction: what was written,
+ * what may go as of a horizon, and whether a log still tells the same story.
  */
 #ifndef TESTS_WAL_COMPACT_SUPPORT_H
 #define TESTS_WAL_COMPACT_SUPPORT_H
@@ -25,11 +25,11 @@ struct story_record {
 
 struct story {
     weir_lsn first, last;
-    weir_lsn horizon;      /* of the compactions so far */
-    weir_lsn asked_horizon; /* of the one that is under way */
+    weir_lsn horizon;                               /* of the compactions so far */
+    weir_lsn asked_horizon;                         /* of the one that is under way */
     struct story_record records[STORY_RECORDS_MAX]; /* by LSN */
-    uint64_t kept, dropped, moved; /* what keep() said and moved() heard */
-    uint64_t stop_at_bytes;        /* throttle() ends it there; 0: never */
+    uint64_t kept, dropped, moved;                  /* what keep() said and moved() heard */
+    uint64_t stop_at_bytes;                         /* throttle() ends it there; 0: never */
 };
 
 struct story *story_new(void);

@@ -182,10 +182,13 @@ static void cd_12_deletes_go_with_what_they_hide_and_not_before(void **state)
     /* A first segment that is full of what is needed, but for one old version of key 63. */
     story_put(fixture.story, fixture.log, 63, SIZE);
     while (stat_of(fixture.log).segments < 2) {
-        story_application(fixture.story, fixture.log, 3900);
+        story_application(fixture.story, fixture.log, 4000);
     }
     story_delete(fixture.story, fixture.log, 63);
     weir_lsn deleted = fixture.story->last;
+    for (int i = 0; i < 8; i++) { /* what follows does not fit in with the first */
+        story_application(fixture.story, fixture.log, 4000);
+    }
     story_fill(fixture.story, fixture.log, 10, 3900, 6);
     struct wal_address_compaction_report report =
         story_compact(fixture.story, fixture.log, fixture.story->last);
@@ -194,8 +197,7 @@ static void cd_12_deletes_go_with_what_they_hide_and_not_before(void **state)
     uint64_t address, time_ns;
     assert_int_equal(wal_address_find(fixture.log, deleted, &address, &time_ns), 0);
 
-    struct wal_address_compaction thorough =
-        story_compaction(fixture.story, fixture.story->last);
+    struct wal_address_compaction thorough = story_compaction(fixture.story, fixture.story->last);
     thorough.thorough = true;
     assert_int_equal(wal_address_compact(fixture.log, &thorough, &report, NULL), 0);
     fixture.story->horizon = fixture.story->last;
@@ -302,18 +304,39 @@ static void wl_06_a_hold_keeps_the_horizon_below_it(void **state)
     finish(&fixture);
 }
 
-static void set_hold(void *context, const char *call, const char *name)
+/* Between the look at the holds and the switch. */
+static int set_hold(void *context, uint64_t bytes)
 {
-    (void)call;
-    (void)name;
-    (void)context;
+    struct fixture *fixture = context;
+    (void)bytes;
+    assert_int_equal(weir_hold_set(fixture->log, "late", 40), 0);
+    return 0;
 }
 
-static int hold_then_go_on(void *context, uint64_t bytes)
+static int keep_all(void *context, const struct weir_record *record, uint64_t address)
 {
-    (void)bytes;
-    set_hold(context, NULL, NULL);
-    return 0;
+    (void)context;
+    (void)record;
+    (void)address;
+    return WAL_ADDRESS_KEEP;
+}
+
+static void wl_06_a_hold_that_is_set_meanwhile_is_in_time(void **state)
+{
+    (void)state;
+    struct fixture fixture = new_log();
+    story_fill(fixture.story, fixture.log, 10, 4000, 8); /* more than a MiB to look at */
+    struct wal_address_compaction compaction = {.horizon = fixture.story->last,
+                                                .keep = keep_all,
+                                                .throttle = set_hold,
+                                                .context = &fixture};
+    struct wal_address_compaction_report report;
+    assert_int_equal(wal_address_compact(fixture.log, &compaction, &report, NULL), WEIR_E_HELD);
+    assert_int_equal(report.steps, 0);
+    assert_int_equal(stat_of(fixture.log).horizon, 0);
+    assert_int_equal(files_of(&fixture).compacted, 0);
+    (void)story_expect(fixture.story, fixture.log);
+    finish(&fixture);
 }
 
 static void wl_06_truncation_goes_over_compacted_segments(void **state)
@@ -368,10 +391,10 @@ static void wl_13_compaction_works_on_a_full_disk_and_makes_room(void **state)
 static void a_step_that_is_stopped_has_not_happened(void **state)
 {
     (void)state;
-    struct fixture fixture = log_with_garbage(8);
+    struct fixture fixture = new_log();
+    story_fill(fixture.story, fixture.log, 10, 4000, 12);
     uint64_t all = story_expect(fixture.story, fixture.log);
-    struct wal_address_compaction compaction =
-        story_compaction(fixture.story, fixture.story->last);
+    struct wal_address_compaction compaction = story_compaction(fixture.story, fixture.story->last);
     struct wal_address_compaction_report report;
     for (uint64_t stop = 1; stop < 12; stop++) {
         fixture.story->stop_at_bytes = stop << 20;
@@ -449,12 +472,8 @@ static void void_records_go_and_the_largest_records_stay(void **state)
 {
     (void)state;
     struct fixture fixture = new_log();
-    struct weir_log_options options = small_options();
-    (void)options;
     struct weir_stat stat = stat_of(fixture.log);
     uint32_t most = (uint32_t)stat.record_bytes;
-    struct weir_reservation *unused = NULL;
-    (void)unused;
     for (int i = 0; i < 40; i++) {
         story_application(fixture.story, fixture.log, most < 16384 ? most : 16384);
         story_put(fixture.story, fixture.log, (uint32_t)i % 3, 100);
@@ -478,7 +497,6 @@ static void what_may_not_be_is_refused(void **state)
     assert_int_equal(wal_address_compact(fixture.log, &compaction, &report, NULL), -EINVAL);
     compaction.keep = NULL;
     assert_int_equal(wal_address_compact(fixture.log, &compaction, &report, NULL), -EINVAL);
-    (void)hold_then_go_on;
     finish(&fixture);
 }
 
@@ -493,6 +511,7 @@ int main(void)
         cmocka_unit_test(wl_02_below_the_horizon_only_the_compacted_view_is_shown),
         cmocka_unit_test(wl_02_a_seek_to_an_lsn_that_is_gone_finds_the_next_one),
         cmocka_unit_test(wl_06_a_hold_keeps_the_horizon_below_it),
+        cmocka_unit_test(wl_06_a_hold_that_is_set_meanwhile_is_in_time),
         cmocka_unit_test(wl_06_truncation_goes_over_compacted_segments),
         cmocka_unit_test(wl_13_compaction_works_on_a_full_disk_and_makes_room),
         cmocka_unit_test(a_step_that_is_stopped_has_not_happened),

@@ -325,7 +325,7 @@ static void wl_06_a_hold_that_is_set_meanwhile_is_in_time(void **state)
 {
     (void)state;
     struct fixture fixture = new_log();
-    story_fill(fixture.story, fixture.log, 10, 4000, 8); /* more than a MiB to look at */
+    story_fill(fixture.story, fixture.log, 10, SIZE, 20); /* more than a MiB to look at */
     struct wal_address_compaction compaction = {.horizon = fixture.story->last,
                                                 .keep = keep_all,
                                                 .throttle = set_hold,

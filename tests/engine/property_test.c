@@ -73,6 +73,7 @@ static bool run_seed(uint64_t seed, unsigned steps, char *text, size_t size)
     static struct trial trial;
     store_open(&trial.store);
     workload_begin(&trial.workload, seed);
+    trial.workload.compacts = true;
     look_at(&trial);
     bool right = run(&trial, steps);
     if (!right) {

@@ -297,7 +297,7 @@ static bool look_as_of(struct workload *workload, weir_lsn as_of)
     case 1:
         return oracle_check_scans(oracle, as_of);
     case 2:
-        return as_of == ORACLE_NEWEST || oracle_check_fingerprint(oracle, as_of);
+        return as_of == ORACLE_NEWEST || as_of == 0 || oracle_check_fingerprint(oracle, as_of);
     case 3:
         return oracle_check_history(oracle, below(workload, oracle->table_count),
                                     below(workload, oracle->key_count), as_of);
@@ -383,9 +383,28 @@ static enum weir_durability draw_durability(struct workload *workload)
     return all[below(workload, 4)];
 }
 
+static bool checkpoint(struct workload *workload)
+{
+    struct weir_checkpoint_report report = WEIR_CHECKPOINT_REPORT_INIT;
+    struct weir_error why = WEIR_ERROR_INIT;
+    struct oracle *oracle = &workload->oracle;
+    workload->doing = "checkpoint";
+    int rc = weir_engine_checkpoint(oracle->engine, &report, &why);
+    promise(workload, rc == 0 ? report.until : 0);
+    return answered(workload, why.text, rc, 0) &&
+           (report.lsn <= report.until && report.until <= weir_durable_lsn(oracle->log)
+                ? true
+                : oracle_fail(oracle, "a checkpoint of %ju until %ju, durable %ju",
+                              (uintmax_t)report.lsn, (uintmax_t)report.until,
+                              (uintmax_t)weir_durable_lsn(oracle->log)));
+}
+
 static bool upkeep(struct workload *workload)
 {
     struct weir_error why = WEIR_ERROR_INIT;
+    if (workload->compacts && chance(workload, 4)) {
+        return checkpoint(workload);
+    }
     workload->doing = "maintain";
     return answered(workload, "maintain", weir_engine_maintain(workload->oracle.engine, &why), 0);
 }

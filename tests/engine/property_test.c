@@ -74,6 +74,7 @@ static bool run_seed(uint64_t seed, unsigned steps, char *text, size_t size)
     store_open(&trial.store);
     workload_begin(&trial.workload, seed);
     trial.workload.compacts = true;
+    trial.workload.hot = (uint32_t)(seed % 4);
     look_at(&trial);
     bool right = run(&trial, steps);
     if (!right) {

@@ -108,11 +108,13 @@ static void draw_condition(struct workload *workload, uint32_t table, uint32_t k
 static void draw(struct workload *workload, uint32_t count, struct draft *ret_draft)
 {
     struct oracle *oracle = &workload->oracle;
-    uint32_t few = chance(workload, 4) ? 3 : oracle->key_count; /* some keys are hot */
+    bool is_hot = workload->hot > 0 && chance(workload, 2);
+    uint32_t few = is_hot ? workload->hot : oracle->key_count;
     ret_draft->count = count;
     for (uint32_t i = 0; i < count; i++) {
         struct weir_write *write = &ret_draft->writes[i];
-        uint32_t table = below(workload, oracle->table_count), key = below(workload, few);
+        uint32_t table = is_hot ? 0 : below(workload, oracle->table_count);
+        uint32_t key = below(workload, few);
         bool live = oracle_live(oracle, table, key, ORACLE_NEWEST) != NULL;
         bool deletes = live ? chance(workload, 4) : chance(workload, 40);
         *write = (struct weir_write){.kind = deletes ? WEIR_DELETE : WEIR_PUT,

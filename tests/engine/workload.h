@@ -17,6 +17,7 @@ struct workload {
     struct oracle oracle;
     struct base_prng prng;
     struct weir_snapshot *snapshots[WORKLOAD_SNAPSHOTS];
+    uint32_t hot;          /* keys that half of the writes go to: long histories; 0: none */
     bool compacts;         /* checkpoints and compaction, too */
     bool reads;            /* looks at random states between the writes */
     weir_lsn acknowledged; /* what a call has promised to be durable */

@@ -86,7 +86,8 @@ struct engine_snapshots {
 
 struct engine_follow {
     struct base_lock lock;
-    _Atomic uint64_t applied; /* of a read-only log: how far it was replayed */
+    _Atomic uint64_t applied; /* of a read-only log: how far it was replayed; else what was found
+                                 to be applied so far: it never goes back */
 };
 
 struct engine_upkeep {

@@ -132,6 +132,11 @@ int place_segment(struct weir_engine *engine, uint64_t address, struct wal_segme
 int place_read(struct weir_engine *engine, uint64_t address, struct weir_record *ret_record);
 int place_version(struct weir_engine *engine, uint64_t address, struct engine_version *ret_version);
 
+/* The newest version of a key: 1, a delete too; 0 (it never was, or was compacted away); errors of
+ * reading. */
+int place_find(struct weir_engine *engine, struct engine_table *table, struct weir_bytes key,
+               struct engine_version *ret_version);
+
 /* Asks for the lines of a record that will be read soon. */
 void place_prefetch(struct weir_engine *engine, uint64_t address);
 

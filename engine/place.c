@@ -16,6 +16,7 @@
 #include "base/assert.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define HEADER_BYTES 64u
 
@@ -103,6 +104,22 @@ int place_version(struct weir_engine *engine, uint64_t address, struct engine_ve
     }
     return record.type == WEIR_TYPE_CHANGE ? record_read(&record, address, ret_version)
                                            : WEIR_E_DAMAGED;
+}
+
+int place_find(struct weir_engine *engine, struct engine_table *table, struct weir_bytes key,
+               struct engine_version *ret_version)
+{
+    uint64_t address;
+    const struct index_key wanted = {key.data, (uint32_t)key.size};
+    if (!index_candidate(&table->index, wanted, &address)) {
+        return 0;
+    }
+    int rc = place_version(engine, address, ret_version);
+    if (rc < 0) {
+        return rc;
+    }
+    return ret_version->key.size == key.size &&
+           memcmp(ret_version->key.data, key.data, key.size) == 0;
 }
 
 void place_prefetch(struct weir_engine *engine, uint64_t address)

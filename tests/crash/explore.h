@@ -67,6 +67,9 @@ int explorer_open(struct explorer *explorer, struct weir_medium *keeper, uint32_
                   const struct sim_memory_faults *faults, struct weir_log **ret_log,
                   struct weir_medium **ret_medium, struct weir_error *why);
 
+/* Remembers a digest of an image and its promises: false when it was there. */
+bool explorer_is_new(struct explorer *explorer, uint64_t key);
+
 bool explorer_is_late(const struct explorer *explorer);
 
 void explorer_fail(struct explorer *explorer, const char *format, ...)

@@ -271,6 +271,17 @@ static bool checkpoint(struct run *run)
     return expect(run, "checkpoint", rc);
 }
 
+static bool compact(struct run *run)
+{
+    struct weir_compact_options options = WEIR_COMPACT_OPTIONS_INIT;
+    struct weir_compact_report report = WEIR_COMPACT_REPORT_INIT;
+    struct weir_error why = WEIR_ERROR_INIT;
+    options.thorough = true;
+    int rc = weir_engine_compact(run->engine, &options, &report, &why);
+    run->explorer->counts.compacted += report.steps;
+    return expect(run, why.text, rc < 0 ? rc : 0) && oracle_check_horizon(&run->oracle);
+}
+
 static bool do_op(struct run *run, enum engine_op op)
 {
     switch (op) {
@@ -295,7 +306,7 @@ static bool do_op(struct run *run, enum engine_op op)
     case ENGINE_CHECKPOINT:
         return checkpoint(run);
     case ENGINE_COMPACT:
-        return true;
+        return compact(run);
     case ENGINE_CLOSE:
         return close_and_open(run);
     case ENGINE_REOPEN:

@@ -25,6 +25,7 @@ struct explorer_counts {
     uint64_t distinct;       /* of those, with other bytes or other promises than any before */
     uint64_t recoveries;     /* opens that read an image to its end */
     uint64_t false_refusals; /* of them refused: nothing here is damaged */
+    uint64_t compacted;      /* steps of compaction that a workload made */
 };
 
 struct explorer {

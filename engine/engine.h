@@ -114,7 +114,7 @@ struct weir_engine {
     struct engine_snapshots snapshots;
     struct engine_follow follow;
     struct engine_upkeep upkeep;
-    struct base_lock compacting; /* one at a time; comes before all others */
+    struct base_lock compacting; /* addresses move, or must not; comes before all others */
     struct engine_stripe stripes[STRIPES];
 };
 

@@ -82,7 +82,7 @@ struct engine_follow {
 struct engine_upkeep {
     struct base_lock lock;
     _Atomic uint64_t checkpoint_lsn;   /* P of the newest checkpoint; 0 = none */
-    _Atomic uint64_t checkpoint_bytes; /* where the log stood then (weir_stat.log_bytes) */
+    _Atomic uint64_t checkpoint_bytes; /* weir_stat.append_bytes then; may be below zero */
     char reason[200];                  /* why a checkpoint was not used */
 };
 

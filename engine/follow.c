@@ -107,6 +107,15 @@ static int apply_batch(struct weir_engine *engine, struct weir_cursor *cursor,
     return rc;
 }
 
+static uint64_t bytes_of(const struct weir_record *records, int count)
+{
+    uint64_t bytes = 0;
+    for (int i = 0; i < count; i++) {
+        bytes += records[i].size;
+    }
+    return bytes;
+}
+
 int follow_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *why)
 {
     struct weir_cursor_options options = WEIR_CURSOR_OPTIONS_INIT;
@@ -124,6 +133,7 @@ int follow_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *
         rc = weir_cursor_next_batch(cursor, records, FOLLOW_BATCH);
         if (rc > 0) {
             engine->report.replayed_records += (uint64_t)rc;
+            engine->report.replayed_bytes += bytes_of(records, rc);
             int applied = apply_batch(engine, cursor, records, rc, why);
             rc = applied < 0 ? applied : rc;
         } else if (rc < 0) {

@@ -1,7 +1,7 @@
 /*
  * Upkeep: what is due, and how the engine is.
  */
-#include "engine/engine.h"
+#include "engine/checkpoint.h"
 
 #include <errno.h>
 
@@ -9,15 +9,15 @@
 
 int weir_engine_maintain(struct weir_engine *engine, struct weir_error *ret_error)
 {
-    (void)ret_error;
     if (engine == NULL) {
-        return -EINVAL;
+        return engine_error(ret_error, -EINVAL, "no engine was given");
     }
     int rc = engine_check(engine);
-    if (rc == 0) {
-        epoch_reclaim(&engine->epochs);
+    if (rc < 0) {
+        return engine_error(ret_error, rc, "%s", weir_error_text(rc));
     }
-    return rc;
+    epoch_reclaim(&engine->epochs);
+    return checkpoint_is_due(engine) ? weir_engine_checkpoint(engine, NULL, ret_error) : 0;
 }
 
 static void add_tables(struct weir_engine *engine, struct weir_engine_status *status)
@@ -71,6 +71,7 @@ int weir_engine_stat(struct weir_engine *engine, struct weir_engine_status *ret_
     status.horizon = atomic_load_explicit(&engine->horizon, memory_order_relaxed);
     status.checkpoint_lsn =
         atomic_load_explicit(&engine->upkeep.checkpoint_lsn, memory_order_relaxed);
+    status.since_checkpoint_bytes = checkpoint_behind_bytes(engine);
     status.free_bytes = UINT64_MAX;
     add_tables(engine, &status);
     add_readers(engine, &status);

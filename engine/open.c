@@ -8,7 +8,7 @@
  * Failure modes: a log that cannot be read to its end, or holds records of our type that are none:
  * everything is given back and the log is as it was.
  */
-#include "engine/engine.h"
+#include "engine/checkpoint.h"
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -165,6 +165,23 @@ static double seconds_since(uint64_t start_ns)
     return (double)(base_clock_monotonic_ns() - start_ns) / (double)BASE_NS_PER_S;
 }
 
+/* Loads what there is; *from becomes the LSN to replay from. */
+static int load_checkpoint(struct weir_engine *engine, weir_lsn *from, uint64_t start_ns)
+{
+    struct weir_engine_open_report *report = &engine->report;
+    weir_lsn lsn;
+    int rc = checkpoint_load(engine, &lsn);
+    report->load_s = seconds_since(start_ns);
+    memcpy(report->reason, engine->upkeep.reason, sizeof report->reason);
+    if (rc == 1) {
+        report->from_checkpoint = true;
+        report->checkpoint_lsn = lsn;
+        atomic_store_explicit(&engine->upkeep.checkpoint_lsn, lsn, memory_order_relaxed);
+        *from = lsn + 1;
+    }
+    return rc < 0 ? rc : 0;
+}
+
 static int build(struct weir_engine *engine, struct weir_error *why)
 {
     uint64_t start_ns = base_clock_monotonic_ns();
@@ -176,10 +193,14 @@ static int build(struct weir_engine *engine, struct weir_error *why)
     }
     atomic_store_explicit(&engine->horizon, stat.horizon, memory_order_release);
     weir_lsn from = stat.earliest;
-    if (from != WEIR_LSN_NONE) {
+    rc = load_checkpoint(engine, &from, start_ns);
+    if (rc == 0 && from != WEIR_LSN_NONE) {
         rc = follow_replay(engine, from, why);
     }
     count_keys(engine);
+    /* What was replayed counts as not covered: it has to be replayed again next time. */
+    atomic_store_explicit(&engine->upkeep.checkpoint_bytes, 0 - engine->report.replayed_bytes,
+                          memory_order_relaxed);
     engine->report.applied = engine_settled(engine);
     engine->report.threads = 1;
     engine->report.total_s = seconds_since(start_ns);
@@ -229,6 +250,9 @@ int weir_engine_close(struct weir_engine *engine)
     struct epoch_oldest oldest;
     if (engine->snapshots.count > 0 || epoch_oldest(&engine->epochs, &oldest)) {
         return -EBUSY;
+    }
+    if (engine_check(engine) == 0 && checkpoint_is_due(engine)) {
+        (void)weir_engine_checkpoint(engine, NULL, NULL); /* costs time at the next open, no data */
     }
     free_parts(engine);
     base_free(engine);

@@ -21,6 +21,7 @@
 #include "wal/publish.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* ---- writing ---- */
 
@@ -131,18 +132,23 @@ int wal_address_read(const struct weir_log *log, const struct wal_segment *segme
     return 0;
 }
 
-int wal_address_find(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address,
-                     uint64_t *ret_time_ns)
+/* Stands at a durable record. Park the cursor afterwards. */
+static int locate(struct weir_log *log, weir_lsn lsn, struct weir_cursor *ret_cursor)
 {
     if (lsn > log_durable(log)) {
         return -EAGAIN;
     }
-    struct weir_cursor cursor = {
-        .log = log, .compacted = true, .place = {.lsn = lsn, .end_lsn = lsn}};
-    int rc = cursor_check_retained(&cursor, lsn);
-    if (rc == 0) {
-        rc = cursor_locate(&cursor);
-    }
+    *ret_cursor =
+        (struct weir_cursor){.log = log, .compacted = true, .place = {.lsn = lsn, .end_lsn = lsn}};
+    int rc = cursor_check_retained(ret_cursor, lsn);
+    return rc == 0 ? cursor_locate(ret_cursor) : rc;
+}
+
+int wal_address_find(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address,
+                     uint64_t *ret_time_ns)
+{
+    struct weir_cursor cursor;
+    int rc = locate(log, lsn, &cursor);
     if (rc < 0) {
         return rc;
     }
@@ -152,6 +158,34 @@ int wal_address_find(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address,
     *ret_time_ns = place->time_ns;
     cursor_park(&cursor, lsn);
     return 0;
+}
+
+int wal_address_identify(struct weir_log *log, weir_lsn lsn,
+                         struct wal_address_identity *ret_identity)
+{
+    struct wal_address_identity identity = {0};
+    if (lsn != WEIR_LSN_NONE) {
+        struct weir_cursor cursor;
+        int rc = locate(log, lsn, &cursor);
+        if (rc < 0) {
+            return rc;
+        }
+        /* The cursor's walk has passed the group. */
+        identity.epoch = (uint32_t)cursor.place.walk.chain.epoch;
+        identity.chain = cursor.place.walk.chain.crc;
+        cursor_park(&cursor, lsn);
+    }
+    base_lock_acquire(&log->control_lock);
+    memcpy(identity.uuid, log->control.uuid, sizeof identity.uuid);
+    identity.layout = log->control.layout;
+    base_lock_release(&log->control_lock);
+    *ret_identity = identity;
+    return 0;
+}
+
+struct weir_medium *wal_address_medium(struct weir_log *log)
+{
+    return log->medium;
 }
 
 uint64_t wal_address_of(const struct weir_log *log, const struct weir_cursor *cursor,

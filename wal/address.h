@@ -67,6 +67,22 @@ int wal_address_read(const struct weir_log *log, const struct wal_segment *segme
 int wal_address_find(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address,
                      uint64_t *ret_time_ns);
 
+/* What a state that is stored beside the log is bound to, so that it is never used with another
+ * one: the log, how its records are laid out, and the group that holds an LSN. */
+struct wal_address_identity {
+    uint8_t uuid[16];
+    uint64_t layout;
+    uint64_t epoch; /* low 32 bits */
+    uint32_t chain; /* CRC of the group's header */
+};
+
+/* The identity at a durable LSN; of an empty log at LSN 0. Results as wal_address_find(). */
+int wal_address_identify(struct weir_log *log, weir_lsn lsn,
+                         struct wal_address_identity *ret_identity);
+
+/* The medium of the log's directory: for files beside it. */
+struct weir_medium *wal_address_medium(struct weir_log *log);
+
 /* The address of the record that a cursor has just lent. */
 uint64_t wal_address_of(const struct weir_log *log, const struct weir_cursor *cursor,
                         const struct weir_record *record);

@@ -50,9 +50,10 @@ static int ask(struct rebuild *rebuild)
 {
     const struct weir_engine_options *options = &rebuild->engine->options;
     uint64_t now_ns = base_clock_coarse_ns(), done = 0;
-    if (options->progress == NULL || now_ns - rebuild->asked_ns < ASK_NS) {
+    if (options->progress == NULL || (rebuild->asked && now_ns - rebuild->asked_ns < ASK_NS)) {
         return 0;
     }
+    rebuild->asked = true;
     rebuild->asked_ns = now_ns;
     for (uint32_t i = 0; i < rebuild->range_count; i++) {
         done += atomic_load_explicit(&rebuild->ranges[i].progress, memory_order_relaxed);
@@ -313,7 +314,6 @@ int rebuild_replay(struct weir_engine *engine, weir_lsn from, struct weir_error 
     rebuild->from = from;
     rebuild->to = weir_durable_lsn(engine->log);
     rebuild->log_bytes = stat.log_bytes;
-    rebuild->asked_ns = base_clock_coarse_ns();
     atomic_store_explicit(&rebuild->failed_range, REBUILD_THREADS_MAX, memory_order_relaxed);
     if (from <= rebuild->to) {
         rc = work(rebuild, why);

@@ -130,6 +130,7 @@ struct rebuild {
     struct rebuild_range ranges[REBUILD_THREADS_MAX];
     struct rebuild_part *parts;
     uint64_t log_bytes;
+    bool asked;
     uint64_t asked_ns;             /* when progress was reported last */
     _Atomic uint32_t next_range;   /* to be walked */
     _Atomic uint32_t next_part;    /* to be built */

@@ -527,8 +527,8 @@ static void damage_is_refused_with_its_lsns(void **state)
         assert_int_equal(sim_memory_open(&store.disk, &options.custom_medium), 0);
         if (threads == 1) {
             uint64_t size;
-            uint8_t *bytes = sim_memory_bytes(options.custom_medium,
-                                              "memory/segment-0000000000000002", false, &size);
+            uint8_t *bytes =
+                sim_memory_bytes(options.custom_medium, "segment-0000000000000001", false, &size);
             if (bytes == NULL) {
                 print_error("no such segment\n");
             }

@@ -36,7 +36,8 @@ struct rebuild_chunk {
 };
 
 struct rebuild_bucket {
-    struct rebuild_entry *next, *end; /* in `last` */
+    alignas(BASE_CACHE_LINE) struct rebuild_entry *next; /* in `last` */
+    struct rebuild_entry *end;
     struct rebuild_chunk *first, *last;
     uint64_t count;                 /* in full chunks; in all of them at the end of the walk */
     uint32_t size_least, size_most; /* of its keys */
@@ -68,6 +69,7 @@ struct rebuild_prefix {
 struct rebuild_plan {
     uint32_t buckets;                /* those of the partitions; one for each other table follows */
     struct rebuild_prefix *prefixes; /* of each of `buckets` */
+    uint32_t *skips;                 /* the sizes of the prefixes, side by side */
     struct rebuild_partition *partitions;
     uint32_t partition_count;
     struct rebuild_partition *of_table[WEIR_TABLES_MAX]; /* NULL: none was sampled */

@@ -150,6 +150,9 @@ static int add_partition(struct rebuild_plan *plan, const struct sample *samples
     choose_splitters(partition, samples, count);
     plan->buckets += partition->splitter_count + 1;
     note_prefixes(plan, partition);
+    for (uint32_t i = partition->first; i < plan->buckets; i++) {
+        plan->skips[i] = plan->prefixes[i].size;
+    }
     plan->of_table[samples[0].table] = partition;
     return 0;
 }
@@ -165,7 +168,9 @@ static int divide(struct rebuild_plan *plan, const struct sample *samples, uint3
     uint32_t most = count / SAMPLES_PER_BUCKET + 1;
     plan->partitions = base_alloc_array(most, sizeof *plan->partitions);
     plan->prefixes = base_alloc_array((size_t)most * 4, sizeof *plan->prefixes);
-    int rc = plan->partitions != NULL && plan->prefixes != NULL ? 0 : -ENOMEM;
+    plan->skips = base_alloc_array((size_t)most * 4, sizeof *plan->skips);
+    int rc =
+        plan->partitions != NULL && plan->prefixes != NULL && plan->skips != NULL ? 0 : -ENOMEM;
     for (uint32_t first = 0, end; first < count && rc == 0; first = end) {
         for (end = first; end < count && samples[end].table == samples[first].table; end++) {
         }
@@ -203,6 +208,7 @@ void rebuild_plan_free(struct rebuild_plan *plan)
     }
     base_free(plan->partitions);
     base_free(plan->prefixes);
+    base_free(plan->skips);
 }
 
 /* ---- finding a bucket ---- */

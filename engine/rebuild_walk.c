@@ -15,6 +15,7 @@
 #include <errno.h>
 
 #define WALK_BATCH 64
+#define PREFETCH_ENTRIES 8
 #define SLAB_BYTES ((size_t)4 << 20)
 #define SLAB_BYTES_SMALL ((size_t)128 << 10)
 #define RECORDS_SMALL 100000u
@@ -91,42 +92,71 @@ static __attribute__((noinline)) int first_use(struct rebuild_range *range, weir
     return 0;
 }
 
-static inline int add_change(struct rebuild_range *range, const struct weir_record *record,
-                             uint64_t bias)
+/* Where a change belongs. */
+struct found {
+    struct rebuild_entry entry;
+    uint32_t bucket, key_size;
+};
+
+static inline int find_bucket(struct rebuild_range *range, const struct weir_record *record,
+                              uint64_t bias, struct found *ret_found)
 {
     const struct rebuild_plan *plan = &range->rebuild->plan;
     struct record_key key;
     int rc = record_read_key(record, &key);
+    if (rc == 0 && __builtin_expect(key.table != WEIR_TABLE_DEFAULT, 0)) {
+        rc = first_use(range, key.table, record->lsn);
+    }
     if (__builtin_expect(rc < 0, 0)) {
         return rc;
     }
-    if (__builtin_expect(key.table != WEIR_TABLE_DEFAULT, 0)) {
-        rc = first_use(range, key.table, record->lsn);
-        if (rc < 0) {
-            return rc;
-        }
-    }
     uint64_t address = (uint64_t)(uintptr_t)record->data + bias;
-    uint32_t number = plan->buckets + key.table;
-    uint32_t from = 0;
+    uint32_t bucket = plan->buckets + key.table, skip = 0;
     const struct rebuild_partition *partition = plan->of_table[key.table];
     if (partition != NULL) {
-        number = rebuild_plan_split(partition, key.data, key.size);
-        from = plan->prefixes[number].size;
+        bucket = rebuild_plan_split(partition, key.data, key.size);
+        skip = plan->skips[bucket];
     }
-    struct rebuild_bucket *bucket = &range->buckets[number];
+    __builtin_prefetch(&range->buckets[bucket], 1);
+    ret_found->entry.word = rebuild_word(key.data, key.size, skip);
+    ret_found->entry.place = address | (key.deleted ? REBUILD_DELETED : 0);
+    ret_found->bucket = bucket;
+    ret_found->key_size = key.size;
+    return 0;
+}
+
+static inline int put_entry(struct rebuild_range *range, const struct found *found)
+{
+    struct rebuild_bucket *bucket = &range->buckets[found->bucket];
     if (__builtin_expect(bucket->next == bucket->end, 0)) {
-        rc = add_chunk(range, bucket);
+        int rc = add_chunk(range, bucket);
         if (rc < 0) {
             return rc;
         }
     }
-    bucket->size_least = key.size < bucket->size_least ? key.size : bucket->size_least;
-    bucket->size_most = key.size > bucket->size_most ? key.size : bucket->size_most;
-    *bucket->next++ =
-        (struct rebuild_entry){.word = rebuild_word(key.data, key.size, from),
-                               .place = address | (key.deleted ? REBUILD_DELETED : 0)};
+    uint32_t size = found->key_size;
+    if (__builtin_expect(size < bucket->size_least || size > bucket->size_most, 0)) {
+        bucket->size_least = size < bucket->size_least ? size : bucket->size_least;
+        bucket->size_most = size > bucket->size_most ? size : bucket->size_most;
+    }
+    *bucket->next++ = found->entry;
     return 0;
+}
+
+/* Buckets are far apart: what is needed of them is fetched while others are filled. */
+static int put_entries(struct rebuild_range *range, const struct found *found, int count)
+{
+    int rc = 0;
+    for (int i = 0; i < count && i < PREFETCH_ENTRIES; i++) {
+        __builtin_prefetch(range->buckets[found[i].bucket].next, 1);
+    }
+    for (int i = 0; i < count && rc == 0; i++) {
+        if (i + PREFETCH_ENTRIES < count) {
+            __builtin_prefetch(range->buckets[found[i + PREFETCH_ENTRIES].bucket].next, 1);
+        }
+        rc = put_entry(range, &found[i]);
+    }
+    return rc;
 }
 
 /* ---- other records ---- */
@@ -170,20 +200,22 @@ static bool add_batch(struct rebuild_range *range, const struct weir_cursor *cur
     uint64_t bias = wal_address_bias(engine->log, cursor);
     struct wal_segment *segment;
     int rc = place_segment(engine, (uint64_t)(uintptr_t)records[0].data + bias, &segment);
+    struct found found[WALK_BATCH];
     uint64_t bytes = 0;
-    int i = 0;
+    int i = 0, changes = 0;
     for (; i < count && rc == 0 && records[i].lsn < range->end; i++) {
         const struct weir_record *record = &records[i];
         bytes += record->size;
         if (__builtin_expect(
                 record->type == WEIR_TYPE_CHANGE && (record->flags & WEIR_RECORD_GAP) == 0, 1)) {
-            rc = add_change(range, record, bias);
+            rc = find_bucket(range, record, bias, &found[changes++]);
         } else if (record->type == WEIR_TYPE_TABLE) {
             rc = add_table(range, record);
         }
     }
     range->records += (uint64_t)i;
     range->bytes += bytes;
+    rc = rc == 0 ? put_entries(range, found, changes) : rc;
     if (rc < 0) {
         const struct weir_record *record = &records[i > 0 ? i - 1 : 0];
         fail(range, follow_explain(NULL, record, rc, &range->why), record->lsn);

@@ -79,10 +79,14 @@ void rebuild_fail(struct rebuild *rebuild, int rc)
 
 /* ---- threads ---- */
 
+/* The first range is for the thread that opens: it asks how far things are. */
 static void walk_ranges(struct rebuild *rebuild, bool asks)
 {
+    if (asks) {
+        rebuild_walk(&rebuild->ranges[0], true);
+    }
     uint32_t next;
-    while ((next = atomic_fetch_add_explicit(&rebuild->next_range, 1, memory_order_relaxed)) <
+    while ((next = 1 + atomic_fetch_add_explicit(&rebuild->next_range, 1, memory_order_relaxed)) <
            rebuild->range_count) {
         rebuild_walk(&rebuild->ranges[next], asks);
     }
@@ -289,6 +293,7 @@ static int work(struct rebuild *rebuild, struct weir_error *why)
     if (rc < 0) {
         return rc;
     }
+    rebuild_check(rebuild, true);
     run(rebuild, build_main, build_parts);
     rc = atomic_load_explicit(&rebuild->failed, memory_order_relaxed);
     rc = rc == 0 && rebuild->into_empty ? rebuild_join(rebuild) : rc;

@@ -51,7 +51,7 @@ struct rebuild_partition {
     uint32_t first; /* its first bucket */
     uint32_t splitter_count;
     struct index_key *splitters; /* lent by the log */
-    uint64_t *words;             /* of the splitters, behind what all of them share */
+    uint64_t *words;             /* of the splitters, behind what all share; UINT64_MAX */
     uint32_t shared;
     uint64_t base;    /* of words that have an entry in `begins` */
     uint32_t shift;   /* from a word to its entry */
@@ -134,7 +134,7 @@ struct rebuild {
     uint64_t log_bytes;
     bool asked;
     uint64_t asked_ns;             /* when progress was reported last */
-    _Atomic uint32_t next_range;   /* to be walked */
+    _Atomic uint32_t next_range;   /* to be walked, behind the first one */
     _Atomic uint32_t next_part;    /* to be built */
     _Atomic uint32_t failed_range; /* the first one that failed: ranges behind it stop */
     _Atomic int failed;            /* while building; -ECANCELED at any time */
@@ -151,6 +151,11 @@ static inline uint64_t rebuild_word(const uint8_t *key, uint32_t size, uint32_t 
     if (__builtin_expect(left >= sizeof(struct le64), 1)) {
         return __builtin_bswap64(le64_load((const struct le64 *)(const void *)(key + from)));
     }
+    if (size >= sizeof(struct le64) && left > 0) { /* the last 8 bytes, without those in front */
+        const uint8_t *last = key + size - sizeof(struct le64);
+        uint64_t word = __builtin_bswap64(le64_load((const struct le64 *)(const void *)last));
+        return word << (64 - 8 * left);
+    }
     uint64_t word = 0;
     for (uint32_t i = 0; i < left; i++) {
         word |= (uint64_t)key[from + i] << (56 - 8 * i);
@@ -158,7 +163,8 @@ static inline uint64_t rebuild_word(const uint8_t *key, uint32_t size, uint32_t 
     return word;
 }
 
-int rebuild_compare(struct index_key left, struct index_key right);
+/* Of keys that agree in front of `from`. */
+int rebuild_compare(struct index_key left, struct index_key right, uint32_t from);
 
 /* The key at an address that the walk has come past. */
 int rebuild_load_key(struct weir_engine *engine, uint64_t address, struct index_key *ret_key);
@@ -194,8 +200,14 @@ int rebuild_join(struct rebuild *rebuild);
  * one. */
 int rebuild_emit(struct rebuild_worker *worker, struct index_key key, uint64_t place);
 
-/* Hands over what has one word, in order. `scratch` has as much room. */
-int rebuild_resolve(struct rebuild_worker *worker, struct rebuild_entry *entries,
-                    struct rebuild_entry *scratch, size_t count, uint32_t depth);
+/* Entries whose keys agree in their words and in front of `known`. */
+struct rebuild_run {
+    struct rebuild_entry *entries, *scratch; /* as much room */
+    size_t count;
+    uint32_t known;
+};
+
+/* Hands them over, in order. */
+int rebuild_resolve(struct rebuild_worker *worker, const struct rebuild_run *run, uint32_t depth);
 
 #endif

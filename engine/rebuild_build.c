@@ -25,6 +25,7 @@
 #include <errno.h>
 
 #define PREFETCH_ENTRIES 16u
+#define RUN_FETCHED 64u /* of longer runs the keys are fetched where they are resolved */
 #define KEY_ROOM (INDEX_KEY_SIZE_MAX + 8u)
 
 /* ---- one bucket ---- */
@@ -131,23 +132,38 @@ static int emit_whole_keys(struct rebuild_worker *worker, const struct bucket_vi
     return rc;
 }
 
+/* Asks for the keys that will be looked up, some entries ahead. */
+static size_t prefetch_up_to(struct rebuild_worker *worker, size_t from, size_t to, bool all)
+{
+    const struct rebuild_entry *entries = worker->sorted;
+    for (; from < to; from++) {
+        if (all || entries[from].word == entries[from + 1].word ||
+            (from > 0 && entries[from].word == entries[from - 1].word)) {
+            place_prefetch(worker->rebuild->engine, entries[from].place & ~REBUILD_DELETED);
+        }
+    }
+    return from;
+}
+
 static int emit_runs(struct rebuild_worker *worker, const struct bucket_view *view)
 {
     struct rebuild_entry *entries = worker->sorted;
     uint32_t prefix = view->prefix.size;
     bool words_suffice = view->size_least >= prefix + 8;
+    size_t fetched = 0;
     int rc = 0;
     for (size_t begin = 0, end; begin < view->count && rc == 0; begin = end) {
         end = end_of_run(entries, begin, view->count);
-        size_t ahead = begin + PREFETCH_ENTRIES;
-        if (ahead + 1 < view->count &&
-            (!words_suffice || entries[ahead].word == entries[ahead + 1].word ||
-             entries[ahead].word == entries[ahead - 1].word)) {
-            place_prefetch(worker->rebuild->engine, entries[ahead].place & ~REBUILD_DELETED);
-        }
+        size_t ahead = (end - begin < RUN_FETCHED ? end : begin) + PREFETCH_ENTRIES;
+        ahead = ahead < view->count - 1 ? ahead : view->count - 1;
+        fetched = prefetch_up_to(worker, fetched > begin ? fetched : begin, ahead, !words_suffice);
         bool at_edge = begin == 0 || end == view->count;
         if (end - begin > 1) {
-            rc = rebuild_resolve(worker, entries + begin, worker->scratch + begin, end - begin, 0);
+            const struct rebuild_run run = {.entries = entries + begin,
+                                            .scratch = worker->scratch + begin,
+                                            .count = end - begin,
+                                            .known = prefix};
+            rc = rebuild_resolve(worker, &run, 0);
         } else if (words_suffice && !at_edge) {
             rc = emit_word(worker, &entries[begin], prefix, prefix + 8);
         } else {

@@ -22,16 +22,15 @@
 
 #define BUCKETS_MAX 4096u
 #define SAMPLES_PER_BUCKET 8u
-#define SKIP_LEAST 4u /* bytes that a prefix of a bucket's own is worth */
 
 struct sample {
     struct index_key key;
     weir_table table;
 };
 
-int rebuild_compare(struct index_key left, struct index_key right)
+int rebuild_compare(struct index_key left, struct index_key right, uint32_t from)
 {
-    uint32_t common = key_common(left, right, 0);
+    uint32_t common = key_common(left, right, from);
     if (common == left.size || common == right.size) {
         return (left.size > right.size) - (left.size < right.size);
     }
@@ -44,7 +43,7 @@ static int compare_samples(const void *left, const void *right)
     if (a->table != b->table) {
         return a->table < b->table ? -1 : 1;
     }
-    return rebuild_compare(a->key, b->key);
+    return rebuild_compare(a->key, b->key, 0);
 }
 
 static bool take_sample(struct weir_engine *engine, weir_lsn lsn, struct sample *ret_sample)
@@ -110,7 +109,7 @@ static void choose_splitters(struct rebuild_partition *partition, const struct s
     for (uint32_t i = 0; i < count; i++) {
         bool wanted = i % SAMPLES_PER_BUCKET == 0 || i == count - 1;
         if (wanted && (chosen == 0 ||
-                       rebuild_compare(partition->splitters[chosen - 1], samples[i].key) < 0)) {
+                       rebuild_compare(partition->splitters[chosen - 1], samples[i].key, 0) < 0)) {
             partition->splitters[chosen++] = samples[i].key;
         }
     }
@@ -120,9 +119,12 @@ static void choose_splitters(struct rebuild_partition *partition, const struct s
         struct index_key key = partition->splitters[i];
         partition->words[i] = rebuild_word(key.data, key.size, partition->shared);
     }
+    partition->words[chosen] = UINT64_MAX;
     fill_begins(partition);
 }
 
+/* Where a key would end within the 8 bytes behind what the splitters share, that is skipped which
+ * all of the table share: so that short keys are whole. */
 static void note_prefixes(struct rebuild_plan *plan, const struct rebuild_partition *partition)
 {
     struct rebuild_prefix *prefixes = &plan->prefixes[partition->first];
@@ -130,7 +132,7 @@ static void note_prefixes(struct rebuild_plan *plan, const struct rebuild_partit
     for (uint32_t i = 1; i < partition->splitter_count; i++) {
         struct index_key low = partition->splitters[i - 1];
         uint32_t common = key_common(low, partition->splitters[i], partition->shared);
-        bool worth = common >= partition->shared + SKIP_LEAST;
+        bool worth = low.size >= common + sizeof(uint64_t);
         prefixes[i] = (struct rebuild_prefix){low.data, worth ? common : partition->shared};
     }
 }
@@ -141,7 +143,7 @@ static int add_partition(struct rebuild_plan *plan, const struct sample *samples
     uint32_t most = count / SAMPLES_PER_BUCKET + 2;
     *partition = (struct rebuild_partition){.first = plan->buckets};
     partition->splitters = base_alloc_array(most, sizeof *partition->splitters);
-    partition->words = base_alloc_array(most, sizeof *partition->words);
+    partition->words = base_alloc_array(most + 1, sizeof *partition->words);
     partition->begins = base_alloc_array(REBUILD_BEGINS + 1, sizeof *partition->begins);
     plan->partition_count++;
     if (partition->splitters == NULL || partition->words == NULL || partition->begins == NULL) {
@@ -160,7 +162,7 @@ static int add_partition(struct rebuild_plan *plan, const struct sample *samples
 static bool is_worth_a_partition(const struct sample *samples, uint32_t count)
 {
     return count >= SAMPLES_PER_BUCKET &&
-           rebuild_compare(samples[0].key, samples[count - 1].key) != 0;
+           rebuild_compare(samples[0].key, samples[count - 1].key, 0) != 0;
 }
 
 static int divide(struct rebuild_plan *plan, const struct sample *samples, uint32_t count)
@@ -222,7 +224,7 @@ static __attribute__((noinline)) uint32_t pass_equal(const struct rebuild_partit
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (partition->words[middle] == word &&
-            rebuild_compare(partition->splitters[middle], key) <= 0) {
+            rebuild_compare(partition->splitters[middle], key, partition->shared) <= 0) {
             low = middle + 1;
         } else {
             high = middle;
@@ -235,7 +237,7 @@ static __attribute__((noinline)) uint32_t pass_equal(const struct rebuild_partit
 static __attribute__((noinline)) uint32_t outside(const struct rebuild_partition *partition,
                                                   struct index_key key)
 {
-    return rebuild_compare(key, partition->splitters[0]) < 0 ? 0 : partition->splitter_count;
+    return rebuild_compare(key, partition->splitters[0], 0) < 0 ? 0 : partition->splitter_count;
 }
 
 uint32_t rebuild_plan_split(const struct rebuild_partition *partition, const uint8_t *key,
@@ -250,15 +252,14 @@ uint32_t rebuild_plan_split(const struct rebuild_partition *partition, const uin
     uint64_t word = rebuild_word(key, size, shared);
     uint32_t entry = begin_of(partition, word);
     uint32_t low = partition->begins[entry], high = partition->begins[entry + 1];
-    while (low < high) {
+    while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
-        if (partition->words[middle] < word) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
+        low = partition->words[middle] < word ? middle : low;
+        high = partition->words[middle] < word ? high : middle;
     }
-    if (__builtin_expect(low < partition->splitter_count && partition->words[low] == word, 0)) {
+    /* Without a branch that nobody could predict. Behind the last one there is a greatest one. */
+    low += partition->words[low] < word ? 1 : 0;
+    if (__builtin_expect(partition->words[low] == word, 0)) {
         low = pass_equal(partition, low, partition->begins[entry + 1], word,
                          (struct index_key){key, size});
     }

@@ -210,14 +210,14 @@ struct workload {
 };
 
 static const struct workload workloads[] = {
-    {"random", make_random, 50000},
-    {"ascending", make_ascending, 50000},
-    {"descending", make_descending, 50000},
-    {"hot", make_hot, 50000},
+    {"random", make_random, 40000},
+    {"ascending", make_ascending, 40000},
+    {"descending", make_descending, 40000},
+    {"hot", make_hot, 40000},
     {"one", make_one, 40000},
-    {"prefixes", make_prefixes, 50000},
+    {"prefixes", make_prefixes, 40000},
     {"zeros and ones", make_zeros_and_ones, 30000},
-    {"urls", make_urls, 50000},
+    {"urls", make_urls, 40000},
     {"long", make_long, 3000},
 };
 

@@ -30,11 +30,8 @@ static int apply_change(struct weir_engine *engine, const struct weir_record *re
     }
     const struct index_key key = {version.key.data, (uint32_t)version.key.size};
     uint64_t old_address;
-    rc = index_find(&table->index, key, &old_address);
+    rc = place_find(engine, table, version.key, &old);
     bool exists = rc == 1;
-    if (exists) {
-        rc = place_version(engine, old_address, &old);
-    }
     if (rc < 0 || (exists && old.lsn >= version.lsn)) {
         return rc < 0 ? rc : 0;
     }
@@ -146,23 +143,5 @@ int follow_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *
                               memory_order_release);
     }
     weir_cursor_close(cursor);
-    return rc;
-}
-
-int weir_engine_refresh(struct weir_engine *engine, weir_lsn *ret_lsn, struct weir_error *ret_error)
-{
-    if (engine == NULL) {
-        return -EINVAL;
-    }
-    int rc = engine_check(engine);
-    if (rc == 0 && engine->read_only) {
-        base_lock_acquire(&engine->follow.lock);
-        weir_lsn applied = atomic_load_explicit(&engine->follow.applied, memory_order_relaxed);
-        rc = follow_replay(engine, applied + 1, ret_error);
-        base_lock_release(&engine->follow.lock);
-    }
-    if (rc == 0 && ret_lsn != NULL) {
-        *ret_lsn = stripe_applied(engine);
-    }
     return rc;
 }

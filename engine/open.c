@@ -131,6 +131,7 @@ static int make_parts(struct weir_engine *engine)
     if (rc < 0) {
         return rc;
     }
+    place_init(engine);
     uint64_t share = engine->arena.limit / MARGIN_SHARE;
     engine->margin_bytes = share < MARGIN_BYTES_MAX ? share : MARGIN_BYTES_MAX;
     engine->change_bytes = wal_address_record_bytes(engine->log) - RECORD_HEAD_BYTES_MAX;
@@ -140,11 +141,20 @@ static int make_parts(struct weir_engine *engine)
 static void free_parts(struct weir_engine *engine)
 {
     table_free_all(engine);
-    place_drop_all(engine);
     if (engine->arena.memory != NULL) {
         arena_destroy(&engine->arena);
         epochs_destroy(&engine->epochs);
     }
+    place_drop_all(engine);
+}
+
+int engine_start_afresh(struct weir_engine *engine)
+{
+    table_free_all(engine);
+    arena_destroy(&engine->arena);
+    place_drop_all(engine);
+    int rc = arena_init(&engine->arena, &engine->epochs, engine->options.index_bytes, 0);
+    return rc == 0 ? table_add(engine, WEIR_TABLE_DEFAULT, "", WEIR_LSN_NONE) : rc;
 }
 
 static void count_keys(struct weir_engine *engine)
@@ -154,7 +164,7 @@ static void count_keys(struct weir_engine *engine)
     for (uint32_t i = 0; i < end; i++) {
         struct engine_table *table = table_of(engine, i);
         if (table != NULL) {
-            all += atomic_load_explicit(&table->index.keys, memory_order_relaxed);
+            all += index_keys(&table->index);
             deleted += atomic_load_explicit(&table->deleted, memory_order_relaxed);
         }
     }
@@ -197,7 +207,7 @@ static int replay(struct weir_engine *engine, weir_lsn from, struct weir_error *
     return full ? WEIR_E_INDEX_FULL : rc;
 }
 
-static int build(struct weir_engine *engine, struct weir_error *why)
+int engine_build(struct weir_engine *engine, struct weir_error *why)
 {
     uint64_t start_ns = base_clock_monotonic_ns();
     engine->report = (struct weir_engine_open_report)WEIR_ENGINE_OPEN_REPORT_INIT;
@@ -207,6 +217,7 @@ static int build(struct weir_engine *engine, struct weir_error *why)
         return rc;
     }
     atomic_store_explicit(&engine->horizon, stat.horizon, memory_order_release);
+    engine->layout = stat.layout;
     weir_lsn from = stat.earliest;
     rc = load_checkpoint(engine, &from, start_ns);
     if (rc == 0 && from != WEIR_LSN_NONE) {
@@ -242,7 +253,7 @@ int weir_engine_open(struct weir_log *log, const struct weir_engine_options *opt
     }
     rc = take_options(engine, options);
     rc = rc == 0 ? make_parts(engine) : rc;
-    rc = rc == 0 ? build(engine, ret_error) : rc;
+    rc = rc == 0 ? engine_build(engine, ret_error) : rc;
     rc = rc == 0 && !engine->read_only ? see_to_hold(engine, ret_error) : rc;
     if (rc < 0) {
         free_parts(engine);
@@ -265,8 +276,8 @@ int weir_engine_close(struct weir_engine *engine)
     if (engine->snapshots.count > 0 || epoch_oldest(&engine->epochs, &oldest)) {
         return -EBUSY;
     }
-    if (engine_check(engine) == 0 && checkpoint_is_due(engine)) {
-        (void)weir_engine_checkpoint(engine, NULL, NULL); /* costs time at the next open, no data */
+    if (engine_check(engine) == 0) {
+        (void)checkpoint_make_if_due(engine, NULL); /* a failure costs time at the next open */
     }
     free_parts(engine);
     base_free(engine);

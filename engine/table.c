@@ -23,10 +23,11 @@ int table_add(struct weir_engine *engine, weir_table number, const char *name, w
     if (table_of(engine, number) != NULL) {
         return 0;
     }
-    struct engine_table *table = base_alloc_zero(sizeof *table);
+    struct engine_table *table = base_alloc_aligned(BASE_CACHE_LINE, sizeof *table);
     if (table == NULL) {
         return -ENOMEM;
     }
+    memset(table, 0, sizeof *table);
     const struct index_source source = {
         .load = place_load_key, .prefetch = place_prefetch_key, .context = engine};
     index_init(&table->index, &engine->arena, &source);
@@ -101,6 +102,11 @@ int weir_table_open(struct weir_engine *engine, const char *name, bool create_it
         return -EINVAL;
     }
     int rc = engine_check(engine);
+    if (rc == 0 && create_it && !engine->read_only && name[0] != '\0') {
+        rc = engine_hold(engine); /* upkeep.lock comes before all others */
+    }
+    uint32_t slot;
+    rc = rc == 0 ? section_enter(engine, &slot) : rc;
     if (rc < 0) {
         return rc;
     }
@@ -112,16 +118,16 @@ int weir_table_open(struct weir_engine *engine, const char *name, bool create_it
         *ret_table = table->number;
     } else if (!create_it) {
         rc = WEIR_E_NO_TABLE;
+    } else if (engine->read_only) {
+        rc = WEIR_E_READ_ONLY;
     } else {
-        rc = engine_hold(engine);
-        if (rc == 0) {
-            stripe_announce(engine, 0);
-            rc = create(engine, name, ret_table);
-            stripe_retract(engine, 0);
-        }
+        stripe_announce(engine, 0);
+        rc = create(engine, name, ret_table);
+        stripe_retract(engine, 0);
     }
     base_lock_release(&engine->tables.lock);
     stripe_unlock(engine, 0);
+    epoch_leave(&engine->epochs, slot);
     return rc;
 }
 
@@ -131,7 +137,12 @@ int weir_table_list(struct weir_engine *engine,
     if (engine == NULL || fn == NULL) {
         return -EINVAL;
     }
+    uint32_t slot;
     int rc = engine_check(engine);
+    rc = rc == 0 ? section_enter(engine, &slot) : rc;
+    if (rc < 0) {
+        return rc;
+    }
     uint32_t end = atomic_load_explicit(&engine->tables.end, memory_order_acquire);
     for (uint32_t i = 0; i < end && rc == 0; i++) {
         struct engine_table *table = table_of(engine, i);
@@ -139,11 +150,12 @@ int weir_table_list(struct weir_engine *engine,
             continue;
         }
         struct weir_table_info info = {.table = table->number, .created = table->created};
-        uint64_t all = atomic_load_explicit(&table->index.keys, memory_order_relaxed);
+        uint64_t all = index_keys(&table->index);
         info.deleted_keys = atomic_load_explicit(&table->deleted, memory_order_relaxed);
         info.keys = all > info.deleted_keys ? all - info.deleted_keys : 0;
         memcpy(info.name, table->name, sizeof info.name);
         rc = fn(context, &info);
     }
+    epoch_leave(&engine->epochs, slot);
     return rc;
 }

@@ -43,6 +43,9 @@ bool wal_address_is_read_only(const struct weir_log *log);
 /* The last LSN that was given out, durable or not. */
 weir_lsn wal_address_reserved(const struct weir_log *log);
 
+/* Ordinals of compacted segments start here: what was moved lies in one. */
+#define WAL_ADDRESS_COMPACTED ((uint64_t)1 << 31)
+
 /* The segment that an address lies in. */
 uint64_t wal_address_ordinal(const struct weir_log *log, uint64_t address);
 
@@ -51,6 +54,10 @@ uint64_t wal_address_ordinal(const struct weir_log *log, uint64_t address);
 int wal_address_pin(struct weir_log *log, uint64_t ordinal, struct wal_segment **ret_segment,
                     struct weir_error *why);
 void wal_address_unpin(struct weir_log *log, struct wal_segment *segment);
+
+/* A pinned segment that is no part of the log any more: truncated, or compacted away. */
+bool wal_address_is_dropped(struct weir_log *log, const struct wal_segment *segment);
+uint64_t wal_address_segment_bytes(const struct weir_log *log);
 
 /* Where an address lies in a pinned segment: for prefetching, and to tell what is lent. */
 const uint8_t *wal_address_at(const struct weir_log *log, const struct wal_segment *segment,

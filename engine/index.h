@@ -76,6 +76,10 @@ uint64_t index_keys(struct index *index);
 /* Frees all nodes of the tree, which is empty afterwards. Nobody else uses it. */
 void index_drop(struct index *index);
 
+/* The only address that the key may have: its record tells whether it is this key's. False: the key
+ * is absent. Wait-free, and loads nothing. */
+bool index_candidate(const struct index *index, struct index_key key, uint64_t *ret_address);
+
 /* 1 found, 0 absent, < 0 what load() returned. Wait-free. */
 int index_find(struct index *index, struct index_key key, uint64_t *ret_address);
 
@@ -109,9 +113,14 @@ enum index_seek {
 /* A node on the way down to the position, with what is still to come in it. */
 struct index_level {
     uint64_t word;
-    uint64_t rest[4]; /* a bit for each byte; a quarter counts once it is ready */
-    uint32_t ready;   /* a bit for each quarter */
-    bool end;         /* descending: the key that ends here comes last */
+    uint64_t rest[4];  /* a bit for each byte; a quarter counts once it is ready */
+    uint64_t ahead[4]; /* those of them that lead to nodes which were not fetched yet */
+    uint8_t ready;     /* a bit for each quarter */
+    uint8_t fetching;  /* likewise: fetching ahead has begun */
+    uint8_t cut;       /* what a seek came down by: only what is beyond it is to come */
+    bool is_cut;
+    bool descending;
+    bool end; /* descending: the key that ends here comes last */
 };
 
 /*

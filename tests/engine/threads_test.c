@@ -64,7 +64,7 @@ static void run_seed(uint64_t seed, const struct setting *setting)
     static struct crowd crowd;
     struct base_prng prng;
     base_prng_seed(&prng, seed);
-    store_open_with(&store, SEGMENT);
+    store_open_with(&store, SEGMENT, STORE_INDEX);
     oracle_begin(&oracle, &prng);
     crowd = (struct crowd){.log = store.log,
                            .engine = store.engine,

@@ -295,27 +295,81 @@ bool crowd_count_money(struct crowd *crowd, weir_lsn as_of)
     return right;
 }
 
+/* The version of each key as of an LSN, by a scan; 0: not shown. */
+struct versions {
+    weir_lsn lsns[CROWD_KEYS];
+    unsigned rows;
+};
+
+static void list_versions(struct crowd *crowd, weir_lsn lsn, struct versions *ret_versions)
+{
+    struct weir_read_options options = WEIR_READ_OPTIONS_INIT;
+    struct weir_read read;
+    struct weir_scan *scan;
+    struct weir_row row;
+    *ret_versions = (struct versions){.rows = 0};
+    options.view = WEIR_VIEW_AS_OF;
+    options.lsn = lsn;
+    if (weir_read_begin(crowd->engine, &options, &read) < 0) {
+        return;
+    }
+    int rc = weir_scan_open(&read, NULL, &scan);
+    while (rc == 0 && weir_scan_next(scan, &row) == 1) {
+        ret_versions->rows++;
+        for (uint32_t i = 0; i < CROWD_KEYS; i++) {
+            struct weir_bytes key = key_of(crowd, i);
+            if (key.size == row.key.size && memcmp(key.data, row.key.data, key.size) == 0) {
+                ret_versions->lsns[i] = row.lsn;
+            }
+        }
+    }
+    if (rc == 0) {
+        weir_scan_close(scan);
+    }
+    weir_read_end(&read);
+}
+
+static bool compare_versions(struct crowd *crowd, weir_lsn lsn, const struct versions *before,
+                             const struct versions *after)
+{
+    for (uint32_t i = 0; i < CROWD_KEYS; i++) {
+        if (before->lsns[i] != after->lsns[i]) {
+            return crowd_fail(crowd, "the snapshot of %ju: key %u had version %ju, then %ju",
+                              (uintmax_t)lsn, i, (uintmax_t)before->lsns[i],
+                              (uintmax_t)after->lsns[i]);
+        }
+    }
+    return before->rows == after->rows || crowd_fail(crowd, "the snapshot of %ju: %u rows, then %u",
+                                                     (uintmax_t)lsn, before->rows, after->rows);
+}
+
 /* The state of a snapshot now, and again when others have gone on. */
 static bool watch_snapshot(struct member *member)
 {
     struct crowd *crowd = member->crowd;
     struct weir_snapshot *snapshot;
     uint8_t first[16], again[16];
+    uint64_t keys = 0, keys_again = 0;
+    struct versions before, after;
     if (!answered(crowd, "snapshot_open", weir_snapshot_open(crowd->engine, 0, &snapshot))) {
         return false;
     }
     weir_lsn lsn = weir_snapshot_lsn(snapshot);
+    list_versions(crowd, lsn, &before);
     bool right =
         crowd_count_money(crowd, lsn) &&
-        answered(crowd, "fingerprint", weir_engine_fingerprint(crowd->engine, lsn, first, NULL));
+        answered(crowd, "fingerprint", weir_engine_fingerprint(crowd->engine, lsn, first, &keys));
     for (unsigned i = 0; i < 20; i++) {
         base_yield();
     }
-    right =
-        right && crowd_count_money(crowd, lsn) &&
-        answered(crowd, "fingerprint", weir_engine_fingerprint(crowd->engine, lsn, again, NULL));
+    right = right && crowd_count_money(crowd, lsn) &&
+            answered(crowd, "fingerprint",
+                     weir_engine_fingerprint(crowd->engine, lsn, again, &keys_again));
+    list_versions(crowd, lsn, &after);
+    right = right && compare_versions(crowd, lsn, &before, &after);
     if (right && memcmp(first, again, sizeof first) != 0) {
-        right = crowd_fail(crowd, "the snapshot of %ju is not what it was", (uintmax_t)lsn);
+        right = crowd_fail(crowd, "the snapshot of %ju had %ju keys, and has %ju others",
+                           (uintmax_t)lsn, (uintmax_t)keys, (uintmax_t)keys_again);
     }
     weir_snapshot_close(snapshot);
     atomic_fetch_add(&crowd->snapshots, 1);

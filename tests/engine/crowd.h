@@ -20,6 +20,7 @@
 #define CROWD_ACCOUNTS 8u
 #define CROWD_COUNTERS 4u
 #define CROWD_OTHERS 6u
+#define CROWD_KEYS (CROWD_ACCOUNTS + CROWD_COUNTERS + CROWD_OTHERS)
 #define CROWD_MONEY 1000u /* in each account at first */
 #define CROWD_THREADS_MAX 8u
 

@@ -31,7 +31,8 @@ struct place_leaving {
 
 struct engine_places {
     struct base_lock lock; /* pinning */
-    struct epoch_bag bag;  /* of struct place_leaving */
+    struct epoch_bag bag;  /* of struct place_leaving, */
+    struct epoch_bag gone; /* and of those whose slot is empty */
     struct weir_log *log;
     /* By ordinal: ordinary segments, and compacted ones. */
     _Atomic(struct place_chunk *) chunks[2][PLACE_CHUNKS];
@@ -58,6 +59,9 @@ void place_prefetch(struct weir_engine *engine, uint64_t address);
 /* Lets go of segments that the log has dropped, each when no section that could look into it is
  * open any more. No key points into one. Never waits: call it again. */
 void place_let_go(struct weir_engine *engine);
+
+/* Frees what no section can see any more. */
+void place_reclaim(struct weir_engine *engine);
 void place_drop_all(struct weir_engine *engine);
 
 /* For struct index_source. */

@@ -21,6 +21,7 @@
 #include "wal/publish.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* ---- writing ---- */
 
@@ -40,6 +41,16 @@ uint64_t wal_address_record_bytes(const struct weir_log *log)
     return log->limits.record_bytes - FORMAT_RECORD_NUMBER_BYTES;
 }
 
+int wal_address_check(const struct weir_log *log)
+{
+    return log_check(log);
+}
+
+bool wal_address_is_read_only(const struct weir_log *log)
+{
+    return (log->flags & WEIR_LOG_READ_ONLY) != 0;
+}
+
 weir_lsn wal_address_reserved(const struct weir_log *log)
 {
     /* Sequentially consistent: a writer announces itself before it reserves, and whoever looks for
@@ -48,6 +59,8 @@ weir_lsn wal_address_reserved(const struct weir_log *log)
 }
 
 /* ---- segments ---- */
+
+_Static_assert(WAL_ADDRESS_COMPACTED == FORMAT_COMPACTED_ORDINAL, "the engine's view of it");
 
 uint64_t wal_address_ordinal(const struct weir_log *log, uint64_t address)
 {
@@ -73,9 +86,23 @@ void wal_address_unpin(struct weir_log *log, struct wal_segment *segment)
     atomic_fetch_sub_explicit(&log->cursors, 1, memory_order_release);
 }
 
-const uint8_t *wal_address_base(const struct wal_segment *segment)
+bool wal_address_is_dropped(struct weir_log *log, const struct wal_segment *segment)
 {
-    return segment->base;
+    base_lock_acquire(&log->segments.lock);
+    bool dropped = segment->dropped;
+    base_lock_release(&log->segments.lock);
+    return dropped;
+}
+
+uint64_t wal_address_segment_bytes(const struct weir_log *log)
+{
+    return log->limits.segment_bytes;
+}
+
+const uint8_t *wal_address_at(const struct weir_log *log, const struct wal_segment *segment,
+                              uint64_t address)
+{
+    return segment->base + (address & (log->limits.segment_bytes - 1));
 }
 
 /* ---- reading ---- */
@@ -120,32 +147,69 @@ int wal_address_read(const struct weir_log *log, const struct wal_segment *segme
     return 0;
 }
 
-int wal_address_find(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address,
-                     uint64_t *ret_time_ns)
+/* Stands at a durable record. Park the cursor afterwards. */
+static int locate(struct weir_log *log, weir_lsn lsn, struct weir_cursor *ret_cursor)
 {
     if (lsn > log_durable(log)) {
         return -EAGAIN;
     }
-    struct weir_cursor cursor = {
-        .log = log, .compacted = true, .place = {.lsn = lsn, .end_lsn = lsn}};
-    cursor_begin_view(&cursor);
-    int rc = cursor_check_retained(&cursor, lsn);
+    *ret_cursor =
+        (struct weir_cursor){.log = log, .compacted = true, .place = {.lsn = lsn, .end_lsn = lsn}};
+    cursor_begin_view(ret_cursor);
+    int rc = cursor_check_retained(ret_cursor, lsn);
     if (rc == 0) {
-        rc = cursor_locate(&cursor);
+        rc = cursor_locate(ret_cursor);
     }
+    const struct cursor_place *place = &ret_cursor->place;
+    if (rc == 0 && (place->lsn != lsn || place->at == place->end)) {
+        cursor_park(ret_cursor, lsn);
+        return -ENOENT;
+    }
+    return rc;
+}
+
+int wal_address_find(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address,
+                     uint64_t *ret_time_ns)
+{
+    struct weir_cursor cursor;
+    int rc = locate(log, lsn, &cursor);
     if (rc < 0) {
         return rc;
     }
     const struct cursor_place *place = &cursor.place;
-    if (place->lsn != lsn || place->at == place->end) {
-        cursor_park(&cursor, lsn);
-        return -ENOENT;
-    }
     uint64_t offset = (uint64_t)(place->at - place->walk.segment->base);
     *ret_address = log_address(log, place->walk.segment, offset);
     *ret_time_ns = place->time_ns;
     cursor_park(&cursor, lsn);
     return 0;
+}
+
+int wal_address_identify(struct weir_log *log, weir_lsn lsn,
+                         struct wal_address_identity *ret_identity)
+{
+    struct wal_address_identity identity = {0};
+    if (lsn != WEIR_LSN_NONE) {
+        struct weir_cursor cursor;
+        int rc = locate(log, lsn, &cursor);
+        if (rc < 0) {
+            return rc;
+        }
+        /* The cursor's walk has passed the group. */
+        identity.epoch = (uint32_t)cursor.place.walk.chain.epoch;
+        identity.chain = cursor.place.walk.chain.crc;
+        cursor_park(&cursor, lsn);
+    }
+    base_lock_acquire(&log->control_lock);
+    memcpy(identity.uuid, log->control.uuid, sizeof identity.uuid);
+    identity.layout = log->control.layout;
+    base_lock_release(&log->control_lock);
+    *ret_identity = identity;
+    return 0;
+}
+
+struct weir_medium *wal_address_medium(struct weir_log *log)
+{
+    return log->medium;
 }
 
 uint64_t wal_address_of(const struct weir_log *log, const struct weir_cursor *cursor,

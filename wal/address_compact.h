@@ -35,8 +35,9 @@ struct wal_address_compaction {
      * call, its address is that of wal_address_read(). */
     int (*keep)(void *context, const struct weir_record *record, uint64_t address);
 
-    /* NULL, or: each record of that kind that was kept has another address now. The old one can
-     * still be read during the call, and as long as its segment is pinned; not found anew. */
+    /* NULL, or called once a step is durable, for each record of that kind in it: it has another
+     * address now, or none (0) when it was dropped. The record is lent from its old address, which
+     * can be read during the call, and as long as its segment is pinned; not found anew. */
     void (*moved)(void *context, const struct weir_record *record, uint64_t old_address,
                   uint64_t new_address);
 

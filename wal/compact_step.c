@@ -327,21 +327,21 @@ static int switch_over(struct step *step)
 
 /* ---- afterwards ---- */
 
-/* Both runs hold the engine's records that were kept in the same order; the old one more. */
+/* Both runs hold the engine's records that were kept in the same order; the old one more: those
+ * have no address now. */
 static void tell_addresses(struct step *step)
 {
     const struct wal_address_compaction *request = step->compaction->request;
     struct run_reader now = {.log = step->log, .segments = &step->made, .count = 1};
     struct run_reader old = {.log = step->log, .segments = step->old, .count = step->count};
-    int more = request->moved != NULL ? 0 : 1;
-    while (more == 0 && run_read(&now, NULL) == 1) {
-        while (more == 0 && old.lsn != now.lsn) {
-            more = run_read(&old, NULL) == 1 ? 0 : 1;
+    bool more = request->moved != NULL && run_read(&now, NULL) == 1;
+    while (request->moved != NULL && run_read(&old, NULL) == 1) {
+        bool kept = more && now.lsn == old.lsn;
+        if (run_is_of_engine(&old)) {
+            struct weir_record record = run_record(&old);
+            request->moved(request->context, &record, old.address, kept ? now.address : 0);
         }
-        if (more == 0 && run_is_of_engine(&now)) {
-            struct weir_record record = run_record(&now);
-            request->moved(request->context, &record, old.address, now.address);
-        }
+        more = kept ? run_read(&now, NULL) == 1 : more;
     }
 }
 

@@ -33,7 +33,7 @@
 
 /* Compacted segments have ordinals of their own from here on: with the largest segments their
  * addresses still fit 63 bits. Ordinary ones stay below. */
-#define FORMAT_COMPACTED_ORDINAL ((uint64_t)1 << 32)
+#define FORMAT_COMPACTED_ORDINAL ((uint64_t)1 << 31)
 #define FORMAT_COMPACTED_BLOCK 64u /* alignment of the groups in them, on every medium */
 #define FORMAT_COMPACT_SPARE_NAME "compact.spare"
 

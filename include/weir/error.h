@@ -71,7 +71,21 @@ extern "C" {
       "publish or cancel one first")                                                               \
     X(WEIR_E_GAP, -20022, "the records here were lost before this log was made by a salvage",      \
       "go on at the LSN behind the gap, or ask to be shown gaps as such (with_gaps; `weir tail "   \
-      "LOG` without --raw and --binary does)")
+      "LOG` without --raw and --binary does)")                                                     \
+    X(WEIR_E_KEY, -20023, "a key has 1 to 65535 bytes, and no more than a record has room for",    \
+      "give a key of that length; a longer one can be hashed, and kept whole in the value")        \
+    X(WEIR_E_NO_TABLE, -20024, "there is no table of that name or number",                         \
+      "`weir stat LOG` lists the tables; weir_table_open() and `weir put` make one")               \
+    X(WEIR_E_TABLES, -20025, "the log has as many tables as it can have",                          \
+      "put a prefix in front of the keys of one table instead")                                    \
+    X(WEIR_E_CONFLICT, -20026, "the key's version is not the expected one",                        \
+      "read the key again, decide again, and try with the version that was read")                  \
+    X(WEIR_E_RECORD, -20027, "a record has the engine's type and is none of its records",          \
+      "nothing was changed; " WEIR_ADVICE_DAMAGED)                                                 \
+    X(WEIR_E_INDEX_FULL, -20028, "the index has reached its limit of memory",                      \
+      "open the engine with a larger index_bytes, or delete keys and compact")                     \
+    X(WEIR_E_DISK_LOW, -20029, "the file system has less room left than writes must leave free",   \
+      "make room: `weir compact LOG`, or remove other files; reads go on")
 
 #define WEIR_ERROR_ENUM(name, value, sentence, advice) name = value,
 enum weir_error_code { WEIR_ERRORS(WEIR_ERROR_ENUM) };

@@ -143,7 +143,7 @@ static void moved(void *context, const struct weir_record *record, uint64_t old_
     assert_int_equal(old_address, story->records[record->lsn].address);
     assert_int_not_equal(old_address, new_address);
     story->records[record->lsn].address = new_address;
-    story->moved++;
+    story->moved += new_address != 0 ? 1 : 0; /* else it was dropped */
 }
 
 static int throttle(void *context, uint64_t bytes)

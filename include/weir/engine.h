@@ -1,0 +1,202 @@
+/* The storage engine: an ordered key-value store that is nothing but a view of the log.
+ *
+ * The log is the database. The engine is an index in memory, from each key to the place of its
+ * newest record, and is rebuilt from the log whenever it is opened.
+ *
+ *     weir_log_open("shop.log", NULL, &log, &why);
+ *     weir_engine_open(log, NULL, &engine, &why);
+ *     weir_put(engine, WEIR_TABLE_DEFAULT, WEIR_TEXT("apple"), WEIR_TEXT("green"), WEIR_EACH,
+ * NULL);
+ *
+ *     struct weir_read read;                               // <weir/read.h>
+ *     weir_read_begin(engine, NULL, &read);
+ *     if (weir_get(&read, WEIR_TABLE_DEFAULT, WEIR_TEXT("apple"), &row) == 1)
+ *         use(row.value.data, row.value.size);             // inside the log's memory: not copied
+ *     weir_read_end(&read);
+ *
+ *     weir_engine_close(engine);
+ *     weir_log_close(log);
+ *
+ * Everything that it stores is a record of the log: weir_append() of one's own records beside it is
+ * fine. A log with tables is held (hold "engine"): weir_truncate_before() cannot take a value away,
+ * space comes back by weir_engine_compact() only.
+ *
+ * On a read-only log the engine only reads; beside a live writer weir_engine_refresh() brings it up
+ * to date. One engine for each log handle.
+ *
+ * Threads: any number, for all calls but open and close.
+ */
+#ifndef WEIR_ENGINE_H
+#define WEIR_ENGINE_H
+
+#include <weir/log.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_engine;
+
+/* Bytes of a caller, or lent to one. */
+struct weir_bytes {
+    const void *data;
+    size_t size;
+};
+
+/* A string literal as bytes, without the zero behind it. */
+#ifdef __cplusplus
+#define WEIR_TEXT(literal)                                                                         \
+    weir_bytes                                                                                     \
+    {                                                                                              \
+        (literal), sizeof(literal) - 1                                                             \
+    }
+#else
+#define WEIR_TEXT(literal) ((struct weir_bytes){(literal), sizeof(literal) - 1})
+#endif
+
+/* A namespace of keys: a number that belongs to one log. 0 is there without being created. */
+typedef uint32_t weir_table;
+
+#define WEIR_TABLE_DEFAULT ((weir_table)0)
+#define WEIR_TABLE_NAME_MAX 63 /* letters, digits, '_', '-', '.', not starting with '.' */
+#define WEIR_TABLES_MAX 4096
+#define WEIR_KEY_BYTES_MAX 65535 /* at least 1; and what a record of the log has room for */
+
+/* How far the engine is with replaying or walking; called a few times a second. Other than 0 stops:
+ * the call that was at it returns -ECANCELED. */
+typedef int (*weir_progress_fn)(void *context, uint64_t done_bytes, uint64_t all_bytes);
+
+/* Flags of weir_engine_options. */
+#define WEIR_ENGINE_NO_CHECKPOINT 1u /* do not load one: rebuild from the log alone */
+
+/* Zero everywhere means the default. */
+struct weir_engine_options {
+    size_t size; /* sizeof(struct weir_engine_options) */
+    uint32_t flags;
+    uint32_t threads;          /* for rebuilding; default: as many as there are CPUs, at most 8 */
+    uint64_t index_bytes;      /* most that the index may take; default 64 GiB of address space */
+    uint64_t checkpoint_bytes; /* weir_engine_maintain() and close make a checkpoint when the log
+                                  has grown by this since the last; default 256 MiB; UINT64_MAX:
+                                  never */
+    uint64_t warn_free_bytes;  /* disk watermarks, see weir_engine_space(); default: none. */
+    uint64_t slow_free_bytes;
+    uint64_t stop_free_bytes;
+    weir_progress_fn progress;
+    void *progress_context;
+};
+
+#define WEIR_ENGINE_OPTIONS_INIT WEIR_SIZED_INIT(weir_engine_options)
+
+/* What opening did. Times are seconds, wall clock. */
+struct weir_engine_open_report {
+    size_t size;                 /* sizeof(struct weir_engine_open_report) */
+    bool from_checkpoint;        /* one was used; else reason says why not */
+    char reason[200];            /* "" when there was none to be used */
+    weir_lsn checkpoint_lsn;     /* P: replayed from behind it */
+    weir_lsn applied;            /* everything up to here is in the index */
+    uint64_t checkpoint_bytes;   /* size of the image */
+    uint64_t replayed_records;   /* records of the engine among those that were read */
+    uint64_t replayed_bytes;     /* of the log */
+    uint64_t keys, deleted_keys; /* live; and those whose newest record is a delete */
+    uint32_t threads;
+    double load_s, walk_s, sort_s, build_s, total_s;
+};
+
+#define WEIR_ENGINE_OPEN_REPORT_INIT WEIR_SIZED_INIT(weir_engine_open_report)
+
+/* Opens the engine of a log: loads the newest checkpoint that fits, replays the rest.
+ *
+ * @param log         an open log; stays the caller's, and open until the engine is closed
+ * @param options     NULL for the defaults
+ * @param ret_engine  weir_engine_close() gives it back
+ * @param ret_error   NULL, or where to put the detail of a failure; its size member is set
+ * Returns: 0; WEIR_E_DAMAGED, WEIR_E_GAP and others of weir_cursor_next(); WEIR_E_RECORD (a record
+ *   of the engine's type that no engine wrote); WEIR_E_INDEX_FULL; -EBUSY (the handle has one);
+ *   -ECANCELED (progress said so); -EINVAL; -ENOMEM; WEIR_E_FORKED; -errno.
+ * Durability: nothing is written but, on a log that has tables and no hold, the hold.
+ * Threads: any; it uses options.threads of its own while it rebuilds, none afterwards.
+ * Blocks: on reading the log.
+ * Allocates: the index: 10 to 40 bytes for each key; about 16 more while it rebuilds.
+ */
+WEIR_EXPORT int weir_engine_open(struct weir_log *log, const struct weir_engine_options *options,
+                                 struct weir_engine **ret_engine, struct weir_error *ret_error);
+
+/* Frees the engine. Makes a checkpoint first when one is due; its failure costs time at the next
+ * open and is no failure of this call.
+ *
+ * @param engine  NULL is allowed
+ * Returns: 0; -EBUSY with a read section or snapshot open (nothing is done).
+ * Durability: none: what was written is the log's.
+ * Threads: no other call on the engine at the same time or later.
+ * Blocks: on writing the checkpoint.
+ * Allocates: as weir_engine_checkpoint().
+ */
+WEIR_EXPORT int weir_engine_close(struct weir_engine *engine);
+
+/* Gives the report of how the engine was opened, or last rebuilt.
+ *
+ * @param engine      an open engine
+ * @param ret_report  its size member is set by the caller
+ * Returns: 0; -EINVAL.
+ * Durability: none.
+ * Threads: any.
+ * Blocks: never.
+ * Allocates: nothing.
+ */
+WEIR_EXPORT int weir_engine_report(const struct weir_engine *engine,
+                                   struct weir_engine_open_report *ret_report);
+
+/* The log that the engine is a view of.
+ *
+ * @param engine  an open engine
+ * Returns: the handle that it was opened with.
+ * Durability: none.
+ * Threads: any.
+ * Blocks: never.
+ * Allocates: nothing.
+ */
+WEIR_EXPORT struct weir_log *weir_engine_log(const struct weir_engine *engine);
+
+/* Finds a table by its name; with create, makes it when there is none.
+ *
+ * @param engine     an open engine
+ * @param name       see WEIR_TABLE_NAME_MAX; "" is WEIR_TABLE_DEFAULT
+ * @param create     store it in the log when it is not there
+ * @param ret_table  its number, good as long as the log exists
+ * Returns: 0; WEIR_E_NO_TABLE; WEIR_E_TABLES (there are WEIR_TABLES_MAX); -EINVAL (name); errors of
+ *   weir_append().
+ * Durability: a table that was made is durable.
+ * Threads: any.
+ * Blocks: with create on a flush.
+ * Allocates: a new table: a few hundred bytes.
+ */
+WEIR_EXPORT int weir_table_open(struct weir_engine *engine, const char *name, bool create,
+                                weir_table *ret_table);
+
+/* A table, as weir_table_list() shows it. */
+struct weir_table_info {
+    char name[WEIR_TABLE_NAME_MAX + 1]; /* "" for the default table */
+    weir_table table;
+    weir_lsn created; /* LSN of the record that made it; 0 for the default table */
+    uint64_t keys, deleted_keys;
+};
+
+/* Calls fn for every table, in order of number, until it returns other than 0.
+ *
+ * @param engine   an open engine
+ * @param fn       gets the context and a table, valid during the call
+ * @param context  handed to fn
+ * Returns: 0, or what fn returned.
+ * Durability: none.
+ * Threads: any.
+ * Blocks: never.
+ * Allocates: nothing.
+ */
+WEIR_EXPORT int weir_table_list(struct weir_engine *engine,
+                                int (*fn)(void *context, const struct weir_table_info *table),
+                                void *context);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

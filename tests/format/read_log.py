@@ -23,7 +23,7 @@ DATA, EPOCH, WITNESS, SEAL = 1, 2, 3, 4
 GAP = 2
 NUMBERED = 4
 SPARSE, CONSECUTIVE = 1, 2
-COMPACTED = 1 << 32
+COMPACTED = 1 << 31
 
 
 def make_table():

@@ -294,6 +294,7 @@ static void move_address(void *context, const struct weir_record *record, uint64
     struct shared *shared = context;
     CHECK(shared, is_whole(record));
     CHECK(shared, old_address == atomic_load(&shared->addresses[record->lsn]));
+    CHECK(shared, new_address != 0 || !is_newest(shared, record->lsn, shared->horizon));
     atomic_store(&shared->addresses[record->lsn], new_address);
 }
 

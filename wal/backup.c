@@ -157,6 +157,9 @@ static void fill_report(const struct backup *backup)
     const struct salvage_writer *writer = &backup->target.writer;
     struct weir_backup_report *report = backup->report;
     bool empty = writer->next_lsn <= backup->first;
+    if (backup->target.medium != NULL) {
+        report->medium = backup->target.medium->info;
+    }
     report->first = empty ? WEIR_LSN_NONE : backup->first;
     report->last = empty ? WEIR_LSN_NONE : writer->next_lsn - 1;
     report->written_bytes = writer->written_bytes;

@@ -141,7 +141,9 @@ int backup_copy(struct backup *backup)
     options.with_void = options.with_gaps = true;
     int rc = weir_cursor_open(backup->log, &options, &cursor);
     if (rc < 0) {
-        return rc;
+        return log_error(backup->why, rc, NULL, UINT64_MAX,
+                         "the source cannot be read from LSN %llu on: %s",
+                         (unsigned long long)backup->first, weir_error_text(rc));
     }
     rc = copy_groups(backup, cursor);
     weir_cursor_close(cursor);

@@ -67,8 +67,9 @@ struct weir_backup_report {
     bool held;              /* a hold kept the source while it was read */
     bool engine_hold;       /* the hold "engine" was copied */
     uint8_t reserved[6];
-    char left_hold[64]; /* a hold that could not be dropped again; "": none */
-    uint8_t uuid[16];   /* of the copy */
+    char left_hold[64];             /* a hold that could not be dropped again; "": none */
+    uint8_t uuid[16];               /* of the copy */
+    struct weir_medium_info medium; /* that it lies on */
     double seconds;
 };
 

@@ -107,9 +107,11 @@ static size_t round_to_pages(size_t size)
     return rounded & ~(page_size - 1);
 }
 
-static void *map_anonymous(size_t size)
+static void *map_anonymous(size_t size, unsigned flags)
 {
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int reserve = (flags & BASE_PAGES_RESERVE) != 0 ? MAP_NORESERVE : 0;
+    void *memory =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | reserve, -1, 0);
     return memory != MAP_FAILED ? memory : NULL;
 }
 
@@ -120,13 +122,13 @@ static void unmap(void *memory, size_t size)
 }
 
 /* Maps 2 MiB more than needed and gives back what lies around the aligned part. */
-static void *map_huge_aligned(size_t size)
+static void *map_huge_aligned(size_t size, unsigned flags)
 {
     size_t padded;
     if (__builtin_add_overflow(size, HUGE_PAGE_SIZE, &padded)) {
         return NULL;
     }
-    char *start = map_anonymous(padded);
+    char *start = map_anonymous(padded, flags);
     if (start == NULL) {
         return NULL;
     }
@@ -149,7 +151,8 @@ static void populate(char *memory, size_t size)
 
 static void *map_pages(size_t size, unsigned flags)
 {
-    void *memory = (flags & BASE_PAGES_HUGE) != 0 ? map_huge_aligned(size) : map_anonymous(size);
+    void *memory =
+        (flags & BASE_PAGES_HUGE) != 0 ? map_huge_aligned(size, flags) : map_anonymous(size, flags);
     if (memory != NULL && (flags & BASE_PAGES_POPULATE) != 0) {
         populate(memory, size);
     }

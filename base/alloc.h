@@ -30,6 +30,7 @@ uint64_t base_alloc_in_use(void);
 
 #define BASE_PAGES_POPULATE 0x1u /* fault everything in now */
 #define BASE_PAGES_HUGE 0x2u     /* aligned to 2 MiB and advised to use huge pages */
+#define BASE_PAGES_RESERVE 0x4u  /* address space: not charged for before it is touched */
 
 /*
  * Zeroed private anonymous memory, aligned to a page. @param size is rounded up to whole pages and

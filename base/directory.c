@@ -43,7 +43,7 @@ bool base_file_name_is_valid(const char *name)
         if (part[length] == '\0') {
             return true;
         }
-        if (++slashes > 1) {
+        if (++slashes > 2) {
             return false;
         }
         part += length + 1;

@@ -441,6 +441,32 @@ int base_file_map(const struct base_file *file, size_t size_bytes, uint8_t **ret
     return 0;
 }
 
+int base_file_map_private(const struct base_file *file, uint64_t offset, void *address,
+                          size_t size_bytes)
+{
+    uint64_t file_bytes;
+    int rc = base_file_size(file, &file_bytes);
+    if (rc < 0) {
+        return rc;
+    }
+    if (size_bytes == 0 || file_bytes < offset || file_bytes - offset < size_bytes) {
+        return size_bytes == 0 ? -EINVAL : -EIO;
+    }
+    const int protection = PROT_READ | PROT_WRITE;
+    void *base = mmap(address, size_bytes, protection, MAP_PRIVATE | MAP_FIXED, file->fd,
+                      (off_t)offset);
+    if (base == MAP_FAILED) {
+        return -errno;
+    }
+    rc = base_file_map_populate(base, size_bytes);
+    if (rc < 0) {
+        base = mmap(address, size_bytes, protection,
+                    MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        rc = base == MAP_FAILED ? -errno : rc;
+    }
+    return rc;
+}
+
 void base_file_unmap(const uint8_t *base, size_t size_bytes)
 {
     /* The cast drops const: munmap changes no byte. */

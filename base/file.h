@@ -51,7 +51,8 @@ enum base_file_lock {
 
 typedef int (*base_file_name_fn)(void *context, const char *name);
 
-/* "CONTROL" or "holds/backup": relative, at most one '/', no "." and no "..". */
+/* "CONTROL", "holds/backup", "derived/engine/checkpoint": relative, at most two '/', no "." and no
+ * "..". */
 bool base_file_name_is_valid(const char *name);
 
 /* openat(), closed on exec, tried again after EINTR. Returns a descriptor or -errno. */
@@ -154,6 +155,12 @@ int base_file_map(const struct base_file *file, size_t size_bytes, uint8_t **ret
 
 /* Faults in a mapping and says when that failed. Read faults only: nothing becomes dirty. */
 int base_file_map_populate(uint8_t *base, size_t size_bytes);
+
+/* Puts a private, writable mapping of the file's bytes from offset on in place of the memory at
+ * address, every page of it read. 0, -EIO (the file is shorter, or cannot be read), -EINVAL,
+ * -ENOMEM; after a failure the memory is there and its bytes are undefined. */
+int base_file_map_private(const struct base_file *file, uint64_t offset, void *address,
+                          size_t size_bytes);
 void base_file_unmap(const uint8_t *base, size_t size_bytes);
 
 #endif

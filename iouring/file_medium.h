@@ -71,6 +71,8 @@ int file_store_remove(struct weir_medium *medium, const char *name);
 int file_store_sync_directory(struct weir_medium *medium, const char *directory);
 int file_store_lock(struct weir_file *file, enum weir_lock_mode mode);
 int file_store_map(struct weir_file *file, size_t size_bytes, const uint8_t **ret_base);
+int file_store_map_private(struct weir_file *file, uint64_t offset, void *address,
+                           size_t size_bytes);
 void file_store_unmap(struct weir_medium *medium, const uint8_t *base, size_t size_bytes);
 
 /* Also what makes a range of `mapped` durable. */
@@ -86,7 +88,7 @@ void file_medium_destroy(struct weir_medium *medium);
     .sync = file_store_sync, .list = file_store_list, .make_directory = file_store_make_directory, \
     .rename = file_store_rename, .remove = file_store_remove,                                      \
     .sync_directory = file_store_sync_directory, .lock = file_store_lock, .map = file_store_map,   \
-    .unmap = file_store_unmap, .flush_file = file_medium_flush_file, .poll = file_medium_poll,     \
+    .unmap = file_store_unmap, .map_private = file_store_map_private, .flush_file = file_medium_flush_file, .poll = file_medium_poll,     \
     .eventfd = file_medium_eventfd, .read_begin = file_store_read_begin,                           \
     .read_end = file_store_read_end, .destroy = file_medium_destroy
 

@@ -155,6 +155,7 @@ static const struct weir_medium_ops pmem_ops = {
     .lock = pmem_store_lock,
     .map = pmem_store_map,
     .unmap = pmem_store_unmap,
+    .map_private = pmem_store_map_private,
     .window_open = pmem_window_open,
     .load = pmem_window_load,
     .freeze = pmem_window_freeze,

@@ -39,6 +39,8 @@ int pmem_store_remove(struct weir_medium *medium, const char *name);
 int pmem_store_sync_directory(struct weir_medium *medium, const char *directory);
 int pmem_store_lock(struct weir_file *file, enum weir_lock_mode mode);
 int pmem_store_map(struct weir_file *file, size_t size_bytes, const uint8_t **ret_base);
+int pmem_store_map_private(struct weir_file *file, uint64_t offset, void *address,
+                           size_t size_bytes);
 void pmem_store_unmap(struct weir_medium *medium, const uint8_t *base, size_t size_bytes);
 
 /* The window half, in window.c: the only file that calls libpmem. */

@@ -153,6 +153,12 @@ int pmem_store_map(struct weir_file *file, size_t size_bytes, const uint8_t **re
     return rc;
 }
 
+int pmem_store_map_private(struct weir_file *file, uint64_t offset, void *address,
+                           size_t size_bytes)
+{
+    return base_file_map_private(&file->file, offset, address, size_bytes);
+}
+
 void pmem_store_unmap(struct weir_medium *medium, const uint8_t *base, size_t size_bytes)
 {
     (void)medium;

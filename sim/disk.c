@@ -104,7 +104,7 @@ bool sim_disk_has_directory(struct sim_disk *disk, const char *name)
 /* "holds/backup" lies in "holds", "CONTROL" in "". */
 static void parent_of(const char *name, char parent[SIM_DISK_NAME_MAX])
 {
-    const char *slash = strchr(name, '/');
+    const char *slash = strrchr(name, '/');
     size_t length = slash != NULL ? (size_t)(slash - name) : 0;
     memcpy(parent, name, length);
     parent[length] = '\0';

@@ -483,6 +483,24 @@ static int memory_map(struct weir_file *file, size_t size_bytes, const uint8_t *
     return rc;
 }
 
+static int memory_map_private(struct weir_file *file, uint64_t offset, void *address,
+                              size_t size_bytes)
+{
+    int rc = sim_memory_enter(file->owner, "map_private", file->name, offset, size_bytes);
+    if (rc < 0) {
+        return rc;
+    }
+    base_lock_acquire(&file->owner->disk->lock);
+    const struct sim_image *image = &file->node->current;
+    if (size_bytes == 0 || offset > image->size_bytes || image->size_bytes - offset < size_bytes) {
+        rc = size_bytes == 0 ? -EINVAL : -EIO;
+    } else {
+        sim_node_read(file->node, offset, address, size_bytes);
+    }
+    base_lock_release(&file->owner->disk->lock);
+    return rc;
+}
+
 static void memory_unmap(struct weir_medium *medium, const uint8_t *base, size_t size_bytes)
 {
     struct sim_disk *disk = memory_of(medium)->disk;
@@ -590,7 +608,7 @@ out_self:
     .read = memory_read, .write = memory_write, .sync = memory_sync, .list = memory_list,          \
     .make_directory = memory_make_directory, .rename = memory_rename, .remove = memory_remove,     \
     .sync_directory = memory_sync_directory, .lock = memory_lock, .map = memory_map,               \
-    .unmap = memory_unmap, .window_open = sim_window_open, .load = sim_window_load,                \
+    .unmap = memory_unmap, .map_private = memory_map_private, .window_open = sim_window_open, .load = sim_window_load,                \
     .freeze = sim_window_freeze, .window_close = sim_window_close, .persist = sim_window_persist,  \
     .flush_file = sim_window_flush_file, .poll = sim_window_poll, .eventfd = sim_window_eventfd,   \
     .destroy = memory_destroy

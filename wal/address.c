@@ -21,6 +21,7 @@
 #include "wal/publish.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* ---- writing ---- */
 
@@ -38,6 +39,16 @@ int wal_address_append(struct weir_log *log, const struct wal_address_batch *bat
 uint64_t wal_address_record_bytes(const struct weir_log *log)
 {
     return log->limits.record_bytes - FORMAT_RECORD_NUMBER_BYTES;
+}
+
+int wal_address_check(const struct weir_log *log)
+{
+    return log_check(log);
+}
+
+bool wal_address_is_read_only(const struct weir_log *log)
+{
+    return (log->flags & WEIR_LOG_READ_ONLY) != 0;
 }
 
 weir_lsn wal_address_reserved(const struct weir_log *log)
@@ -73,9 +84,10 @@ void wal_address_unpin(struct weir_log *log, struct wal_segment *segment)
     atomic_fetch_sub_explicit(&log->cursors, 1, memory_order_release);
 }
 
-const uint8_t *wal_address_base(const struct wal_segment *segment)
+const uint8_t *wal_address_at(const struct weir_log *log, const struct wal_segment *segment,
+                              uint64_t address)
 {
-    return segment->base;
+    return segment->base + (address & (log->limits.segment_bytes - 1));
 }
 
 /* ---- reading ---- */
@@ -120,18 +132,23 @@ int wal_address_read(const struct weir_log *log, const struct wal_segment *segme
     return 0;
 }
 
-int wal_address_find(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address,
-                     uint64_t *ret_time_ns)
+/* Stands at a durable record. Park the cursor afterwards. */
+static int locate(struct weir_log *log, weir_lsn lsn, struct weir_cursor *ret_cursor)
 {
     if (lsn > log_durable(log)) {
         return -EAGAIN;
     }
-    struct weir_cursor cursor = {
+    *ret_cursor = (struct weir_cursor){
         .log = log, .compacted = true, .place = {.lsn = lsn, .end_lsn = lsn}};
-    int rc = cursor_check_retained(&cursor, lsn);
-    if (rc == 0) {
-        rc = cursor_locate(&cursor);
-    }
+    int rc = cursor_check_retained(ret_cursor, lsn);
+    return rc == 0 ? cursor_locate(ret_cursor) : rc;
+}
+
+int wal_address_find(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address,
+                     uint64_t *ret_time_ns)
+{
+    struct weir_cursor cursor;
+    int rc = locate(log, lsn, &cursor);
     if (rc < 0) {
         return rc;
     }
@@ -141,6 +158,34 @@ int wal_address_find(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address,
     *ret_time_ns = place->time_ns;
     cursor_park(&cursor, lsn);
     return 0;
+}
+
+int wal_address_identify(struct weir_log *log, weir_lsn lsn,
+                         struct wal_address_identity *ret_identity)
+{
+    struct wal_address_identity identity = {0};
+    if (lsn != WEIR_LSN_NONE) {
+        struct weir_cursor cursor;
+        int rc = locate(log, lsn, &cursor);
+        if (rc < 0) {
+            return rc;
+        }
+        /* The cursor's walk has passed the group. */
+        identity.epoch = (uint32_t)cursor.place.walk.chain.epoch;
+        identity.chain = cursor.place.walk.chain.crc;
+        cursor_park(&cursor, lsn);
+    }
+    base_lock_acquire(&log->control_lock);
+    memcpy(identity.uuid, log->control.uuid, sizeof identity.uuid);
+    identity.layout = log->control.layout;
+    base_lock_release(&log->control_lock);
+    *ret_identity = identity;
+    return 0;
+}
+
+struct weir_medium *wal_address_medium(struct weir_log *log)
+{
+    return log->medium;
 }
 
 uint64_t wal_address_of(const struct weir_log *log, const struct weir_cursor *cursor,

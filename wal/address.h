@@ -36,6 +36,10 @@ int wal_address_append(struct weir_log *log, const struct wal_address_batch *bat
 /* Payload bytes that a record of wal_address_append() may have. */
 uint64_t wal_address_record_bytes(const struct weir_log *log);
 
+/* 0, or why no call is possible on this handle now: WEIR_E_FORKED. */
+int wal_address_check(const struct weir_log *log);
+bool wal_address_is_read_only(const struct weir_log *log);
+
 /* The last LSN that was given out, durable or not. */
 weir_lsn wal_address_reserved(const struct weir_log *log);
 
@@ -48,8 +52,9 @@ int wal_address_pin(struct weir_log *log, uint64_t ordinal, struct wal_segment *
                     struct weir_error *why);
 void wal_address_unpin(struct weir_log *log, struct wal_segment *segment);
 
-/* The bytes of a pinned segment: for prefetching, and to tell what lies inside of it. */
-const uint8_t *wal_address_base(const struct wal_segment *segment);
+/* Where an address lies in a pinned segment: for prefetching, and to tell what is lent. */
+const uint8_t *wal_address_at(const struct weir_log *log, const struct wal_segment *segment,
+                              uint64_t address);
 
 /* Lends the record at an address in a pinned segment; ret_record->time_ns is 0. Memory that nobody
  * has checked so far is checked: WEIR_E_DAMAGED when there is no record that carries an LSN of this
@@ -61,6 +66,22 @@ int wal_address_read(const struct weir_log *log, const struct wal_segment *segme
  * WEIR_E_TRUNCATED; WEIR_E_DAMAGED; -EAGAIN (not durable yet); -ENOENT (compacted away). */
 int wal_address_find(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address,
                      uint64_t *ret_time_ns);
+
+/* What a state that is stored beside the log is bound to, so that it is never used with another one:
+ * the log, how its records are laid out, and the group that holds an LSN. */
+struct wal_address_identity {
+    uint8_t uuid[16];
+    uint64_t layout;
+    uint64_t epoch; /* low 32 bits */
+    uint32_t chain; /* CRC of the group's header */
+};
+
+/* The identity at a durable LSN; of an empty log at LSN 0. Results as wal_address_find(). */
+int wal_address_identify(struct weir_log *log, weir_lsn lsn,
+                         struct wal_address_identity *ret_identity);
+
+/* The medium of the log's directory: for files beside it. */
+struct weir_medium *wal_address_medium(struct weir_log *log);
 
 /* The address of the record that a cursor has just lent. */
 uint64_t wal_address_of(const struct weir_log *log, const struct weir_cursor *cursor,

@@ -8,7 +8,7 @@
  * your own, embed struct weir_medium as the first member of your structure, fill in the table and
  * hand it to weir_log_open() through weir_log_options.custom_medium.
  *
- * Names are relative to the directory ("CONTROL", "holds/backup") and hold at most one '/', no "."
+ * Names are relative to the directory ("CONTROL", "holds/backup") and hold at most two '/', no "."
  * and no ".." (-EINVAL). A read-only medium refuses to change files of the directory itself
  * (-EROFS).
  * Results are 0 or -errno unless stated otherwise. Offsets and sizes of read() and write() are
@@ -132,6 +132,11 @@ struct weir_medium_ops {
     /* Maps size_bytes of a file that is no longer written, read-only and populated. */
     int (*map)(struct weir_file *file, size_t size_bytes, const uint8_t **ret_base);
     void (*unmap)(struct weir_medium *medium, const uint8_t *base, size_t size_bytes);
+    /* Makes the caller's private memory [address, address + size_bytes) hold the file's bytes from
+     * offset on, in place of what was there: a mapping that is copied where it is written, or a
+     * copy. All three are multiples of the page size. Undefined bytes on failure; -EIO when the file
+     * ends before. The file may be closed, renamed over and removed, but not written. */
+    int (*map_private)(struct weir_file *file, uint64_t offset, void *address, size_t size_bytes);
 
     /* ---- window ---- */
 

@@ -191,6 +191,23 @@ static void pages_that_nobody_can_have_are_refused(void **state)
     assert_true(base_pages_in_use() == before);
 }
 
+static void reserved_pages_may_be_more_than_there_is_memory(void **state)
+{
+    (void)state;
+    size_t size = (size_t)256 << 30;
+    uint64_t before = base_pages_in_use();
+    for (unsigned huge = 0; huge <= BASE_PAGES_HUGE; huge += BASE_PAGES_HUGE) {
+        char *memory = base_pages_alloc(size, BASE_PAGES_RESERVE | huge);
+        assert_non_null(memory);
+        assert_true(is_aligned(memory, huge != 0 ? (size_t)2 << 20 : base_page_size()));
+        memory[0] = 1;
+        memory[size - 1] = 1;
+        assert_int_equal(memory[size / 2], 0);
+        base_pages_free(memory, size);
+    }
+    assert_true(base_pages_in_use() == before);
+}
+
 static void pages_can_be_made_to_fail(void **state)
 {
     (void)state;
@@ -216,6 +233,7 @@ int main(int argc, char **argv)
                                   restore_system),
         cmocka_unit_test(pages_are_zeroed_aligned_and_counted_in_whole_pages),
         cmocka_unit_test(pages_that_nobody_can_have_are_refused),
+        cmocka_unit_test(reserved_pages_may_be_more_than_there_is_memory),
         cmocka_unit_test_teardown(pages_can_be_made_to_fail, restore_system),
     };
     return RUN_TESTS(tests, argc, argv);

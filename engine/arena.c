@@ -1,0 +1,360 @@
+/*
+ * The arena: a range of address space, handed out in chunks of one class of objects each.
+ *
+ * The happy path:
+ *   - arena_alloc() takes from the region of its thread: an object that was freed, else the next
+ *     of the region's chunk of that class.
+ *   - An empty region fetches a few objects from the pool of the class, else a new chunk from
+ *     `used`; chunks grow with the arena, so that a small tree does not take much.
+ *   - arena_retire() puts the object into the bag of its class; reclaim moves it to the pool.
+ *
+ * Failure modes:
+ *   - The limit is reached: what other regions have left is used up, then 0 is returned.
+ *   - An image whose head is not ours or names another size: arena_adopt() refuses it.
+ *
+ * Invariants:
+ *   - Offset 0 is never an object; chunks begin at multiples of a cache line.
+ *   - An object has one class for ever, so that its memory is never read as another kind of node.
+ *   - used <= limit. Objects allocated = live + freed, for each class.
+ *   - Lock order: arena_region.lock, arena_pool.lock.
+ */
+#include "engine/arena.h"
+
+#include "base/assert.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define HEAD_MAGIC UINT64_C(0x316e726172696577) /* "weirarn1" */
+#define ARENA_START UINT64_C(192)               /* the head, and up to the next cache line */
+#define CHUNK_BYTES_MAX UINT64_C(32768)
+#define CHUNK_SHARE 512 /* a chunk is at most this part of what is used already */
+#define REFILL_OBJECTS 32
+
+/* Nodes of 2, 4, 6, 16, 32, 64, 128 and 256 entries, then the same with an end slot. */
+const uint16_t arena_class_bytes[ARENA_CLASSES] = {
+    32, 48, 64, 160, 304, 784, 1296, 2064, 48, 64, 80, 176, 320, 800, 1312, 2080,
+};
+
+/* At the start of the arena; written by arena_seal(). */
+struct arena_head {
+    uint64_t magic;
+    uint64_t used;
+    uint64_t live[ARENA_CLASSES];
+};
+
+_Static_assert(sizeof(struct arena_head) <= ARENA_START, "the head ends before the first chunk");
+_Static_assert(ARENA_START % BASE_CACHE_LINE == 0, "chunks begin at cache lines");
+
+static _Thread_local uint32_t thread_number;
+static _Atomic uint32_t thread_count;
+
+static uint32_t first_region(void)
+{
+    if (__builtin_expect(thread_number == 0, 0)) {
+        thread_number = 1 + atomic_fetch_add_explicit(&thread_count, 1, memory_order_relaxed);
+    }
+    return thread_number % ARENA_REGIONS;
+}
+
+/* The first eight bytes of an object in a free list. */
+static uint64_t *link_of(const struct engine_arena *arena, uint64_t offset)
+{
+    return arena_at(arena, offset);
+}
+
+/* Puts objects that nobody can see any more into the pool. */
+static void free_list(void *context, struct epoch_retired *list)
+{
+    struct arena_pool *pool = context;
+    struct engine_arena *arena = pool->arena;
+    uint64_t head = 0;
+    uint64_t last = 0;
+    uint64_t objects = 0;
+    while (list != NULL) {
+        struct epoch_retired *next = epoch_retired_next(list);
+        /* The link is the second word of the object: see arena_retire(). */
+        uint64_t offset = (uint64_t)((uint8_t *)list - arena->memory) - sizeof(uint64_t);
+        *link_of(arena, offset) = head;
+        last = head == 0 ? offset : last;
+        head = offset;
+        objects++;
+        list = next;
+    }
+    if (objects == 0) {
+        return;
+    }
+    base_lock_acquire(&pool->lock);
+    *link_of(arena, last) = pool->head;
+    pool->head = head;
+    pool->objects += objects;
+    base_lock_release(&pool->lock);
+    atomic_fetch_add_explicit(&pool->freed, objects, memory_order_relaxed);
+}
+
+int arena_init(struct engine_arena *arena, struct engine_epochs *epochs, uint64_t limit_bytes,
+               unsigned flags)
+{
+    uint64_t limit = limit_bytes != 0 ? limit_bytes : ARENA_LIMIT_DEFAULT;
+    if (limit < ARENA_LIMIT_MIN || limit > ARENA_LIMIT_MAX) {
+        return -EINVAL;
+    }
+    memset(arena, 0, sizeof *arena);
+    unsigned huge = (flags & ARENA_PAGES_SMALL) != 0 ? 0 : BASE_PAGES_HUGE;
+    arena->memory = base_pages_alloc((size_t)limit, BASE_PAGES_RESERVE | huge);
+    if (arena->memory == NULL) {
+        return -ENOMEM;
+    }
+    arena->limit = limit;
+    arena->epochs = epochs;
+    atomic_store_explicit(&arena->used, ARENA_START, memory_order_relaxed);
+    for (unsigned class = 0; class < ARENA_CLASSES; class ++) {
+        struct arena_pool *pool = &arena->pools[class];
+        pool->arena = arena;
+        if (epochs != NULL) {
+            epoch_bag_init(&pool->bag, epochs, free_list, pool);
+        }
+    }
+    return 0;
+}
+
+void arena_destroy(struct engine_arena *arena)
+{
+    for (unsigned class = 0; class < ARENA_CLASSES && arena->epochs != NULL; class ++) {
+        epoch_bag_destroy(&arena->pools[class].bag);
+    }
+    base_pages_free(arena->memory, (size_t)arena->limit);
+    memset(arena, 0, sizeof *arena);
+}
+
+static uint64_t pop_free(struct engine_arena *arena, struct arena_region *region, unsigned class)
+{
+    uint64_t offset = region->free[class];
+    if (offset != 0) {
+        region->free[class] = *link_of(arena, offset);
+    }
+    return offset;
+}
+
+static uint64_t pop_chunk(struct arena_region *region, unsigned class)
+{
+    uint64_t offset = region->next[class];
+    if (offset == region->end[class]) {
+        return 0;
+    }
+    region->next[class] = offset + arena_class_bytes[class];
+    return offset;
+}
+
+/* Moves a few objects from the pool to the region. */
+static bool refill(struct engine_arena *arena, struct arena_region *region, unsigned class)
+{
+    struct arena_pool *pool = &arena->pools[class];
+    base_lock_acquire(&pool->lock);
+    uint64_t head = pool->head;
+    uint64_t last = head;
+    uint64_t taken = head != 0;
+    while (taken != 0 && taken < REFILL_OBJECTS && *link_of(arena, last) != 0) {
+        last = *link_of(arena, last);
+        taken++;
+    }
+    if (taken != 0) {
+        pool->head = *link_of(arena, last);
+        pool->objects -= taken;
+        *link_of(arena, last) = 0;
+        region->free[class] = head;
+    }
+    base_lock_release(&pool->lock);
+    return taken != 0;
+}
+
+/* Moves `used` on. 0 when the limit is reached. */
+static uint64_t reserve(struct engine_arena *arena, uint64_t bytes)
+{
+    uint64_t rounded = (bytes + BASE_CACHE_LINE - 1) & ~(uint64_t)(BASE_CACHE_LINE - 1);
+    uint64_t used = atomic_load_explicit(&arena->used, memory_order_relaxed);
+    do {
+        if (rounded > arena->limit - used) {
+            return 0;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&arena->used, &used, used + rounded,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return used;
+}
+
+static bool fetch_chunk(struct engine_arena *arena, struct arena_region *region, unsigned class)
+{
+    uint64_t size = arena_class_bytes[class];
+    uint64_t share = atomic_load_explicit(&arena->used, memory_order_relaxed) / CHUNK_SHARE;
+    uint64_t bytes = share < CHUNK_BYTES_MAX ? share : CHUNK_BYTES_MAX;
+    uint64_t count = bytes / size != 0 ? bytes / size : 1;
+    uint64_t offset = reserve(arena, count * size);
+    if (offset == 0 && count > 1) {
+        count = 1;
+        offset = reserve(arena, size);
+    }
+    if (offset == 0) {
+        return false;
+    }
+    region->next[class] = offset;
+    region->end[class] = offset + count * size;
+    return true;
+}
+
+static uint64_t take(struct engine_arena *arena, struct arena_region *region, unsigned class)
+{
+    uint64_t offset = pop_free(arena, region, class);
+    offset = offset != 0 ? offset : pop_chunk(region, class);
+    if (__builtin_expect(offset == 0, 0)) {
+        if (refill(arena, region, class)) {
+            offset = pop_free(arena, region, class);
+        } else if (fetch_chunk(arena, region, class)) {
+            offset = pop_chunk(region, class);
+        }
+    }
+    if (offset != 0) {
+        uint64_t before = atomic_load_explicit(&region->allocated[class], memory_order_relaxed);
+        atomic_store_explicit(&region->allocated[class], before + 1, memory_order_relaxed);
+    }
+    return offset;
+}
+
+uint64_t arena_alloc_private(struct engine_arena *arena, struct arena_region *region,
+                             unsigned class)
+{
+    WEIR_ASSERT(class < ARENA_CLASSES);
+    return take(arena, region, class);
+}
+
+/* The region of this thread, or the next one that nobody holds; locked. */
+static struct arena_region *lock_region(struct engine_arena *arena, uint32_t first)
+{
+    for (uint32_t step = 0; step < ARENA_REGIONS; step++) {
+        struct arena_region *region = &arena->regions[(first + step) % ARENA_REGIONS];
+        if (base_lock_try(&region->lock)) {
+            return region;
+        }
+    }
+    base_lock_acquire(&arena->regions[first].lock);
+    return &arena->regions[first];
+}
+
+/* The limit is reached: the last objects that lie in the regions of others. */
+static uint64_t scrape(struct engine_arena *arena, unsigned class)
+{
+    for (uint32_t index = 0; index < ARENA_REGIONS; index++) {
+        struct arena_region *region = &arena->regions[index];
+        base_lock_acquire(&region->lock);
+        uint64_t offset = take(arena, region, class);
+        base_lock_release(&region->lock);
+        if (offset != 0) {
+            return offset;
+        }
+    }
+    return 0;
+}
+
+uint64_t arena_alloc(struct engine_arena *arena, unsigned class)
+{
+    WEIR_ASSERT(class < ARENA_CLASSES);
+    struct arena_region *region = lock_region(arena, first_region());
+    uint64_t offset = take(arena, region, class);
+    base_lock_release(&region->lock);
+    return __builtin_expect(offset != 0, 1) ? offset : scrape(arena, class);
+}
+
+static void push_pool(struct engine_arena *arena, unsigned class, uint64_t offset)
+{
+    struct arena_pool *pool = &arena->pools[class];
+    base_lock_acquire(&pool->lock);
+    *link_of(arena, offset) = pool->head;
+    pool->head = offset;
+    pool->objects++;
+    base_lock_release(&pool->lock);
+}
+
+void arena_region_close(struct engine_arena *arena, struct arena_region *region)
+{
+    for (unsigned class = 0; class < ARENA_CLASSES; class ++) {
+        uint64_t offset;
+        while ((offset = pop_free(arena, region, class)) != 0 ||
+               (offset = pop_chunk(region, class)) != 0) {
+            push_pool(arena, class, offset);
+        }
+        uint64_t allocated = atomic_load_explicit(&region->allocated[class], memory_order_relaxed);
+        atomic_fetch_add_explicit(&arena->pools[class].allocated, allocated, memory_order_relaxed);
+    }
+    memset(region, 0, sizeof *region);
+}
+
+void arena_free(struct engine_arena *arena, uint64_t offset, unsigned class)
+{
+    WEIR_ASSERT(class < ARENA_CLASSES && offset >= ARENA_START && offset % ARENA_UNIT == 0);
+    push_pool(arena, class, offset);
+    atomic_fetch_add_explicit(&arena->pools[class].freed, 1, memory_order_relaxed);
+}
+
+void arena_retire(struct engine_arena *arena, uint64_t offset, unsigned class,
+                  struct epoch_retired *retired)
+{
+    WEIR_ASSERT((uint8_t *)retired == arena->memory + offset + sizeof(uint64_t));
+    if (arena->epochs == NULL) {
+        arena_free(arena, offset, class);
+    } else {
+        epoch_retire(&arena->pools[class].bag, retired, arena_class_bytes[class]);
+    }
+}
+
+static uint64_t live_objects(struct engine_arena *arena, unsigned class)
+{
+    const struct arena_pool *pool = &arena->pools[class];
+    /* What was freed first: it is then not more than what was allocated. */
+    uint64_t freed = atomic_load_explicit(&pool->freed, memory_order_acquire);
+    uint64_t allocated = atomic_load_explicit(&pool->allocated, memory_order_relaxed);
+    for (unsigned index = 0; index < ARENA_REGIONS; index++) {
+        allocated +=
+            atomic_load_explicit(&arena->regions[index].allocated[class], memory_order_relaxed);
+    }
+    return allocated > freed ? allocated - freed : 0;
+}
+
+void arena_seal(struct engine_arena *arena, uint64_t *ret_size)
+{
+    struct arena_head head = {.magic = HEAD_MAGIC};
+    head.used = atomic_load_explicit(&arena->used, memory_order_relaxed);
+    for (unsigned class = 0; class < ARENA_CLASSES; class ++) {
+        head.live[class] = live_objects(arena, class);
+    }
+    memcpy(arena->memory, &head, sizeof head);
+    *ret_size = head.used;
+}
+
+int arena_adopt(struct engine_arena *arena, uint64_t size)
+{
+    WEIR_ASSERT(atomic_load_explicit(&arena->used, memory_order_relaxed) == ARENA_START);
+    struct arena_head head;
+    memcpy(&head, arena->memory, sizeof head);
+    if (head.magic != HEAD_MAGIC || head.used != size || size < ARENA_START ||
+        size > arena->limit || size % BASE_CACHE_LINE != 0) {
+        return -EINVAL;
+    }
+    atomic_store_explicit(&arena->used, size, memory_order_relaxed);
+    for (unsigned class = 0; class < ARENA_CLASSES; class ++) {
+        atomic_store_explicit(&arena->pools[class].allocated, head.live[class],
+                              memory_order_relaxed);
+    }
+    return 0;
+}
+
+void arena_read_stats(struct engine_arena *arena, struct arena_stats *ret_stats)
+{
+    struct arena_stats stats = {0};
+    for (unsigned class = 0; class < ARENA_CLASSES; class ++) {
+        stats.retired += atomic_load_explicit(&arena->pools[class].bag.bytes, memory_order_relaxed);
+        stats.objects[class] = live_objects(arena, class);
+        stats.live += stats.objects[class] * arena_class_bytes[class];
+    }
+    stats.used = atomic_load_explicit(&arena->used, memory_order_relaxed);
+    stats.free = stats.used > stats.live ? stats.used - stats.live : 0;
+    *ret_stats = stats;
+}

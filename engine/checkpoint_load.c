@@ -1,0 +1,266 @@
+/*
+ * Loading a checkpoint.
+ *
+ * Happy path: read the head, hold it against the log (uuid, layout, and the very group that holds
+ * Q), read tables and CRCs, map the image over the start of the arena, check it, piece by piece, by
+ * as many threads as there are, and let each table take over its root.
+ *
+ * Failure modes: whatever does not fit is a reason not to use it, and never an error: the log has
+ * everything. Nothing of the file is used before the CRC over it was right.
+ *
+ * Invariant: when it is not used, the engine is as it was: an empty arena, the default table.
+ */
+#include "engine/checkpoint.h"
+
+#include "base/assert.h"
+#include "base/crc32c.h"
+#include "base/thread.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TABLES_BYTES_MAX ((uint64_t)WEIR_TABLES_MAX * sizeof(struct checkpoint_table))
+#define LOAD_THREADS_MAX 8u
+
+struct loading {
+    struct weir_engine *engine;
+    struct weir_medium *medium;
+    struct weir_file *file;
+    struct checkpoint_head head;
+    uint8_t *parts; /* tables and CRCs */
+    uint64_t parts_bytes, image_offset, image_bytes;
+    bool mapped; /* the arena holds bytes of the file */
+};
+
+static int refuse(struct loading *loading, const char *why)
+{
+    snprintf(loading->engine->upkeep.reason, sizeof loading->engine->upkeep.reason, "%s", why);
+    return 0;
+}
+
+/* ---- the head ---- */
+
+static int read_head(struct loading *loading)
+{
+    uint8_t *block = base_alloc_aligned(CHECKPOINT_BLOCK, CHECKPOINT_BLOCK);
+    if (block == NULL) {
+        return -ENOMEM;
+    }
+    size_t got = 0;
+    int rc = loading->medium->ops->read(loading->file, 0, block, CHECKPOINT_BLOCK, &got);
+    size_t start = offsetof(struct checkpoint_head, version);
+    memcpy(&loading->head, block, sizeof loading->head);
+    const struct checkpoint_head *head = &loading->head;
+    bool whole = rc == 0 && got == CHECKPOINT_BLOCK &&
+                 memcmp(head->magic, checkpoint_magic, sizeof head->magic) == 0 &&
+                 base_crc32c(0, block + start, CHECKPOINT_BLOCK - start) == le32_load(&head->crc);
+    base_free(block);
+    if (!whole) {
+        return refuse(loading, "the checkpoint's head is damaged");
+    }
+    if (le32_load(&head->version) != CHECKPOINT_VERSION || head->native != CHECKPOINT_NATIVE) {
+        return refuse(loading, "the checkpoint is of another version or machine");
+    }
+    return 1;
+}
+
+static int check_log(struct loading *loading)
+{
+    const struct checkpoint_head *head = &loading->head;
+    struct wal_address_identity identity;
+    weir_lsn until = le64_load(&head->until_lsn);
+    if (wal_address_identify(loading->engine->log, WEIR_LSN_NONE, &identity) < 0 ||
+        memcmp(identity.uuid, head->uuid, sizeof identity.uuid) != 0) {
+        return refuse(loading, "the checkpoint belongs to another log");
+    }
+    if (identity.layout != le64_load(&head->layout)) {
+        return refuse(loading, "the log was truncated or compacted since the checkpoint was made");
+    }
+    if (wal_address_identify(loading->engine->log, until, &identity) < 0) {
+        return refuse(loading, "the log ends before the checkpoint does: it is an older copy");
+    }
+    if (identity.epoch != le64_load(&head->epoch) || identity.chain != le32_load(&head->chain)) {
+        return refuse(loading, "the log has other records than the checkpoint was made from");
+    }
+    return 1;
+}
+
+/* Lengths, which the head's CRC vouches for, against the file and the arena. */
+static int check_sizes(struct loading *loading)
+{
+    const struct checkpoint_head *head = &loading->head;
+    uint64_t tables = (uint64_t)le32_load(&head->table_count) * sizeof(struct checkpoint_table);
+    loading->image_offset = le64_load(&head->image_offset);
+    loading->image_bytes = le64_load(&head->image_bytes);
+    loading->parts_bytes =
+        tables + checkpoint_pieces(loading->image_bytes) * sizeof(struct le32);
+    uint64_t size = 0;
+    int rc = loading->medium->ops->size(loading->file, &size);
+    if (rc < 0 || tables > TABLES_BYTES_MAX ||
+        loading->image_offset != CHECKPOINT_BLOCK + checkpoint_round(loading->parts_bytes) ||
+        size != loading->image_offset + checkpoint_round(loading->image_bytes)) {
+        return refuse(loading, "the checkpoint's file does not have the length that it says");
+    }
+    if (checkpoint_round(loading->image_bytes) > loading->engine->arena.limit) {
+        return refuse(loading, "the checkpoint is larger than the index may be (index_bytes)");
+    }
+    return 1;
+}
+
+static int read_parts(struct loading *loading)
+{
+    uint64_t bytes = loading->image_offset - CHECKPOINT_BLOCK;
+    loading->parts = base_alloc_aligned(CHECKPOINT_BLOCK, bytes);
+    if (loading->parts == NULL) {
+        return -ENOMEM;
+    }
+    size_t got = 0;
+    int rc = loading->medium->ops->read(loading->file, CHECKPOINT_BLOCK, loading->parts, bytes,
+                                        &got);
+    if (rc < 0 || got != bytes ||
+        base_crc32c(0, loading->parts, loading->parts_bytes) !=
+            le32_load(&loading->head.tables_crc)) {
+        return refuse(loading, "the checkpoint's tables are damaged");
+    }
+    return 1;
+}
+
+/* ---- the image ---- */
+
+struct checker {
+    const struct loading *loading;
+    struct base_thread thread;
+    uint64_t first, step;
+    bool whole;
+};
+
+static void check_pieces(void *context)
+{
+    struct checker *checker = context;
+    const struct loading *loading = checker->loading;
+    size_t tables = le32_load(&loading->head.table_count) * sizeof(struct checkpoint_table);
+    const struct le32 *crcs = (const struct le32 *)(loading->parts + tables);
+    uint64_t count = checkpoint_pieces(loading->image_bytes);
+    checker->whole = true;
+    for (uint64_t i = checker->first; i < count && checker->whole; i += checker->step) {
+        checker->whole = checkpoint_piece_crc(loading->engine->arena.memory, loading->image_bytes,
+                                              i) == le32_load(&crcs[i]);
+    }
+}
+
+static bool image_is_whole(const struct loading *loading)
+{
+    struct checker checkers[LOAD_THREADS_MAX];
+    uint64_t pieces = checkpoint_pieces(loading->image_bytes);
+    unsigned wanted = loading->engine->options.threads;
+    wanted = wanted < pieces ? wanted : (unsigned)pieces;
+    wanted = wanted < LOAD_THREADS_MAX ? wanted : LOAD_THREADS_MAX;
+    wanted = wanted > 0 ? wanted : 1;
+    unsigned started = 1;
+    for (unsigned i = 0; i < wanted; i++) {
+        checkers[i] = (struct checker){.loading = loading, .first = i, .step = wanted};
+    }
+    while (started < wanted && base_thread_start(&checkers[started].thread, "weir-load",
+                                                 check_pieces, &checkers[started]) == 0) {
+        started++;
+    }
+    check_pieces(&checkers[0]);
+    for (unsigned i = started; i < wanted; i++) {
+        check_pieces(&checkers[i]); /* no thread could be had for it */
+    }
+    bool whole = true;
+    for (unsigned i = 0; i < wanted; i++) {
+        if (i > 0 && i < started) {
+            base_thread_join(&checkers[i].thread);
+        }
+        whole = whole && checkers[i].whole;
+    }
+    return whole;
+}
+
+static int map_image(struct loading *loading)
+{
+    struct engine_arena *arena = &loading->engine->arena;
+    loading->mapped = true;
+    int rc = loading->medium->ops->map_private(loading->file, loading->image_offset, arena->memory,
+                                               checkpoint_round(loading->image_bytes));
+    if (rc < 0) {
+        return refuse(loading, "the checkpoint's image cannot be read");
+    }
+    if (!image_is_whole(loading) || arena_adopt(arena, loading->image_bytes) < 0) {
+        return refuse(loading, "the checkpoint's image is damaged");
+    }
+    return 1;
+}
+
+static int adopt_tables(struct loading *loading)
+{
+    struct weir_engine *engine = loading->engine;
+    const struct checkpoint_table *tables = (const struct checkpoint_table *)loading->parts;
+    uint32_t count = le32_load(&loading->head.table_count);
+    for (uint32_t i = 0; i < count; i++) {
+        char name[WEIR_TABLE_NAME_MAX + 1];
+        weir_table number = le32_load(&tables[i].number);
+        memcpy(name, tables[i].name, sizeof name);
+        name[WEIR_TABLE_NAME_MAX] = '\0';
+        if (number >= WEIR_TABLES_MAX) {
+            return refuse(loading, "the checkpoint's tables are damaged");
+        }
+        int rc = table_add(engine, number, name, le64_load(&tables[i].created));
+        if (rc < 0) {
+            return rc;
+        }
+        struct engine_table *table = table_of(engine, number);
+        index_adopt(&table->index, le64_load(&tables[i].root), le64_load(&tables[i].keys));
+        atomic_store_explicit(&table->deleted, le64_load(&tables[i].deleted), memory_order_relaxed);
+    }
+    return 1;
+}
+
+/* Back to an arena without anything in it, and the default table. */
+static int start_afresh(struct weir_engine *engine)
+{
+    table_free_all(engine);
+    arena_destroy(&engine->arena);
+    int rc = arena_init(&engine->arena, &engine->epochs, engine->options.index_bytes, 0);
+    return rc == 0 ? table_add(engine, WEIR_TABLE_DEFAULT, "", WEIR_LSN_NONE) : rc;
+}
+
+static int load(struct loading *loading)
+{
+    int rc = read_head(loading);
+    rc = rc == 1 ? check_log(loading) : rc;
+    rc = rc == 1 ? check_sizes(loading) : rc;
+    rc = rc == 1 ? read_parts(loading) : rc;
+    rc = rc == 1 ? map_image(loading) : rc;
+    rc = rc == 1 ? adopt_tables(loading) : rc;
+    if (rc != 1 && loading->mapped) {
+        int afresh = start_afresh(loading->engine);
+        rc = afresh < 0 ? afresh : rc;
+    }
+    return rc;
+}
+
+int checkpoint_load(struct weir_engine *engine, weir_lsn *ret_lsn)
+{
+    struct loading loading = {.engine = engine, .medium = wal_address_medium(engine->log)};
+    engine->upkeep.reason[0] = '\0';
+    if ((engine->options.flags & WEIR_ENGINE_NO_CHECKPOINT) != 0) {
+        return refuse(&loading, "it was asked for to use none");
+    }
+    int rc = loading.medium->ops->open(loading.medium, CHECKPOINT_NAME, WEIR_FILE_READ,
+                                       &loading.file);
+    if (rc < 0) {
+        return rc == -ENOENT ? 0 : refuse(&loading, "the checkpoint cannot be opened");
+    }
+    rc = load(&loading);
+    loading.medium->ops->close(loading.file);
+    base_free(loading.parts);
+    if (rc == 1) {
+        *ret_lsn = le64_load(&loading.head.replay_lsn);
+        engine->report.checkpoint_bytes =
+            loading.image_offset + checkpoint_round(loading.image_bytes);
+    }
+    return rc;
+}

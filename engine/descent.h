@@ -1,0 +1,76 @@
+/*
+ * How writers of the index find their place: the slot where a key is or belongs, the node that
+ * holds the slot, and where that node hangs. What is found without a lock is looked at again under
+ * the lock: a place that has changed means to begin again at the root.
+ */
+#ifndef ENGINE_DESCENT_H
+#define ENGINE_DESCENT_H
+
+#include "engine/node.h"
+
+/* A slot and the header that guards it; slot is NULL where the node has none for the byte. */
+struct place {
+    _Atomic uint64_t *header;
+    _Atomic uint64_t *slot;
+};
+
+struct descent {
+    struct place up;   /* where `node` hangs */
+    uint64_t node;     /* the word of the node that `at` is in, 0 for the slot of the root */
+    struct place at;   /* where the key belongs */
+    uint32_t byte;     /* of `at` in the node, or NODE_END */
+    uint64_t word;     /* what was in it: 0, a leaf, or a node whose way parts from the key */
+    uint32_t common;   /* then: where */
+    uint8_t path_byte; /* and the byte of the way there */
+    bool skipped;      /* bytes were taken for equal */
+};
+
+/* Begins at the slot of the root. */
+static inline struct descent descent_begin(struct index *index)
+{
+    struct descent descent = {.at = {.header = &index->root_header, .slot = &index->root}};
+    descent.word = atomic_load_explicit(&index->root, memory_order_acquire);
+    return descent;
+}
+
+/* Goes into the node at `word`, to the slot for the key's byte at its depth. key.size >= depth. */
+static inline void descent_enter(const struct index *index, struct descent *descent,
+                                 struct index_key key)
+{
+    uint64_t word = descent->word;
+    uint32_t depth = word_depth(word);
+    struct node *node = node_at(index->arena, word);
+    descent->up = descent->at;
+    descent->node = word;
+    descent->byte = depth == key.size ? NODE_END : key.data[depth];
+    descent->at.header = &node->header;
+    descent->at.slot = node_slot_any(node, word, descent->byte);
+    descent->word =
+        descent->at.slot != NULL ? atomic_load_explicit(descent->at.slot, memory_order_acquire) : 0;
+}
+
+/* Locks a place and says whether it still holds `word`; if not, it is not locked. */
+static inline bool place_lock(const struct place *place, uint64_t word, uint64_t *ret_header)
+{
+    if (!node_lock(place->header, ret_header)) {
+        return false;
+    }
+    if (atomic_load_explicit(place->slot, memory_order_relaxed) != word) {
+        node_unlock(place->header, *ret_header);
+        return false;
+    }
+    return true;
+}
+
+/* Puts a word into a place that is locked, and unlocks it. */
+static inline void place_publish(const struct place *place, uint64_t word, uint64_t header)
+{
+    /* Release pairs with the acquire in node_child(): readers see the node that it leads to. */
+    atomic_store_explicit(place->slot, word, memory_order_release);
+    node_unlock(place->header, header);
+}
+
+/* Marks a node obsolete, unlocks it and hands it to the epochs. `up` leads elsewhere already. */
+void descent_retire(struct index *index, uint64_t word, uint64_t header);
+
+#endif

@@ -1,0 +1,208 @@
+/*
+ * The handle: one struct per concern, each owned by the file that is named after it. This header is
+ * for engine/ only.
+ *
+ *   places     place.c      segments of the log that are kept readable     atomics, places.lock
+ *   tables     table.c      names, and an index for each                   atomics, tables.lock
+ *   stripes    stripe.c     locks of keys, and who is writing              their locks
+ *   snapshots  snapshot.c   what the horizon must not pass                 snapshots.lock
+ *   follow     follow.c     applying records in the order of the log       follow.lock
+ *   upkeep     maintain.c   the last checkpoint; one at a time             upkeep.lock
+ *
+ * Lock order: upkeep, follow, stripes (ascending), tables, snapshots, places; nodes of the index;
+ * then the locks of the log. Read sections (epochs) are entered before any of them but upkeep and
+ * follow.
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "engine/index.h"
+#include "engine/record.h"
+#include "wal/address.h"
+
+#include <weir/maintain.h>
+#include <weir/read.h>
+#include <weir/snapshot.h>
+#include <weir/write.h>
+
+/* ---- places ---- */
+
+#define PLACE_CHUNK_SLOTS 1024u
+#define PLACE_CHUNKS 8192u
+#define PLACE_COMPACTED ((uint64_t)1 << 40) /* ordinals of compacted segments start here */
+
+struct place_chunk {
+    _Atomic(struct wal_segment *) slots[PLACE_CHUNK_SLOTS];
+};
+
+struct engine_places {
+    struct base_lock lock; /* pinning */
+    /* By ordinal: ordinary segments, and compacted ones. */
+    _Atomic(struct place_chunk *) chunks[2][PLACE_CHUNKS];
+};
+
+/* ---- tables ---- */
+
+struct engine_table {
+    struct index index;
+    char name[WEIR_TABLE_NAME_MAX + 1];
+    weir_table number;
+    weir_lsn created;
+    _Atomic uint64_t deleted; /* keys in the index whose newest record is a delete */
+};
+
+struct engine_tables {
+    struct base_lock lock; /* adding */
+    _Atomic(struct engine_table *) slots[WEIR_TABLES_MAX];
+    _Atomic uint32_t end; /* above the largest number in use */
+};
+
+/* ---- stripes ---- */
+
+#define STRIPES 256u
+
+struct engine_stripe {
+    alignas(BASE_CACHE_LINE) struct base_lock lock;
+    _Atomic uint64_t announced; /* 0, or at most the LSN that its holder is about to get */
+};
+
+/* ---- the handle ---- */
+
+struct engine_snapshots {
+    struct base_lock lock;
+    struct weir_snapshot *first;
+    uint32_t count;
+};
+
+struct engine_follow {
+    struct base_lock lock;
+    _Atomic uint64_t applied; /* of a read-only log: how far it was replayed */
+};
+
+struct engine_upkeep {
+    struct base_lock lock;
+    _Atomic uint64_t checkpoint_lsn;   /* P of the newest checkpoint; 0 = none */
+    _Atomic uint64_t checkpoint_bytes; /* weir_stat.append_bytes then; may be below zero */
+    char reason[200];                  /* why a checkpoint was not used */
+};
+
+struct weir_engine {
+    struct weir_log *log;
+    struct weir_engine_options options;
+    struct weir_engine_open_report report;
+    bool read_only;
+    uint64_t change_bytes; /* most that head, key and value of a record may have together */
+    uint64_t margin_bytes; /* room in the arena that a write must find */
+    _Atomic int failed;    /* the index is behind the log: nothing more is written */
+    _Atomic bool held;     /* the hold "engine" is set */
+    _Atomic uint64_t horizon;
+    struct engine_epochs epochs;
+    struct engine_arena arena;
+    struct engine_places places;
+    struct engine_tables tables;
+    struct engine_snapshots snapshots;
+    struct engine_follow follow;
+    struct engine_upkeep upkeep;
+    struct engine_stripe stripes[STRIPES];
+};
+
+#define ENGINE_HOLD "engine"
+
+/* ---- place.c ---- */
+
+/* The segment of an address, kept readable: 0; errors of mapping it. In an epoch section, or before
+ * anybody else has the engine. */
+int place_segment(struct weir_engine *engine, uint64_t address, struct wal_segment **ret_segment);
+
+/* Reads the record at an address that the index or a link gave. */
+int place_read(struct weir_engine *engine, uint64_t address, struct weir_record *ret_record);
+int place_version(struct weir_engine *engine, uint64_t address, struct engine_version *ret_version);
+
+/* Asks for the lines of a record that will be read soon. */
+void place_prefetch(struct weir_engine *engine, uint64_t address);
+
+/* Forgets a segment that was compacted away: nobody gets to it any more. The caller has waited for
+ * the sections that could. */
+void place_drop(struct weir_engine *engine, uint64_t ordinal);
+void place_drop_all(struct weir_engine *engine);
+
+/* For struct index_source. */
+int place_load_key(void *context, uint64_t address, struct index_key *ret_key);
+void place_prefetch_key(void *context, uint64_t address);
+
+/* ---- table.c ---- */
+
+/* NULL when there is no table of that number. */
+static inline struct engine_table *table_of(struct weir_engine *engine, weir_table number)
+{
+    /* Acquire pairs with the release in table_add(). */
+    return number < WEIR_TABLES_MAX
+               ? atomic_load_explicit(&engine->tables.slots[number], memory_order_acquire)
+               : NULL;
+}
+
+/* Makes a table that is not there yet: 0 (also when it is); -ENOMEM. */
+int table_add(struct weir_engine *engine, weir_table number, const char *name, weir_lsn created);
+void table_free_all(struct weir_engine *engine);
+
+/* ---- stripe.c ---- */
+
+uint64_t stripe_hash(weir_table table, struct weir_bytes key);
+static inline uint32_t stripe_of_hash(uint64_t hash)
+{
+    return (uint32_t)(hash >> 32) % STRIPES;
+}
+static inline uint32_t stripe_of(weir_table table, struct weir_bytes key)
+{
+    return stripe_of_hash(stripe_hash(table, key));
+}
+void stripe_lock(struct weir_engine *engine, uint32_t stripe);
+void stripe_unlock(struct weir_engine *engine, uint32_t stripe);
+
+/* Between these two, the holder of a stripe takes LSNs and brings them into the index. */
+void stripe_announce(struct weir_engine *engine, uint32_t stripe);
+void stripe_retract(struct weir_engine *engine, uint32_t stripe);
+
+/* Everything up to here is in the index; of a batch all or nothing. */
+weir_lsn stripe_applied(struct weir_engine *engine);
+
+/* min(applied, durable). */
+weir_lsn engine_settled(struct weir_engine *engine);
+
+/* ---- version.c ---- */
+
+/* From a version to the one before: 1; 0 (there is none, or it was compacted away, or it is at or
+ * below the horizon and so is this one); WEIR_E_DAMAGED and others. */
+int version_before(struct weir_engine *engine, const struct engine_version *version,
+                   struct engine_version *ret_before);
+
+/* The version that counts as of an LSN, from the newest one on (which may be it): 1, a delete too;
+ * 0 (none is that old); WEIR_E_HORIZON; errors as above. */
+int version_as_of(struct weir_engine *engine, weir_lsn as_of, struct engine_version *version);
+
+/* ---- snapshot.c ---- */
+
+/* The oldest snapshot's LSN; false without one. The caller holds snapshots.lock. */
+bool snapshot_oldest(struct weir_engine *engine, weir_lsn *ret_lsn);
+
+/* ---- follow.c ---- */
+
+/* Applies a record that lies at an address, in the order of the log: records of other types, and
+ * versions that are not newer than the index has, change nothing. 0; WEIR_E_RECORD; -ENOMEM; errors
+ * of reading. Alone, or under follow.lock. */
+int follow_apply(struct weir_engine *engine, const struct weir_record *record, uint64_t address);
+
+/* Replays from an LSN to the end of what is durable. */
+int follow_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *why);
+
+/* A detail of an error. Returns code. why may be NULL. */
+int engine_error(struct weir_error *why, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Makes sure that the log is held before the first record of the engine is in it. 0; -errno. */
+int engine_hold(struct weir_engine *engine);
+
+/* 0, or why no call is possible: WEIR_E_FORKED by the log's own answer. */
+int engine_check(const struct weir_engine *engine);
+
+#endif

@@ -1,0 +1,168 @@
+/*
+ * Follow: applying the records of the log, in its order, one by one.
+ *
+ * For what is behind a checkpoint, and for a reader beside a live writer. Whole logs are replayed
+ * by rebuild.c, which is many times faster.
+ *
+ * Happy path: a cursor lends records; tables are added, changes point their key at themselves.
+ *
+ * Failure modes: a record that no engine wrote; damage and gaps, as the cursor says; no memory.
+ * What was applied stays applied, and going on from there is right.
+ *
+ * Invariant: a version never replaces a newer one: a checkpoint may hold some that come later.
+ */
+#include "engine/engine.h"
+
+#include "base/assert.h"
+
+#include <errno.h>
+
+#define FOLLOW_BATCH 64
+
+static int apply_change(struct weir_engine *engine, const struct weir_record *record,
+                        uint64_t address)
+{
+    struct engine_version version, old;
+    int rc = record_read(record, address, &version);
+    struct engine_table *table = rc == 0 ? table_of(engine, version.table) : NULL;
+    if (table == NULL) {
+        return WEIR_E_RECORD;
+    }
+    const struct index_key key = {version.key.data, (uint32_t)version.key.size};
+    uint64_t old_address;
+    rc = index_find(&table->index, key, &old_address);
+    bool exists = rc == 1;
+    if (exists) {
+        rc = place_version(engine, old_address, &old);
+    }
+    if (rc < 0 || (exists && old.lsn >= version.lsn)) {
+        return rc < 0 ? rc : 0;
+    }
+    bool was_deleted = exists && old.operation == WEIR_REMOVE;
+    bool is_deleted = version.operation == WEIR_REMOVE;
+    rc = index_put(&table->index, key, address, &old_address);
+    if (rc == 0 && is_deleted && !was_deleted) {
+        atomic_fetch_add_explicit(&table->deleted, 1, memory_order_relaxed);
+    } else if (rc == 0 && was_deleted && !is_deleted) {
+        atomic_fetch_sub_explicit(&table->deleted, 1, memory_order_relaxed);
+    }
+    return rc;
+}
+
+int follow_apply(struct weir_engine *engine, const struct weir_record *record, uint64_t address)
+{
+    if (record->type == WEIR_TYPE_CHANGE) {
+        return apply_change(engine, record, address);
+    }
+    weir_table number;
+    char name[WEIR_TABLE_NAME_MAX + 1];
+    int rc = weir_table_decode(record, &number, name);
+    return rc == 1 ? table_add(engine, number, name, record->lsn) : rc;
+}
+
+static bool is_ours(const struct weir_record *record)
+{
+    return record->type >= WEIR_TYPE_RESERVED && (record->flags & WEIR_RECORD_GAP) == 0;
+}
+
+static int explain(const struct weir_cursor *cursor, const struct weir_record *record, int rc,
+                   struct weir_error *why)
+{
+    if (record != NULL) {
+        rc = engine_error(why, rc, "record %llu cannot be applied: %s",
+                          (unsigned long long)record->lsn, weir_error_text(rc));
+        if (why != NULL) {
+            why->from_lsn = why->to_lsn = record->lsn;
+        }
+        return rc;
+    }
+    if (why != NULL) {
+        weir_cursor_error(cursor, why);
+    }
+    if (why != NULL && why->code != rc) {
+        engine_error(why, rc, "the log cannot be replayed at LSN %llu: %s",
+                     (unsigned long long)weir_cursor_position(cursor), weir_error_text(rc));
+    }
+    return rc;
+}
+
+/* Each batch is a section of its own: a long replay holds nothing back. */
+static int apply_batch(struct weir_engine *engine, struct weir_cursor *cursor,
+                       const struct weir_record *records, int count, struct weir_error *why)
+{
+    int rc = 0;
+    uint32_t slot = epoch_enter(&engine->epochs);
+    for (int i = 0; i < count && rc == 0; i++) {
+        if (is_ours(&records[i])) {
+            rc =
+                follow_apply(engine, &records[i], wal_address_of(engine->log, cursor, &records[i]));
+            rc = rc < 0 ? explain(cursor, &records[i], rc, why) : 0;
+        }
+        if (rc == 0) {
+            /* Release pairs with the acquire in stripe_applied(). */
+            atomic_store_explicit(&engine->follow.applied, records[i].lsn, memory_order_release);
+        }
+    }
+    epoch_leave(&engine->epochs, slot);
+    return rc;
+}
+
+static uint64_t bytes_of(const struct weir_record *records, int count)
+{
+    uint64_t bytes = 0;
+    for (int i = 0; i < count; i++) {
+        bytes += records[i].size;
+    }
+    return bytes;
+}
+
+int follow_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *why)
+{
+    struct weir_cursor_options options = WEIR_CURSOR_OPTIONS_INIT;
+    options.from = WEIR_FROM_LSN;
+    options.lsn = from;
+    options.compacted = true;
+    struct weir_cursor *cursor;
+    int rc = weir_cursor_open(engine->log, &options, &cursor);
+    if (rc < 0) {
+        return engine_error(why, rc, "the log cannot be read from LSN %llu on: %s",
+                            (unsigned long long)from, weir_error_text(rc));
+    }
+    struct weir_record records[FOLLOW_BATCH];
+    do {
+        rc = weir_cursor_next_batch(cursor, records, FOLLOW_BATCH);
+        if (rc > 0) {
+            engine->report.replayed_records += (uint64_t)rc;
+            engine->report.replayed_bytes += bytes_of(records, rc);
+            int applied = apply_batch(engine, cursor, records, rc, why);
+            rc = applied < 0 ? applied : rc;
+        } else if (rc < 0) {
+            explain(cursor, NULL, rc, why);
+        }
+    } while (rc > 0);
+    if (rc == 0) {
+        /* Records that the cursor passes over count, too. */
+        atomic_store_explicit(&engine->follow.applied, weir_cursor_position(cursor) - 1,
+                              memory_order_release);
+    }
+    weir_cursor_close(cursor);
+    return rc;
+}
+
+int weir_engine_refresh(struct weir_engine *engine, weir_lsn *ret_lsn, struct weir_error *ret_error)
+{
+    if (engine == NULL) {
+        return -EINVAL;
+    }
+    int rc = engine_check(engine);
+    if (rc == 0 && engine->read_only) {
+        base_lock_acquire(&engine->follow.lock);
+        weir_lsn applied = atomic_load_explicit(&engine->follow.applied, memory_order_relaxed);
+        rc = follow_replay(engine, applied + 1, ret_error);
+        base_lock_release(&engine->follow.lock);
+    }
+    if (rc == 0 && ret_lsn != NULL) {
+        *ret_lsn = stripe_applied(engine);
+    }
+    return rc;
+}

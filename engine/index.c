@@ -1,0 +1,110 @@
+/*
+ * The index as a whole: made, looked up, dropped.
+ *
+ * The happy path:
+ *   - index_find() goes down from the root by the bytes that the words name, loads the key of the
+ *     leaf it comes to, and compares it.
+ *
+ * Failure modes:
+ *   - load() fails: its error is returned, nothing has changed.
+ *
+ * Invariants:
+ *   - A key that is in the tree all the time is found, whatever else changes: the only leaf that
+ *     it can be at is the one that its bytes lead to, in any version of any node on the way.
+ *   - A reader stores nothing but into its epoch slot.
+ */
+#include "engine/index.h"
+
+#include "base/assert.h"
+#include "engine/node.h"
+
+#include <string.h>
+
+void index_init(struct index *index, struct engine_arena *arena, const struct index_source *source)
+{
+    memset(index, 0, sizeof *index);
+    index->arena = arena;
+    index->epochs = arena->epochs;
+    index->source = *source;
+}
+
+void index_adopt(struct index *index, uint64_t root, uint64_t keys)
+{
+    WEIR_ASSERT(atomic_load_explicit(&index->root, memory_order_relaxed) == 0);
+    atomic_store_explicit(&index->keys, keys, memory_order_relaxed);
+    /* Release pairs with the acquire in index_find(). */
+    atomic_store_explicit(&index->root, root, memory_order_release);
+}
+
+int index_find(struct index *index, struct index_key key, uint64_t *ret_address)
+{
+    const struct engine_arena *arena = index->arena;
+    uint64_t word = atomic_load_explicit(&index->root, memory_order_acquire);
+    while (!word_is_leaf(word)) {
+        if (word == 0) {
+            return 0;
+        }
+        uint32_t depth = word_depth(word);
+        struct node *node = node_at(arena, word);
+        if (__builtin_expect(depth < key.size, 1)) {
+            word = node_child(node, word_kind(word), key.data[depth]);
+        } else if (depth == key.size && word_has_end(word)) {
+            word = atomic_load_explicit(node_end_slot(node, word_kind(word)), memory_order_acquire);
+        } else {
+            return 0;
+        }
+    }
+    struct index_key found;
+    int rc = index->source.load(index->source.context, word_address(word), &found);
+    if (rc < 0) {
+        return rc;
+    }
+    if (found.size != key.size || memcmp(found.data, key.data, key.size) != 0) {
+        return 0;
+    }
+    *ret_address = word_address(word);
+    return 1;
+}
+
+/* Frees node after node; those still to be freed are linked through their tails. */
+void index_drop(struct index *index)
+{
+    struct engine_arena *arena = index->arena;
+    struct node_entry entries[NODE_ENTRIES_MAX];
+    uint64_t list = atomic_exchange_explicit(&index->root, 0, memory_order_acquire);
+    atomic_store_explicit(&index->keys, 0, memory_order_relaxed);
+    list = word_is_leaf(list) ? 0 : list;
+    if (list != 0) {
+        atomic_store_explicit(&node_at(arena, list)->tail, 0, memory_order_relaxed);
+    }
+    while (list != 0) {
+        uint64_t word = list;
+        struct node *node = node_at(arena, word);
+        list = atomic_load_explicit(&node->tail, memory_order_relaxed);
+        unsigned count = node_collect(node, word, entries);
+        for (unsigned entry = 0; entry < count; entry++) {
+            uint64_t child = entries[entry].word;
+            if (!word_is_leaf(child)) {
+                atomic_store_explicit(&node_at(arena, child)->tail, list, memory_order_relaxed);
+                list = child;
+            }
+        }
+        arena_free(arena, word_offset(word), word_class(word));
+    }
+}
+
+void index_read_stats(struct index *index, struct index_stats *ret_stats)
+{
+    struct arena_stats arena;
+    arena_read_stats(index->arena, &arena);
+    struct index_stats stats = {
+        .keys = atomic_load_explicit(&index->keys, memory_order_relaxed),
+        .bytes_live = arena.live,
+        .bytes_free = arena.free,
+        .bytes_used = arena.used,
+    };
+    for (unsigned kind = 0; kind < NODE_KINDS; kind++) {
+        stats.nodes[kind] = arena.objects[kind] + arena.objects[kind + NODE_KINDS];
+    }
+    *ret_stats = stats;
+}

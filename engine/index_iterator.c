@@ -1,0 +1,414 @@
+/*
+ * Iteration in key order, in both directions.
+ *
+ * The happy path:
+ *   - index_seek() goes down along the bound. Each node on the way becomes a level with the bytes
+ *     beyond the bound; a subtree that lies beyond it as a whole becomes `pending`.
+ *   - A batch takes the next byte of the deepest level, again and again: a leaf is returned, a node
+ *     becomes a level of its own. Nodes below it are prefetched when its bytes are listed.
+ *
+ * Failure modes:
+ *   - More levels than are kept: the oldest are dropped, and when the others are used up, the
+ *     iterator seeks again from the key that it returned last. That seek keeps only levels that
+ *     have something left, so each one gets on.
+ *   - A node on the way was copied meanwhile: the seek begins again at the root.
+ *
+ * Invariants:
+ *   - A level's node may have been replaced meanwhile. It is still what it was when it was copied,
+ *     so what it leads to is in order, and has every key that was there all the time.
+ *   - All keys of a subtree lie on one side of all others: the way to a node never changes. So
+ *     nothing is returned twice, whatever is moved meanwhile.
+ */
+#include "base/assert.h"
+#include "engine/node.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define AGAIN 1
+
+void index_iterator_init(struct index_iterator *iterator, struct index *index)
+{
+    iterator->index = index;
+    iterator->last = 0;
+    iterator->pending = 0;
+    iterator->first = 0;
+    iterator->count = 0;
+    iterator->descending = false;
+    iterator->dropped = false;
+    iterator->placed = false;
+    iterator->bounded = false;
+}
+
+static void prefetch_node(const struct engine_arena *arena, uint64_t word)
+{
+    if (!word_is_leaf(word)) {
+        const char *node = arena_at(arena, word_offset(word));
+        __builtin_prefetch(node);
+        if (word_kind(word) == NODE_16 || word_kind(word) == NODE_32) {
+            __builtin_prefetch(node + BASE_CACHE_LINE);
+            __builtin_prefetch(node + 2 * BASE_CACHE_LINE);
+        }
+    }
+}
+
+/* All four quarters of a node that lists its bytes. */
+static void list_quarters(const struct engine_arena *arena, struct index_level *level)
+{
+    struct node *node = node_at(arena, level->word);
+    enum node_kind kind = word_kind(level->word);
+    unsigned start = node_slots_start(kind);
+    uint64_t header = atomic_load_explicit(&node->header, memory_order_acquire);
+    memset(level->rest, 0, sizeof level->rest);
+    for (unsigned place = 0; place < header_count(header); place++) {
+        uint64_t word = atomic_load_explicit(&node->body[start + place], memory_order_acquire);
+        if (word == 0) {
+            continue;
+        }
+        uint64_t keys = start == 0
+                            ? header >> HEADER_KEYS_SHIFT
+                            : atomic_load_explicit(&node->body[place / 8], memory_order_relaxed);
+        unsigned byte = (unsigned)(keys >> place % 8 * 8) & 0xff;
+        level->rest[byte / 64] |= UINT64_C(1) << byte % 64;
+        prefetch_node(arena, word);
+    }
+    level->ready = 0xf;
+}
+
+/* One quarter of a node that has a place for each byte. */
+static void list_quarter(const struct engine_arena *arena, struct index_level *level,
+                         unsigned quarter)
+{
+    struct node *node = node_at(arena, level->word);
+    enum node_kind kind = word_kind(level->word);
+    uint64_t bits = 0;
+    for (unsigned byte = 0; byte < 64; byte++) {
+        uint64_t word = node_child(node, kind, quarter * 64 + byte);
+        if (word != 0) {
+            bits |= UINT64_C(1) << byte;
+            prefetch_node(arena, word);
+        }
+    }
+    level->rest[quarter] = bits;
+    level->ready |= 1u << quarter;
+}
+
+static void make_ready(const struct engine_arena *arena, struct index_level *level,
+                       unsigned quarter)
+{
+    if ((level->ready >> quarter & 1) == 0) {
+        if (word_kind(level->word) <= NODE_32) {
+            list_quarters(arena, level);
+        } else {
+            list_quarter(arena, level, quarter);
+        }
+    }
+}
+
+static struct index_level *top(struct index_iterator *iterator)
+{
+    return &iterator->levels[(iterator->first + iterator->count - 1) % INDEX_LEVELS];
+}
+
+/* Makes room for a level, which the caller fills. */
+static struct index_level *push(struct index_iterator *iterator)
+{
+    if (iterator->count == INDEX_LEVELS) {
+        iterator->first = (iterator->first + 1) % INDEX_LEVELS;
+        iterator->count--;
+        iterator->dropped = true;
+    }
+    iterator->count++;
+    return top(iterator);
+}
+
+/* A node with all its bytes still to come. */
+static void begin_level(const struct index_iterator *iterator, struct index_level *level,
+                        uint64_t word)
+{
+    level->word = word;
+    level->ready = 0;
+    level->end = iterator->descending && word_has_end(word);
+}
+
+static uint64_t end_word(const struct index_iterator *iterator, uint64_t word)
+{
+    if (!word_has_end(word)) {
+        return 0;
+    }
+    struct node *node = node_at(iterator->index->arena, word);
+    return atomic_load_explicit(node_end_slot(node, word_kind(word)), memory_order_acquire);
+}
+
+/* Takes the next byte out of a level. False when there is none. */
+static bool take_byte(struct index_iterator *iterator, struct index_level *level,
+                      unsigned *ret_byte)
+{
+    for (unsigned step = 0; step < 4; step++) {
+        unsigned quarter = iterator->descending ? 3 - step : step;
+        make_ready(iterator->index->arena, level, quarter);
+        uint64_t bits = level->rest[quarter];
+        if (bits != 0) {
+            unsigned bit = iterator->descending ? 63u - (unsigned)__builtin_clzll(bits)
+                                                : (unsigned)__builtin_ctzll(bits);
+            level->rest[quarter] = bits & ~(UINT64_C(1) << bit);
+            *ret_byte = quarter * 64 + bit;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The next leaf, or 0 when the levels that are kept are used up. */
+static uint64_t next_leaf(struct index_iterator *iterator)
+{
+    const struct engine_arena *arena = iterator->index->arena;
+    uint64_t word = iterator->pending;
+    iterator->pending = 0;
+    for (;;) {
+        if (word != 0 && word_is_leaf(word)) {
+            return word;
+        }
+        if (word != 0) {
+            begin_level(iterator, push(iterator), word);
+            /* Ascending, the key that ends here comes first. */
+            word = iterator->descending ? 0 : end_word(iterator, word);
+            continue;
+        }
+        if (iterator->count == 0) {
+            return 0;
+        }
+        struct index_level *level = top(iterator);
+        unsigned byte;
+        if (take_byte(iterator, level, &byte)) {
+            word = node_child(node_at(arena, level->word), word_kind(level->word), byte);
+        } else {
+            word = level->end ? end_word(iterator, level->word) : 0;
+            iterator->count--;
+        }
+    }
+}
+
+/* Leaves the bytes beyond `byte` in a level that was just begun. */
+static void cut_level(const struct index_iterator *iterator, struct index_level *level,
+                      unsigned byte)
+{
+    const struct engine_arena *arena = iterator->index->arena;
+    if (word_kind(level->word) <= NODE_32) {
+        list_quarters(arena, level);
+    }
+    for (unsigned quarter = 0; quarter < 4; quarter++) {
+        bool beyond;
+        if (iterator->descending) {
+            beyond = quarter * 64 < byte;
+        } else {
+            beyond = quarter * 64 + 63 > byte;
+        }
+        if (!beyond) {
+            level->rest[quarter] = 0;
+            level->ready |= 1u << quarter;
+        } else if (byte / 64 == quarter) {
+            make_ready(arena, level, quarter);
+            uint64_t below = (UINT64_C(1) << byte % 64) - 1;
+            level->rest[quarter] &= iterator->descending ? below : ~below << 1;
+        }
+    }
+}
+
+/* Whether anything is left in a level, looked up now. */
+static bool has_rest(const struct index_iterator *iterator, struct index_level *level)
+{
+    uint64_t rest = 0;
+    for (unsigned quarter = 0; quarter < 4; quarter++) {
+        make_ready(iterator->index->arena, level, quarter);
+        rest |= level->rest[quarter];
+    }
+    return rest != 0 || (level->end && end_word(iterator, level->word) != 0);
+}
+
+/* What a walk along a bound is told. */
+struct seek {
+    struct index_key bound;
+    bool equal; /* the bound itself is wanted */
+    bool exact; /* keep only levels that have something left */
+};
+
+/* The bound ends at this node: its end slot is the bound, all else is greater. */
+static void end_at_node(struct index_iterator *iterator, const struct seek *seek, uint64_t word)
+{
+    if (!iterator->descending) {
+        if (seek->equal) {
+            iterator->pending = word;
+        } else {
+            begin_level(iterator, push(iterator), word);
+        }
+    } else if (seek->equal) {
+        iterator->pending = end_word(iterator, word);
+    }
+}
+
+static int end_at_leaf(struct index_iterator *iterator, const struct seek *seek, uint64_t word)
+{
+    struct index_source *source = &iterator->index->source;
+    struct index_key key;
+    int rc = source->load(source->context, word_address(word), &key);
+    if (rc < 0) {
+        return rc;
+    }
+    uint32_t size = key.size < seek->bound.size ? key.size : seek->bound.size;
+    int order = memcmp(key.data, seek->bound.data, size);
+    if (order == 0) {
+        order = (key.size > seek->bound.size) - (key.size < seek->bound.size);
+    }
+    bool wanted = iterator->descending ? order < 0 : order > 0;
+    if (wanted || (order == 0 && seek->equal)) {
+        iterator->pending = word;
+    }
+    return 0;
+}
+
+/* One walk from the root along the bound. 0, AGAIN or an error. */
+static int walk(struct index_iterator *iterator, const struct seek *seek)
+{
+    struct index *index = iterator->index;
+    uint64_t word = atomic_load_explicit(&index->root, memory_order_acquire);
+    uint32_t from = 0;
+    while (word != 0 && !word_is_leaf(word)) {
+        uint32_t depth = word_depth(word);
+        struct path_match match = {.common = depth};
+        int rc = depth != from ? node_compare_path(index, word, seek->bound, from, &match) : 0;
+        if (rc != 0) {
+            return rc;
+        }
+        if (match.common < depth) {
+            bool greater =
+                match.common == seek->bound.size || match.byte > seek->bound.data[match.common];
+            iterator->pending = greater != iterator->descending ? word : 0;
+            return 0;
+        }
+        if (depth == seek->bound.size) {
+            end_at_node(iterator, seek, word);
+            return 0;
+        }
+        unsigned byte = seek->bound.data[depth];
+        struct index_level level;
+        begin_level(iterator, &level, word);
+        cut_level(iterator, &level, byte);
+        if (!seek->exact || has_rest(iterator, &level)) {
+            *push(iterator) = level;
+        }
+        word = node_child(node_at(index->arena, word), word_kind(word), byte);
+        from = depth + 1;
+    }
+    return word != 0 ? end_at_leaf(iterator, seek, word) : 0;
+}
+
+static int walk_again(struct index_iterator *iterator, const struct seek *seek)
+{
+    int rc;
+    do {
+        iterator->count = 0;
+        iterator->pending = 0;
+        iterator->dropped = false;
+        rc = walk(iterator, seek);
+    } while (rc == AGAIN);
+    return rc;
+}
+
+static void begin_at_root(struct index_iterator *iterator)
+{
+    iterator->count = 0;
+    iterator->dropped = false;
+    iterator->pending = atomic_load_explicit(&iterator->index->root, memory_order_acquire);
+}
+
+/* Finds the way again behind the key that was returned last. */
+static int resume(struct index_iterator *iterator)
+{
+    if (iterator->last == 0) { /* all that it has come to was removed meanwhile */
+        begin_at_root(iterator);
+        return iterator->bounded ? -EAGAIN : 0;
+    }
+    struct index_source *source = &iterator->index->source;
+    struct seek seek = {.exact = true};
+    int rc = source->load(source->context, word_address(iterator->last), &seek.bound);
+    return rc < 0 ? rc : walk_again(iterator, &seek);
+}
+
+int index_seek(struct index_iterator *iterator, struct index_key bound, enum index_seek mode)
+{
+    iterator->placed = false;
+    iterator->last = 0;
+    iterator->descending = mode == INDEX_LE || mode == INDEX_LT || mode == INDEX_LAST;
+    iterator->bounded = mode != INDEX_FIRST && mode != INDEX_LAST;
+    if (!iterator->bounded) {
+        begin_at_root(iterator);
+        iterator->placed = true;
+        return 0;
+    }
+    struct seek seek = {.bound = bound, .equal = mode == INDEX_GE || mode == INDEX_LE};
+    int rc = walk_again(iterator, &seek);
+    while (rc == 0 && iterator->dropped) {
+        /* To seek again takes a key that was returned: so the first leaf is found here. */
+        seek.exact = true;
+        rc = walk_again(iterator, &seek);
+        uint64_t leaf = rc == 0 ? next_leaf(iterator) : 0;
+        iterator->pending = leaf;
+        if (leaf != 0) {
+            break;
+        }
+    }
+    iterator->placed = rc == 0;
+    return rc;
+}
+
+static int turn(struct index_iterator *iterator, bool descending)
+{
+    if (!iterator->placed) {
+        return -EINVAL;
+    }
+    if (iterator->descending == descending) {
+        return 0;
+    }
+    if (iterator->last == 0) {
+        return -EINVAL;
+    }
+    iterator->descending = descending;
+    return resume(iterator);
+}
+
+static int batch(struct index_iterator *iterator, bool descending, uint64_t *ret_addresses, int max)
+{
+    const struct index_source *source = &iterator->index->source;
+    int rc = turn(iterator, descending);
+    int count = 0;
+    while (rc == 0 && count < max) {
+        uint64_t leaf = next_leaf(iterator);
+        if (leaf != 0) {
+            uint64_t address = word_address(leaf);
+            iterator->last = leaf;
+            ret_addresses[count++] = address;
+            if (source->prefetch != NULL) {
+                source->prefetch(source->context, address);
+            }
+        } else if (iterator->dropped) {
+            rc = resume(iterator);
+        } else {
+            break;
+        }
+    }
+    if (rc < 0) {
+        iterator->placed = false;
+    }
+    return rc < 0 ? rc : count;
+}
+
+int index_next_batch(struct index_iterator *iterator, uint64_t *ret_addresses, int max)
+{
+    return batch(iterator, false, ret_addresses, max);
+}
+
+int index_previous_batch(struct index_iterator *iterator, uint64_t *ret_addresses, int max)
+{
+    return batch(iterator, true, ret_addresses, max);
+}

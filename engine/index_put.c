@@ -1,0 +1,245 @@
+/*
+ * Put: sets the address of a key.
+ *
+ * The happy path, by what the descent comes to:
+ *   - a leaf with the same key: the word of the leaf is replaced.
+ *   - an empty slot: the entry is added; a full node is copied into a larger one first.
+ *   - a leaf with another key, or a node whose way parts from the key: a new node with two
+ *     entries takes its place, and it goes below that.
+ *
+ * Failure modes:
+ *   - Another writer was faster at this place: begin again at the root.
+ *   - No memory: -ENOMEM before anything was published. load() fails: likewise.
+ *
+ * Invariants:
+ *   - Each change is one word that is published under the lock of the node that holds it.
+ *   - Locks are taken from the root down, two at most: the slot where a node hangs, and the node.
+ *   - A node that is not obsolete under its lock can be reached from the root.
+ *   - The way to a node never changes. So bytes that were compared without a lock stay equal, and
+ *     one key from below a node proves all the bytes that were skipped above it.
+ */
+#include "engine/descent.h"
+
+#include "base/assert.h"
+
+#include <errno.h>
+
+#define RECLAIM_EVERY 64
+
+/* What an attempt ends with, beside 0 and errors. */
+#define AGAIN 1
+
+void descent_retire(struct index *index, uint64_t word, uint64_t header)
+{
+    struct node *node = node_at(index->arena, word);
+    node_unlock(&node->header, header | HEADER_OBSOLETE);
+    arena_retire(index->arena, word_offset(word), word_class(word), &node->retired);
+    uint32_t count = atomic_fetch_add_explicit(&index->retirements, 1, memory_order_relaxed) + 1;
+    if (count % RECLAIM_EVERY == 0 && index->epochs != NULL) {
+        (void)epoch_reclaim(index->epochs);
+    }
+}
+
+/* Goes down to where the key is or belongs. 0, AGAIN or an error. */
+static int descend(struct index *index, struct index_key key, bool may_skip,
+                   struct descent *ret_descent)
+{
+    struct descent descent = descent_begin(index);
+    uint32_t from = 0;
+    descent.common = UINT32_MAX;
+    while (descent.word != 0 && !word_is_leaf(descent.word)) {
+        uint32_t depth = word_depth(descent.word);
+        if (depth != from) {
+            struct path_match match = {.may_skip = may_skip};
+            int rc = node_compare_path(index, descent.word, key, from, &match);
+            if (rc != 0) {
+                return rc;
+            }
+            descent.skipped |= match.skipped;
+            if (match.common < depth) {
+                descent.common = match.common;
+                descent.path_byte = match.byte;
+                break;
+            }
+        }
+        descent_enter(index, &descent, key);
+        from = depth + 1;
+    }
+    *ret_descent = descent;
+    return 0;
+}
+
+/* Whether the bytes that were skipped are those of the key, by a key from below the node. */
+static int confirm(struct index *index, struct index_key key, const struct descent *descent)
+{
+    uint64_t leaf = descent->word != 0 && word_is_leaf(descent->word)
+                        ? descent->word
+                        : node_some_leaf(index->arena, descent->node);
+    if (leaf == 0) {
+        return AGAIN;
+    }
+    struct index_key below;
+    int rc = index->source.load(index->source.context, word_address(leaf), &below);
+    if (rc < 0) {
+        return rc;
+    }
+    return key_common(key, below, 0) >= word_depth(descent->node) ? 0 : AGAIN;
+}
+
+static int find_place(struct index *index, struct index_key key, struct descent *ret_descent)
+{
+    int rc = descend(index, key, true, ret_descent);
+    if (rc != 0 || !ret_descent->skipped) {
+        return rc;
+    }
+    rc = ret_descent->common == UINT32_MAX ? confirm(index, key, ret_descent) : AGAIN;
+    return rc == AGAIN ? descend(index, key, false, ret_descent) : rc;
+}
+
+/* A node with what hangs at the place now, and the new leaf, which part at `common`. */
+static int split(struct index *index, struct index_key key, const struct descent *descent,
+                 struct node_entry old, uint32_t common, uint64_t leaf)
+{
+    uint64_t header;
+    struct node_entry entries[2] = {
+        old, {.word = leaf, .byte = common == key.size ? NODE_END : key.data[common]}};
+    if (old.byte != NODE_END && entries[1].byte < old.byte) {
+        entries[0] = entries[1];
+        entries[1] = old;
+    }
+    if (!place_lock(&descent->at, descent->word, &header)) {
+        return AGAIN;
+    }
+    uint64_t word =
+        node_make(index->arena, NULL, entries, 2, common, node_tail_of(key.data, common));
+    if (word == 0) {
+        node_unlock(descent->at.header, header);
+        return -ENOMEM;
+    }
+    place_publish(&descent->at, word, header);
+    return 0;
+}
+
+/* The leaf is of this key: replaced; or of another: split. */
+static int put_at_leaf(struct index *index, struct index_key key, const struct descent *descent,
+                       uint64_t leaf, uint64_t *ret_old)
+{
+    struct index_key found;
+    uint64_t address = word_address(descent->word);
+    int rc = index->source.load(index->source.context, address, &found);
+    if (rc < 0) {
+        return rc;
+    }
+    uint32_t common = key_common(key, found, 0);
+    if (common == key.size && common == found.size) {
+        uint64_t header;
+        if (!place_lock(&descent->at, descent->word, &header)) {
+            return AGAIN;
+        }
+        place_publish(&descent->at, leaf, header);
+        *ret_old = address;
+        return 0;
+    }
+    if (descent->node != 0 && common <= word_depth(descent->node)) {
+        return -EBADMSG; /* the record is not what was put here */
+    }
+    struct node_entry old = {.word = descent->word,
+                             .byte = common == found.size ? NODE_END : found.data[common]};
+    return split(index, key, descent, old, common, leaf);
+}
+
+/* Copies a full node into a larger one, with the new entry. */
+static int grow(struct index *index, const struct descent *descent, struct node_entry entry)
+{
+    uint64_t up_header;
+    uint64_t header;
+    struct node *node = node_at(index->arena, descent->node);
+    if (!place_lock(&descent->up, descent->node, &up_header)) {
+        return AGAIN;
+    }
+    bool locked = node_lock(&node->header, &header);
+    WEIR_ASSERT(locked); /* a place that is not obsolete leads to it */
+    struct node_entry entries[NODE_ENTRIES_MAX];
+    int rc = AGAIN;
+    _Atomic uint64_t *slot = node_slot_any(node, descent->node, entry.byte);
+    if (slot == NULL || atomic_load_explicit(slot, memory_order_relaxed) == 0) {
+        unsigned count = node_collect(node, descent->node, entries);
+        entries[count++] = entry;
+        uint64_t tail = atomic_load_explicit(&node->tail, memory_order_relaxed);
+        uint64_t word =
+            node_make(index->arena, NULL, entries, count, word_depth(descent->node), tail);
+        rc = word != 0 ? 0 : -ENOMEM;
+        if (rc == 0) {
+            place_publish(&descent->up, word, up_header);
+            descent_retire(index, descent->node, header);
+            return 0;
+        }
+    }
+    node_unlock(&node->header, header);
+    node_unlock(descent->up.header, up_header);
+    return rc;
+}
+
+static int put_at_empty(struct index *index, const struct descent *descent, uint64_t leaf)
+{
+    uint64_t header;
+    if (descent->node == 0) {
+        if (!place_lock(&descent->at, 0, &header)) {
+            return AGAIN;
+        }
+        place_publish(&descent->at, leaf, header);
+        return 0;
+    }
+    struct node_entry entry = {.word = leaf, .byte = descent->byte};
+    struct node *node = node_at(index->arena, descent->node);
+    if (!node_lock(&node->header, &header)) {
+        return AGAIN;
+    }
+    _Atomic uint64_t *slot = node_slot_any(node, descent->node, entry.byte);
+    if (slot != NULL && atomic_load_explicit(slot, memory_order_relaxed) != 0) {
+        node_unlock(&node->header, header);
+        return AGAIN;
+    }
+    bool added = node_add(node, descent->node, entry, &header);
+    node_unlock(&node->header, header);
+    return added ? 0 : grow(index, descent, entry);
+}
+
+static int try_put(struct index *index, struct index_key key, uint64_t leaf, uint64_t *ret_old)
+{
+    struct descent descent;
+    int rc = find_place(index, key, &descent);
+    if (rc != 0) {
+        return rc;
+    }
+    if (descent.word == 0) {
+        return put_at_empty(index, &descent, leaf);
+    }
+    if (word_is_leaf(descent.word)) {
+        return put_at_leaf(index, key, &descent, leaf, ret_old);
+    }
+    struct node_entry old = {.word = descent.word, .byte = descent.path_byte};
+    return split(index, key, &descent, old, descent.common, leaf);
+}
+
+int index_put(struct index *index, struct index_key key, uint64_t address, uint64_t *ret_old)
+{
+    WEIR_ASSERT(address != 0 && address % 8 == 0 && address <= INDEX_ADDRESS_MAX);
+    if (key.size > INDEX_KEY_SIZE_MAX) {
+        return -EINVAL;
+    }
+    uint64_t old = 0;
+    int rc;
+    do {
+        rc = try_put(index, key, word_of_address(address), &old);
+    } while (rc == AGAIN ||
+             (rc == -ENOMEM && index->epochs != NULL && epoch_reclaim(index->epochs) != 0));
+    if (rc < 0) {
+        return rc;
+    }
+    if (old == 0) {
+        atomic_fetch_add_explicit(&index->keys, 1, memory_order_relaxed);
+    }
+    *ret_old = old;
+    return 0;
+}

@@ -1,0 +1,276 @@
+/*
+ * Open and close: from a log to an engine and back.
+ *
+ * Happy path of open: make the parts, load the newest checkpoint that fits, replay what is behind
+ * it (or everything), see that the log is held. Of close: make a checkpoint when one is due, give
+ * back the segments, the index, the handle.
+ *
+ * Failure modes: a log that cannot be read to its end, or holds records of our type that are none:
+ * everything is given back and the log is as it was.
+ */
+#include "engine/checkpoint.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <weir/inspect.h>
+#include <weir/retain.h>
+
+#define THREADS_MAX 8u
+#define CHECKPOINT_BYTES_DEFAULT ((uint64_t)256 << 20)
+#define MARGIN_BYTES_MAX ((uint64_t)16 << 20)
+#define MARGIN_SHARE 64u
+
+int engine_error(struct weir_error *why, int code, const char *format, ...)
+{
+    if (why != NULL) {
+        size_t size = why->size;
+        *why = (struct weir_error){.size = size, .code = code, .offset = UINT64_MAX};
+        va_list arguments;
+        va_start(arguments, format);
+        vsnprintf(why->text, sizeof why->text, format, arguments);
+        va_end(arguments);
+    }
+    return code;
+}
+
+int engine_check(const struct weir_engine *engine)
+{
+    return wal_address_check(engine->log);
+}
+
+/* ---- the hold ---- */
+
+int engine_hold(struct weir_engine *engine)
+{
+    /* Acquire pairs with the release below: the hold is durable. */
+    if (__builtin_expect(atomic_load_explicit(&engine->held, memory_order_acquire), 1)) {
+        return 0;
+    }
+    base_lock_acquire(&engine->upkeep.lock);
+    int rc = 0;
+    if (!atomic_load_explicit(&engine->held, memory_order_relaxed)) {
+        rc = weir_hold_set(engine->log, ENGINE_HOLD, weir_durable_lsn(engine->log) + 1);
+        if (rc == 0) {
+            atomic_store_explicit(&engine->held, true, memory_order_release);
+        }
+    }
+    base_lock_release(&engine->upkeep.lock);
+    return rc;
+}
+
+static int is_engine_hold(void *context, const struct weir_hold *hold)
+{
+    (void)context;
+    return strcmp(hold->name, ENGINE_HOLD) == 0 ? 1 : 0;
+}
+
+static bool has_records(const struct weir_engine *engine)
+{
+    return engine->report.keys > 0 || engine->report.deleted_keys > 0 ||
+           atomic_load_explicit(&engine->tables.end, memory_order_relaxed) > 1;
+}
+
+/* A log that has tables and no hold is held from its first record on. */
+static int see_to_hold(struct weir_engine *engine, struct weir_error *why)
+{
+    int rc = weir_hold_list(engine->log, is_engine_hold, NULL);
+    bool held = rc == 1;
+    if (rc == 0 && has_records(engine)) {
+        struct weir_stat stat = WEIR_STAT_INIT;
+        rc = weir_log_stat(engine->log, &stat);
+        if (rc == 0) {
+            rc = weir_hold_set(engine->log, ENGINE_HOLD, stat.earliest);
+        }
+        held = rc == 0;
+    }
+    if (rc < 0) {
+        return engine_error(why, rc, "the log cannot be held for the engine: %s",
+                            weir_error_text(rc));
+    }
+    atomic_store_explicit(&engine->held, held, memory_order_release);
+    return 0;
+}
+
+/* ---- the parts ---- */
+
+static int take_options(struct weir_engine *engine, const struct weir_engine_options *options)
+{
+    static const struct weir_engine_options defaults = WEIR_ENGINE_OPTIONS_INIT;
+    options = options != NULL ? options : &defaults;
+    if (options->size != sizeof *options || (options->flags & ~WEIR_ENGINE_NO_CHECKPOINT) != 0) {
+        return -EINVAL;
+    }
+    engine->options = *options;
+    unsigned cpus = base_cpu_count();
+    if (engine->options.threads == 0) {
+        engine->options.threads = cpus < THREADS_MAX ? cpus : THREADS_MAX;
+    }
+    if (engine->options.threads > THREADS_MAX) {
+        engine->options.threads = THREADS_MAX;
+    }
+    if (engine->options.checkpoint_bytes == 0) {
+        engine->options.checkpoint_bytes = CHECKPOINT_BYTES_DEFAULT;
+    }
+    return 0;
+}
+
+static int make_parts(struct weir_engine *engine)
+{
+    int rc = epochs_init(&engine->epochs);
+    if (rc == 0) {
+        rc = arena_init(&engine->arena, &engine->epochs, engine->options.index_bytes, 0);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    uint64_t share = engine->arena.limit / MARGIN_SHARE;
+    engine->margin_bytes = share < MARGIN_BYTES_MAX ? share : MARGIN_BYTES_MAX;
+    engine->change_bytes = wal_address_record_bytes(engine->log) - RECORD_HEAD_BYTES_MAX;
+    return table_add(engine, WEIR_TABLE_DEFAULT, "", WEIR_LSN_NONE);
+}
+
+static void free_parts(struct weir_engine *engine)
+{
+    table_free_all(engine);
+    place_drop_all(engine);
+    if (engine->arena.memory != NULL) {
+        arena_destroy(&engine->arena);
+        epochs_destroy(&engine->epochs);
+    }
+}
+
+static void count_keys(struct weir_engine *engine)
+{
+    uint64_t all = 0, deleted = 0;
+    uint32_t end = atomic_load_explicit(&engine->tables.end, memory_order_relaxed);
+    for (uint32_t i = 0; i < end; i++) {
+        struct engine_table *table = table_of(engine, i);
+        if (table != NULL) {
+            all += atomic_load_explicit(&table->index.keys, memory_order_relaxed);
+            deleted += atomic_load_explicit(&table->deleted, memory_order_relaxed);
+        }
+    }
+    engine->report.keys = all - deleted;
+    engine->report.deleted_keys = deleted;
+}
+
+static double seconds_since(uint64_t start_ns)
+{
+    return (double)(base_clock_monotonic_ns() - start_ns) / (double)BASE_NS_PER_S;
+}
+
+/* Loads what there is; *from becomes the LSN to replay from. */
+static int load_checkpoint(struct weir_engine *engine, weir_lsn *from, uint64_t start_ns)
+{
+    struct weir_engine_open_report *report = &engine->report;
+    weir_lsn lsn;
+    int rc = checkpoint_load(engine, &lsn);
+    report->load_s = seconds_since(start_ns);
+    memcpy(report->reason, engine->upkeep.reason, sizeof report->reason);
+    if (rc == 1) {
+        report->from_checkpoint = true;
+        report->checkpoint_lsn = lsn;
+        atomic_store_explicit(&engine->upkeep.checkpoint_lsn, lsn, memory_order_relaxed);
+        *from = lsn + 1;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static int build(struct weir_engine *engine, struct weir_error *why)
+{
+    uint64_t start_ns = base_clock_monotonic_ns();
+    engine->report = (struct weir_engine_open_report)WEIR_ENGINE_OPEN_REPORT_INIT;
+    struct weir_stat stat = WEIR_STAT_INIT;
+    int rc = weir_log_stat(engine->log, &stat);
+    if (rc < 0) {
+        return rc;
+    }
+    atomic_store_explicit(&engine->horizon, stat.horizon, memory_order_release);
+    weir_lsn from = stat.earliest;
+    rc = load_checkpoint(engine, &from, start_ns);
+    if (rc == 0 && from != WEIR_LSN_NONE) {
+        rc = follow_replay(engine, from, why);
+    }
+    count_keys(engine);
+    /* What was replayed counts as not covered: it has to be replayed again next time. */
+    atomic_store_explicit(&engine->upkeep.checkpoint_bytes, 0 - engine->report.replayed_bytes,
+                          memory_order_relaxed);
+    engine->report.applied = engine_settled(engine);
+    engine->report.threads = 1;
+    engine->report.total_s = seconds_since(start_ns);
+    return rc;
+}
+
+int weir_engine_open(struct weir_log *log, const struct weir_engine_options *options,
+                     struct weir_engine **ret_engine, struct weir_error *ret_error)
+{
+    if (log == NULL || ret_engine == NULL) {
+        return engine_error(ret_error, -EINVAL, "no log was given");
+    }
+    int rc = wal_address_check(log);
+    struct weir_engine *engine =
+        rc == 0 ? base_alloc_aligned(BASE_CACHE_LINE, sizeof *engine) : NULL;
+    if (engine == NULL) {
+        rc = rc == 0 ? -ENOMEM : rc;
+        return engine_error(ret_error, rc, "the engine cannot be opened: %s", weir_error_text(rc));
+    }
+    memset(engine, 0, sizeof *engine);
+    engine->log = log;
+    engine->read_only = wal_address_is_read_only(log);
+    if (ret_error != NULL) {
+        ret_error->code = 0;
+    }
+    rc = take_options(engine, options);
+    rc = rc == 0 ? make_parts(engine) : rc;
+    rc = rc == 0 ? build(engine, ret_error) : rc;
+    rc = rc == 0 && !engine->read_only ? see_to_hold(engine, ret_error) : rc;
+    if (rc < 0) {
+        free_parts(engine);
+        base_free(engine);
+        bool explained = ret_error != NULL && ret_error->code == rc;
+        return explained ? rc
+                         : engine_error(ret_error, rc, "the engine cannot be opened: %s",
+                                        weir_error_text(rc));
+    }
+    *ret_engine = engine;
+    return 0;
+}
+
+int weir_engine_close(struct weir_engine *engine)
+{
+    if (engine == NULL) {
+        return 0;
+    }
+    struct epoch_oldest oldest;
+    if (engine->snapshots.count > 0 || epoch_oldest(&engine->epochs, &oldest)) {
+        return -EBUSY;
+    }
+    if (engine_check(engine) == 0 && checkpoint_is_due(engine)) {
+        (void)weir_engine_checkpoint(engine, NULL, NULL); /* costs time at the next open, no data */
+    }
+    free_parts(engine);
+    base_free(engine);
+    return 0;
+}
+
+int weir_engine_report(const struct weir_engine *engine, struct weir_engine_open_report *ret_report)
+{
+    if (engine == NULL || ret_report == NULL || ret_report->size < sizeof *ret_report) {
+        return -EINVAL;
+    }
+    size_t size = ret_report->size;
+    *ret_report = engine->report;
+    ret_report->size = size;
+    return 0;
+}
+
+struct weir_log *weir_engine_log(const struct weir_engine *engine)
+{
+    return engine->log;
+}

@@ -1,0 +1,169 @@
+/*
+ * Places: from an address to the record that lies there.
+ *
+ * Happy path: the segment of an address was pinned before; one load finds it, the log reads the
+ * record in it. All segments that anybody has looked into stay pinned, so that their memory neither
+ * moves nor goes: what is mapped costs address space and page cache, no memory of the process.
+ *
+ * Failure modes: the segment is not in the log any more (WEIR_E_TRUNCATED), cannot be mapped, or
+ * has no whole record there (WEIR_E_DAMAGED).
+ *
+ * Invariant: a slot that was filled is emptied by place_drop() only, when no section that could
+ * have loaded it is open.
+ */
+#include "engine/engine.h"
+
+#include "base/assert.h"
+
+#include <errno.h>
+
+#define HEADER_BYTES 64u
+
+static _Atomic(struct wal_segment *) *slot_of(struct engine_places *places, uint64_t ordinal)
+{
+    bool compacted = ordinal >= PLACE_COMPACTED;
+    uint64_t index = compacted ? ordinal - PLACE_COMPACTED : ordinal;
+    if (index / PLACE_CHUNK_SLOTS >= PLACE_CHUNKS) {
+        return NULL;
+    }
+    struct place_chunk *chunk = atomic_load_explicit(
+        &places->chunks[compacted][index / PLACE_CHUNK_SLOTS], memory_order_acquire);
+    return chunk != NULL ? &chunk->slots[index % PLACE_CHUNK_SLOTS] : NULL;
+}
+
+static int add_chunk(struct engine_places *places, uint64_t ordinal)
+{
+    bool compacted = ordinal >= PLACE_COMPACTED;
+    uint64_t index = (compacted ? ordinal - PLACE_COMPACTED : ordinal) / PLACE_CHUNK_SLOTS;
+    if (index >= PLACE_CHUNKS) {
+        return WEIR_E_DAMAGED; /* an address that no log of this size has */
+    }
+    struct place_chunk *chunk = base_alloc_zero(sizeof *chunk);
+    if (chunk == NULL) {
+        return -ENOMEM;
+    }
+    /* Release pairs with the acquire in slot_of(). */
+    atomic_store_explicit(&places->chunks[compacted][index], chunk, memory_order_release);
+    return 0;
+}
+
+/* The first one who needs a segment pins it for all. */
+static int pin(struct weir_engine *engine, uint64_t ordinal, struct wal_segment **ret_segment)
+{
+    struct engine_places *places = &engine->places;
+    int rc = 0;
+    base_lock_acquire(&places->lock);
+    _Atomic(struct wal_segment *) *slot = slot_of(places, ordinal);
+    if (slot == NULL) {
+        rc = add_chunk(places, ordinal);
+        slot = rc == 0 ? slot_of(places, ordinal) : NULL;
+    }
+    struct wal_segment *segment = NULL;
+    if (rc == 0) {
+        segment = atomic_load_explicit(slot, memory_order_relaxed);
+    }
+    if (rc == 0 && segment == NULL) {
+        rc = wal_address_pin(engine->log, ordinal, &segment, NULL);
+        if (rc == 0) {
+            /* Release pairs with the acquire in place_segment(). */
+            atomic_store_explicit(slot, segment, memory_order_release);
+        }
+    }
+    base_lock_release(&places->lock);
+    *ret_segment = segment;
+    return rc;
+}
+
+int place_segment(struct weir_engine *engine, uint64_t address, struct wal_segment **ret_segment)
+{
+    uint64_t ordinal = wal_address_ordinal(engine->log, address);
+    _Atomic(struct wal_segment *) *slot = slot_of(&engine->places, ordinal);
+    struct wal_segment *segment =
+        slot != NULL ? atomic_load_explicit(slot, memory_order_acquire) : NULL;
+    if (__builtin_expect(segment == NULL, 0)) {
+        return pin(engine, ordinal, ret_segment);
+    }
+    *ret_segment = segment;
+    return 0;
+}
+
+int place_read(struct weir_engine *engine, uint64_t address, struct weir_record *ret_record)
+{
+    struct wal_segment *segment;
+    int rc = place_segment(engine, address, &segment);
+    return rc == 0 ? wal_address_read(engine->log, segment, address, ret_record) : rc;
+}
+
+int place_version(struct weir_engine *engine, uint64_t address, struct engine_version *ret_version)
+{
+    struct weir_record record;
+    int rc = place_read(engine, address, &record);
+    if (rc < 0) {
+        return rc;
+    }
+    return record.type == WEIR_TYPE_CHANGE ? record_read(&record, address, ret_version)
+                                           : WEIR_E_DAMAGED;
+}
+
+void place_prefetch(struct weir_engine *engine, uint64_t address)
+{
+    _Atomic(struct wal_segment *) *slot =
+        slot_of(&engine->places, wal_address_ordinal(engine->log, address));
+    struct wal_segment *segment =
+        slot != NULL ? atomic_load_explicit(slot, memory_order_acquire) : NULL;
+    if (segment != NULL) {
+        const uint8_t *at = wal_address_at(engine->log, segment, address);
+        __builtin_prefetch(at);
+        __builtin_prefetch(at + HEADER_BYTES);
+    }
+}
+
+void place_drop(struct weir_engine *engine, uint64_t ordinal)
+{
+    struct engine_places *places = &engine->places;
+    base_lock_acquire(&places->lock);
+    _Atomic(struct wal_segment *) *slot = slot_of(places, ordinal);
+    struct wal_segment *segment =
+        slot != NULL ? atomic_load_explicit(slot, memory_order_relaxed) : NULL;
+    if (segment != NULL) {
+        atomic_store_explicit(slot, NULL, memory_order_release);
+        wal_address_unpin(engine->log, segment);
+    }
+    base_lock_release(&places->lock);
+}
+
+void place_drop_all(struct weir_engine *engine)
+{
+    for (unsigned kind = 0; kind < 2; kind++) {
+        for (unsigned i = 0; i < PLACE_CHUNKS; i++) {
+            struct place_chunk *chunk =
+                atomic_load_explicit(&engine->places.chunks[kind][i], memory_order_relaxed);
+            for (unsigned k = 0; chunk != NULL && k < PLACE_CHUNK_SLOTS; k++) {
+                struct wal_segment *segment =
+                    atomic_load_explicit(&chunk->slots[k], memory_order_relaxed);
+                if (segment != NULL) {
+                    wal_address_unpin(engine->log, segment);
+                }
+            }
+            base_free(chunk);
+            atomic_store_explicit(&engine->places.chunks[kind][i], NULL, memory_order_relaxed);
+        }
+    }
+}
+
+/* ---- for the index ---- */
+
+int place_load_key(void *context, uint64_t address, struct index_key *ret_key)
+{
+    struct engine_version version;
+    int rc = place_version(context, address, &version);
+    if (rc == 0) {
+        *ret_key = (struct index_key){version.key.data, (uint32_t)version.key.size};
+    }
+    return rc;
+}
+
+void place_prefetch_key(void *context, uint64_t address)
+{
+    place_prefetch(context, address);
+}

@@ -1,0 +1,70 @@
+/*
+ * Records of the engine: building and reading them (docs/FORMAT.md, 9). Pure functions over memory.
+ */
+#ifndef ENGINE_RECORD_H
+#define ENGINE_RECORD_H
+
+#include "base/le.h"
+
+#include <weir/change.h>
+
+struct record_change {
+    struct le64 previous;
+    struct le32 distance;
+    struct le32 table;
+    struct le16 key_size;
+    uint8_t operation; /* enum weir_operation, and RECORD_HAS_SKIP */
+    uint8_t since;
+};
+
+#define RECORD_CHANGE_BYTES 20u
+#define RECORD_SKIP_BYTES 8u
+#define RECORD_HEAD_BYTES_MAX (RECORD_CHANGE_BYTES + RECORD_SKIP_BYTES)
+#define RECORD_HAS_SKIP 0x80u
+#define RECORD_SINCE_MAX 255u
+#define RECORD_DISTANCE_UNIT 8u
+
+_Static_assert(sizeof(struct record_change) == RECORD_CHANGE_BYTES, "as in FORMAT.md");
+
+/* One version of a key, as its record has it. Bytes are lent by the record. */
+struct engine_version {
+    weir_lsn lsn;
+    uint64_t address;
+    weir_lsn previous; /* 0 = none */
+    weir_lsn skip;     /* 0 = none */
+    uint32_t distance; /* in units; 0 = not known */
+    weir_table table;
+    enum weir_operation operation;
+    uint8_t since;
+    struct weir_bytes key, value;
+};
+
+/* What a writer puts in front of key and value. */
+struct record_head {
+    uint8_t bytes[RECORD_HEAD_BYTES_MAX];
+    uint32_t size;
+};
+
+/* Builds the head of a change. `before`: NULL, or the key's version before, of which lsn, address,
+ * since and skip count; lsn and address may be set later. */
+void record_build(struct record_head *head, enum weir_operation operation, weir_table table,
+                  uint32_t key_size, const struct engine_version *before);
+
+/* Completes the link to the version before, once both places are known. */
+void record_link(struct record_head *head, weir_lsn previous, uint64_t previous_address,
+                 uint64_t address);
+
+/* What the skip link of the version behind `before` is, and how far it is from it. */
+void record_next_skip(const struct engine_version *before, weir_lsn *ret_skip, uint8_t *ret_since);
+
+/* Reads a record of type WEIR_TYPE_CHANGE: 0; WEIR_E_RECORD. */
+int record_read(const struct weir_record *record, uint64_t address,
+                struct engine_version *ret_version);
+
+/* The payload of a table's record: room for RECORD_TABLE_BYTES_MAX. Returns its size. */
+#define RECORD_TABLE_BYTES_MAX (4u + WEIR_TABLE_NAME_MAX)
+uint32_t record_build_table(uint8_t *payload, weir_table table, const char *name);
+
+bool record_table_name_is_valid(const char *name);
+
+#endif

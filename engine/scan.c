@@ -1,0 +1,256 @@
+/*
+ * Scan: the keys of a table in order, both ways.
+ *
+ * Happy path: the bounds (prefix, from, to) become one half-open interval; the index gives
+ * addresses in order, a batch at a time, and the records of a batch are fetched while the ones
+ * before are read. Each key is held against the far end of the interval until one lies beyond it.
+ *
+ * Failure modes: as of a get, for one row: the next call goes on behind it.
+ *
+ * Invariant: what is shown is what the view shows; keys that the view does not have are passed
+ * over.
+ */
+#include "engine/engine.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define SCAN_BATCH 64
+#define SCAN_AHEAD 12 /* records that are being fetched at a time */
+
+struct weir_scan {
+    struct weir_read *read;
+    struct weir_scan_options options;
+    struct index_iterator iterator;
+    uint64_t addresses[SCAN_BATCH];
+    int count, next; /* of addresses */
+    bool ended;
+    int error; /* of the index, told once */
+};
+
+static int compare(struct weir_bytes a, struct weir_bytes b)
+{
+    size_t size = a.size < b.size ? a.size : b.size;
+    int order = size > 0 ? memcmp(a.data, b.data, size) : 0;
+    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+static bool has_prefix(struct weir_bytes key, struct weir_bytes prefix)
+{
+    return key.size >= prefix.size &&
+           (prefix.size == 0 || memcmp(key.data, prefix.data, prefix.size) == 0);
+}
+
+/* Is the key on this side of the lower end? */
+static bool is_above(const struct weir_scan *scan, struct weir_bytes key)
+{
+    return compare(key, scan->options.from) >= 0 && compare(key, scan->options.prefix) >= 0;
+}
+
+/* Is the key on this side of the upper end? Keys behind the prefix are greater than it, and do not
+ * begin with it. */
+static bool is_below(const struct weir_scan *scan, struct weir_bytes key)
+{
+    const struct weir_scan_options *options = &scan->options;
+    return (!options->bounded || compare(key, options->to) < 0) &&
+           (has_prefix(key, options->prefix) || compare(key, options->prefix) < 0);
+}
+
+static struct index_key as_key(struct weir_bytes bytes)
+{
+    return (struct index_key){bytes.data, (uint32_t)bytes.size};
+}
+
+static int seek_first(struct weir_scan *scan)
+{
+    const struct weir_scan_options *options = &scan->options;
+    struct weir_bytes low =
+        compare(options->from, options->prefix) > 0 ? options->from : options->prefix;
+    return index_seek(&scan->iterator, as_key(low), low.size > 0 ? INDEX_GE : INDEX_FIRST);
+}
+
+/* The least key that is greater than all that begin with the prefix is the prefix without its last
+ * bytes of 255, and one more in the last that is left. Its bytes are put into `end`. */
+static bool end_of_prefix(struct weir_bytes prefix, uint8_t *end, size_t *ret_size)
+{
+    size_t size = prefix.size;
+    memcpy(end, prefix.data, size);
+    while (size > 0 && end[size - 1] == UINT8_MAX) {
+        size--;
+    }
+    if (size == 0) {
+        return false;
+    }
+    end[size - 1]++;
+    *ret_size = size;
+    return true;
+}
+
+static int seek_last(struct weir_scan *scan)
+{
+    const struct weir_scan_options *options = &scan->options;
+    struct weir_bytes high = options->bounded ? options->to : (struct weir_bytes){NULL, 0};
+    bool is_open = !options->bounded;
+    uint8_t *end = NULL;
+    size_t size;
+    if (options->prefix.size > 0) {
+        end = base_alloc(options->prefix.size);
+        if (end == NULL) {
+            return -ENOMEM;
+        }
+        if (end_of_prefix(options->prefix, end, &size) &&
+            (is_open || compare((struct weir_bytes){end, size}, high) < 0)) {
+            high = (struct weir_bytes){end, size};
+            is_open = false;
+        }
+    }
+    int rc = is_open ? index_seek(&scan->iterator, (struct index_key){NULL, 0}, INDEX_LAST)
+                     : index_seek(&scan->iterator, as_key(high), INDEX_LT);
+    base_free(end);
+    return rc;
+}
+
+static bool bytes_are_valid(struct weir_bytes bytes)
+{
+    return bytes.size == 0 || (bytes.data != NULL && bytes.size <= WEIR_KEY_BYTES_MAX);
+}
+
+static bool options_are_valid(const struct weir_scan_options *options)
+{
+    return options->size == sizeof *options && options->reserved[0] == 0 &&
+           options->reserved[1] == 0 && bytes_are_valid(options->prefix) &&
+           bytes_are_valid(options->from) && bytes_are_valid(options->to);
+}
+
+int weir_scan_open(struct weir_read *read, const struct weir_scan_options *options,
+                   struct weir_scan **ret_scan)
+{
+    static const struct weir_scan_options defaults = WEIR_SCAN_OPTIONS_INIT;
+    options = options != NULL ? options : &defaults;
+    if (read == NULL || read->engine == NULL || ret_scan == NULL || !options_are_valid(options)) {
+        return -EINVAL;
+    }
+    struct engine_table *table = table_of(read->engine, options->table);
+    if (table == NULL) {
+        return WEIR_E_NO_TABLE;
+    }
+    struct weir_scan *scan = base_alloc_zero(sizeof *scan);
+    if (scan == NULL) {
+        return -ENOMEM;
+    }
+    scan->read = read;
+    scan->options = *options;
+    index_iterator_init(&scan->iterator, &table->index);
+    if (options->bounded && options->to.size == 0) {
+        scan->ended = true; /* no key is less than the empty one */
+    } else {
+        scan->error = options->reverse ? seek_last(scan) : seek_first(scan);
+    }
+    if (scan->error == -ENOMEM) {
+        base_free(scan);
+        return -ENOMEM;
+    }
+    read->scans++;
+    *ret_scan = scan;
+    return 0;
+}
+
+void weir_scan_close(struct weir_scan *scan)
+{
+    if (scan != NULL) {
+        scan->read->scans--;
+        base_free(scan);
+    }
+}
+
+/* Gets the next addresses: how many; 0 at the end; an error of the index. */
+static int refill(struct weir_scan *scan)
+{
+    int rc = scan->error;
+    if (rc == 0) {
+        rc = scan->options.reverse
+                 ? index_previous_batch(&scan->iterator, scan->addresses, SCAN_BATCH)
+                 : index_next_batch(&scan->iterator, scan->addresses, SCAN_BATCH);
+    }
+    scan->ended = rc <= 0;
+    if (rc <= 0) {
+        return rc;
+    }
+    scan->count = rc;
+    scan->next = 0;
+    for (int i = 0; i < rc && i < SCAN_AHEAD; i++) {
+        place_prefetch(scan->read->engine, scan->addresses[i]);
+    }
+    return rc;
+}
+
+/* The next entry of the index, as the view shows it: 1; 0 (nothing to be shown, or the end, which
+ * sets ended); errors. */
+static int step(struct weir_scan *scan, struct weir_row *ret_row)
+{
+    struct weir_engine *engine = scan->read->engine;
+    if (scan->next == scan->count) {
+        int rc = refill(scan);
+        if (rc <= 0) {
+            return rc;
+        }
+    }
+    if (scan->next + SCAN_AHEAD < scan->count) {
+        place_prefetch(engine, scan->addresses[scan->next + SCAN_AHEAD]);
+    }
+    struct engine_version version;
+    int rc = place_version(engine, scan->addresses[scan->next++], &version);
+    if (rc < 0) {
+        return rc;
+    }
+    bool above = is_above(scan, version.key), below = is_below(scan, version.key);
+    if (!above || !below) {
+        scan->ended = scan->options.reverse ? !above : !below;
+        return 0;
+    }
+    if (scan->read->as_of != UINT64_MAX) {
+        rc = version_as_of(engine, scan->read->as_of, &version);
+        if (rc <= 0) {
+            return rc;
+        }
+    }
+    if (version.operation == WEIR_REMOVE) {
+        return 0;
+    }
+    *ret_row = (struct weir_row){version.key, version.value, version.lsn};
+    return 1;
+}
+
+int weir_scan_next(struct weir_scan *scan, struct weir_row *ret_row)
+{
+    if (scan == NULL || ret_row == NULL) {
+        return -EINVAL;
+    }
+    int rc = 0;
+    while (rc == 0 && !scan->ended) {
+        rc = step(scan, ret_row);
+    }
+    return rc;
+}
+
+int weir_scan_next_batch(struct weir_scan *scan, struct weir_row *ret_rows, int max)
+{
+    if (scan == NULL || ret_rows == NULL || max < 1) {
+        return -EINVAL;
+    }
+    int count = 0, rc = 0;
+    while (count < max && !scan->ended) {
+        int before = scan->next;
+        rc = step(scan, &ret_rows[count]);
+        if (rc < 0 && count > 0) {
+            scan->next = before; /* told when the rows before it were taken */
+            scan->ended = false;
+            break;
+        }
+        if (rc < 0) {
+            return rc;
+        }
+        count += rc;
+    }
+    return count;
+}

@@ -1,0 +1,47 @@
+/*
+ * One change on its way into the log, shared by single writes and batches.
+ */
+#ifndef ENGINE_WRITE_H
+#define ENGINE_WRITE_H
+
+#include "engine/engine.h"
+
+struct write_change {
+    const struct weir_write *write;
+    struct engine_table *table;
+    uint32_t stripe;
+    bool exists;                  /* before is a version, perhaps a delete */
+    struct engine_version before; /* the version that it replaces */
+    enum weir_operation operation;
+    struct record_head head;
+    struct weir_part parts[3];
+    uint64_t address; /* stamped */
+    weir_lsn lsn;
+};
+
+/* Checks what does not depend on the state: kind, key, sizes, table. */
+int write_check(struct weir_engine *engine, const struct weir_write *write,
+                struct engine_table **ret_table);
+
+/* Decides under the key's lock, against change->before: 0; -ENOENT; WEIR_E_CONFLICT. */
+int write_decide(struct write_change *change);
+
+/* Builds head and parts; the entry refers to the change. */
+void write_build(struct write_change *change, struct weir_entry *ret_entry);
+
+/* Brings the record into the index. A failure is remembered: the index is then behind the log. */
+int write_apply(struct weir_engine *engine, struct write_change *change);
+
+/* Room, hold, failed before, read-only: what is to be met before any lock is taken. */
+int write_admit(struct weir_engine *engine, enum weir_durability durability, uint64_t bytes);
+
+/* After the locks: waits where each is asked for. */
+int write_settle(struct weir_engine *engine, enum weir_durability durability, weir_lsn last_lsn);
+
+/* WEIR_EACH is waited for without a lock. */
+static inline enum weir_durability write_durability(enum weir_durability durability)
+{
+    return durability == WEIR_EACH ? WEIR_NONE : durability;
+}
+
+#endif

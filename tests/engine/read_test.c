@@ -1,0 +1,323 @@
+/*
+ * Reading: get, scan, history, views, snapshots, tables, and what comes back after a reopen.
+ */
+#include "store.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static void se_03_opening_a_log_rebuilds_the_engine_and_goes_on_where_it_was(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    put(&store, "a", "1");
+    put(&store, "b", "1");
+    erase(&store, "b");
+    store_reopen(&store);
+    expect(&store, "a", "1", 1);
+    expect(&store, "b", NULL, 0);
+    put(&store, "a", "2");
+    put(&store, "b", "2");
+    expect_history(&store, "a", "4:2 1:1");
+    expect_history(&store, "b", "5:2 3:- 2:1");
+    store_close(&store);
+}
+
+static void se_02_replay_gives_the_same_fingerprint_and_deletes_are_included(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    char key[16];
+    for (int i = 0; i < 2000; i++) {
+        snprintf(key, sizeof key, "k%d", i % 700);
+        if (i % 7 == 6) {
+            weir_delete(store.engine, 0, text(key), WEIR_NONE, NULL);
+        } else {
+            put(&store, key, key);
+        }
+    }
+    settle(&store);
+    struct fingerprint before = fingerprint_of(&store, 0);
+    store_reopen(&store);
+    expect_fingerprint(&store, 0, &before);
+    put(&store, "more", "");
+    settle(&store);
+    struct fingerprint after = fingerprint_of(&store, 0);
+    assert_memory_not_equal(before.bytes, after.bytes, sizeof after.bytes);
+    assert_int_equal(after.keys, before.keys + 1);
+    store_close(&store);
+}
+
+static void the_fingerprint_counts_versions_and_not_the_order_of_keys(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    put(&store, "a", "1");
+    put(&store, "b", "2");
+    settle(&store);
+    struct fingerprint both = fingerprint_of(&store, 0);
+    put(&store, "c", "3");
+    erase(&store, "c");
+    settle(&store);
+    expect_fingerprint(&store, 0, &both); /* what is deleted does not count */
+    put(&store, "a", "1");
+    settle(&store);
+    struct fingerprint again = fingerprint_of(&store, 0);
+    assert_memory_not_equal(both.bytes, again.bytes, sizeof again.bytes); /* a newer version */
+    expect_fingerprint(&store, 2, &both);
+    store_close(&store);
+}
+
+static void fill(struct store *store)
+{
+    static const char *const keys[] = {"b",     "a",         "ab", "abc", "ac",
+                                       "b\xff", "b\xff\xff", "c",  "aa"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        put(store, keys[i], "v");
+    }
+    put(store, "abd", "v");
+    erase(store, "abd");
+}
+
+static void se_05_scans_give_exactly_the_keys_in_order_both_ways(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    fill(&store);
+    for (int round = 0; round < 2; round++) {
+        struct weir_scan_options options = WEIR_SCAN_OPTIONS_INIT;
+        expect_scan(&store, UINT64_MAX, &options,
+                    "a=v aa=v ab=v abc=v ac=v b=v b\xff=v b\xff\xff=v c=v");
+        options.reverse = true;
+        expect_scan(&store, UINT64_MAX, &options,
+                    "c=v b\xff\xff=v b\xff=v b=v ac=v abc=v ab=v aa=v a=v");
+        options.prefix = text("ab");
+        expect_scan(&store, UINT64_MAX, &options, "abc=v ab=v");
+        options.reverse = false;
+        expect_scan(&store, UINT64_MAX, &options, "ab=v abc=v");
+        options.prefix = text("b\xff");
+        expect_scan(&store, UINT64_MAX, &options, "b\xff=v b\xff\xff=v");
+        options.reverse = true;
+        expect_scan(&store, UINT64_MAX, &options, "b\xff\xff=v b\xff=v");
+        options.prefix = text("\xff");
+        expect_scan(&store, UINT64_MAX, &options, "");
+        options = (struct weir_scan_options)WEIR_SCAN_OPTIONS_INIT;
+        options.from = text("ab");
+        expect_scan(&store, UINT64_MAX, &options, "ab=v abc=v ac=v b=v b\xff=v b\xff\xff=v c=v");
+        options.bounded = true;
+        options.to = text("b");
+        expect_scan(&store, UINT64_MAX, &options, "ab=v abc=v ac=v");
+        options.reverse = true;
+        expect_scan(&store, UINT64_MAX, &options, "ac=v abc=v ab=v");
+        options.prefix = text("ab");
+        expect_scan(&store, UINT64_MAX, &options, "abc=v ab=v");
+        options.to = text("");
+        expect_scan(&store, UINT64_MAX, &options, "");
+        options.to = text("aa");
+        expect_scan(&store, UINT64_MAX, &options, "");
+        store_reopen(&store);
+    }
+    store_close(&store);
+}
+
+static void se_07_a_view_as_of_an_lsn_shows_the_state_behind_that_record(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    put(&store, "a", "1"); /* 1 */
+    put(&store, "b", "1"); /* 2 */
+    put(&store, "a", "2"); /* 3 */
+    erase(&store, "b");    /* 4 */
+    put(&store, "c", "1"); /* 5 */
+    erase(&store, "a");    /* 6 */
+    put(&store, "a", "3"); /* 7 */
+    settle(&store);
+    static const char *const states[] = {"",    "a=1",     "a=1 b=1", "a=2 b=1",
+                                         "a=2", "a=2 c=1", "c=1",     "a=3 c=1"};
+    struct weir_scan_options options = WEIR_SCAN_OPTIONS_INIT;
+    for (int round = 0; round < 2; round++) {
+        for (weir_lsn lsn = 0; lsn < 8; lsn++) {
+            expect_scan(&store, lsn, &options, states[lsn]);
+        }
+        expect_as_of(&store, 0, "a", NULL);
+        expect_as_of(&store, 5, "a", "2");
+        expect_as_of(&store, 6, "a", NULL);
+        store_reopen(&store);
+    }
+    struct weir_read read;
+    struct weir_read_options ahead = WEIR_READ_OPTIONS_INIT;
+    ahead.view = WEIR_VIEW_AS_OF;
+    ahead.lsn = 8;
+    assert_int_equal(weir_read_begin(store.engine, &ahead, &read), -EAGAIN);
+    store_close(&store);
+}
+
+static void se_07_a_snapshot_stays_as_it_is_while_thousands_of_writes_follow(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    put(&store, "hot", "first");
+    put(&store, "gone", "here");
+    settle(&store);
+    struct weir_snapshot *snapshot;
+    assert_int_equal(weir_snapshot_open(store.engine, 0, &snapshot), 0);
+    weir_lsn lsn = weir_snapshot_lsn(snapshot);
+    assert_int_equal(lsn, 2);
+    erase(&store, "gone");
+    char value[16];
+    weir_lsn middle = 0;
+    for (int i = 0; i < 5000; i++) {
+        snprintf(value, sizeof value, "%d", i);
+        weir_lsn now = put(&store, "hot", value);
+        middle = i == 2500 ? now : middle;
+    }
+    settle(&store);
+    expect_as_of(&store, lsn, "hot", "first");
+    expect_as_of(&store, lsn, "gone", "here");
+    expect_as_of(&store, middle, "hot", "2500");
+    expect_as_of(&store, middle - 1, "hot", "2499");
+    assert_int_equal(weir_engine_close(store.engine), -EBUSY);
+    weir_snapshot_close(snapshot);
+    store_close(&store);
+}
+
+static void what_is_not_durable_is_hidden_from_durable_views(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    weir_lsn lsn;
+    assert_int_equal(weir_put(store.engine, 0, text("a"), text("1"), WEIR_EACH, &lsn), 0);
+    put(&store, "a", "2");
+    expect(&store, "a", "2", 2);
+    struct weir_read_options options = WEIR_READ_OPTIONS_INIT;
+    options.view = WEIR_VIEW_DURABLE;
+    struct weir_read read;
+    struct weir_row row;
+    assert_int_equal(weir_read_begin(store.engine, &options, &read), 0);
+    assert_int_equal(weir_get(&read, 0, text("a"), &row), 1);
+    assert_int_equal(row.lsn, 1);
+    weir_read_end(&read);
+    store_close(&store);
+}
+
+static void values_are_lent_from_the_log_and_stay_while_the_section_lasts(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    put(&store, "a", "first");
+    struct weir_read read;
+    struct weir_row row, again;
+    assert_int_equal(weir_read_begin(store.engine, NULL, &read), 0);
+    assert_int_equal(weir_get(&read, 0, text("a"), &row), 1);
+    static char big[3000];
+    struct weir_bytes value = {big, sizeof big};
+    for (int i = 0; i < 500; i++) { /* several segments */
+        assert_int_equal(weir_put(store.engine, 0, text("a"), value, WEIR_NONE, NULL), 0);
+    }
+    assert_memory_equal(row.value.data, "first", 5);
+    assert_int_equal(weir_get(&read, 0, text("a"), &again), 1);
+    assert_int_equal(again.value.size, sizeof big);
+    assert_int_equal(weir_engine_close(store.engine), -EBUSY);
+    weir_read_end(&read);
+    store_close(&store);
+}
+
+static void tables_are_namespaces_that_the_log_names(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    weir_table red, blue, none;
+    assert_int_equal(weir_table_open(store.engine, "red", false, &red), WEIR_E_NO_TABLE);
+    assert_int_equal(weir_table_open(store.engine, "red", true, &red), 0);
+    assert_int_equal(weir_table_open(store.engine, "blue", true, &blue), 0);
+    assert_int_equal(weir_table_open(store.engine, "", false, &none), 0);
+    assert_int_equal(none, WEIR_TABLE_DEFAULT);
+    assert_true(red != blue && red != none);
+    put(&store, "k", "default");
+    put_in(&store, red, "k", "red");
+    put_in(&store, blue, "k", "blue");
+    for (int round = 0; round < 2; round++) {
+        struct weir_scan_options options = WEIR_SCAN_OPTIONS_INIT;
+        expect_scan(&store, UINT64_MAX, &options, "k=default");
+        options.table = red;
+        expect_scan(&store, UINT64_MAX, &options, "k=red");
+        store_reopen(&store);
+        weir_table again;
+        assert_int_equal(weir_table_open(store.engine, "red", true, &again), 0);
+        assert_int_equal(again, red);
+    }
+    assert_int_equal(weir_table_open(store.engine, "../x", true, &red), -EINVAL);
+    assert_int_equal(weir_table_open(store.engine, ".x", true, &red), -EINVAL);
+    store_close(&store);
+}
+
+static void se_08_the_engine_holds_the_log_and_truncation_is_refused_by_name(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    put(&store, "a", "1");
+    for (int i = 0; i < 10; i++) {
+        put(&store, "b", "2");
+    }
+    settle(&store);
+    struct weir_error why = WEIR_ERROR_INIT;
+    assert_int_equal(weir_truncate_before(store.log, 5, &why), WEIR_E_HELD);
+    assert_non_null(strstr(why.text, "engine"));
+    store_reopen(&store);
+    assert_int_equal(weir_truncate_before(store.log, 5, &why), WEIR_E_HELD);
+    expect(&store, "a", "1", 1);
+    store_close(&store);
+}
+
+static void records_of_the_application_beside_the_engines_do_not_disturb(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    struct weir_part part = {"mine", 4};
+    struct weir_entry entry = {.parts = &part, .part_count = 1, .type = 0x1234};
+    put(&store, "a", "1");
+    assert_int_equal(weir_append(store.log, &entry, WEIR_EACH, NULL), 0);
+    struct weir_reservation reservation;
+    assert_int_equal(weir_reserve(store.log, 1, 10, &reservation), 0);
+    assert_int_equal(weir_cancel(store.log, &reservation), 0);
+    put(&store, "a", "2");
+    settle(&store);
+    expect_as_of(&store, 3, "a", "1");
+    store_reopen(&store);
+    expect_history(&store, "a", "4:2 1:1");
+    struct weir_engine_status status = WEIR_ENGINE_STATUS_INIT;
+    assert_int_equal(weir_engine_stat(store.engine, &status), 0);
+    assert_int_equal(status.keys, 1);
+    assert_int_equal(status.applied, 4);
+    store_close(&store);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(se_03_opening_a_log_rebuilds_the_engine_and_goes_on_where_it_was),
+        cmocka_unit_test(se_02_replay_gives_the_same_fingerprint_and_deletes_are_included),
+        cmocka_unit_test(the_fingerprint_counts_versions_and_not_the_order_of_keys),
+        cmocka_unit_test(se_05_scans_give_exactly_the_keys_in_order_both_ways),
+        cmocka_unit_test(se_07_a_view_as_of_an_lsn_shows_the_state_behind_that_record),
+        cmocka_unit_test(se_07_a_snapshot_stays_as_it_is_while_thousands_of_writes_follow),
+        cmocka_unit_test(what_is_not_durable_is_hidden_from_durable_views),
+        cmocka_unit_test(values_are_lent_from_the_log_and_stay_while_the_section_lasts),
+        cmocka_unit_test(tables_are_namespaces_that_the_log_names),
+        cmocka_unit_test(se_08_the_engine_holds_the_log_and_truncation_is_refused_by_name),
+        cmocka_unit_test(records_of_the_application_beside_the_engines_do_not_disturb),
+    };
+    cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

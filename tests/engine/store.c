@@ -1,0 +1,196 @@
+#include "store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TEXT_MAX 4096
+
+void store_open(struct store *store)
+{
+    *store = (struct store){.log_options = WEIR_LOG_OPTIONS_INIT,
+                            .engine_options = WEIR_ENGINE_OPTIONS_INIT};
+    assert_int_equal(sim_memory_open(&store->disk, &store->keeper), 0);
+    store->disk.disk = sim_memory_disk(store->keeper);
+    store->log_options.flags = WEIR_LOG_CREATE;
+    store->log_options.lock_wait_ns = WEIR_NO_WAIT;
+    store->log_options.segment_bytes = STORE_SEGMENT;
+    store->engine_options.index_bytes = STORE_INDEX;
+    store_start(store);
+}
+
+void store_start(struct store *store)
+{
+    struct weir_error why = WEIR_ERROR_INIT;
+    struct weir_log_options options = store->log_options;
+    options.medium = WEIR_MEDIUM_CUSTOM;
+    assert_int_equal(sim_memory_open(&store->disk, &options.custom_medium), 0);
+    int rc = weir_log_open("memory", &options, &store->log, &why);
+    if (rc == 0) {
+        rc = weir_engine_open(store->log, &store->engine_options, &store->engine, &why);
+    }
+    if (rc < 0) {
+        print_error("open: %d %s\n", rc, why.text);
+    }
+    assert_int_equal(rc, 0);
+}
+
+void store_stop(struct store *store)
+{
+    assert_int_equal(weir_engine_close(store->engine), 0);
+    assert_int_equal(weir_log_close(store->log), 0);
+    store->engine = NULL;
+    store->log = NULL;
+}
+
+void store_reopen(struct store *store)
+{
+    store_stop(store);
+    store_start(store);
+}
+
+void store_close(struct store *store)
+{
+    store_stop(store);
+    store->keeper->ops->destroy(store->keeper);
+}
+
+weir_lsn put_in(struct store *store, weir_table table, const char *key, const char *value)
+{
+    weir_lsn lsn = 0;
+    assert_int_equal(weir_put(store->engine, table, text(key), text(value), WEIR_NONE, &lsn), 0);
+    return lsn;
+}
+
+weir_lsn put(struct store *store, const char *key, const char *value)
+{
+    return put_in(store, WEIR_TABLE_DEFAULT, key, value);
+}
+
+weir_lsn erase(struct store *store, const char *key)
+{
+    weir_lsn lsn = 0;
+    assert_int_equal(weir_delete(store->engine, WEIR_TABLE_DEFAULT, text(key), WEIR_NONE, &lsn), 0);
+    return lsn;
+}
+
+void settle(struct store *store)
+{
+    assert_int_equal(weir_commit(store->log), 0);
+}
+
+static void begin(struct store *store, weir_lsn as_of, struct weir_read *ret_read)
+{
+    struct weir_read_options options = WEIR_READ_OPTIONS_INIT;
+    options.view = as_of == UINT64_MAX ? WEIR_VIEW_NEWEST : WEIR_VIEW_AS_OF;
+    options.lsn = as_of == UINT64_MAX ? 0 : as_of;
+    assert_int_equal(weir_read_begin(store->engine, &options, ret_read), 0);
+}
+
+static void expect_row(struct store *store, weir_lsn as_of, const char *key, const char *value,
+                       weir_lsn lsn)
+{
+    struct weir_read read;
+    struct weir_row row;
+    begin(store, as_of, &read);
+    int rc = weir_get(&read, WEIR_TABLE_DEFAULT, text(key), &row);
+    assert_int_equal(rc, value != NULL ? 1 : 0);
+    if (value != NULL) {
+        assert_int_equal(row.value.size, strlen(value));
+        assert_memory_equal(row.value.data, value, row.value.size);
+        assert_int_equal(row.key.size, strlen(key));
+        assert_memory_equal(row.key.data, key, row.key.size);
+    }
+    if (value != NULL && lsn != 0) {
+        assert_int_equal(row.lsn, lsn);
+    }
+    weir_read_end(&read);
+}
+
+void expect(struct store *store, const char *key, const char *value, weir_lsn lsn)
+{
+    expect_row(store, UINT64_MAX, key, value, lsn);
+}
+
+void expect_as_of(struct store *store, weir_lsn as_of, const char *key, const char *value)
+{
+    expect_row(store, as_of, key, value, 0);
+}
+
+/* A text that grows; asserts that it stays within TEXT_MAX. */
+struct listing {
+    char text[TEXT_MAX];
+    size_t used;
+};
+
+static void add(struct listing *listing, const void *data, size_t size)
+{
+    assert_true(listing->used + size < TEXT_MAX);
+    memcpy(listing->text + listing->used, data, size);
+    listing->used += size;
+    listing->text[listing->used] = '\0';
+}
+
+static void add_space(struct listing *listing)
+{
+    add(listing, " ", listing->used > 0 ? 1 : 0);
+}
+
+void expect_scan(struct store *store, weir_lsn as_of, const struct weir_scan_options *options,
+                 const char *rows)
+{
+    struct weir_read read;
+    struct weir_scan *scan;
+    struct weir_row row;
+    struct listing found = {"", 0};
+    int rc;
+    begin(store, as_of, &read);
+    assert_int_equal(weir_scan_open(&read, options, &scan), 0);
+    while ((rc = weir_scan_next(scan, &row)) == 1) {
+        add_space(&found);
+        add(&found, row.key.data, row.key.size);
+        add(&found, "=", 1);
+        add(&found, row.value.data, row.value.size);
+    }
+    assert_int_equal(rc, 0);
+    assert_int_equal(weir_scan_next(scan, &row), 0);
+    weir_scan_close(scan);
+    weir_read_end(&read);
+    assert_string_equal(found.text, rows);
+}
+
+void expect_history(struct store *store, const char *key, const char *versions)
+{
+    struct weir_read read;
+    struct weir_history history;
+    struct weir_key_version version;
+    struct listing found = {"", 0};
+    int rc;
+    begin(store, UINT64_MAX, &read);
+    assert_int_equal(weir_history_begin(&read, WEIR_TABLE_DEFAULT, text(key), &history), 0);
+    while ((rc = weir_history_next(&history, &version)) == 1) {
+        char lsn[32];
+        snprintf(lsn, sizeof lsn, "%llu:", (unsigned long long)version.lsn);
+        add_space(&found);
+        add(&found, lsn, strlen(lsn));
+        add(&found, version.deleted ? "-" : version.value.data,
+            version.deleted ? 1 : version.value.size);
+    }
+    assert_int_equal(rc, 0);
+    weir_read_end(&read);
+    assert_string_equal(found.text, versions);
+}
+
+struct fingerprint fingerprint_of(struct store *store, weir_lsn lsn)
+{
+    struct fingerprint fingerprint;
+    assert_int_equal(
+        weir_engine_fingerprint(store->engine, lsn, fingerprint.bytes, &fingerprint.keys), 0);
+    return fingerprint;
+}
+
+void expect_fingerprint(struct store *store, weir_lsn lsn, const struct fingerprint *expected)
+{
+    struct fingerprint found = fingerprint_of(store, lsn);
+    assert_int_equal(found.keys, expected->keys);
+    assert_memory_equal(found.bytes, expected->bytes, sizeof found.bytes);
+}

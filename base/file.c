@@ -453,8 +453,8 @@ int base_file_map_private(const struct base_file *file, uint64_t offset, void *a
         return size_bytes == 0 ? -EINVAL : -EIO;
     }
     const int protection = PROT_READ | PROT_WRITE;
-    void *base = mmap(address, size_bytes, protection, MAP_PRIVATE | MAP_FIXED, file->fd,
-                      (off_t)offset);
+    void *base =
+        mmap(address, size_bytes, protection, MAP_PRIVATE | MAP_FIXED, file->fd, (off_t)offset);
     if (base == MAP_FAILED) {
         return -errno;
     }

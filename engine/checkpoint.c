@@ -1,10 +1,10 @@
 /*
  * Making a checkpoint, while writers go on.
  *
- * Happy path: note P, what is applied now; walk the index in order, a section at a time, and build a
- * fresh, dense tree in an arena of its own from what is there; note Q, the last LSN that was given
- * out when the walk was over; make everything durable; write the image, then head and tables, sync,
- * and put the file in place of the last one.
+ * Happy path: note P, what is applied now; walk the index in order, a section at a time, and build
+ * a fresh, dense tree in an arena of its own from what is there; note Q, the last LSN that was
+ * given out when the walk was over; make everything durable; write the image, then head and tables,
+ * sync, and put the file in place of the last one.
  *
  * A key that changes while the walk is on is inside in one version or the other: both lie at or
  * below Q, and the replay from P on brings the newest.

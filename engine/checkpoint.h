@@ -48,7 +48,7 @@ struct checkpoint_table {
     uint8_t name[WEIR_TABLE_NAME_MAX + 1];
 };
 
-_Static_assert(sizeof(struct checkpoint_head) == 120, "as in FORMAT.md");
+_Static_assert(sizeof(struct checkpoint_head) == 112, "as in FORMAT.md");
 _Static_assert(sizeof(struct checkpoint_table) == 104, "as in FORMAT.md");
 
 extern const uint8_t checkpoint_magic[8];

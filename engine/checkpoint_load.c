@@ -93,8 +93,7 @@ static int check_sizes(struct loading *loading)
     uint64_t tables = (uint64_t)le32_load(&head->table_count) * sizeof(struct checkpoint_table);
     loading->image_offset = le64_load(&head->image_offset);
     loading->image_bytes = le64_load(&head->image_bytes);
-    loading->parts_bytes =
-        tables + checkpoint_pieces(loading->image_bytes) * sizeof(struct le32);
+    loading->parts_bytes = tables + checkpoint_pieces(loading->image_bytes) * sizeof(struct le32);
     uint64_t size = 0;
     int rc = loading->medium->ops->size(loading->file, &size);
     if (rc < 0 || tables > TABLES_BYTES_MAX ||
@@ -116,8 +115,8 @@ static int read_parts(struct loading *loading)
         return -ENOMEM;
     }
     size_t got = 0;
-    int rc = loading->medium->ops->read(loading->file, CHECKPOINT_BLOCK, loading->parts, bytes,
-                                        &got);
+    int rc =
+        loading->medium->ops->read(loading->file, CHECKPOINT_BLOCK, loading->parts, bytes, &got);
     if (rc < 0 || got != bytes ||
         base_crc32c(0, loading->parts, loading->parts_bytes) !=
             le32_load(&loading->head.tables_crc)) {
@@ -249,8 +248,8 @@ int checkpoint_load(struct weir_engine *engine, weir_lsn *ret_lsn)
     if ((engine->options.flags & WEIR_ENGINE_NO_CHECKPOINT) != 0) {
         return refuse(&loading, "it was asked for to use none");
     }
-    int rc = loading.medium->ops->open(loading.medium, CHECKPOINT_NAME, WEIR_FILE_READ,
-                                       &loading.file);
+    int rc =
+        loading.medium->ops->open(loading.medium, CHECKPOINT_NAME, WEIR_FILE_READ, &loading.file);
     if (rc < 0) {
         return rc == -ENOENT ? 0 : refuse(&loading, "the checkpoint cannot be opened");
     }

@@ -21,12 +21,7 @@ struct builder_level {
     uint32_t first; /* its entries are entries[first] and on, up to those of the next level */
 };
 
-struct builder_entry {
-    uint64_t word;
-    uint32_t byte; /* BUILDER_END for the key that ends here */
-};
-
-#define BUILDER_END 256u
+struct node_entry; /* engine/node.h */
 
 struct index_builder {
     struct engine_arena *arena;
@@ -39,12 +34,12 @@ struct index_builder {
     struct builder_level *levels;
     uint32_t level_count;
     uint32_t level_capacity;
-    struct builder_entry *entries;
+    struct node_entry *entries;
     uint32_t entry_count;
     uint32_t entry_capacity;
 };
 
-/* Returns 0 or -ENOMEM. */
+/* Returns 0. Memory is taken as keys come. */
 int index_builder_init(struct index_builder *builder, struct engine_arena *arena);
 
 /*

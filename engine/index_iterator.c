@@ -327,12 +327,15 @@ static int resume(struct index_iterator *iterator)
 {
     if (iterator->last == 0) { /* all that it has come to was removed meanwhile */
         begin_at_root(iterator);
+        iterator->placed = !iterator->bounded;
         return iterator->bounded ? -EAGAIN : 0;
     }
     struct index_source *source = &iterator->index->source;
     struct seek seek = {.exact = true};
     int rc = source->load(source->context, word_address(iterator->last), &seek.bound);
-    return rc < 0 ? rc : walk_again(iterator, &seek);
+    rc = rc == 0 ? walk_again(iterator, &seek) : rc;
+    iterator->placed = rc == 0;
+    return rc;
 }
 
 int index_seek(struct index_iterator *iterator, struct index_key bound, enum index_seek mode)
@@ -396,9 +399,6 @@ static int batch(struct index_iterator *iterator, bool descending, uint64_t *ret
         } else {
             break;
         }
-    }
-    if (rc < 0) {
-        iterator->placed = false;
     }
     return rc < 0 ? rc : count;
 }

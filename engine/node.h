@@ -149,6 +149,10 @@ static inline _Atomic uint64_t *node_slot_small(struct node *node, unsigned byte
 
 static inline _Atomic uint64_t *node_slot_list(struct node *node, unsigned words, unsigned byte)
 {
+    /* The slots lie behind the line with the keys: fetched beside it, not after it. */
+    for (unsigned line = 1; line <= words; line++) {
+        __builtin_prefetch((const char *)node + (size_t)line * BASE_CACHE_LINE);
+    }
     uint64_t header = atomic_load_explicit(&node->header, memory_order_acquire);
     for (unsigned index = 0; index < words; index++) {
         uint64_t keys = atomic_load_explicit(&node->body[index], memory_order_relaxed);

@@ -88,7 +88,8 @@ void file_medium_destroy(struct weir_medium *medium);
     .sync = file_store_sync, .list = file_store_list, .make_directory = file_store_make_directory, \
     .rename = file_store_rename, .remove = file_store_remove,                                      \
     .sync_directory = file_store_sync_directory, .lock = file_store_lock, .map = file_store_map,   \
-    .unmap = file_store_unmap, .map_private = file_store_map_private, .flush_file = file_medium_flush_file, .poll = file_medium_poll,     \
+    .unmap = file_store_unmap, .map_private = file_store_map_private,                              \
+    .flush_file = file_medium_flush_file, .poll = file_medium_poll,                                \
     .eventfd = file_medium_eventfd, .read_begin = file_store_read_begin,                           \
     .read_end = file_store_read_end, .destroy = file_medium_destroy
 

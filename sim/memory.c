@@ -608,10 +608,10 @@ out_self:
     .read = memory_read, .write = memory_write, .sync = memory_sync, .list = memory_list,          \
     .make_directory = memory_make_directory, .rename = memory_rename, .remove = memory_remove,     \
     .sync_directory = memory_sync_directory, .lock = memory_lock, .map = memory_map,               \
-    .unmap = memory_unmap, .map_private = memory_map_private, .window_open = sim_window_open, .load = sim_window_load,                \
-    .freeze = sim_window_freeze, .window_close = sim_window_close, .persist = sim_window_persist,  \
-    .flush_file = sim_window_flush_file, .poll = sim_window_poll, .eventfd = sim_window_eventfd,   \
-    .destroy = memory_destroy
+    .unmap = memory_unmap, .map_private = memory_map_private, .window_open = sim_window_open,      \
+    .load = sim_window_load, .freeze = sim_window_freeze, .window_close = sim_window_close,        \
+    .persist = sim_window_persist, .flush_file = sim_window_flush_file, .poll = sim_window_poll,   \
+    .eventfd = sim_window_eventfd, .destroy = memory_destroy
 
 const struct weir_medium_ops sim_memory_block_ops = {MEMORY_OPS};
 const struct weir_medium_ops sim_memory_pmem_ops = {

@@ -138,8 +138,8 @@ static int locate(struct weir_log *log, weir_lsn lsn, struct weir_cursor *ret_cu
     if (lsn > log_durable(log)) {
         return -EAGAIN;
     }
-    *ret_cursor = (struct weir_cursor){
-        .log = log, .compacted = true, .place = {.lsn = lsn, .end_lsn = lsn}};
+    *ret_cursor =
+        (struct weir_cursor){.log = log, .compacted = true, .place = {.lsn = lsn, .end_lsn = lsn}};
     int rc = cursor_check_retained(ret_cursor, lsn);
     return rc == 0 ? cursor_locate(ret_cursor) : rc;
 }

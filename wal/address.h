@@ -67,8 +67,8 @@ int wal_address_read(const struct weir_log *log, const struct wal_segment *segme
 int wal_address_find(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address,
                      uint64_t *ret_time_ns);
 
-/* What a state that is stored beside the log is bound to, so that it is never used with another one:
- * the log, how its records are laid out, and the group that holds an LSN. */
+/* What a state that is stored beside the log is bound to, so that it is never used with another
+ * one: the log, how its records are laid out, and the group that holds an LSN. */
 struct wal_address_identity {
     uint8_t uuid[16];
     uint64_t layout;

@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "engine/index.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

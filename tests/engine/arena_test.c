@@ -1,0 +1,260 @@
+/* The arena: every object is memory of its own, what is freed is used again, the limit holds. */
+#include "tests/engine/support.h"
+
+#include "base/system.h"
+#include "base/thread.h"
+#include "engine/arena.h"
+
+struct fixture {
+    struct engine_epochs epochs;
+    struct engine_arena arena;
+};
+
+static struct fixture *begin(uint64_t limit)
+{
+    struct fixture *fixture = base_alloc_aligned(BASE_CACHE_LINE, sizeof *fixture);
+    assert_non_null(fixture);
+    assert_int_equal(epochs_init(&fixture->epochs), 0);
+    assert_int_equal(arena_init(&fixture->arena, &fixture->epochs, limit, ARENA_PAGES_SMALL), 0);
+    return fixture;
+}
+
+static void end(struct fixture *fixture)
+{
+    arena_destroy(&fixture->arena);
+    epochs_destroy(&fixture->epochs);
+    base_free(fixture);
+}
+
+/* The second word of an object, where the arena wants the link. */
+static void retire(struct engine_arena *arena, uint64_t offset, unsigned class)
+{
+    arena_retire(arena, offset, class, (void *)((uint8_t *)arena_at(arena, offset) + 8));
+}
+
+static void objects_do_not_overlap_and_lie_at_their_unit(void **state)
+{
+    (void)state;
+    struct fixture *fixture = begin(0);
+    for (int turn = 0; turn < 500; turn++) {
+        for (unsigned class = 0; class < ARENA_CLASSES; class ++) {
+            uint64_t offset = arena_alloc(&fixture->arena, class);
+            assert_true(offset != 0 && offset % ARENA_UNIT == 0);
+            uint8_t *object = arena_at(&fixture->arena, offset);
+            for (unsigned place = 0; place < arena_class_bytes[class]; place++) {
+                assert_int_equal(object[place], 0);
+            }
+            memset(object, 0xff, arena_class_bytes[class]);
+        }
+    }
+    struct arena_stats stats;
+    arena_read_stats(&fixture->arena, &stats);
+    for (unsigned class = 0; class < ARENA_CLASSES; class ++) {
+        assert_int_equal(stats.objects[class], 500);
+    }
+    assert_int_equal(stats.used, stats.live + stats.free);
+    end(fixture);
+}
+
+static void what_is_freed_is_used_again(void **state)
+{
+    (void)state;
+    struct fixture *fixture = begin(0);
+    uint64_t first = arena_alloc(&fixture->arena, 2);
+    arena_free(&fixture->arena, first, 2);
+    struct arena_stats before;
+    arena_read_stats(&fixture->arena, &before);
+    assert_int_equal(before.live, 0);
+    for (int turn = 0; turn < 10000; turn++) {
+        uint64_t offset = arena_alloc(&fixture->arena, 2);
+        assert_int_not_equal(offset, 0);
+        retire(&fixture->arena, offset, 2);
+        (void)epoch_reclaim(&fixture->epochs);
+    }
+    struct arena_stats after;
+    arena_read_stats(&fixture->arena, &after);
+    assert_int_equal(after.used, before.used);
+    assert_int_equal(after.live, 0);
+    end(fixture);
+}
+
+static void a_reader_holds_back_memory_until_it_leaves(void **state)
+{
+    (void)state;
+    struct fixture *fixture = begin(0);
+    struct arena_stats stats;
+    uint32_t slot = epoch_enter(&fixture->epochs);
+    for (int turn = 0; turn < 100; turn++) {
+        retire(&fixture->arena, arena_alloc(&fixture->arena, 7), 7);
+        (void)epoch_reclaim(&fixture->epochs);
+    }
+    arena_read_stats(&fixture->arena, &stats);
+    assert_int_equal(stats.retired, 100 * arena_class_bytes[7]);
+    assert_int_equal(stats.live, stats.retired);
+    struct epoch_oldest oldest;
+    assert_true(epoch_oldest(&fixture->epochs, &oldest));
+    assert_int_equal(oldest.slot, slot);
+    assert_int_equal(oldest.held_bytes, stats.retired);
+    epoch_leave(&fixture->epochs, slot);
+    assert_int_equal(epoch_reclaim(&fixture->epochs), 100);
+    arena_read_stats(&fixture->arena, &stats);
+    assert_int_equal(stats.retired, 0);
+    assert_int_equal(stats.live, 0);
+    end(fixture);
+}
+
+static void without_epochs_memory_is_freed_at_once(void **state)
+{
+    (void)state;
+    struct engine_arena *arena = base_alloc_aligned(BASE_CACHE_LINE, sizeof *arena);
+    assert_non_null(arena);
+    assert_int_equal(arena_init(arena, NULL, ARENA_LIMIT_MIN, ARENA_PAGES_SMALL), 0);
+    uint64_t offset = arena_alloc(arena, 3);
+    retire(arena, offset, 3);
+    struct arena_stats stats;
+    arena_read_stats(arena, &stats);
+    assert_int_equal(stats.live, 0);
+    arena_destroy(arena);
+    base_free(arena);
+}
+
+static void the_limit_holds_and_what_is_freed_below_it_can_be_had_again(void **state)
+{
+    (void)state;
+    for (unsigned class = 0; class < ARENA_CLASSES; class ++) {
+        struct fixture *fixture = begin(ARENA_LIMIT_MIN);
+        uint64_t last = 0;
+        uint64_t count = 0;
+        for (;;) {
+            uint64_t offset = arena_alloc(&fixture->arena, class);
+            if (offset == 0) {
+                break;
+            }
+            assert_true(offset + arena_class_bytes[class] <= ARENA_LIMIT_MIN);
+            last = offset;
+            count++;
+        }
+        assert_true(count * arena_class_bytes[class] > ARENA_LIMIT_MIN * 9 / 10);
+        arena_free(&fixture->arena, last, class);
+        assert_int_equal(arena_alloc(&fixture->arena, class), last);
+        assert_int_equal(arena_alloc(&fixture->arena, class), 0);
+        end(fixture);
+    }
+}
+
+static void a_limit_that_makes_no_sense_is_refused(void **state)
+{
+    (void)state;
+    struct engine_arena *arena = base_alloc_aligned(BASE_CACHE_LINE, sizeof *arena);
+    assert_non_null(arena);
+    assert_int_equal(arena_init(arena, NULL, ARENA_LIMIT_MIN - 1, 0), -EINVAL);
+    assert_int_equal(arena_init(arena, NULL, ARENA_LIMIT_MAX + 1, 0), -EINVAL);
+    base_free(arena);
+}
+
+static void *pages_of_test(void *context, size_t size, unsigned flags)
+{
+    size_t *most = context;
+    (void)flags;
+    return size <= *most ? calloc(1, size) : NULL;
+}
+
+static void free_pages_of_test(void *context, void *memory, size_t size)
+{
+    (void)context;
+    (void)size;
+    free(memory);
+}
+
+static int restore_system(void **state)
+{
+    (void)state;
+    base_system_set(NULL);
+    return 0;
+}
+
+static void pages_of_another_system_serve_and_their_refusal_is_told(void **state)
+{
+    (void)state;
+    size_t most = (size_t)16 << 20;
+    struct base_system system = {
+        .context = &most, .pages_alloc = pages_of_test, .pages_free = free_pages_of_test};
+    base_system_set(&system);
+    struct fixture *fixture = begin(most);
+    assert_int_not_equal(arena_alloc(&fixture->arena, 0), 0);
+    struct engine_arena *other = base_alloc_aligned(BASE_CACHE_LINE, sizeof *other);
+    assert_non_null(other);
+    assert_int_equal(arena_init(other, NULL, 0, 0), -ENOMEM);
+    base_free(other);
+    end(fixture);
+}
+
+#define THREADS 4
+#define ROUNDS 3000
+
+struct share {
+    struct fixture *fixture;
+    uint8_t mark;
+    _Atomic uint32_t *overlaps;
+};
+
+/* Marks each object that it has, and looks whether the mark is still there later. */
+static void allocate_and_free(void *context)
+{
+    struct share *share = context;
+    struct engine_arena *arena = &share->fixture->arena;
+    uint64_t held[16] = {0};
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        unsigned class = round % 16;
+        uint64_t *place = &held[class];
+        if (*place != 0) {
+            const uint8_t *object = arena_at(arena, *place);
+            if (object[0] != share->mark || object[arena_class_bytes[class] - 1] != share->mark) {
+                atomic_fetch_add(share->overlaps, 1);
+            }
+            arena_free(arena, *place, class);
+        }
+        *place = arena_alloc(arena, class);
+        memset(arena_at(arena, *place), share->mark, arena_class_bytes[class]);
+    }
+}
+
+static void threads_get_memory_of_their_own(void **state)
+{
+    (void)state;
+    struct fixture *fixture = begin(0);
+    _Atomic uint32_t overlaps = 0;
+    struct base_thread threads[THREADS];
+    struct share shares[THREADS];
+    for (unsigned index = 0; index < THREADS; index++) {
+        shares[index] = (struct share){fixture, (uint8_t)(index + 1), &overlaps};
+        assert_int_equal(
+            base_thread_start(&threads[index], "arena", allocate_and_free, &shares[index]), 0);
+    }
+    for (unsigned index = 0; index < THREADS; index++) {
+        base_thread_join(&threads[index]);
+    }
+    assert_int_equal(overlaps, 0);
+    struct arena_stats stats;
+    arena_read_stats(&fixture->arena, &stats);
+    for (unsigned class = 0; class < ARENA_CLASSES; class ++) {
+        assert_int_equal(stats.objects[class], THREADS);
+    }
+    end(fixture);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(objects_do_not_overlap_and_lie_at_their_unit),
+        cmocka_unit_test(what_is_freed_is_used_again),
+        cmocka_unit_test(a_reader_holds_back_memory_until_it_leaves),
+        cmocka_unit_test(without_epochs_memory_is_freed_at_once),
+        cmocka_unit_test(the_limit_holds_and_what_is_freed_below_it_can_be_had_again),
+        cmocka_unit_test(a_limit_that_makes_no_sense_is_refused),
+        cmocka_unit_test_teardown(pages_of_another_system_serve_and_their_refusal_is_told,
+                                  restore_system),
+        cmocka_unit_test(threads_get_memory_of_their_own),
+    };
+    return RUN_TESTS(tests, argc, argv);
+}

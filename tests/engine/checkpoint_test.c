@@ -1,0 +1,268 @@
+/*
+ * Checkpoints: what they save, what they are bound to, and that none of it is needed.
+ */
+#include "store.h"
+
+#include "engine/checkpoint.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static void fill(struct store *store, int from, int count)
+{
+    char key[24];
+    for (int i = from; i < from + count; i++) {
+        snprintf(key, sizeof key, "key%d", i % 5000);
+        if (i % 11 == 10) {
+            weir_delete(store->engine, 0, text(key), WEIR_NONE, NULL);
+        } else {
+            put(store, key, key + 3);
+        }
+    }
+    settle(store);
+}
+
+static struct weir_checkpoint_report make(struct store *store)
+{
+    struct weir_checkpoint_report report = WEIR_CHECKPOINT_REPORT_INIT;
+    struct weir_error why = WEIR_ERROR_INIT;
+    int rc = weir_engine_checkpoint(store->engine, &report, &why);
+    if (rc < 0) {
+        print_error("%s\n", why.text);
+    }
+    assert_int_equal(rc, 0);
+    return report;
+}
+
+static struct weir_engine_open_report report_of(struct store *store)
+{
+    struct weir_engine_open_report report = WEIR_ENGINE_OPEN_REPORT_INIT;
+    assert_int_equal(weir_engine_report(store->engine, &report), 0);
+    return report;
+}
+
+static void se_09_an_open_loads_the_checkpoint_and_replays_the_rest(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    weir_table table;
+    assert_int_equal(weir_table_open(store.engine, "other", true, &table), 0);
+    fill(&store, 0, 8000);
+    struct weir_checkpoint_report made = make(&store);
+    assert_true(made.keys > 4000 && made.until >= made.lsn);
+    put(&store, "behind", "it");
+    put(&store, "key1", "newer");
+    put_in(&store, table, "key1", "elsewhere");
+    settle(&store);
+    struct fingerprint before = fingerprint_of(&store, 0);
+    struct fingerprint then = fingerprint_of(&store, made.lsn);
+    for (int round = 0; round < 2; round++) {
+        store_reopen(&store);
+        struct weir_engine_open_report report = report_of(&store);
+        assert_true(report.from_checkpoint);
+        assert_int_equal(report.checkpoint_lsn, made.lsn);
+        assert_int_equal(report.replayed_records, 3);
+        expect_fingerprint(&store, 0, &before);
+        expect_fingerprint(&store, made.lsn, &then);
+        expect(&store, "key1", "newer", 0);
+    }
+    fill(&store, 3000, 6000); /* the index grows out of the image, and changes it */
+    struct fingerprint grown = fingerprint_of(&store, 0);
+    store_reopen(&store);
+    expect_fingerprint(&store, 0, &grown);
+    make(&store);
+    store_reopen(&store);
+    expect_fingerprint(&store, 0, &grown);
+    store_close(&store);
+}
+
+static void se_09_a_deleted_or_refused_checkpoint_costs_time_and_no_data(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    fill(&store, 0, 3000);
+    make(&store);
+    struct fingerprint before = fingerprint_of(&store, 0);
+    store.engine_options.flags = WEIR_ENGINE_NO_CHECKPOINT;
+    store_reopen(&store);
+    assert_false(report_of(&store).from_checkpoint);
+    assert_true(report_of(&store).reason[0] != '\0');
+    expect_fingerprint(&store, 0, &before);
+    store.engine_options.flags = 0;
+    store_stop(&store);
+    assert_int_equal(store.keeper->ops->remove(store.keeper, CHECKPOINT_NAME), 0);
+    store_start(&store);
+    assert_false(report_of(&store).from_checkpoint);
+    assert_string_equal(report_of(&store).reason, "");
+    expect_fingerprint(&store, 0, &before);
+    store_close(&store);
+}
+
+static void se_09_damage_anywhere_in_a_checkpoint_is_found_and_said(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    fill(&store, 0, 3000);
+    make(&store);
+    struct fingerprint before = fingerprint_of(&store, 0);
+    store_stop(&store);
+    uint64_t size = 0;
+    assert_non_null(sim_memory_bytes(store.keeper, CHECKPOINT_NAME, false, &size));
+    for (uint64_t at = 3; at < size; at += size / 40) {
+        uint8_t *bytes = sim_memory_bytes(store.keeper, CHECKPOINT_NAME, false, &size);
+        bytes[at] ^= 0x40;
+        store_start(&store);
+        struct weir_engine_open_report report = report_of(&store);
+        expect_fingerprint(&store, 0, &before);
+        /* Bytes behind the parts that are used are padding. */
+        assert_true(report.from_checkpoint == (report.reason[0] == '\0'));
+        assert_true(!report.from_checkpoint || at > 4096);
+        store_stop(&store);
+        bytes = sim_memory_bytes(store.keeper, CHECKPOINT_NAME, false, &size);
+        bytes[at] ^= 0x40;
+    }
+    store_start(&store);
+    assert_true(report_of(&store).from_checkpoint);
+    store_close(&store);
+}
+
+/* The bytes of the checkpoint, copied. */
+static uint8_t *copy_of(struct store *store, uint64_t *size)
+{
+    const uint8_t *bytes = sim_memory_bytes(store->keeper, CHECKPOINT_NAME, false, size);
+    assert_non_null(bytes);
+    uint8_t *copy = base_alloc(*size);
+    assert_non_null(copy);
+    memcpy(copy, bytes, *size);
+    return copy;
+}
+
+static void plant(struct store *store, const uint8_t *bytes, uint64_t size)
+{
+    struct weir_medium *medium = store->keeper;
+    struct weir_file *file;
+    (void)medium->ops->remove(medium, CHECKPOINT_NAME);
+    assert_int_equal(medium->ops->make_directory(medium, "derived"), 0);
+    assert_int_equal(medium->ops->make_directory(medium, CHECKPOINT_DIRECTORY), 0);
+    assert_int_equal(medium->ops->create(medium, CHECKPOINT_NAME, 0, &file), 0);
+    assert_int_equal(medium->ops->write(file, 0, bytes, size), 0);
+    medium->ops->close(file);
+}
+
+static void a_checkpoint_of_another_log_or_of_another_past_is_not_used(void **state)
+{
+    (void)state;
+    struct store store, other;
+    store_open(&store);
+    fill(&store, 0, 1000);
+    make(&store);
+    uint64_t size;
+    uint8_t *bytes = copy_of(&store, &size);
+
+    store_open(&other);
+    put(&other, "mine", "1");
+    settle(&other);
+    store_stop(&other);
+    plant(&other, bytes, size);
+    store_start(&other);
+    assert_false(report_of(&other).from_checkpoint);
+    assert_non_null(strstr(report_of(&other).reason, "another log"));
+    expect(&other, "mine", "1", 1);
+    expect(&other, "key1", NULL, 0);
+    store_close(&other);
+    base_free(bytes);
+    store_close(&store);
+}
+
+static void a_truncated_checkpoint_is_not_used(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    fill(&store, 0, 3000);
+    make(&store);
+    struct fingerprint before = fingerprint_of(&store, 0);
+    uint64_t size;
+    uint8_t *bytes = copy_of(&store, &size);
+    static const uint64_t lengths[] = {0, 4096, 8192, 12288};
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        store_stop(&store);
+        plant(&store, bytes, lengths[i] > 0 ? lengths[i] : 4096);
+        if (lengths[i] == 0) {
+            sim_memory_bytes(store.keeper, CHECKPOINT_NAME, false, &size)[8] ^= 1;
+        }
+        store_start(&store);
+        assert_false(report_of(&store).from_checkpoint);
+        assert_true(report_of(&store).reason[0] != '\0');
+        expect_fingerprint(&store, 0, &before);
+    }
+    base_free(bytes);
+    store_close(&store);
+}
+
+static void a_checkpoint_that_fails_leaves_the_last_one(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    fill(&store, 0, 2000);
+    struct weir_checkpoint_report made = make(&store);
+    put(&store, "more", "1");
+    settle(&store);
+    store.engine_options.checkpoint_bytes = UINT64_MAX;
+    store_stop(&store);
+    store.log_options.flags = WEIR_LOG_READ_ONLY;
+    store.log_options.segment_bytes = 0;
+    store_start(&store);
+    struct weir_error why = WEIR_ERROR_INIT;
+    assert_int_equal(weir_engine_checkpoint(store.engine, NULL, &why), WEIR_E_READ_ONLY);
+    assert_int_equal(report_of(&store).checkpoint_lsn, made.lsn);
+    expect(&store, "more", "1", 0);
+    store_close(&store);
+}
+
+static void checkpoints_are_made_by_policy_at_maintenance_and_close(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    store.engine_options.checkpoint_bytes = 10000;
+    store_reopen(&store);
+    struct weir_engine_status status = WEIR_ENGINE_STATUS_INIT;
+    put(&store, "a", "1");
+    assert_int_equal(weir_engine_maintain(store.engine, NULL), 0);
+    assert_int_equal(weir_engine_stat(store.engine, &status), 0);
+    assert_int_equal(status.checkpoint_lsn, 0);
+    fill(&store, 0, 1000);
+    assert_int_equal(weir_engine_maintain(store.engine, NULL), 0);
+    assert_int_equal(weir_engine_stat(store.engine, &status), 0);
+    assert_int_equal(status.checkpoint_lsn, status.applied);
+    assert_int_equal(status.since_checkpoint_bytes, 0);
+    fill(&store, 0, 1000);
+    store_reopen(&store);
+    assert_true(report_of(&store).from_checkpoint);
+    assert_int_equal(report_of(&store).replayed_records, 0);
+    put(&store, "a", "2");
+    settle(&store);
+    store_reopen(&store);
+    assert_int_equal(report_of(&store).replayed_records, 1);
+    store_close(&store);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(se_09_an_open_loads_the_checkpoint_and_replays_the_rest),
+        cmocka_unit_test(se_09_a_deleted_or_refused_checkpoint_costs_time_and_no_data),
+        cmocka_unit_test(se_09_damage_anywhere_in_a_checkpoint_is_found_and_said),
+        cmocka_unit_test(a_checkpoint_of_another_log_or_of_another_past_is_not_used),
+        cmocka_unit_test(a_truncated_checkpoint_is_not_used),
+        cmocka_unit_test(a_checkpoint_that_fails_leaves_the_last_one),
+        cmocka_unit_test(checkpoints_are_made_by_policy_at_maintenance_and_close),
+    };
+    cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,248 @@
+/* The index, one behaviour at a time. */
+#include "tests/engine/support.h"
+
+#define ADDRESS_MAX INDEX_ADDRESS_MAX
+
+static int load_same_key(void *context, uint64_t address, struct index_key *ret_key)
+{
+    (void)address;
+    *ret_key = *(const struct index_key *)context;
+    return 0;
+}
+
+static void an_empty_index_has_nothing_in_either_direction(void **state)
+{
+    (void)state;
+    struct world *world = world_new(1, 0);
+    struct index_iterator iterator;
+    uint64_t address;
+    assert_int_equal(world_find(world, key_of("a")), 0);
+    index_iterator_init(&iterator, &world->index);
+    for (int mode = INDEX_GE; mode <= INDEX_LAST; mode++) {
+        assert_int_equal(index_seek(&iterator, key_of("a"), (enum index_seek)mode), 0);
+        bool descending = mode == INDEX_LE || mode == INDEX_LT || mode == INDEX_LAST;
+        int count = descending ? index_previous_batch(&iterator, &address, 1)
+                               : index_next_batch(&iterator, &address, 1);
+        assert_int_equal(count, 0);
+    }
+    assert_int_equal(index_remove(&world->index, key_of("a"), 16), 0);
+    assert_int_equal(index_replace(&world->index, key_of("a"), 16, 32), 0);
+    world_check(world);
+    world_free(world);
+}
+
+static void the_empty_key_is_a_key(void **state)
+{
+    (void)state;
+    struct world *world = world_new(4, 0);
+    uint64_t empty = world_put(world, key_of(""), NULL);
+    assert_int_equal(world_find(world, key_of("")), empty);
+    assert_int_equal(world_find(world, key_of("a")), 0);
+    uint64_t other = world_put(world, key_of("a"), NULL);
+    assert_int_equal(world_find(world, key_of("")), empty);
+    assert_int_equal(world_find(world, key_of("a")), other);
+    world_check(world);
+    world_free(world);
+}
+
+static void the_greatest_address_is_kept_whole(void **state)
+{
+    (void)state;
+    struct world *world = world_new(1, 0);
+    struct index_key key = key_of("key");
+    struct index_source source = {.load = load_same_key, .context = &key};
+    struct index index;
+    uint64_t old;
+    uint64_t address = 0;
+    index_init(&index, &world->arena, &source);
+    assert_int_equal(index_put(&index, key, ADDRESS_MAX, &old), 0);
+    assert_int_equal(index_find(&index, key, &address), 1);
+    assert_int_equal(address, ADDRESS_MAX);
+    assert_int_equal(index_put(&index, key, 8, &old), 0);
+    assert_int_equal(old, ADDRESS_MAX);
+    world_free(world);
+}
+
+static void a_key_that_is_too_long_is_refused(void **state)
+{
+    (void)state;
+    struct world *world = world_new(1, 0);
+    uint8_t *bytes = calloc(1, INDEX_KEY_SIZE_MAX + 1);
+    assert_non_null(bytes);
+    uint64_t old;
+    struct index_key key = {.data = bytes, .size = INDEX_KEY_SIZE_MAX + 1};
+    assert_int_equal(index_put(&world->index, key, 16, &old), -EINVAL);
+    assert_int_equal(world_find(world, key), 0);
+    free(bytes);
+    world_free(world);
+}
+
+/* A node of every kind on the way from 2 to 257 entries and back. */
+static void a_node_grows_to_all_bytes_and_the_end_and_shrinks_again(void **state)
+{
+    (void)state;
+    struct world *world = world_new(300, 0);
+    uint8_t bytes[256][2];
+    uint64_t addresses[257];
+    struct index_key end = {.data = bytes[0], .size = 1};
+    addresses[256] = world_put(world, end, NULL);
+    for (unsigned step = 0; step < 256; step++) {
+        unsigned byte = step * 167 % 256;
+        bytes[byte][0] = bytes[0][0];
+        bytes[byte][1] = (uint8_t)byte;
+        struct index_key key = {.data = bytes[byte], .size = 2};
+        addresses[byte] = world_put(world, key, NULL);
+        world_check(world);
+    }
+    struct index_stats stats;
+    index_read_stats(&world->index, &stats);
+    assert_int_equal(stats.nodes[7], 1);
+    for (unsigned step = 0; step < 256; step++) {
+        unsigned byte = step * 91 % 256;
+        struct index_key key = {.data = bytes[byte], .size = 2};
+        assert_int_equal(world_find(world, key), addresses[byte]);
+        uint32_t slot = epoch_enter(&world->epochs);
+        assert_int_equal(index_remove(&world->index, key, addresses[byte]), 1);
+        epoch_leave(&world->epochs, slot);
+        assert_int_equal(world_find(world, key), 0);
+        assert_int_equal(world_find(world, end), addresses[256]);
+        world_check(world);
+    }
+    assert_int_equal(atomic_load(&world->index.keys), 1);
+    world_free(world);
+}
+
+static void damage_in_the_log_is_returned_and_changes_nothing(void **state)
+{
+    (void)state;
+    struct world *world = world_new(4, 0);
+    struct index_iterator iterator;
+    uint64_t old;
+    uint64_t found;
+    uint64_t address = world_put(world, key_of("alpha"), NULL);
+    (void)world_put(world, key_of("beta"), NULL);
+    atomic_store(&world->log.damage, -EBADMSG);
+    assert_int_equal(index_find(&world->index, key_of("alpha"), &found), -EBADMSG);
+    assert_int_equal(index_put(&world->index, key_of("alphabet"), 64, &old), -EBADMSG);
+    index_iterator_init(&iterator, &world->index);
+    assert_int_equal(index_seek(&iterator, key_of("alpha"), INDEX_GE), -EBADMSG);
+    assert_int_equal(index_next_batch(&iterator, &found, 1), -EINVAL);
+    atomic_store(&world->log.damage, 0);
+    assert_int_equal(world_find(world, key_of("alpha")), address);
+    assert_int_equal(atomic_load(&world->index.keys), 2);
+    world_check(world);
+    world_free(world);
+}
+
+static void an_iterator_without_a_seek_or_against_it_is_refused(void **state)
+{
+    (void)state;
+    struct world *world = world_new(4, 0);
+    struct index_iterator iterator;
+    uint64_t address;
+    (void)world_put(world, key_of("a"), NULL);
+    index_iterator_init(&iterator, &world->index);
+    assert_int_equal(index_next_batch(&iterator, &address, 1), -EINVAL);
+    assert_int_equal(index_seek(&iterator, key_of("a"), INDEX_GE), 0);
+    assert_int_equal(index_previous_batch(&iterator, &address, 1), -EINVAL);
+    assert_int_equal(index_next_batch(&iterator, &address, 1), 1);
+    assert_int_equal(index_previous_batch(&iterator, &address, 1), 0);
+    world_free(world);
+}
+
+static void a_full_arena_refuses_a_put_and_the_index_serves_on(void **state)
+{
+    (void)state;
+    struct base_prng prng;
+    base_prng_seed(&prng, 3);
+    struct key_set set = key_kinds[1].make(&prng, 20000);
+    struct world *world = world_new(60000, ARENA_LIMIT_MIN);
+    uint64_t *addresses = calloc(set.count, sizeof *addresses);
+    assert_non_null(addresses);
+    unsigned refused = 0;
+    for (uint32_t place = 0; place < set.count; place++) {
+        uint64_t old = 7;
+        uint64_t address = fake_log_append(&world->log, set.keys[place]);
+        uint32_t slot = epoch_enter(&world->epochs);
+        int rc = index_put(&world->index, set.keys[place], address, &old);
+        epoch_leave(&world->epochs, slot);
+        assert_true(rc == 0 || rc == -ENOMEM);
+        refused += rc != 0;
+        addresses[place] = rc == 0 ? address : 0;
+        assert_int_equal(old, rc == 0 ? 0 : 7);
+    }
+    assert_true(refused > 0);
+    world_check(world);
+    for (uint32_t place = 0; place < set.count; place++) {
+        assert_int_equal(world_find(world, set.keys[place]), addresses[place]);
+        if (addresses[place] != 0) {
+            uint32_t slot = epoch_enter(&world->epochs);
+            assert_int_equal(index_remove(&world->index, set.keys[place], addresses[place]), 1);
+            epoch_leave(&world->epochs, slot);
+        }
+    }
+    assert_int_equal(atomic_load(&world->index.root), 0);
+    (void)epoch_reclaim(&world->epochs);
+    (void)world_put(world, set.keys[0], NULL);
+    (void)world_put(world, set.keys[1], NULL);
+    world_check(world);
+    free(addresses);
+    world_free(world);
+    key_set_free(&set);
+}
+
+static void a_get_loads_one_key_and_a_replace_none(void **state)
+{
+    (void)state;
+    struct base_prng prng;
+    base_prng_seed(&prng, 3);
+    struct key_set set = key_kinds[6].make(&prng, 1000);
+    struct world *world = world_new(3000, 0);
+    uint64_t address = 0;
+    for (uint32_t place = 0; place < set.count; place++) {
+        address = world_put(world, set.keys[place], NULL);
+    }
+    uint64_t loads = atomic_load(&world->log.loads);
+    assert_int_equal(world_find(world, set.keys[set.count - 1]), address);
+    assert_int_equal(atomic_load(&world->log.loads), loads + 1);
+    uint32_t slot = epoch_enter(&world->epochs);
+    uint64_t to = fake_log_append(&world->log, set.keys[set.count - 1]);
+    assert_int_equal(index_replace(&world->index, set.keys[set.count - 1], address, to), 1);
+    epoch_leave(&world->epochs, slot);
+    assert_int_equal(atomic_load(&world->log.loads), loads + 1);
+    world_free(world);
+    key_set_free(&set);
+}
+
+static void a_put_allocates_nothing_but_in_the_arena(void **state)
+{
+    (void)state;
+    struct base_prng prng;
+    base_prng_seed(&prng, 3);
+    struct key_set set = key_kinds[3].make(&prng, 1000);
+    struct world *world = world_new(3000, 0);
+    uint64_t count = base_alloc_count();
+    for (uint32_t place = 0; place < set.count; place++) {
+        (void)world_put(world, set.keys[place], NULL);
+    }
+    assert_int_equal(base_alloc_count(), count);
+    world_free(world);
+    key_set_free(&set);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_empty_index_has_nothing_in_either_direction),
+        cmocka_unit_test(the_empty_key_is_a_key),
+        cmocka_unit_test(the_greatest_address_is_kept_whole),
+        cmocka_unit_test(a_key_that_is_too_long_is_refused),
+        cmocka_unit_test(a_node_grows_to_all_bytes_and_the_end_and_shrinks_again),
+        cmocka_unit_test(damage_in_the_log_is_returned_and_changes_nothing),
+        cmocka_unit_test(an_iterator_without_a_seek_or_against_it_is_refused),
+        cmocka_unit_test(a_full_arena_refuses_a_put_and_the_index_serves_on),
+        cmocka_unit_test(a_get_loads_one_key_and_a_replace_none),
+        cmocka_unit_test(a_put_allocates_nothing_but_in_the_arena),
+    };
+    return RUN_TESTS(tests, argc, argv);
+}

@@ -134,8 +134,8 @@ struct weir_medium_ops {
     void (*unmap)(struct weir_medium *medium, const uint8_t *base, size_t size_bytes);
     /* Makes the caller's private memory [address, address + size_bytes) hold the file's bytes from
      * offset on, in place of what was there: a mapping that is copied where it is written, or a
-     * copy. All three are multiples of the page size. Undefined bytes on failure; -EIO when the file
-     * ends before. The file may be closed, renamed over and removed, but not written. */
+     * copy. All three are multiples of the page size. Undefined bytes on failure; -EIO when the
+     * file ends before. The file may be closed, renamed over and removed, but not written. */
     int (*map_private)(struct weir_file *file, uint64_t offset, void *address, size_t size_bytes);
 
     /* ---- window ---- */
@@ -188,6 +188,12 @@ struct weir_medium_ops {
     /* Waits for that read. Results as of read(); and -ENOTRECOVERABLE: nobody knows when the medium
      * lets go of the buffer, so it must not be used again. */
     int (*read_end)(struct weir_file *file, uint64_t ticket, size_t *ret_size_bytes);
+
+    /* ---- room: NULL where nobody knows ---- */
+
+    /* How many bytes files may still take here, as far as the file system tells an ordinary user:
+     * quotas are not seen. -EOPNOTSUPP: it does not tell. */
+    int (*space)(struct weir_medium *medium, uint64_t *ret_free_bytes);
 
     void (*destroy)(struct weir_medium *medium); /* all files and windows are closed */
 };

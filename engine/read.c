@@ -146,9 +146,11 @@ int weir_history_next(struct weir_history *history, struct weir_key_version *ret
     struct weir_engine *engine = history->read->engine;
     struct engine_version version, before;
     int rc = place_version(engine, history->address, &version);
-    if (rc == 0) {
-        rc = version_before(engine, &version, &before);
+    if (rc < 0) {
+        history->address = 0;
+        return rc;
     }
+    rc = version_before(engine, &version, &before);
     if (rc < 0 && history->lsn != version.lsn) {
         /* This version is whole: it is lent now, and the next call says what is wrong. */
         history->lsn = version.lsn;

@@ -101,6 +101,9 @@ int weir_table_open(struct weir_engine *engine, const char *name, bool create_it
         return -EINVAL;
     }
     int rc = engine_check(engine);
+    if (rc == 0 && create_it && !engine->read_only && name[0] != '\0') {
+        rc = engine_hold(engine); /* upkeep.lock comes before all others */
+    }
     if (rc < 0) {
         return rc;
     }
@@ -112,13 +115,12 @@ int weir_table_open(struct weir_engine *engine, const char *name, bool create_it
         *ret_table = table->number;
     } else if (!create_it) {
         rc = WEIR_E_NO_TABLE;
+    } else if (engine->read_only) {
+        rc = WEIR_E_READ_ONLY;
     } else {
-        rc = engine_hold(engine);
-        if (rc == 0) {
-            stripe_announce(engine, 0);
-            rc = create(engine, name, ret_table);
-            stripe_retract(engine, 0);
-        }
+        stripe_announce(engine, 0);
+        rc = create(engine, name, ret_table);
+        stripe_retract(engine, 0);
     }
     base_lock_release(&engine->tables.lock);
     stripe_unlock(engine, 0);

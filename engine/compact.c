@@ -22,6 +22,7 @@
 #include "wal/address_compact.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <weir/inspect.h>
@@ -49,7 +50,7 @@ static void lower(struct limit *limit, weir_lsn horizon, const char *name)
 {
     if (horizon < limit->horizon) {
         limit->horizon = horizon;
-        strncpy(limit->name, name, sizeof limit->name - 1);
+        snprintf(limit->name, sizeof limit->name, "%s", name);
     }
 }
 

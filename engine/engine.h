@@ -31,7 +31,6 @@
 
 #define PLACE_CHUNK_SLOTS 1024u
 #define PLACE_CHUNKS 8192u
-#define PLACE_COMPACTED ((uint64_t)1 << 40) /* ordinals of compacted segments start here */
 
 struct place_chunk {
     _Atomic(struct wal_segment *) slots[PLACE_CHUNK_SLOTS];

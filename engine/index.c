@@ -31,9 +31,18 @@ void index_init(struct index *index, struct engine_arena *arena, const struct in
 void index_adopt(struct index *index, uint64_t root, uint64_t keys)
 {
     WEIR_ASSERT(atomic_load_explicit(&index->root, memory_order_relaxed) == 0);
-    atomic_store_explicit(&index->keys, keys, memory_order_relaxed);
+    atomic_store_explicit(&index->counters[0].keys, (int64_t)keys, memory_order_relaxed);
     /* Release pairs with the acquire in index_find(). */
     atomic_store_explicit(&index->root, root, memory_order_release);
+}
+
+uint64_t index_keys(struct index *index)
+{
+    int64_t keys = 0;
+    for (unsigned counter = 0; counter < INDEX_COUNTERS; counter++) {
+        keys += atomic_load_explicit(&index->counters[counter].keys, memory_order_relaxed);
+    }
+    return keys > 0 ? (uint64_t)keys : 0;
 }
 
 int index_find(struct index *index, struct index_key key, uint64_t *ret_address)
@@ -72,7 +81,7 @@ void index_drop(struct index *index)
     struct engine_arena *arena = index->arena;
     struct node_entry entries[NODE_ENTRIES_MAX];
     uint64_t list = atomic_exchange_explicit(&index->root, 0, memory_order_acquire);
-    atomic_store_explicit(&index->keys, 0, memory_order_relaxed);
+    memset(index->counters, 0, sizeof index->counters);
     list = word_is_leaf(list) ? 0 : list;
     if (list != 0) {
         atomic_store_explicit(&node_at(arena, list)->tail, 0, memory_order_relaxed);
@@ -98,7 +107,7 @@ void index_read_stats(struct index *index, struct index_stats *ret_stats)
     struct arena_stats arena;
     arena_read_stats(index->arena, &arena);
     struct index_stats stats = {
-        .keys = atomic_load_explicit(&index->keys, memory_order_relaxed),
+        .keys = index_keys(index),
         .bytes_live = arena.live,
         .bytes_free = arena.free,
         .bytes_used = arena.used,

@@ -21,8 +21,8 @@
 
 static _Atomic(struct wal_segment *) *slot_of(struct engine_places *places, uint64_t ordinal)
 {
-    bool compacted = ordinal >= PLACE_COMPACTED;
-    uint64_t index = compacted ? ordinal - PLACE_COMPACTED : ordinal;
+    bool compacted = ordinal >= WAL_ADDRESS_COMPACTED;
+    uint64_t index = compacted ? ordinal - WAL_ADDRESS_COMPACTED : ordinal;
     if (index / PLACE_CHUNK_SLOTS >= PLACE_CHUNKS) {
         return NULL;
     }
@@ -33,8 +33,8 @@ static _Atomic(struct wal_segment *) *slot_of(struct engine_places *places, uint
 
 static int add_chunk(struct engine_places *places, uint64_t ordinal)
 {
-    bool compacted = ordinal >= PLACE_COMPACTED;
-    uint64_t index = (compacted ? ordinal - PLACE_COMPACTED : ordinal) / PLACE_CHUNK_SLOTS;
+    bool compacted = ordinal >= WAL_ADDRESS_COMPACTED;
+    uint64_t index = (compacted ? ordinal - WAL_ADDRESS_COMPACTED : ordinal) / PLACE_CHUNK_SLOTS;
     if (index >= PLACE_CHUNKS) {
         return WEIR_E_DAMAGED; /* an address that no log of this size has */
     }

@@ -23,10 +23,11 @@ int table_add(struct weir_engine *engine, weir_table number, const char *name, w
     if (table_of(engine, number) != NULL) {
         return 0;
     }
-    struct engine_table *table = base_alloc_zero(sizeof *table);
+    struct engine_table *table = base_alloc_aligned(BASE_CACHE_LINE, sizeof *table);
     if (table == NULL) {
         return -ENOMEM;
     }
+    memset(table, 0, sizeof *table);
     const struct index_source source = {
         .load = place_load_key, .prefetch = place_prefetch_key, .context = engine};
     index_init(&table->index, &engine->arena, &source);
@@ -141,7 +142,7 @@ int weir_table_list(struct weir_engine *engine,
             continue;
         }
         struct weir_table_info info = {.table = table->number, .created = table->created};
-        uint64_t all = atomic_load_explicit(&table->index.keys, memory_order_relaxed);
+        uint64_t all = index_keys(&table->index);
         info.deleted_keys = atomic_load_explicit(&table->deleted, memory_order_relaxed);
         info.keys = all > info.deleted_keys ? all - info.deleted_keys : 0;
         memcpy(info.name, table->name, sizeof info.name);

@@ -2,246 +2,13 @@
  * weir_backup() and weir_log_backup(): the copy holds what the source holds, is a log of its own,
  * and is taken for one only when it is whole; the source is kept meanwhile, and let go of.
  */
-#include "support.h"
+#include "backup_support.h"
 
 #include "wal/address.h"
 #include "wal/format.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#define PAYLOAD_MAX 3000u
-#define TYPE_OF_LOG 7
-
-struct fixture {
-    struct test_disk from, to;
-    struct weir_log *log; /* the writer's */
-    struct weir_backup_options options;
-    struct weir_backup_report report;
-    struct weir_error why;
-    struct sim_memory_faults from_faults, to_faults;
-};
-
-/* From blocks of 4096 in separate memory, and from 64 in the file itself, to either. */
-static const struct sim_memory_options media[] = {
-    {.block_bytes = 4096},
-    {.block_bytes = 64, .window_is_file = true},
-};
-
-static struct test_disk disk_of(size_t medium, uint64_t capacity_bytes)
-{
-    struct test_disk disk = {.options = media[medium]};
-    disk.options.capacity_bytes = capacity_bytes;
-    assert_int_equal(sim_memory_open(&disk.options, &disk.keeper), 0);
-    disk.options.disk = sim_memory_disk(disk.keeper);
-    return disk;
-}
-
-static struct fixture begin_on(size_t from, size_t to, uint64_t target_bytes)
-{
-    struct fixture fixture = {.from = disk_of(from, 0), .to = disk_of(to, target_bytes)};
-    fixture.options = (struct weir_backup_options)WEIR_BACKUP_OPTIONS_INIT;
-    fixture.log = open_log(&fixture.from, NULL);
-    return fixture;
-}
-
-static struct fixture begin(void)
-{
-    return begin_on(0, 0, 0);
-}
-
-static void end(struct fixture *fixture)
-{
-    close_log(fixture->log);
-    disk_free(&fixture->from);
-    disk_free(&fixture->to);
-}
-
-static weir_lsn append_one(struct weir_log *log, weir_lsn lsn)
-{
-    uint8_t payload[PAYLOAD_MAX];
-    struct weir_part part = {payload, numbered_payload(lsn, payload, sizeof payload)};
-    struct weir_entry entry = {
-        .parts = &part, .part_count = 1, .type = TYPE_OF_LOG, .user = (uint32_t)lsn * 3};
-    weir_lsn given = 0;
-    assert_int_equal(weir_append(log, &entry, WEIR_GROUP, &given), 0);
-    return given;
-}
-
-/* Of callers, cancelled ones, and ones that carry their number, as those of the engine do. */
-static void append_mixed(struct weir_log *log, int count)
-{
-    for (int i = 0; i < count; i++) {
-        weir_lsn lsn = append_one(log, (weir_lsn)i + 1);
-        if (i % 7 == 3) {
-            struct weir_reservation slot;
-            assert_int_equal(weir_reserve(log, TYPE_OF_LOG, 100, &slot), 0);
-            assert_int_equal(weir_cancel(log, &slot), 0);
-        }
-        if (i % 5 == 2) {
-            struct weir_part part = {&lsn, sizeof lsn};
-            struct weir_entry entry = {.parts = &part, .part_count = 1, .type = WEIR_TYPE_RESERVED};
-            struct wal_address_batch batch = {.entries = &entry, .count = 1};
-            assert_int_equal(wal_address_append(log, &batch, WEIR_GROUP, &lsn), 0);
-        }
-    }
-    assert_int_equal(weir_commit(log), 0);
-}
-
-static struct weir_log_options custom_on(struct test_disk *disk, bool read_only,
-                                         const struct sim_memory_faults *faults)
-{
-    struct weir_log_options options = WEIR_LOG_OPTIONS_INIT;
-    struct sim_memory_options medium = disk->options;
-    medium.read_only = read_only;
-    medium.faults = *faults;
-    options.lock_wait_ns = WEIR_NO_WAIT;
-    options.medium = WEIR_MEDIUM_CUSTOM;
-    assert_int_equal(sim_memory_open(&medium, &options.custom_medium), 0);
-    return options;
-}
-
-/* From the writer's handle, or as another process does. */
-static int back_up(struct fixture *fixture, bool other_process)
-{
-    struct weir_log_options to = custom_on(&fixture->to, false, &fixture->to_faults);
-    fixture->options.target = &to;
-    fixture->report = (struct weir_backup_report)WEIR_BACKUP_REPORT_INIT;
-    fixture->why = (struct weir_error)WEIR_ERROR_INIT;
-    if (!other_process) {
-        return weir_log_backup(fixture->log, "target", &fixture->options, &fixture->report,
-                               &fixture->why);
-    }
-    struct weir_log_options from = custom_on(&fixture->from, true, &fixture->from_faults);
-    fixture->options.source = &from;
-    return weir_backup("source", "target", &fixture->options, &fixture->report, &fixture->why);
-}
-
-static void backed_up(struct fixture *fixture, bool other_process)
-{
-    int rc = back_up(fixture, other_process);
-    if (rc != 0) {
-        fail_msg("%d %s", rc, fixture->why.text);
-    }
-}
-
-static struct weir_log *open_copy(struct fixture *fixture)
-{
-    struct weir_log_options options = small_options();
-    options.flags = 0;
-    options.verify = WEIR_VERIFY_ALL;
-    return open_log(&fixture->to, &options);
-}
-
-/* ---- comparing ---- */
-
-static struct weir_cursor *open_cursor(struct weir_log *log)
-{
-    struct weir_cursor_options all = WEIR_CURSOR_OPTIONS_INIT;
-    struct weir_cursor *cursor;
-    all.with_void = all.with_gaps = true;
-    assert_int_equal(weir_cursor_open(log, &all, &cursor), 0);
-    return cursor;
-}
-
-static void expect_verified(struct fixture *fixture)
-{
-    struct weir_log_options options = custom_on(&fixture->to, true, &(struct sim_memory_faults){0});
-    struct weir_verify_report report = WEIR_VERIFY_REPORT_INIT;
-    assert_int_equal(weir_verify("", &options, NULL, NULL, &report, NULL), 0);
-    assert_true(report.ok);
-    assert_int_equal(report.findings, report.notes);
-    assert_int_equal(report.records, fixture->report.records);
-    assert_int_equal(report.gap_lsns, fixture->report.gap_lsns);
-    assert_int_equal(report.cut_bytes, 0);
-}
-
-/* A record that carries its LSN can be found by its address: so the flag is kept. */
-static void expect_same_number(struct weir_log *copy, const struct weir_record *record)
-{
-    uint64_t address, time_ns;
-    struct wal_segment *segment;
-    struct weir_record found;
-    assert_int_equal(wal_address_find(copy, record->lsn, &address, &time_ns), 0);
-    assert_int_equal(time_ns, record->time_ns);
-    assert_int_equal(wal_address_pin(copy, wal_address_ordinal(copy, address), &segment, NULL), 0);
-    assert_int_equal(wal_address_read(copy, segment, address, &found), 0);
-    assert_int_equal(found.lsn, record->lsn);
-    assert_int_equal(found.size, record->size);
-    wal_address_unpin(copy, segment);
-}
-
-/* Every record of [report.first, report.last] is the source's, and no other is there. */
-static void expect_same(struct fixture *fixture, struct weir_log *source, struct weir_log *copy)
-{
-    struct weir_cursor *left = open_cursor(source), *right = open_cursor(copy);
-    struct weir_record was, is;
-    weir_lsn last = WEIR_LSN_NONE;
-    uint64_t records = 0, bytes = 0;
-    while (weir_cursor_next(right, &is) == 1) {
-        assert_int_equal(weir_cursor_next(left, &was), 1);
-        assert_true(last != WEIR_LSN_NONE || is.lsn == fixture->report.first);
-        last = is.lsn;
-        assert_int_equal(is.lsn, was.lsn);
-        assert_int_equal(is.time_ns, was.time_ns);
-        assert_int_equal(is.type, was.type);
-        assert_int_equal(is.user, was.user);
-        assert_int_equal(is.flags, was.flags);
-        assert_int_equal(is.size, was.size);
-        assert_memory_equal(is.data, was.data, is.size);
-        if (is.type == WEIR_TYPE_RESERVED && is.flags == 0) {
-            expect_same_number(copy, &is);
-        }
-        records += (is.flags & WEIR_RECORD_GAP) == 0;
-        bytes += is.size;
-    }
-    assert_int_equal(last, fixture->report.last);
-    assert_int_equal(records, fixture->report.records);
-    assert_in_range(fixture->report.payload_bytes, bytes, bytes + records * 8);
-    weir_cursor_close(left);
-    weir_cursor_close(right);
-}
-
-static int count_hold(void *context, const struct weir_hold *hold)
-{
-    (void)hold;
-    ++*(int *)context;
-    return 0;
-}
-
-static int holds_of(struct weir_log *log)
-{
-    int count = 0;
-    assert_int_equal(weir_hold_list(log, count_hold, &count), 0);
-    return count;
-}
-
-static uint64_t files_of(struct test_disk *disk)
-{
-    return sim_memory_digest(disk->keeper);
-}
-
-static bool has_file(struct test_disk *disk, const char *name)
-{
-    struct weir_file *file;
-    int rc = disk->keeper->ops->open(disk->keeper, name, WEIR_FILE_READ, &file);
-    assert_true(rc == 0 || rc == -ENOENT);
-    if (rc == 0) {
-        disk->keeper->ops->close(file);
-    }
-    return rc == 0;
-}
-
-static void expect_nothing_in(struct fixture *fixture)
-{
-    assert_false(has_file(&fixture->to, "CONTROL"));
-    assert_false(has_file(&fixture->to, "SALVAGE"));
-    assert_false(has_file(&fixture->to, "LOCK"));
-    assert_false(has_file(&fixture->to, "segment-0000000000000001"));
-    assert_false(has_file(&fixture->to, "holds/engine"));
-}
 
 /* ---- what is copied ---- */
 
@@ -464,12 +231,12 @@ static void a_target_that_holds_something_is_refused(void **state)
     append_mixed(fixture.log, 10);
     assert_int_equal(fixture.to.keeper->ops->create(fixture.to.keeper, "notes.txt", 0, &file), 0);
     fixture.to.keeper->ops->close(file);
-    uint64_t before = files_of(&fixture.to);
+    uint64_t before = sim_memory_digest(fixture.to.keeper);
     for (int other = 0; other < 2; other++) {
         assert_int_equal(back_up(&fixture, other == 1), -ENOTEMPTY);
         assert_non_null(strstr(fixture.why.text, "notes.txt"));
     }
-    assert_int_equal(files_of(&fixture.to), before);
+    assert_int_equal(sim_memory_digest(fixture.to.keeper), before);
     assert_int_equal(holds_of(fixture.log), 0);
     end(&fixture);
 }
@@ -559,114 +326,6 @@ static void memory_that_rotted_is_not_copied(void **state)
     end(&fixture);
 }
 
-/* ---- crashes and faults ---- */
-
-struct crash {
-    struct test_disk *disk;
-    struct weir_medium *after; /* what is left when it was killed there */
-    int countdown;
-};
-
-static int copy_at(void *context, const char *call, const char *name, uint64_t offset, size_t size)
-{
-    struct crash *crash = context;
-    (void)call;
-    (void)name;
-    (void)offset;
-    (void)size;
-    if (crash->countdown-- == 0) {
-        assert_int_equal(sim_memory_copy(crash->disk->keeper, &crash->after), 0);
-    }
-    return 0;
-}
-
-/* Killed at the n-th call to the target, for each n: what is left is refused, or it is whole. */
-static void what_a_killed_backup_leaves_is_no_log(void **state)
-{
-    (void)state;
-    struct fixture fixture = begin();
-    append_mixed(fixture.log, 300);
-    int refused = 0, whole = 0;
-    for (int n = 0;; n++) {
-        disk_free(&fixture.to);
-        fixture.to = disk_of(0, 0);
-        struct crash crash = {.disk = &fixture.to, .countdown = n};
-        fixture.to_faults = (struct sim_memory_faults){copy_at, &crash};
-        backed_up(&fixture, false);
-        fixture.to_faults = (struct sim_memory_faults){0};
-        if (crash.after == NULL) {
-            break;
-        }
-        struct test_disk left = {.keeper = crash.after, .options = media[0]};
-        left.options.disk = sim_memory_disk(left.keeper);
-        struct weir_log_options options = small_options();
-        struct weir_error why = WEIR_ERROR_INIT;
-        struct weir_log *log = NULL;
-        bool begun = has_file(&left, "SALVAGE"), made = has_file(&left, "CONTROL");
-        int rc = try_open_log(&left, &options, &log, &why);
-        assert_int_equal(rc, begun && !made ? WEIR_E_NOT_A_LOG : 0);
-        refused += rc < 0;
-        if (rc == 0 && made) {
-            expect_same(&fixture, fixture.log, log);
-            whole++;
-        } else if (rc == 0) {
-            assert_int_equal(count_records(log), 0);
-        }
-        if (log != NULL) {
-            close_log(log);
-        }
-        disk_free(&left);
-    }
-    assert_in_range(refused, 5, 10000);
-    assert_in_range(whole, 1, 100);
-    end(&fixture);
-}
-
-static int fail_nth(void *context, const char *call, const char *name, uint64_t offset, size_t size)
-{
-    int *countdown = context;
-    (void)call;
-    (void)name;
-    (void)offset;
-    (void)size;
-    return (*countdown)-- == 0 ? -EIO : 0;
-}
-
-static void any_failing_call_ends_it_or_does_not_matter(void **state)
-{
-    (void)state;
-    struct fixture fixture = begin();
-    append_mixed(fixture.log, 300);
-    for (int side = 0; side < 2; side++) {
-        int failed = 0;
-        for (int n = 0, left = -1; left < 0; n++) {
-            disk_free(&fixture.to);
-            fixture.to = disk_of(0, 0);
-            int countdown = n;
-            struct sim_memory_faults faults = {fail_nth, &countdown};
-            fixture.from_faults = side == 0 ? faults : (struct sim_memory_faults){0};
-            fixture.to_faults = side == 1 ? faults : (struct sim_memory_faults){0};
-            int rc = back_up(&fixture, true);
-            left = countdown;
-            if (rc == 0) {
-                struct weir_log *copy = open_copy(&fixture);
-                expect_same(&fixture, fixture.log, copy);
-                close_log(copy);
-            } else {
-                failed++;
-                assert_true(strlen(fixture.why.text) > 10);
-                assert_false(has_file(&fixture.to, "CONTROL"));
-            }
-            if (rc == 0 && fixture.report.left_hold[0] != '\0') {
-                rc = weir_hold_drop(fixture.log, fixture.report.left_hold);
-                assert_true(rc == 0 || rc == WEIR_E_NO_HOLD); /* only its flush had failed */
-            }
-        }
-        assert_in_range(failed, 4, 10000);
-    }
-    end(&fixture);
-}
-
 static void options_that_make_no_sense_are_refused(void **state)
 {
     (void)state;
@@ -700,8 +359,6 @@ int main(void)
         cmocka_unit_test(a_full_target_leaves_nothing),
         cmocka_unit_test(damage_in_the_source_is_refused_with_its_lsns),
         cmocka_unit_test(memory_that_rotted_is_not_copied),
-        cmocka_unit_test(what_a_killed_backup_leaves_is_no_log),
-        cmocka_unit_test(any_failing_call_ends_it_or_does_not_matter),
         cmocka_unit_test(options_that_make_no_sense_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

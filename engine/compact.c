@@ -115,14 +115,8 @@ static int find_counting(struct compacting *compacting, const struct engine_vers
 {
     struct weir_engine *engine = compacting->engine;
     struct engine_table *table = table_of(engine, record->table);
-    const struct index_key key = {record->key.data, (uint32_t)record->key.size};
-    uint64_t address;
-    int rc = table != NULL ? index_find(&table->index, key, &address) : WEIR_E_RECORD;
-    if (rc == 1) {
-        rc = place_version(engine, address, ret_version);
-        rc = rc == 0 ? version_as_of(engine, compacting->horizon, ret_version) : rc;
-    }
-    return rc;
+    int rc = table != NULL ? place_find(engine, table, record->key, ret_version) : WEIR_E_RECORD;
+    return rc == 1 ? version_as_of(engine, compacting->horizon, ret_version) : rc;
 }
 
 static int judge(struct compacting *compacting, const struct weir_record *record, uint64_t address)
@@ -268,7 +262,11 @@ static int renew_checkpoint(struct weir_engine *engine, struct weir_error *why)
 {
     bool had_one =
         atomic_load_explicit(&engine->upkeep.checkpoint_lsn, memory_order_relaxed) != WEIR_LSN_NONE;
-    return had_one ? weir_engine_checkpoint(engine, NULL, why) : 0;
+    struct weir_checkpoint_report report;
+    int rc = had_one ? checkpoint_make(engine, &report) : 0;
+    return rc == 0 ? 0
+                   : engine_error(why, rc, "compacted, but no checkpoint was made: %s",
+                                  weir_error_text(rc));
 }
 
 static int compact(struct weir_engine *engine, const struct weir_compact_options *options,
@@ -281,8 +279,12 @@ static int compact(struct weir_engine *engine, const struct weir_compact_options
     int rc = note_space(engine, &report->bytes_before, &report->segments_before);
     compacting.all_bytes = report->bytes_before;
     rc = rc == 0 ? choose_horizon(&compacting) : rc;
-    rc = rc == 0 && compacting.horizon > 0 ? run(&compacting, why) : rc;
-    if (compacting.horizon == 0) {
+    /* A horizon never goes back: with a lower one than there is, nothing is to be gained. */
+    weir_lsn reached = atomic_load_explicit(&engine->horizon, memory_order_relaxed);
+    bool may_gain = compacting.horizon > 0 && compacting.horizon >= reached;
+    rc = rc == 0 && may_gain ? run(&compacting, why) : rc;
+    if (!may_gain) {
+        report->horizon = reached;
         report->bytes_after = report->bytes_before;
         report->segments_after = report->segments_before;
     }

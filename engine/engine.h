@@ -117,7 +117,7 @@ struct weir_engine {
     struct engine_follow follow;
     struct engine_upkeep upkeep;
     struct engine_space space;
-    struct base_lock compacting; /* one at a time; comes before all others */
+    struct base_lock compacting; /* addresses move, or must not; comes before all others */
     struct engine_stripe stripes[STRIPES];
 };
 
@@ -147,6 +147,11 @@ int place_segment(struct weir_engine *engine, uint64_t address, struct wal_segme
 /* Reads the record at an address that the index or a link gave. */
 int place_read(struct weir_engine *engine, uint64_t address, struct weir_record *ret_record);
 int place_version(struct weir_engine *engine, uint64_t address, struct engine_version *ret_version);
+
+/* The newest version of a key: 1, a delete too; 0 (it never was, or was compacted away); errors of
+ * reading. */
+int place_find(struct weir_engine *engine, struct engine_table *table, struct weir_bytes key,
+               struct engine_version *ret_version);
 
 /* Asks for the lines of a record that will be read soon. */
 void place_prefetch(struct weir_engine *engine, uint64_t address);
@@ -224,6 +229,16 @@ int follow_apply(struct weir_engine *engine, const struct weir_record *record, u
 
 /* Replays from an LSN to the end of what is durable. */
 int follow_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *why);
+
+/* The detail of an error of a record (then the cursor may be NULL), or of a cursor. Returns rc. */
+int follow_explain(const struct weir_cursor *cursor, const struct weir_record *record, int rc,
+                   struct weir_error *why);
+
+/* ---- rebuild.c ---- */
+
+/* As follow_replay(), while the engine is opened and nobody else has it, with options.threads:
+ * many times faster when there is much to replay. */
+int rebuild_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *why);
 
 /* A detail of an error. Returns code. why may be NULL. */
 int engine_error(struct weir_error *why, int code, const char *format, ...)

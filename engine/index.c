@@ -45,13 +45,13 @@ uint64_t index_keys(struct index *index)
     return keys > 0 ? (uint64_t)keys : 0;
 }
 
-int index_find(struct index *index, struct index_key key, uint64_t *ret_address)
+bool index_candidate(const struct index *index, struct index_key key, uint64_t *ret_address)
 {
     const struct engine_arena *arena = index->arena;
     uint64_t word = atomic_load_explicit(&index->root, memory_order_acquire);
     while (!word_is_leaf(word)) {
         if (word == 0) {
-            return 0;
+            return false;
         }
         uint32_t depth = word_depth(word);
         struct node *node = node_at(arena, word);
@@ -60,18 +60,28 @@ int index_find(struct index *index, struct index_key key, uint64_t *ret_address)
         } else if (depth == key.size && word_has_end(word)) {
             word = atomic_load_explicit(node_end_slot(node, word_kind(word)), memory_order_acquire);
         } else {
-            return 0;
+            return false;
         }
     }
+    *ret_address = word_address(word);
+    return true;
+}
+
+int index_find(struct index *index, struct index_key key, uint64_t *ret_address)
+{
+    uint64_t address;
+    if (!index_candidate(index, key, &address)) {
+        return 0;
+    }
     struct index_key found;
-    int rc = index->source.load(index->source.context, word_address(word), &found);
+    int rc = index->source.load(index->source.context, address, &found);
     if (rc < 0) {
         return rc;
     }
     if (found.size != key.size || memcmp(found.data, key.data, key.size) != 0) {
         return 0;
     }
-    *ret_address = word_address(word);
+    *ret_address = address;
     return 1;
 }
 

@@ -76,6 +76,10 @@ uint64_t index_keys(struct index *index);
 /* Frees all nodes of the tree, which is empty afterwards. Nobody else uses it. */
 void index_drop(struct index *index);
 
+/* The only address that the key may have: its record tells whether it is this key's. False: the key
+ * is absent. Wait-free, and loads nothing. */
+bool index_candidate(const struct index *index, struct index_key key, uint64_t *ret_address);
+
 /* 1 found, 0 absent, < 0 what load() returned. Wait-free. */
 int index_find(struct index *index, struct index_key key, uint64_t *ret_address);
 

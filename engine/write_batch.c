@@ -145,13 +145,8 @@ static int find_before(struct batch *batch, size_t index)
         }
         return 0;
     }
-    const struct index_key key = {change->write->key.data, (uint32_t)change->write->key.size};
-    uint64_t address;
-    int rc = index_find(&change->table->index, key, &address);
-    if (rc == 1) {
-        rc = place_version(batch->engine, address, &change->before);
-        change->exists = rc == 0;
-    }
+    int rc = place_find(batch->engine, change->table, change->write->key, &change->before);
+    change->exists = rc == 1;
     return rc < 0 ? rc : 0;
 }
 

@@ -5,6 +5,7 @@
 #include "cli/command.h"
 
 extern const struct cli_command append_command;
+extern const struct cli_command backup_command;
 extern const struct cli_command bench_command;
 extern const struct cli_command completion_command;
 extern const struct cli_command crash_command;

@@ -32,6 +32,7 @@ const struct cli_command *const cli_commands[] = {
     &tail_command,
     &verify_command,
     &salvage_command,
+    &backup_command,
     &stat_command,
     &dump_command,
     &truncate_command,

@@ -24,6 +24,8 @@ struct facts {
     struct weir_stat stat;
     struct weir_open_report report;
     char uuid[33];
+    bool has_free_bytes; /* some file systems do not tell */
+    uint64_t free_bytes;
 };
 
 static int hold_to_json(void *context, const struct weir_hold *hold)
@@ -80,6 +82,9 @@ static int print_json(struct cli *cli, struct weir_log *log, const struct facts 
     json_u64(&json, "segments", stat->segments);
     json_u64(&json, "compacted_segments", stat->compacted_segments);
     json_u64(&json, "spare_segments", stat->spare_segments);
+    if (facts->has_free_bytes) {
+        json_u64(&json, "free_bytes", facts->free_bytes);
+    }
     json_u64(&json, "segment_bytes", stat->segment_bytes);
     json_u64(&json, "run_ahead_bytes", stat->run_ahead_bytes);
     json_u64(&json, "group_bytes", stat->group_bytes);
@@ -136,7 +141,13 @@ static int print_text(struct cli *cli, struct weir_log *log, const struct facts 
     output_number_of(out, stat->segments, "segment");
     output_text(out, " of ");
     output_size(out, stat->segment_bytes);
-    output_format(out, ", %" PRIu64 " spare\n", stat->spare_segments);
+    output_format(out, ", %" PRIu64 " spare", stat->spare_segments);
+    if (facts->has_free_bytes) {
+        output_text(out, "; ");
+        output_size(out, facts->free_bytes);
+        output_text(out, " free in the file system");
+    }
+    output_char(out, '\n');
     if (stat->horizon > 0) {
         output_label(out, "horizon");
         output_format(out, "LSN %" PRIu64 ", in %" PRIu64 " compacted ", stat->horizon,
@@ -181,6 +192,7 @@ static int run(struct cli *cli, const void *opaque)
     if (rc == 0) {
         rc = weir_log_report(log, &facts.report);
     }
+    facts.has_free_bytes = weir_log_free_bytes(log, &facts.free_bytes) == 0;
     if (rc == 0) {
         base_text_init(&uuid, facts.uuid, sizeof facts.uuid);
         base_text_append_hex(&uuid, facts.report.uuid, sizeof facts.report.uuid);

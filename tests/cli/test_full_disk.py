@@ -94,6 +94,34 @@ class FullDisk(LogTest):
         self.assertEqual(done.exit, OK, done.err)
         self.assertEqual(len(weir("tail", self.log, "--json").rows()), 1)
 
+    def test_a_backup_that_finds_no_room_leaves_nothing_and_goes_through_once_there_is(self):
+        source = self.path("source")
+        weir("append", source, "--segment-size", "256KiB",
+             stdin=b"x" * 1000 + b"\n" + b"y" * 1000 + b"\n")
+        self.fill_with_ballast()
+        for ballast in (True, False):
+            if not ballast:  # it fills up in the middle
+                os.remove(os.path.join(self.mount, "ballast"))
+                weir("append", source, "--durability", "none", stdin=(b"z" * 1000 + b"\n") * 12000)
+            error = self.assert_error(weir("backup", source, self.log, "--json"), DEVICE, self.log)
+            self.assertEqual(error["code"], "ENOSPC")
+            if os.path.exists(self.log):
+                self.assertEqual([name for name in os.listdir(self.log) if name != "holds"], [])
+            self.assertEqual(weir("hold", "list", source, "--json").rows(), [])
+        self.assertEqual(weir("truncate", source, "--before", 11000).exit, OK)
+        done = weir("backup", source, self.log, "--json")
+        self.assertEqual(done.exit, OK, done.err)
+        self.assertEqual(len(weir("tail", self.log, "--json").rows()), done.row()["records"])
+
+    def test_a_backup_of_a_log_on_a_full_disk(self):
+        self.fill()
+        self.fill_with_ballast()
+        copy = self.path("copy")
+        done = weir("backup", self.log, copy, "--json")
+        self.assertEqual(done.exit, OK, done.err)
+        self.assertEqual(weir("tail", copy).out, weir("tail", self.log).out)
+        self.assertTrue(weir("verify", copy, "--json").row()["ok"])
+
 
 if __name__ == "__main__":
     main()

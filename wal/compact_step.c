@@ -328,21 +328,29 @@ static int switch_over(struct step *step)
 /* ---- afterwards ---- */
 
 /* Both runs hold the engine's records that were kept in the same order; the old one more: those
- * have no address now. */
-static void tell_addresses(struct step *step)
+ * have no address now. A run that cannot be read is not a run that has ended: what is behind was
+ * not dropped, and nobody can tell where it is. */
+static int tell_addresses(struct step *step)
 {
     const struct wal_address_compaction *request = step->compaction->request;
     struct run_reader now = {.log = step->log, .segments = &step->made, .count = 1};
     struct run_reader old = {.log = step->log, .segments = step->old, .count = step->count};
-    bool more = request->moved != NULL && run_read(&now, NULL) == 1;
-    while (request->moved != NULL && run_read(&old, NULL) == 1) {
-        bool kept = more && now.lsn == old.lsn;
+    struct weir_error *why = step->compaction->why;
+    if (request->moved == NULL) {
+        return 0;
+    }
+    int more = run_read(&now, why), rc = 0;
+    while (more >= 0 && (rc = run_read(&old, why)) == 1) {
+        bool kept = more == 1 && now.lsn == old.lsn;
         if (run_is_of_engine(&old)) {
             struct weir_record record = run_record(&old);
             request->moved(request->context, &record, old.address, kept ? now.address : 0);
         }
-        more = kept ? run_read(&now, NULL) == 1 : more;
+        more = kept ? run_read(&now, why) : more;
     }
+    rc = more < 0 ? more : rc;
+    step->compaction->report->untold = rc < 0;
+    return rc;
 }
 
 static void let_go(struct step *step)
@@ -378,9 +386,9 @@ static int run_step(struct step *step, const uint64_t *ordinals)
     rc = check_file(step);
     rc = rc != 0 ? rc : switch_over(step);
     if (rc == 0) {
-        tell_addresses(step);
+        rc = tell_addresses(step);
         segment_unpin(step->log, step->made);
-        return 0;
+        return rc;
     }
     if (step->made != NULL) {
         free_made(step);

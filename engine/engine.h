@@ -33,10 +33,21 @@
 
 struct place_chunk {
     _Atomic(struct wal_segment *) slots[PLACE_CHUNK_SLOTS];
+    bool leaving[PLACE_CHUNK_SLOTS]; /* under places.lock */
+};
+
+/* A segment that is let go of. */
+struct place_leaving {
+    struct epoch_retired retired;
+    struct wal_segment *segment;
+    struct place_chunk *chunk;
+    uint32_t index;
 };
 
 struct engine_places {
     struct base_lock lock; /* pinning */
+    struct epoch_bag bag;  /* of struct place_leaving */
+    struct weir_log *log;
     /* By ordinal: ordinary segments, and compacted ones. */
     _Atomic(struct place_chunk *) chunks[2][PLACE_CHUNKS];
 };
@@ -103,12 +114,15 @@ struct weir_engine {
     struct engine_snapshots snapshots;
     struct engine_follow follow;
     struct engine_upkeep upkeep;
+    struct base_lock compacting; /* one at a time; comes before all others */
     struct engine_stripe stripes[STRIPES];
 };
 
 #define ENGINE_HOLD "engine"
 
 /* ---- place.c ---- */
+
+void place_init(struct weir_engine *engine);
 
 /* The segment of an address, kept readable: 0; errors of mapping it. In an epoch section, or before
  * anybody else has the engine. */
@@ -121,9 +135,9 @@ int place_version(struct weir_engine *engine, uint64_t address, struct engine_ve
 /* Asks for the lines of a record that will be read soon. */
 void place_prefetch(struct weir_engine *engine, uint64_t address);
 
-/* Forgets a segment that was compacted away: nobody gets to it any more. The caller has waited for
- * the sections that could. */
-void place_drop(struct weir_engine *engine, uint64_t ordinal);
+/* Lets go of segments that the log has dropped, each when no section that could look into it is
+ * open any more. No key points into one. Never waits: call it again. */
+void place_let_go(struct weir_engine *engine);
 void place_drop_all(struct weir_engine *engine);
 
 /* For struct index_source. */

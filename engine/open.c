@@ -129,6 +129,7 @@ static int make_parts(struct weir_engine *engine)
     if (rc < 0) {
         return rc;
     }
+    place_init(engine);
     uint64_t share = engine->arena.limit / MARGIN_SHARE;
     engine->margin_bytes = share < MARGIN_BYTES_MAX ? share : MARGIN_BYTES_MAX;
     engine->change_bytes = wal_address_record_bytes(engine->log) - RECORD_HEAD_BYTES_MAX;
@@ -138,11 +139,11 @@ static int make_parts(struct weir_engine *engine)
 static void free_parts(struct weir_engine *engine)
 {
     table_free_all(engine);
-    place_drop_all(engine);
     if (engine->arena.memory != NULL) {
         arena_destroy(&engine->arena);
         epochs_destroy(&engine->epochs);
     }
+    place_drop_all(engine);
 }
 
 static void count_keys(struct weir_engine *engine)

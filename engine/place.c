@@ -118,18 +118,66 @@ void place_prefetch(struct weir_engine *engine, uint64_t address)
     }
 }
 
-void place_drop(struct weir_engine *engine, uint64_t ordinal)
+/* ---- letting go ---- */
+
+/* No section is open any more that was when the segment's keys had moved. */
+static void unpin_list(void *context, struct epoch_retired *list)
+{
+    struct engine_places *places = context;
+    base_lock_acquire(&places->lock);
+    while (list != NULL) {
+        struct epoch_retired *next = epoch_retired_next(list);
+        struct place_leaving *leaving = (struct place_leaving *)(void *)list;
+        atomic_store_explicit(&leaving->chunk->slots[leaving->index], NULL, memory_order_release);
+        leaving->chunk->leaving[leaving->index] = false;
+        wal_address_unpin(places->log, leaving->segment);
+        base_free(leaving);
+        list = next;
+    }
+    base_lock_release(&places->lock);
+}
+
+void place_init(struct weir_engine *engine)
+{
+    engine->places.log = engine->log;
+    epoch_bag_init(&engine->places.bag, &engine->epochs, unpin_list, &engine->places);
+}
+
+/* Sections that are open may still come by with an address in it: the slot stays as long as they.
+ */
+static void let_go_of_chunk(struct engine_places *places, struct place_chunk *chunk)
+{
+    for (unsigned k = 0; k < PLACE_CHUNK_SLOTS; k++) {
+        struct wal_segment *segment = atomic_load_explicit(&chunk->slots[k], memory_order_relaxed);
+        if (segment == NULL || chunk->leaving[k] || !wal_address_is_dropped(places->log, segment)) {
+            continue;
+        }
+        struct place_leaving *leaving = base_alloc(sizeof *leaving);
+        if (leaving != NULL) { /* else it stays for the next call */
+            leaving->segment = segment;
+            leaving->chunk = chunk;
+            leaving->index = k;
+            chunk->leaving[k] = true;
+            epoch_retire(&places->bag, &leaving->retired, wal_address_segment_bytes(places->log));
+        }
+    }
+}
+
+void place_let_go(struct weir_engine *engine)
 {
     struct engine_places *places = &engine->places;
     base_lock_acquire(&places->lock);
-    _Atomic(struct wal_segment *) *slot = slot_of(places, ordinal);
-    struct wal_segment *segment =
-        slot != NULL ? atomic_load_explicit(slot, memory_order_relaxed) : NULL;
-    if (segment != NULL) {
-        atomic_store_explicit(slot, NULL, memory_order_release);
-        wal_address_unpin(engine->log, segment);
+    for (unsigned kind = 0; kind < 2; kind++) {
+        for (unsigned i = 0; i < PLACE_CHUNKS; i++) {
+            struct place_chunk *chunk =
+                atomic_load_explicit(&places->chunks[kind][i], memory_order_relaxed);
+            if (chunk != NULL) {
+                let_go_of_chunk(places, chunk);
+            }
+        }
     }
     base_lock_release(&places->lock);
+    epoch_reclaim(&engine->epochs);
 }
 
 void place_drop_all(struct weir_engine *engine)

@@ -84,6 +84,19 @@ void wal_address_unpin(struct weir_log *log, struct wal_segment *segment)
     atomic_fetch_sub_explicit(&log->cursors, 1, memory_order_release);
 }
 
+bool wal_address_is_dropped(struct weir_log *log, const struct wal_segment *segment)
+{
+    base_lock_acquire(&log->segments.lock);
+    bool dropped = segment->dropped;
+    base_lock_release(&log->segments.lock);
+    return dropped;
+}
+
+uint64_t wal_address_segment_bytes(const struct weir_log *log)
+{
+    return log->limits.segment_bytes;
+}
+
 const uint8_t *wal_address_at(const struct weir_log *log, const struct wal_segment *segment,
                               uint64_t address)
 {

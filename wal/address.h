@@ -52,6 +52,10 @@ int wal_address_pin(struct weir_log *log, uint64_t ordinal, struct wal_segment *
                     struct weir_error *why);
 void wal_address_unpin(struct weir_log *log, struct wal_segment *segment);
 
+/* A pinned segment that is no part of the log any more: truncated, or compacted away. */
+bool wal_address_is_dropped(struct weir_log *log, const struct wal_segment *segment);
+uint64_t wal_address_segment_bytes(const struct weir_log *log);
+
 /* Where an address lies in a pinned segment: for prefetching, and to tell what is lent. */
 const uint8_t *wal_address_at(const struct weir_log *log, const struct wal_segment *segment,
                               uint64_t address);

@@ -167,7 +167,7 @@ int engine_say_absent(struct engine *engine)
     struct weir_error why = WEIR_ERROR_INIT;
     snprintf(why.text, sizeof why.text, "the key is absent%s",
              engine->reading && engine->read.as_of != UINT64_MAX ? " in that state" : "");
-    return cli_fail_no(engine->cli, -ENOENT, &why, "%s", engine->cli->path);
+    return cli_fail_no(engine->cli, -ENOENT, &why, "nothing found in %s", engine->cli->path);
 }
 
 /* Tells what is there instead of what was expected. */

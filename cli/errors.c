@@ -154,7 +154,8 @@ static int fail(struct cli *cli, int exit_code, int code, const struct weir_erro
     snprintf(sentence, sizeof sentence, "%s: %s", tried,
              detailed ? without_path(cli, why->text) : weir_error_text(code));
     char advice[ADVICE_SIZE]; /* that of EINVAL sends a programmer to the headers */
-    cli_advice(cli, code == -EINVAL ? "" : weir_error_advice(code), advice, sizeof advice);
+    bool advised = code != -EINVAL && !(exit_code == CLI_NO && code == -ENOENT); /* no such key */
+    cli_advice(cli, advised ? weir_error_advice(code) : "", advice, sizeof advice);
     report(cli, exit_code, sentence, weir_error_name(code), advice, detailed ? why : NULL);
     return exit_code;
 }

@@ -27,6 +27,7 @@ int import_batch_init(struct import_batch *batch, struct engine *engine, size_t 
                       const struct weir_stat *stat)
 {
     *batch = (struct import_batch){.engine = engine, .rows_max = rows_max};
+    batch->record_bytes = stat->record_bytes;
     batch->used_max = stat->group_bytes / 2;
     batch->capacity = batch->used_max + stat->record_bytes + WEIR_KEY_BYTES_MAX;
     batch->writes = base_alloc_array(rows_max, sizeof *batch->writes);
@@ -47,13 +48,13 @@ static size_t bytes_of(const struct import_row *row)
 
 bool import_batch_has_room(const struct import_batch *batch, const struct import_row *row)
 {
-    return batch->count == 0 || batch->used + bytes_of(row) <= batch->used_max;
+    return batch->count == 0 ||
+           (bytes_of(row) <= batch->record_bytes && batch->used + bytes_of(row) <= batch->used_max);
 }
 
-/* A row that fills it by itself goes alone. */
 bool import_batch_is_full(const struct import_batch *batch)
 {
-    return batch->count == batch->rows_max || batch->used >= batch->used_max;
+    return batch->alone || batch->count == batch->rows_max || batch->used >= batch->used_max;
 }
 
 static struct weir_bytes copy(char **target, struct weir_bytes bytes)
@@ -73,6 +74,7 @@ void import_batch_add(struct import_batch *batch, const struct import_row *row, 
     write->key = copy(&target, row->key);
     write->value = copy(&target, row->value);
     batch->used += bytes_of(row);
+    batch->alone = bytes_of(row) > batch->record_bytes;
     batch->line = line;
 }
 

@@ -30,7 +30,9 @@ struct import_batch {
     size_t count, rows_max;
     char *bytes; /* keys and values of writes */
     size_t used, used_max, capacity;
-    uint64_t line; /* of the last row that was added */
+    size_t record_bytes; /* the log's limit; a row that may pass it goes alone */
+    bool alone;          /* there is such a row */
+    uint64_t line;       /* of the last row that was added */
     struct import_pending pending[IMPORT_PENDING_MAX];
     uint64_t pending_begin, pending_end;
     weir_lsn first, durable;       /* of this import; 0 = none */

@@ -22,6 +22,7 @@
 #include "base/le.h"
 #include "base/text.h"
 
+#include <weir/change.h>
 #include <weir/cursor.h>
 #include <weir/finding.h>
 
@@ -106,6 +107,25 @@ static int parse_from(const char *text, struct weir_cursor_options *ret_options)
 
 /* ---- rows ---- */
 
+/* What a record of the engine says, behind its bytes: to read along, "data" is what counts. */
+static void change_to_json(struct json *json, const struct weir_record *record)
+{
+    static const char *const operations[] = {
+        [WEIR_INSERT] = "insert", [WEIR_UPDATE] = "update", [WEIR_REMOVE] = "delete"};
+    struct weir_change change;
+    weir_table table;
+    char name[WEIR_TABLE_NAME_MAX + 1];
+    if (weir_change_decode(record, &change) == 1) {
+        json_text(json, "op", operations[change.operation]);
+        json_u64(json, "table", change.table);
+        json_bytes(json, "key", change.key.data, change.key.size);
+    } else if (weir_table_decode(record, &table, name) == 1) {
+        json_text(json, "op", "table");
+        json_u64(json, "table", table);
+        json_text(json, "name", name);
+    }
+}
+
 static void print_json(struct output *out, const struct weir_record *record)
 {
     struct json json;
@@ -114,6 +134,7 @@ static void print_json(struct output *out, const struct weir_record *record)
     json_time(&json, "time", record->time_ns);
     json_u64(&json, "type", record->type);
     json_bytes(&json, "data", record->data, record->size);
+    change_to_json(&json, record);
     json_end(&json);
 }
 
@@ -281,7 +302,9 @@ const struct cli_command tail_command = {
         "Opens LOG read-only and may run beside a writer. Controls and bytes that are not UTF-8\n"
         "are shown as \\n, \\xNN; with --json they are in data_base64; --raw prints them as they\n"
         "are. Where records were lost before LOG was made by a salvage, one row stands for the\n"
-        "gap; --raw and --binary stop there.",
+        "gap; --raw and --binary stop there. Records of the engine have type 65281, with --json "
+        "also\n"
+        "op, table (its number) and key; 65282 names a table.",
     .arguments_min = 1,
     .arguments_max = 1,
     .options_size = sizeof(struct tail_options),

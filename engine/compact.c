@@ -22,6 +22,7 @@
 #include "wal/address_compact.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <weir/inspect.h>
@@ -49,7 +50,7 @@ static void lower(struct limit *limit, weir_lsn horizon, const char *name)
 {
     if (horizon < limit->horizon) {
         limit->horizon = horizon;
-        strncpy(limit->name, name, sizeof limit->name - 1);
+        snprintf(limit->name, sizeof limit->name, "%s", name);
     }
 }
 
@@ -114,14 +115,8 @@ static int find_counting(struct compacting *compacting, const struct engine_vers
 {
     struct weir_engine *engine = compacting->engine;
     struct engine_table *table = table_of(engine, record->table);
-    const struct index_key key = {record->key.data, (uint32_t)record->key.size};
-    uint64_t address;
-    int rc = table != NULL ? index_find(&table->index, key, &address) : WEIR_E_RECORD;
-    if (rc == 1) {
-        rc = place_version(engine, address, ret_version);
-        rc = rc == 0 ? version_as_of(engine, compacting->horizon, ret_version) : rc;
-    }
-    return rc;
+    int rc = table != NULL ? place_find(engine, table, record->key, ret_version) : WEIR_E_RECORD;
+    return rc == 1 ? version_as_of(engine, compacting->horizon, ret_version) : rc;
 }
 
 static int judge(struct compacting *compacting, const struct weir_record *record, uint64_t address)

@@ -29,7 +29,6 @@
 
 #define PLACE_CHUNK_SLOTS 1024u
 #define PLACE_CHUNKS 8192u
-#define PLACE_COMPACTED ((uint64_t)1 << 40) /* ordinals of compacted segments start here */
 
 struct place_chunk {
     _Atomic(struct wal_segment *) slots[PLACE_CHUNK_SLOTS];
@@ -87,7 +86,8 @@ struct engine_snapshots {
 
 struct engine_follow {
     struct base_lock lock;
-    _Atomic uint64_t applied; /* of a read-only log: how far it was replayed */
+    _Atomic uint64_t applied; /* of a read-only log: how far it was replayed; else what was found
+                                 to be applied so far: it never goes back */
 };
 
 struct engine_upkeep {
@@ -131,6 +131,11 @@ int place_segment(struct weir_engine *engine, uint64_t address, struct wal_segme
 /* Reads the record at an address that the index or a link gave. */
 int place_read(struct weir_engine *engine, uint64_t address, struct weir_record *ret_record);
 int place_version(struct weir_engine *engine, uint64_t address, struct engine_version *ret_version);
+
+/* The newest version of a key: 1, a delete too; 0 (it never was, or was compacted away); errors of
+ * reading. */
+int place_find(struct weir_engine *engine, struct engine_table *table, struct weir_bytes key,
+               struct engine_version *ret_version);
 
 /* Asks for the lines of a record that will be read soon. */
 void place_prefetch(struct weir_engine *engine, uint64_t address);

@@ -27,7 +27,7 @@ static void add_tables(struct weir_engine *engine, struct weir_engine_status *st
     for (uint32_t i = 0; i < end; i++) {
         struct engine_table *table = table_of(engine, i);
         if (table != NULL) {
-            all += atomic_load_explicit(&table->index.keys, memory_order_relaxed);
+            all += index_keys(&table->index);
             status->deleted_keys += atomic_load_explicit(&table->deleted, memory_order_relaxed);
             status->tables++;
         }

@@ -159,9 +159,9 @@ uint64_t node_make(struct engine_arena *arena, struct arena_region *region,
         end = entries[index].byte == NODE_END ? entries[index].word : end;
     }
     enum node_kind kind = kind_for(count - (end != 0));
-    unsigned class = (unsigned)kind + (end != 0 ? NODE_KINDS : 0);
-    uint64_t offset =
-        region != NULL ? arena_alloc_private(arena, region, class) : arena_alloc(arena, class);
+    unsigned size_class = (unsigned)kind + (end != 0 ? NODE_KINDS : 0);
+    uint64_t offset = region != NULL ? arena_alloc_private(arena, region, size_class)
+                                     : arena_alloc(arena, size_class);
     if (offset == 0) {
         return 0;
     }

@@ -153,7 +153,7 @@ static void count_keys(struct weir_engine *engine)
     for (uint32_t i = 0; i < end; i++) {
         struct engine_table *table = table_of(engine, i);
         if (table != NULL) {
-            all += atomic_load_explicit(&table->index.keys, memory_order_relaxed);
+            all += index_keys(&table->index);
             deleted += atomic_load_explicit(&table->deleted, memory_order_relaxed);
         }
     }

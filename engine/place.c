@@ -16,13 +16,14 @@
 #include "base/assert.h"
 
 #include <errno.h>
+#include <string.h>
 
-#define HEADER_BYTES 64u
+#define PREFETCH_LINES 3u /* a record of 100 bytes, wherever it begins */
 
 static _Atomic(struct wal_segment *) *slot_of(struct engine_places *places, uint64_t ordinal)
 {
-    bool compacted = ordinal >= PLACE_COMPACTED;
-    uint64_t index = compacted ? ordinal - PLACE_COMPACTED : ordinal;
+    bool compacted = ordinal >= WAL_ADDRESS_COMPACTED;
+    uint64_t index = compacted ? ordinal - WAL_ADDRESS_COMPACTED : ordinal;
     if (index / PLACE_CHUNK_SLOTS >= PLACE_CHUNKS) {
         return NULL;
     }
@@ -33,8 +34,8 @@ static _Atomic(struct wal_segment *) *slot_of(struct engine_places *places, uint
 
 static int add_chunk(struct engine_places *places, uint64_t ordinal)
 {
-    bool compacted = ordinal >= PLACE_COMPACTED;
-    uint64_t index = (compacted ? ordinal - PLACE_COMPACTED : ordinal) / PLACE_CHUNK_SLOTS;
+    bool compacted = ordinal >= WAL_ADDRESS_COMPACTED;
+    uint64_t index = (compacted ? ordinal - WAL_ADDRESS_COMPACTED : ordinal) / PLACE_CHUNK_SLOTS;
     if (index >= PLACE_CHUNKS) {
         return WEIR_E_DAMAGED; /* an address that no log of this size has */
     }
@@ -105,6 +106,23 @@ int place_version(struct weir_engine *engine, uint64_t address, struct engine_ve
                                            : WEIR_E_DAMAGED;
 }
 
+int place_find(struct weir_engine *engine, struct engine_table *table, struct weir_bytes key,
+               struct engine_version *ret_version)
+{
+    uint64_t address;
+    const struct index_key wanted = {key.data, (uint32_t)key.size};
+    if (!index_candidate(&table->index, wanted, &address)) {
+        return 0;
+    }
+    place_prefetch(engine, address); /* all its lines together, not one after the other */
+    int rc = place_version(engine, address, ret_version);
+    if (rc < 0) {
+        return rc;
+    }
+    return ret_version->key.size == key.size &&
+           memcmp(ret_version->key.data, key.data, key.size) == 0;
+}
+
 void place_prefetch(struct weir_engine *engine, uint64_t address)
 {
     _Atomic(struct wal_segment *) *slot =
@@ -113,8 +131,9 @@ void place_prefetch(struct weir_engine *engine, uint64_t address)
         slot != NULL ? atomic_load_explicit(slot, memory_order_acquire) : NULL;
     if (segment != NULL) {
         const uint8_t *at = wal_address_at(engine->log, segment, address);
-        __builtin_prefetch(at);
-        __builtin_prefetch(at + HEADER_BYTES);
+        for (unsigned line = 0; line < PREFETCH_LINES; line++) {
+            __builtin_prefetch(at + line * BASE_CACHE_LINE);
+        }
     }
 }
 

@@ -60,6 +60,8 @@ weir_lsn wal_address_reserved(const struct weir_log *log)
 
 /* ---- segments ---- */
 
+_Static_assert(WAL_ADDRESS_COMPACTED == FORMAT_COMPACTED_ORDINAL, "the engine's view of it");
+
 uint64_t wal_address_ordinal(const struct weir_log *log, uint64_t address)
 {
     return address >> log->limits.segment_shift;
@@ -153,8 +155,17 @@ static int locate(struct weir_log *log, weir_lsn lsn, struct weir_cursor *ret_cu
     }
     *ret_cursor =
         (struct weir_cursor){.log = log, .compacted = true, .place = {.lsn = lsn, .end_lsn = lsn}};
+    cursor_begin_view(ret_cursor);
     int rc = cursor_check_retained(ret_cursor, lsn);
-    return rc == 0 ? cursor_locate(ret_cursor) : rc;
+    if (rc == 0) {
+        rc = cursor_locate(ret_cursor);
+    }
+    const struct cursor_place *place = &ret_cursor->place;
+    if (rc == 0 && (place->lsn != lsn || place->at == place->end)) {
+        cursor_park(ret_cursor, lsn);
+        return -ENOENT;
+    }
+    return rc;
 }
 
 int wal_address_find(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address,

@@ -43,6 +43,9 @@ bool wal_address_is_read_only(const struct weir_log *log);
 /* The last LSN that was given out, durable or not. */
 weir_lsn wal_address_reserved(const struct weir_log *log);
 
+/* Ordinals of compacted segments start here: what was moved lies in one. */
+#define WAL_ADDRESS_COMPACTED ((uint64_t)1 << 31)
+
 /* The segment that an address lies in. */
 uint64_t wal_address_ordinal(const struct weir_log *log, uint64_t address);
 

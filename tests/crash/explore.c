@@ -257,7 +257,8 @@ static void write_image(struct look *look)
     if (!model_judge(look->moment->model, log, &sight)) {
         complain(look, "a writer", sight.failure);
     } else if (look->was_read &&
-               (sight.latest != look->sight.latest || sight.earliest != look->sight.earliest)) {
+               (sight.latest != look->sight.latest || sight.earliest != look->sight.earliest ||
+                sight.horizon != look->sight.horizon)) {
         complain(look, "a writer", "keeps something else than the reader showed");
     } else {
         append_first(look, log, &watch, &sight);

@@ -191,11 +191,13 @@ static int copy_input(struct import *import)
 {
     for (;;) {
         int rc = take_whole_lines(import);
-        if (rc == 0 && !input_is_ready(&import->input)) {
+        bool idle = rc == 0 && !input_is_ready(&import->input);
+        if (idle) {
             rc = store_batch(import);
         }
         if (rc == 0) {
-            rc = import_batch_settle(&import->batch, false);
+            bool wait = idle && import->batch.durability != WEIR_NONE;
+            rc = import_batch_settle(&import->batch, wait);
         }
         if (rc < 0 || import->cli->out.error != 0) {
             return rc;

@@ -275,8 +275,12 @@ static int compact(struct weir_engine *engine, const struct weir_compact_options
     int rc = note_space(engine, &report->bytes_before, &report->segments_before);
     compacting.all_bytes = report->bytes_before;
     rc = rc == 0 ? choose_horizon(&compacting) : rc;
-    rc = rc == 0 && compacting.horizon > 0 ? run(&compacting, why) : rc;
-    if (compacting.horizon == 0) {
+    /* A horizon never goes back: with a lower one than there is, nothing is to be gained. */
+    weir_lsn reached = atomic_load_explicit(&engine->horizon, memory_order_relaxed);
+    bool may_gain = compacting.horizon > 0 && compacting.horizon >= reached;
+    rc = rc == 0 && may_gain ? run(&compacting, why) : rc;
+    if (!may_gain) {
+        report->horizon = reached;
         report->bytes_after = report->bytes_before;
         report->segments_after = report->segments_before;
     }

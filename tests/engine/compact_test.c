@@ -1,5 +1,6 @@
 /*
- * Compaction: what goes, what stays, and that nobody who may still start somewhere sees a difference.
+ * Compaction: what goes, what stays, and that nobody who may still start somewhere sees a
+ * difference.
  */
 #include "store.h"
 
@@ -195,6 +196,22 @@ static void se_09_a_checkpoint_is_renewed_when_addresses_have_moved(void **state
     store_close(&store);
 }
 
+static void a_lower_horizon_than_there_is_gains_nothing(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    churn(&store, 60);
+    weir_lsn middle = latest(&store);
+    churn(&store, 20);
+    assert_int_equal(compact(&store, middle).horizon, middle);
+    churn(&store, 60);
+    struct weir_compact_report report = compact(&store, 7);
+    assert_int_equal(report.horizon, middle);
+    assert_int_equal(report.steps, 0);
+    store_close(&store);
+}
+
 static void history_ends_at_the_version_that_counted_at_the_horizon(void **state)
 {
     (void)state;
@@ -250,6 +267,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(cd_10_the_horizon_passes_neither_a_hold_nor_a_snapshot),
         cmocka_unit_test(what_a_reader_was_lent_stays_while_its_segment_is_compacted_away),
         cmocka_unit_test(se_09_a_checkpoint_is_renewed_when_addresses_have_moved),
+        cmocka_unit_test(a_lower_horizon_than_there_is_gains_nothing),
         cmocka_unit_test(history_ends_at_the_version_that_counted_at_the_horizon),
         cmocka_unit_test(compaction_can_be_stopped_and_changes_nothing_then),
     };

@@ -63,8 +63,6 @@ struct weir_bytes oracle_key(const struct oracle *oracle, uint32_t key)
 void oracle_begin(struct oracle *oracle, struct base_prng *prng)
 {
     *oracle = (struct oracle){.table_count = 1};
-    oracle->records = calloc(ORACLE_RECORDS, sizeof *oracle->records);
-    WEIR_ASSERT(oracle->records != NULL);
     draw_keys(oracle, prng);
 }
 
@@ -118,7 +116,12 @@ bool oracle_fail(struct oracle *oracle, const char *format, ...)
 static struct oracle_record *next_record(struct oracle *oracle)
 {
     oracle->last++;
-    WEIR_ASSERT(oracle->last < ORACLE_RECORDS);
+    if (oracle->last >= oracle->records_capacity) {
+        uint64_t capacity = 2 * oracle->last + 62;
+        oracle->records = realloc(oracle->records, capacity * sizeof *oracle->records);
+        WEIR_ASSERT(oracle->records != NULL);
+        oracle->records_capacity = capacity;
+    }
     return &oracle->records[oracle->last];
 }
 
@@ -164,6 +167,34 @@ void oracle_add_change(struct oracle *oracle, uint32_t table, uint32_t key, bool
                                : WEIR_INSERT,
         .value = copy_of(deleted ? (struct weir_bytes){NULL, 0} : value),
     };
+}
+
+static void copy_chain(const struct oracle_chain *chain, weir_lsn latest,
+                       struct oracle_chain *ret_copy)
+{
+    for (uint32_t i = 0; i < chain->count && chain->versions[i].lsn <= latest; i++) {
+        struct oracle_version *version = next_version(ret_copy);
+        *version = chain->versions[i];
+        version->value = copy_of(version->value);
+    }
+}
+
+void oracle_copy(const struct oracle *oracle, weir_lsn latest, struct oracle *ret_copy)
+{
+    *ret_copy = (struct oracle){.key_count = oracle->key_count, .table_count = 1};
+    memcpy(ret_copy->keys, oracle->keys, oracle->key_count * sizeof *oracle->keys);
+    memcpy(ret_copy->tables, oracle->tables, sizeof oracle->tables);
+    ret_copy->horizon = oracle->horizon;
+    while (ret_copy->last < latest) {
+        struct oracle_record *record = next_record(ret_copy);
+        *record = oracle->records[ret_copy->last];
+        ret_copy->table_count += record->kind == ORACLE_TABLE ? 1 : 0;
+    }
+    for (uint32_t table = 0; table < ret_copy->table_count; table++) {
+        for (uint32_t key = 0; key < oracle->key_count; key++) {
+            copy_chain(&oracle->chains[table][key], latest, &ret_copy->chains[table][key]);
+        }
+    }
 }
 
 /* ---- what is there ---- */

@@ -21,7 +21,6 @@
 #define ORACLE_KEYS 48u
 #define ORACLE_KEY_BYTES 320u
 #define ORACLE_TABLES 4u
-#define ORACLE_RECORDS 200000u
 
 struct oracle_version {
     weir_lsn lsn, previous;
@@ -63,8 +62,9 @@ struct oracle {
     uint32_t table_count;
     struct oracle_chain chains[ORACLE_TABLES][ORACLE_KEYS];
     struct oracle_record *records; /* by LSN */
-    weir_lsn last;                 /* that was given out */
-    weir_lsn horizon;              /* of the engine, when it was asked last */
+    uint64_t records_capacity;
+    weir_lsn last;    /* that was given out */
+    weir_lsn horizon; /* of the engine, when it was asked last */
     bool failed;
     char failure[600];
 };
@@ -81,6 +81,9 @@ void oracle_add_change(struct oracle *oracle, uint32_t table, uint32_t key, bool
 
 /* The log ends here: what came later was lost. */
 void oracle_cut(struct oracle *oracle, weir_lsn latest);
+
+/* One of its own, as of that LSN, for a log that may go on differently. */
+void oracle_copy(const struct oracle *oracle, weir_lsn latest, struct oracle *ret_copy);
 
 /* The version that counts as of an LSN, perhaps a delete; NULL when there is none. */
 const struct oracle_version *oracle_version(const struct oracle *oracle, uint32_t table,

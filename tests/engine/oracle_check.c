@@ -293,13 +293,22 @@ bool oracle_check_stat(struct oracle *oracle)
 
 /* ---- records ---- */
 
+/* A put of a key whose delete was compacted away is the first one that the engine knows of. */
+static bool link_is_right(const struct oracle *oracle, const struct weir_change *change,
+                          const struct oracle_version *version)
+{
+    bool may_be_gone = change->operation == WEIR_INSERT && version->previous <= oracle->horizon;
+    return change->previous == version->previous ||
+           (change->previous == WEIR_LSN_NONE && may_be_gone);
+}
+
 static bool change_is_right(const struct oracle *oracle, const struct weir_change *change,
                             weir_lsn lsn)
 {
     const struct oracle_record *record = &oracle->records[lsn];
     const struct oracle_version *version = oracle_version(oracle, record->table, record->key, lsn);
     return record->kind == ORACLE_CHANGE && version != NULL && version->lsn == lsn &&
-           change->operation == version->operation && change->previous == version->previous &&
+           change->operation == version->operation && link_is_right(oracle, change, version) &&
            change->table == oracle->tables[record->table] &&
            is_same(change->key, oracle_key(oracle, record->key)) &&
            is_same(change->value, version->value);
@@ -317,8 +326,12 @@ static bool record_is_right(struct oracle *oracle, const struct weir_record *rec
     bool right = rc == 1   ? change_is_right(oracle, &change, record->lsn)
                  : rc == 0 ? kind == ORACLE_APPLICATION || kind == ORACLE_TABLE
                            : false;
-    return right || oracle_fail(oracle, "record %ju (decoded: %d) is not what was written",
-                                (uintmax_t)record->lsn, rc);
+    return right ||
+           oracle_fail(oracle,
+                       "record %ju (decoded: %d; operation %d, previous %ju) is not what "
+                       "was written; horizon %ju",
+                       (uintmax_t)record->lsn, rc, rc == 1 ? (int)change.operation : 0,
+                       rc == 1 ? (uintmax_t)change.previous : 0, (uintmax_t)oracle->horizon);
 }
 
 bool oracle_check_log(struct oracle *oracle)

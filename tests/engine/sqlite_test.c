@@ -262,7 +262,7 @@ static void run_seed(uint64_t seed)
     store_open(&store);
     workload_begin(&workload, seed);
     workload.hot = (uint32_t)(seed % 3);
-    workload.reads = false;
+    workload.reads = false; /* and nothing is compacted: it would have to be deleted here, too */
     for (unsigned part = 0; part < 3; part++) {
         workload.oracle.log = store.log;
         workload.oracle.engine = store.engine;

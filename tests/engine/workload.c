@@ -401,11 +401,36 @@ static bool checkpoint(struct workload *workload)
                               (uintmax_t)weir_durable_lsn(oracle->log)));
 }
 
+static bool compact(struct workload *workload)
+{
+    struct weir_compact_options options = WEIR_COMPACT_OPTIONS_INIT;
+    struct weir_compact_report report = WEIR_COMPACT_REPORT_INIT;
+    struct weir_error why = WEIR_ERROR_INIT;
+    struct oracle *oracle = &workload->oracle;
+    weir_lsn oldest = UINT64_MAX;
+    workload->doing = "compact";
+    for (unsigned i = 0; i < WORKLOAD_SNAPSHOTS; i++) {
+        weir_lsn lsn =
+            workload->snapshots[i] != NULL ? weir_snapshot_lsn(workload->snapshots[i]) : UINT64_MAX;
+        oldest = lsn < oldest ? lsn : oldest;
+    }
+    options.horizon = chance(workload, 2) ? base_prng_below(&workload->prng, oracle->last + 1) : 0;
+    options.max_steps = below(workload, 3);
+    options.thorough = chance(workload, 2);
+    int rc = weir_engine_compact(oracle->engine, &options, &report, &why);
+    if (!answered(workload, why.text, rc, 0) || !oracle_check_horizon(oracle)) {
+        return false;
+    }
+    return (oracle->horizon <= oldest && report.horizon == oracle->horizon) ||
+           oracle_fail(oracle, "compacted to %ju (report: %ju), the oldest snapshot is %ju",
+                       (uintmax_t)oracle->horizon, (uintmax_t)report.horizon, (uintmax_t)oldest);
+}
+
 static bool upkeep(struct workload *workload)
 {
     struct weir_error why = WEIR_ERROR_INIT;
     if (workload->compacts && chance(workload, 4)) {
-        return checkpoint(workload);
+        return chance(workload, 2) ? compact(workload) : checkpoint(workload);
     }
     workload->doing = "maintain";
     return answered(workload, "maintain", weir_engine_maintain(workload->oracle.engine, &why), 0);

@@ -15,12 +15,16 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
+
+#define ASKED_FOR "options" /* what limited_by says of weir_compact_options.horizon */
 
 struct compact_options {
     struct cli_common common;
     struct cli_number horizon;
     struct cli_number rate;
     struct cli_number steps;
+    bool thorough;
 };
 
 static const struct cli_option compact_options[] = {
@@ -29,6 +33,8 @@ static const struct cli_option compact_options[] = {
     {"rate", CLI_SIZE, 0, "BYTES", "read and write no more than that in a second",
      offsetof(struct compact_options, rate)},
     {"steps", CLI_NUMBER, 0, "N", "end after N steps", offsetof(struct compact_options, steps)},
+    {"thorough", CLI_FLAG, 0, NULL, "also rewrite what frees no file: nothing that may go stays",
+     offsetof(struct compact_options, thorough)},
     {0},
 };
 
@@ -55,11 +61,12 @@ static void print_limit(struct output *out, const struct weir_compact_report *re
 {
     output_label(out, "horizon");
     output_format(out, "LSN %" PRIu64, report->horizon);
-    if (report->limited_by[0] == '\0') {
-        output_text(out, "\n");
-    } else {
-        output_format(out, ", limited by %s: `weir hold list LOG`\n", report->limited_by);
+    if (strcmp(report->limited_by, ASKED_FOR) == 0) {
+        output_text(out, ", as it was asked for");
+    } else if (report->limited_by[0] != '\0') {
+        output_format(out, ", which the hold %s does not let go further", report->limited_by);
     }
+    output_char(out, '\n');
 }
 
 static void print_text(struct cli *cli, const struct weir_compact_report *report)
@@ -97,6 +104,7 @@ static int compact(struct engine *engine, const struct compact_options *options)
     how.horizon = options->horizon.value;
     how.bytes_per_second = options->rate.value;
     how.max_steps = options->steps.value;
+    how.thorough = options->thorough;
     how.progress = engine_progress;
     how.progress_context = compacting;
     int rc = weir_engine_compact(engine->engine, &how, &report, &why);

@@ -35,6 +35,7 @@ const struct cli_command *const cli_commands[] = {
     &history_command,
     &import_command,
     &checkpoint_command,
+    &compact_command,
     &rebuild_command,
     &append_command,
     &tail_command,

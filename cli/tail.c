@@ -5,8 +5,9 @@
  * 2. A cursor lends records in batches; each becomes a row.
  * 3. Caught up: without -f that is the end; with -f the rows are flushed and the cursor waits.
  *
- * A gap of a salvaged log is one row; --raw and --binary, which have no form for it, end in front
- * of it with an error.
+ * Up to the horizon of a compacted log the rows are what compaction left; a note says so. A gap of
+ * a salvaged log is one row; --raw and --binary, which have no form for it, end in front of it with
+ * an error.
  *
  * Failures: a start below the earliest record, damage that is met, a cursor that truncation
  * overtook: the rows before it are printed, then the error with its LSNs. A closed pipe ends with
@@ -25,6 +26,7 @@
 #include <weir/change.h>
 #include <weir/cursor.h>
 #include <weir/finding.h>
+#include <weir/inspect.h>
 
 #include <errno.h>
 #include <inttypes.h>
@@ -263,6 +265,18 @@ static int print_records(struct cli *cli, const struct tail_options *options,
     return CLI_OK;
 }
 
+static void note_horizon(const struct cli *cli, struct weir_log *log,
+                         const struct weir_cursor *cursor)
+{
+    struct weir_stat stat = WEIR_STAT_INIT;
+    if (weir_log_stat(log, &stat) == 0 && weir_cursor_position(cursor) <= stat.horizon) {
+        cli_note(cli,
+                 "the log was compacted: up to LSN %" PRIu64 " the versions of live keys and "
+                 "records of other types are shown, the others are gone",
+                 stat.horizon);
+    }
+}
+
 static int run(struct cli *cli, const void *opaque)
 {
     const struct tail_options *options = opaque;
@@ -273,6 +287,7 @@ static int run(struct cli *cli, const void *opaque)
                                "seconds since 1970), not '%s'",
                                options->from);
     }
+    from.compacted = true;
     from.with_gaps = !options->raw && !options->binary; /* which have no form for a gap */
     if (options->raw + options->binary + cli->json > 1) {
         return cli_usage_error(cli, "--raw, --binary and --json exclude each other");
@@ -289,6 +304,7 @@ static int run(struct cli *cli, const void *opaque)
                              options->from != NULL ? options->from : "earliest");
         return cli_close(cli, log, exit_code);
     }
+    note_horizon(cli, log, cursor);
     exit_code = print_records(cli, options, cursor);
     weir_cursor_close(cursor);
     return cli_close(cli, log, exit_code);

@@ -1,11 +1,13 @@
 """checkpoint, rebuild, compact, stat --engine: what can be deleted, and what is the same again."""
 
+import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 
-from command import OK, REFUSED, TIMEOUT_S, LogTest, main, weir
+from command import INTERRUPTED, OK, REFUSED, TIMEOUT_S, LogTest, Running, main, weir
 
 
 class UpkeepTest(LogTest):
@@ -117,6 +119,82 @@ class Checkpoint(UpkeepTest):
         self.make(500)
         self.assertRegex(weir("checkpoint", self.log).out.decode(),
                          r"a checkpoint of \d+ keys as of LSN \d+")
+
+
+class Compact(UpkeepTest):
+    def versions(self, rounds=30, keys=800):
+        """Many versions of the same keys, in small segments; the last of each counts."""
+        for number in range(rounds):
+            self.load(((b"k%04d" % key, b"%d/%d" % (number, key)) for key in range(keys)),
+                      "--table", "fruit")
+
+    def test_compaction_gives_space_back_and_changes_no_fingerprint(self):
+        self.versions()
+        before = self.state()
+        report = self.row("compact", self.log)
+        self.assertLess(report["bytes_after"], report["bytes_before"])
+        self.assertGreater(report["records_dropped"], 0)
+        self.assertEqual((report["limited_by"], report["interrupted"]), ("", False))
+        self.assertEqual(self.state(), before)
+        self.assertTrue(weir("verify", self.log, "--json").row()["ok"])
+        shutil.rmtree(self.derived(), ignore_errors=True)
+        self.assertEqual(self.state(), before)
+
+    def test_a_hold_limits_the_horizon_and_is_named(self):
+        self.versions()
+        latest = self.row("stat", self.log)["latest"]
+        floor = latest * 2 // 3
+        weir("hold", "set", self.log, "backup", floor)
+        past = weir("scan", self.log, "--table", "fruit", "--as-of", floor).out
+        report = self.row("compact", self.log)
+        self.assertEqual((report["limited_by"], report["horizon"]), ("backup", floor - 1))
+        self.assertEqual(weir("scan", self.log, "--table", "fruit", "--as-of", floor).out, past)
+        done = weir("get", self.log, "k0001", "--table", "fruit", "--as-of", floor - 2, "--json")
+        error = self.assert_error(done, REFUSED, f"LSN {floor - 1}")
+        self.assertEqual(error["code"], "WEIR_E_HORIZON")
+
+    def test_a_horizon_that_was_asked_for_keeps_all_history_behind_it(self):
+        self.versions()
+        latest = self.row("stat", self.log)["latest"]
+        horizon = latest - 1600
+        self.row("compact", self.log, "--horizon", horizon, "--steps", 100)
+        self.assertEqual(self.row("stat", self.log)["horizon"], horizon)
+        rows = weir("history", self.log, "k0007", "--table", "fruit", "--json").rows()
+        self.assertEqual([row["value"] for row in rows[:2]], ["29/7", "28/7"])
+        self.assertTrue(all(row["lsn"] > horizon for row in rows[:2]))
+
+    def test_tail_shows_what_compaction_left_and_says_so(self):
+        self.versions()
+        self.row("compact", self.log)
+        shown = weir("tail", self.log, "--json")
+        self.assertEqual(shown.exit, OK, shown.err)
+        self.assertIn("compacted", shown.err)
+        lsns = shown.lsns()
+        self.assertEqual(lsns, sorted(set(lsns)))
+        self.assertEqual({row["key"] for row in shown.rows() if "key" in row},
+                         {"k%04d" % key for key in range(800)})
+        self.assertEqual(weir("tail", self.log, "--from", "latest").err, "")
+
+    def test_for_people_it_says_what_was_dropped_and_what_limits_it(self):
+        self.versions()
+        weir("hold", "set", self.log, "backup", 15000)
+        text = weir("compact", self.log).out.decode()
+        self.assertRegex(text, r"MiB in \d+ segments became ")
+        self.assertRegex(text, r"dropped +\d+ records")
+        self.assertIn("LSN 14999, which the hold backup", text)
+
+    def test_a_signal_ends_it_behind_a_step_with_a_report_and_exit_5(self):
+        self.versions()
+        before = self.state()
+        with Running("compact", self.log, "--rate", "100k", "--json") as running:
+            while not self.row("stat", self.log)["live_writer"]:
+                pass
+            running.signal(signal.SIGINT)
+            exit_code, out, err = running.finish()
+        self.assertIn(exit_code, (INTERRUPTED, -signal.SIGINT), err)
+        if exit_code == INTERRUPTED and out:
+            self.assertIn("error" if b"error" in out else "steps", json.loads(out))
+        self.assertEqual(self.state(), before)
 
 
 class Stat(UpkeepTest):

@@ -262,7 +262,11 @@ static int renew_checkpoint(struct weir_engine *engine, struct weir_error *why)
 {
     bool had_one =
         atomic_load_explicit(&engine->upkeep.checkpoint_lsn, memory_order_relaxed) != WEIR_LSN_NONE;
-    return had_one ? weir_engine_checkpoint(engine, NULL, why) : 0;
+    struct weir_checkpoint_report report;
+    int rc = had_one ? checkpoint_make(engine, &report) : 0;
+    return rc == 0 ? 0
+                   : engine_error(why, rc, "compacted, but no checkpoint was made: %s",
+                                  weir_error_text(rc));
 }
 
 static int compact(struct weir_engine *engine, const struct weir_compact_options *options,

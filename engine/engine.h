@@ -104,8 +104,11 @@ struct weir_engine {
     bool read_only;
     uint64_t change_bytes; /* most that head, key and value of a record may have together */
     uint64_t margin_bytes; /* room in the arena that a write must find */
-    _Atomic int failed;    /* the index is behind the log: nothing more is written */
-    _Atomic bool held;     /* the hold "engine" is set */
+    _Atomic int failed; /* the index is behind the log: nothing more is written; of a reader: there
+                           is none, and nothing is read */
+    _Atomic uint32_t renewing; /* 1: the index is being built anew, stay outside */
+    uint64_t layout;           /* of the log, when the index was built */
+    _Atomic bool held;         /* the hold "engine" is set */
     _Atomic uint64_t horizon;
     struct engine_epochs epochs;
     struct engine_arena arena;
@@ -114,7 +117,7 @@ struct weir_engine {
     struct engine_snapshots snapshots;
     struct engine_follow follow;
     struct engine_upkeep upkeep;
-    struct base_lock compacting; /* one at a time; comes before all others */
+    struct base_lock compacting; /* addresses move, or must not; comes before all others */
     struct engine_stripe stripes[STRIPES];
 };
 
@@ -188,6 +191,20 @@ weir_lsn stripe_applied(struct weir_engine *engine);
 /* min(applied, durable). */
 weir_lsn engine_settled(struct weir_engine *engine);
 
+/* ---- refresh.c ---- */
+
+/* Enters a section, or waits until the index that is being built anew is there. 0; what made that
+ * fail. epoch_leave() ends it. */
+int section_enter(struct weir_engine *engine, uint32_t *ret_slot);
+
+/* ---- open.c ---- */
+
+/* Throws tables, nodes and pins away; nobody uses them. 0; -ENOMEM. */
+int engine_start_afresh(struct weir_engine *engine);
+
+/* Loads a checkpoint, replays the rest, fills the report. The engine is empty. */
+int engine_build(struct weir_engine *engine, struct weir_error *why);
+
 /* ---- version.c ---- */
 
 /* From a version to the one before: 1; 0 (there is none, or it was compacted away, or it is at or
@@ -213,6 +230,16 @@ int follow_apply(struct weir_engine *engine, const struct weir_record *record, u
 
 /* Replays from an LSN to the end of what is durable. */
 int follow_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *why);
+
+/* The detail of an error of a record (then the cursor may be NULL), or of a cursor. Returns rc. */
+int follow_explain(const struct weir_cursor *cursor, const struct weir_record *record, int rc,
+                   struct weir_error *why);
+
+/* ---- rebuild.c ---- */
+
+/* As follow_replay(), while the engine is opened and nobody else has it, with options.threads:
+ * many times faster when there is much to replay. */
+int rebuild_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *why);
 
 /* A detail of an error. Returns code. why may be NULL. */
 int engine_error(struct weir_error *why, int code, const char *format, ...)

@@ -62,7 +62,7 @@ static bool is_ours(const struct weir_record *record)
     return record->type >= WEIR_TYPE_RESERVED && (record->flags & WEIR_RECORD_GAP) == 0;
 }
 
-static int explain(const struct weir_cursor *cursor, const struct weir_record *record, int rc,
+int follow_explain(const struct weir_cursor *cursor, const struct weir_record *record, int rc,
                    struct weir_error *why)
 {
     if (record != NULL) {
@@ -93,7 +93,7 @@ static int apply_batch(struct weir_engine *engine, struct weir_cursor *cursor,
         if (is_ours(&records[i])) {
             rc =
                 follow_apply(engine, &records[i], wal_address_of(engine->log, cursor, &records[i]));
-            rc = rc < 0 ? explain(cursor, &records[i], rc, why) : 0;
+            rc = rc < 0 ? follow_explain(cursor, &records[i], rc, why) : 0;
         }
         if (rc == 0) {
             /* Release pairs with the acquire in stripe_applied(). */
@@ -134,7 +134,7 @@ int follow_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *
             int applied = apply_batch(engine, cursor, records, rc, why);
             rc = applied < 0 ? applied : rc;
         } else if (rc < 0) {
-            explain(cursor, NULL, rc, why);
+            follow_explain(cursor, NULL, rc, why);
         }
     } while (rc > 0);
     if (rc == 0) {
@@ -143,23 +143,5 @@ int follow_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *
                               memory_order_release);
     }
     weir_cursor_close(cursor);
-    return rc;
-}
-
-int weir_engine_refresh(struct weir_engine *engine, weir_lsn *ret_lsn, struct weir_error *ret_error)
-{
-    if (engine == NULL) {
-        return -EINVAL;
-    }
-    int rc = engine_check(engine);
-    if (rc == 0 && engine->read_only) {
-        base_lock_acquire(&engine->follow.lock);
-        weir_lsn applied = atomic_load_explicit(&engine->follow.applied, memory_order_relaxed);
-        rc = follow_replay(engine, applied + 1, ret_error);
-        base_lock_release(&engine->follow.lock);
-    }
-    if (rc == 0 && ret_lsn != NULL) {
-        *ret_lsn = stripe_applied(engine);
-    }
     return rc;
 }

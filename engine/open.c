@@ -25,6 +25,8 @@
 #define CHECKPOINT_BYTES_DEFAULT ((uint64_t)256 << 20)
 #define MARGIN_BYTES_MAX ((uint64_t)16 << 20)
 #define MARGIN_SHARE 64u
+#define REST_RECORDS 200000u        /* behind a checkpoint: fewer are applied one by one */
+#define FULL_BYTES ((uint64_t)8192) /* in the arena: less than this is left when it is full */
 
 int engine_error(struct weir_error *why, int code, const char *format, ...)
 {
@@ -146,6 +148,15 @@ static void free_parts(struct weir_engine *engine)
     place_drop_all(engine);
 }
 
+int engine_start_afresh(struct weir_engine *engine)
+{
+    table_free_all(engine);
+    arena_destroy(&engine->arena);
+    place_drop_all(engine);
+    int rc = arena_init(&engine->arena, &engine->epochs, engine->options.index_bytes, 0);
+    return rc == 0 ? table_add(engine, WEIR_TABLE_DEFAULT, "", WEIR_LSN_NONE) : rc;
+}
+
 static void count_keys(struct weir_engine *engine)
 {
     uint64_t all = 0, deleted = 0;
@@ -183,7 +194,20 @@ static int load_checkpoint(struct weir_engine *engine, weir_lsn *from, uint64_t 
     return rc < 0 ? rc : 0;
 }
 
-static int build(struct weir_engine *engine, struct weir_error *why)
+/* A short rest behind a checkpoint is not worth a rebuild. */
+static int replay(struct weir_engine *engine, weir_lsn from, struct weir_error *why)
+{
+    bool rest = engine->report.from_checkpoint;
+    engine->report.threads = 1;
+    int rc = rest && weir_durable_lsn(engine->log) < from + REST_RECORDS
+                 ? follow_replay(engine, from, why)
+                 : rebuild_replay(engine, from, why);
+    uint64_t used = atomic_load_explicit(&engine->arena.used, memory_order_relaxed);
+    bool full = rc == -ENOMEM && engine->arena.limit - used < FULL_BYTES;
+    return full ? WEIR_E_INDEX_FULL : rc;
+}
+
+int engine_build(struct weir_engine *engine, struct weir_error *why)
 {
     uint64_t start_ns = base_clock_monotonic_ns();
     engine->report = (struct weir_engine_open_report)WEIR_ENGINE_OPEN_REPORT_INIT;
@@ -193,17 +217,17 @@ static int build(struct weir_engine *engine, struct weir_error *why)
         return rc;
     }
     atomic_store_explicit(&engine->horizon, stat.horizon, memory_order_release);
+    engine->layout = stat.layout;
     weir_lsn from = stat.earliest;
     rc = load_checkpoint(engine, &from, start_ns);
     if (rc == 0 && from != WEIR_LSN_NONE) {
-        rc = follow_replay(engine, from, why);
+        rc = replay(engine, from, why);
     }
     count_keys(engine);
     /* What was replayed counts as not covered: it has to be replayed again next time. */
     atomic_store_explicit(&engine->upkeep.checkpoint_bytes, 0 - engine->report.replayed_bytes,
                           memory_order_relaxed);
     engine->report.applied = engine_settled(engine);
-    engine->report.threads = 1;
     engine->report.total_s = seconds_since(start_ns);
     return rc;
 }
@@ -229,7 +253,7 @@ int weir_engine_open(struct weir_log *log, const struct weir_engine_options *opt
     }
     rc = take_options(engine, options);
     rc = rc == 0 ? make_parts(engine) : rc;
-    rc = rc == 0 ? build(engine, ret_error) : rc;
+    rc = rc == 0 ? engine_build(engine, ret_error) : rc;
     rc = rc == 0 && !engine->read_only ? see_to_hold(engine, ret_error) : rc;
     if (rc < 0) {
         free_parts(engine);
@@ -252,8 +276,8 @@ int weir_engine_close(struct weir_engine *engine)
     if (engine->snapshots.count > 0 || epoch_oldest(&engine->epochs, &oldest)) {
         return -EBUSY;
     }
-    if (engine_check(engine) == 0 && checkpoint_is_due(engine)) {
-        (void)weir_engine_checkpoint(engine, NULL, NULL); /* costs time at the next open, no data */
+    if (engine_check(engine) == 0) {
+        (void)checkpoint_make_if_due(engine, NULL); /* a failure costs time at the next open */
     }
     free_parts(engine);
     base_free(engine);

@@ -113,8 +113,8 @@ static bool is_of_segment(const struct wal_segment *segment, weir_lsn lsn)
            (segment->state != SEGMENT_SEALED || lsn <= segment->last_lsn);
 }
 
-int wal_address_read(const struct weir_log *log, const struct wal_segment *segment,
-                     uint64_t address, struct weir_record *ret_record)
+static inline int read_at(const struct weir_log *log, const struct wal_segment *segment,
+                          uint64_t address, bool lent, struct weir_record *ret_record)
 {
     uint64_t offset = address & (log->limits.segment_bytes - 1);
     uint64_t room = log->limits.segment_bytes - offset;
@@ -132,7 +132,7 @@ int wal_address_read(const struct weir_log *log, const struct wal_segment *segme
     }
     const uint8_t *payload = (const uint8_t *)(record + 1);
     weir_lsn lsn = le64_load((const struct le64 *)(const void *)payload);
-    if (offset < atomic_load_explicit(&segment->trusted_offset, memory_order_acquire) &&
+    if (!lent && offset < atomic_load_explicit(&segment->trusted_offset, memory_order_acquire) &&
         (base_crc32c(0, payload, size - FORMAT_RECORD_HEADER_BYTES) != le32_load(&record->crc) ||
          !is_of_segment(segment, lsn))) {
         return WEIR_E_DAMAGED;
@@ -145,6 +145,34 @@ int wal_address_read(const struct weir_log *log, const struct wal_segment *segme
     ret_record->type = le16_load(&record->type);
     ret_record->flags = (uint16_t)(flags & ~FORMAT_RECORD_NUMBERED);
     return 0;
+}
+
+int wal_address_read(const struct weir_log *log, const struct wal_segment *segment,
+                     uint64_t address, struct weir_record *ret_record)
+{
+    return read_at(log, segment, address, false, ret_record);
+}
+
+int wal_address_lend(const struct weir_log *log, const struct wal_segment *segment,
+                     uint64_t address, struct weir_record *ret_record)
+{
+    return read_at(log, segment, address, true, ret_record);
+}
+
+int wal_address_near(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address)
+{
+    struct wal_segment *segment;
+    struct segment_place place;
+    int rc = segment_pin(log, lsn, &segment, NULL);
+    if (rc < 0) {
+        return rc;
+    }
+    bool found = segment_find(segment, lsn, &place);
+    if (found) {
+        *ret_address = log_address(log, segment, place.record_offset);
+    }
+    segment_unpin(log, segment);
+    return found ? 0 : WEIR_E_DAMAGED;
 }
 
 /* Stands at a durable record. Park the cursor afterwards. */
@@ -220,4 +248,12 @@ uint64_t wal_address_of(const struct weir_log *log, const struct weir_cursor *cu
         (const uint8_t *)record->data - FORMAT_RECORD_NUMBER_BYTES - FORMAT_RECORD_HEADER_BYTES;
     WEIR_ASSERT(cursor->lent && header > segment->base);
     return log_address(log, segment, (uint64_t)(header - segment->base));
+}
+
+uint64_t wal_address_bias(const struct weir_log *log, const struct weir_cursor *cursor)
+{
+    const struct wal_segment *segment = cursor->place.walk.segment;
+    WEIR_ASSERT(cursor->lent);
+    return log_address(log, segment, 0) - FORMAT_RECORD_NUMBER_BYTES - FORMAT_RECORD_HEADER_BYTES -
+           (uint64_t)(uintptr_t)segment->base;
 }

@@ -12,7 +12,6 @@
 #include "cli/import_batch.h"
 
 #include "base/alloc.h"
-#include "base/assert.h"
 
 #include <weir/append.h>
 #include <weir/maintain.h>
@@ -67,7 +66,6 @@ static struct weir_bytes copy(char **target, struct weir_bytes bytes)
 
 void import_batch_add(struct import_batch *batch, const struct import_row *row, uint64_t line)
 {
-    WEIR_ASSERT(batch->count < batch->rows_max && batch->used + bytes_of(row) <= batch->capacity);
     char *target = batch->bytes + batch->used;
     struct weir_write *write = &batch->writes[batch->count++];
     *write = (struct weir_write){.kind = WEIR_PUT, .table = batch->engine->table};

@@ -4,10 +4,12 @@ import base64
 import json
 import os
 import random
+import shutil
 import signal
+import tempfile
 import unittest
 
-from command import (INTERRUPTED, NO, OK, REFUSED, USAGE, LogTest, Running, main, weir)
+from command import (INTERRUPTED, NO, OK, PARENT, REFUSED, USAGE, LogTest, Running, main, weir)
 
 KEY_MAX = 65535
 
@@ -295,17 +297,29 @@ class Scan(EngineTest):
 class Past(EngineTest):
     """Reads as of an LSN, and histories, against states that Python keeps."""
 
+    made = None  # by the first test: a log, and what Python knows about it
+
     def setUp(self):
         super().setUp()
+        if Past.made is None:
+            directory = tempfile.mkdtemp(prefix="weir-cli-", dir=PARENT)
+            self.addClassCleanup(shutil.rmtree, directory, ignore_errors=True)
+            self.states, self.versions = [{}], {}
+            self.make()
+            Past.made = os.path.join(directory, "log"), self.states, self.versions
+            shutil.copytree(self.log, Past.made[0])
+        else:
+            shutil.copytree(Past.made[0], self.log)
+            self.states, self.versions = list(Past.made[1]), dict(Past.made[2])
+
+    def make(self):
         chooser = random.Random(11)
-        self.states = [{}]
-        self.versions = {}
         keys = [b"k%02d" % n for n in range(40)]
         while len(self.states) <= 500:
             size = chooser.randrange(1, 40)
             pairs = [(chooser.choice(keys), b"%d" % chooser.randrange(10**6))
                      for _ in range(size)]
-            self.fill(pairs, "--batch", chooser.randrange(1, 10))
+            self.fill(pairs, "--segment-size", "256KiB", "--batch", chooser.randrange(1, 10))
             for key, value in pairs:
                 self.note(key, value)
             live = sorted(self.states[-1])

@@ -102,7 +102,8 @@ class Json(ImportTest):
 
 
 def mutate(chooser):
-    document = {"id": chooser.choice(["a", "b" * chooser.randrange(9), "é\n", 'q"', 12, -0.5, None]),
+    names = ["a", "b" * chooser.randrange(9), "é\n", 'q"', 12, -0.5, None]
+    document = {"id": chooser.choice(names),
                 "list": [1, 2.5e-3, True, {"x": None}], "text": "zeilen\t\\ \U0001f600"}
     line = bytearray(json.dumps(document, ensure_ascii=chooser.random() < 0.5).encode())
     for _ in range(chooser.choice([0, 0, 1, 1, 2])):

@@ -59,6 +59,33 @@ class FullDisk(LogTest):
         done = weir("append", self.log, stdin=b"goes on\n")
         self.assertEqual((done.exit, done.lsns()), (OK, [latest + 1]), done.err)
 
+    def versions(self, begin, end):
+        """Versions of a thousand keys."""
+        lines = b"".join(b"k%03d\t%d " % (n % 1000, n) + b"v" * 500 + b"\n"
+                         for n in range(begin, end))
+        return weir("import", self.log, "--segment-size", "256KiB", "--json", stdin=lines)
+
+    def fill_with_versions(self):
+        """Imports until there is no room: how many were stored."""
+        done = self.versions(0, 32000)
+        error = self.assert_error(done, DEVICE)
+        self.assertEqual(error["code"], "ENOSPC")
+        return done.rows()[0]["stored"]
+
+    def check_versions(self, stored):
+        """Every key has the version that was reported stored last, or one that came later."""
+        rows = weir("scan", self.log, "--json").rows()
+        self.assertEqual(len(rows), 1000)
+        for row in rows:
+            key, number = int(row["key"][1:]), int(row["value"].split()[0])
+            self.assertEqual(number % 1000, key)
+            self.assertGreaterEqual(number, stored - 1000)
+
+    def test_an_import_that_fills_the_disk_is_exit_4_and_what_it_reported_is_there(self):
+        stored = self.fill_with_versions()
+        self.assertGreater(stored, 5000)
+        self.check_versions(stored)
+
     def test_a_crash_run_that_fills_the_disk_is_exit_4_and_leaves_nothing(self):
         before = os.listdir(self.mount)
         done = weir("crash", "--dir", self.mount, "--kill", "--segment-size", "256KiB", "--rounds",

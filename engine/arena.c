@@ -6,7 +6,8 @@
  *     of the region's chunk of that class.
  *   - An empty region fetches a few objects from the pool of the class, else a new chunk from
  *     `used`; chunks grow with the arena, so that a small tree does not take much.
- *   - arena_retire() puts the object into the bag of its class; reclaim moves it to the pool.
+ *   - arena_retire() puts the object into the bag of the thread's region; reclaim moves it to the
+ *     pool of its class.
  *
  * Failure modes:
  *   - The limit is reached: what other regions have left is used up, then 0 is returned.
@@ -21,6 +22,7 @@
 #include "engine/arena.h"
 
 #include "base/assert.h"
+#include "engine/worker.h"
 
 #include <errno.h>
 #include <string.h>
@@ -47,50 +49,49 @@ struct arena_head {
 _Static_assert(sizeof(struct arena_head) <= ARENA_START, "the head ends before the first chunk");
 _Static_assert(ARENA_START % BASE_CACHE_LINE == 0, "chunks begin at cache lines");
 
-static _Thread_local uint32_t thread_number;
-static _Atomic uint32_t thread_count;
-
-static uint32_t first_region(void)
-{
-    if (__builtin_expect(thread_number == 0, 0)) {
-        thread_number = 1 + atomic_fetch_add_explicit(&thread_count, 1, memory_order_relaxed);
-    }
-    return thread_number % ARENA_REGIONS;
-}
-
 /* The first eight bytes of an object in a free list. */
 static uint64_t *link_of(const struct engine_arena *arena, uint64_t offset)
 {
     return arena_at(arena, offset);
 }
 
-/* Puts objects that nobody can see any more into the pool. */
-static void free_list(void *context, struct epoch_retired *list)
+/* Puts a list of objects of one class into its pool. */
+static void push_list(struct engine_arena *arena, unsigned size_class, uint64_t head, uint64_t last,
+                      uint64_t objects)
 {
-    struct arena_pool *pool = context;
-    struct engine_arena *arena = pool->arena;
-    uint64_t head = 0;
-    uint64_t last = 0;
-    uint64_t objects = 0;
-    while (list != NULL) {
-        struct epoch_retired *next = epoch_retired_next(list);
-        /* The link is the second word of the object: see arena_retire(). */
-        uint64_t offset = (uint64_t)((uint8_t *)list - arena->memory) - sizeof(uint64_t);
-        *link_of(arena, offset) = head;
-        last = head == 0 ? offset : last;
-        head = offset;
-        objects++;
-        list = next;
-    }
-    if (objects == 0) {
-        return;
-    }
+    struct arena_pool *pool = &arena->pools[size_class];
     base_lock_acquire(&pool->lock);
     *link_of(arena, last) = pool->head;
     pool->head = head;
     pool->objects += objects;
     base_lock_release(&pool->lock);
-    atomic_fetch_add_explicit(&pool->freed, objects, memory_order_relaxed);
+}
+
+/* Takes what nobody can see any more, and sorts it by classes. */
+static void free_list(void *context, struct epoch_retired *list)
+{
+    struct engine_arena *arena = context;
+    uint64_t heads[ARENA_CLASSES] = {0};
+    uint64_t lasts[ARENA_CLASSES];
+    uint64_t objects[ARENA_CLASSES] = {0};
+    while (list != NULL) {
+        struct epoch_retired *next = epoch_retired_next(list);
+        uint64_t offset = (uint64_t)((uint8_t *)list - arena->memory) - sizeof(uint64_t);
+        uint64_t *link = link_of(arena, offset);
+        unsigned size_class = (unsigned)(*link >> ARENA_CLASS_SHIFT) % ARENA_CLASSES;
+        lasts[size_class] = heads[size_class] == 0 ? offset : lasts[size_class];
+        *link = heads[size_class];
+        heads[size_class] = offset;
+        objects[size_class]++;
+        list = next;
+    }
+    for (unsigned size_class = 0; size_class < ARENA_CLASSES; size_class++) {
+        if (heads[size_class] != 0) {
+            push_list(arena, size_class, heads[size_class], lasts[size_class], objects[size_class]);
+            atomic_fetch_add_explicit(&arena->pools[size_class].freed, objects[size_class],
+                                      memory_order_relaxed);
+        }
+    }
 }
 
 int arena_init(struct engine_arena *arena, struct engine_epochs *epochs, uint64_t limit_bytes,
@@ -109,48 +110,45 @@ int arena_init(struct engine_arena *arena, struct engine_epochs *epochs, uint64_
     arena->limit = limit;
     arena->epochs = epochs;
     atomic_store_explicit(&arena->used, ARENA_START, memory_order_relaxed);
-    for (unsigned class = 0; class < ARENA_CLASSES; class ++) {
-        struct arena_pool *pool = &arena->pools[class];
-        pool->arena = arena;
-        if (epochs != NULL) {
-            epoch_bag_init(&pool->bag, epochs, free_list, pool);
-        }
+    for (unsigned index = 0; index < ARENA_REGIONS && epochs != NULL; index++) {
+        epoch_bag_init(&arena->regions[index].bag, epochs, free_list, arena);
     }
     return 0;
 }
 
 void arena_destroy(struct engine_arena *arena)
 {
-    for (unsigned class = 0; class < ARENA_CLASSES && arena->epochs != NULL; class ++) {
-        epoch_bag_destroy(&arena->pools[class].bag);
+    for (unsigned index = 0; index < ARENA_REGIONS && arena->epochs != NULL; index++) {
+        epoch_bag_destroy(&arena->regions[index].bag);
     }
     base_pages_free(arena->memory, (size_t)arena->limit);
     memset(arena, 0, sizeof *arena);
 }
 
-static uint64_t pop_free(struct engine_arena *arena, struct arena_region *region, unsigned class)
+static uint64_t pop_free(struct engine_arena *arena, struct arena_region *region,
+                         unsigned size_class)
 {
-    uint64_t offset = region->free[class];
+    uint64_t offset = region->free[size_class];
     if (offset != 0) {
-        region->free[class] = *link_of(arena, offset);
+        region->free[size_class] = *link_of(arena, offset);
     }
     return offset;
 }
 
-static uint64_t pop_chunk(struct arena_region *region, unsigned class)
+static uint64_t pop_chunk(struct arena_region *region, unsigned size_class)
 {
-    uint64_t offset = region->next[class];
-    if (offset == region->end[class]) {
+    uint64_t offset = region->next[size_class];
+    if (offset == region->end[size_class]) {
         return 0;
     }
-    region->next[class] = offset + arena_class_bytes[class];
+    region->next[size_class] = offset + arena_class_bytes[size_class];
     return offset;
 }
 
 /* Moves a few objects from the pool to the region. */
-static bool refill(struct engine_arena *arena, struct arena_region *region, unsigned class)
+static bool refill(struct engine_arena *arena, struct arena_region *region, unsigned size_class)
 {
-    struct arena_pool *pool = &arena->pools[class];
+    struct arena_pool *pool = &arena->pools[size_class];
     base_lock_acquire(&pool->lock);
     uint64_t head = pool->head;
     uint64_t last = head;
@@ -163,7 +161,7 @@ static bool refill(struct engine_arena *arena, struct arena_region *region, unsi
         pool->head = *link_of(arena, last);
         pool->objects -= taken;
         *link_of(arena, last) = 0;
-        region->free[class] = head;
+        region->free[size_class] = head;
     }
     base_lock_release(&pool->lock);
     return taken != 0;
@@ -183,9 +181,10 @@ static uint64_t reserve(struct engine_arena *arena, uint64_t bytes)
     return used;
 }
 
-static bool fetch_chunk(struct engine_arena *arena, struct arena_region *region, unsigned class)
+static bool fetch_chunk(struct engine_arena *arena, struct arena_region *region,
+                        unsigned size_class)
 {
-    uint64_t size = arena_class_bytes[class];
+    uint64_t size = arena_class_bytes[size_class];
     uint64_t share = atomic_load_explicit(&arena->used, memory_order_relaxed) / CHUNK_SHARE;
     uint64_t bytes = share < CHUNK_BYTES_MAX ? share : CHUNK_BYTES_MAX;
     bytes = bytes > CHUNK_BYTES_MIN ? bytes : CHUNK_BYTES_MIN;
@@ -198,34 +197,35 @@ static bool fetch_chunk(struct engine_arena *arena, struct arena_region *region,
     if (offset == 0) {
         return false;
     }
-    region->next[class] = offset;
-    region->end[class] = offset + count * size;
+    region->next[size_class] = offset;
+    region->end[size_class] = offset + count * size;
     return true;
 }
 
-static uint64_t take(struct engine_arena *arena, struct arena_region *region, unsigned class)
+static uint64_t take(struct engine_arena *arena, struct arena_region *region, unsigned size_class)
 {
-    uint64_t offset = pop_free(arena, region, class);
-    offset = offset != 0 ? offset : pop_chunk(region, class);
+    uint64_t offset = pop_free(arena, region, size_class);
+    offset = offset != 0 ? offset : pop_chunk(region, size_class);
     if (__builtin_expect(offset == 0, 0)) {
-        if (refill(arena, region, class)) {
-            offset = pop_free(arena, region, class);
-        } else if (fetch_chunk(arena, region, class)) {
-            offset = pop_chunk(region, class);
+        if (refill(arena, region, size_class)) {
+            offset = pop_free(arena, region, size_class);
+        } else if (fetch_chunk(arena, region, size_class)) {
+            offset = pop_chunk(region, size_class);
         }
     }
     if (offset != 0) {
-        uint64_t before = atomic_load_explicit(&region->allocated[class], memory_order_relaxed);
-        atomic_store_explicit(&region->allocated[class], before + 1, memory_order_relaxed);
+        uint64_t before =
+            atomic_load_explicit(&region->allocated[size_class], memory_order_relaxed);
+        atomic_store_explicit(&region->allocated[size_class], before + 1, memory_order_relaxed);
     }
     return offset;
 }
 
 uint64_t arena_alloc_private(struct engine_arena *arena, struct arena_region *region,
-                             unsigned class)
+                             unsigned size_class)
 {
-    WEIR_ASSERT(class < ARENA_CLASSES);
-    return take(arena, region, class);
+    WEIR_ASSERT(size_class < ARENA_CLASSES);
+    return take(arena, region, size_class);
 }
 
 /* The region of this thread, or the next one that nobody holds; locked. */
@@ -242,12 +242,12 @@ static struct arena_region *lock_region(struct engine_arena *arena, uint32_t fir
 }
 
 /* The limit is reached: the last objects that lie in the regions of others. */
-static uint64_t scrape(struct engine_arena *arena, unsigned class)
+static uint64_t scrape(struct engine_arena *arena, unsigned size_class)
 {
     for (uint32_t index = 0; index < ARENA_REGIONS; index++) {
         struct arena_region *region = &arena->regions[index];
         base_lock_acquire(&region->lock);
-        uint64_t offset = take(arena, region, class);
+        uint64_t offset = take(arena, region, size_class);
         base_lock_release(&region->lock);
         if (offset != 0) {
             return offset;
@@ -256,66 +256,59 @@ static uint64_t scrape(struct engine_arena *arena, unsigned class)
     return 0;
 }
 
-uint64_t arena_alloc(struct engine_arena *arena, unsigned class)
+uint64_t arena_alloc(struct engine_arena *arena, unsigned size_class)
 {
-    WEIR_ASSERT(class < ARENA_CLASSES);
-    struct arena_region *region = lock_region(arena, first_region());
-    uint64_t offset = take(arena, region, class);
+    WEIR_ASSERT(size_class < ARENA_CLASSES);
+    struct arena_region *region = lock_region(arena, worker_number() % ARENA_REGIONS);
+    uint64_t offset = take(arena, region, size_class);
     base_lock_release(&region->lock);
-    return __builtin_expect(offset != 0, 1) ? offset : scrape(arena, class);
-}
-
-static void push_pool(struct engine_arena *arena, unsigned class, uint64_t offset)
-{
-    struct arena_pool *pool = &arena->pools[class];
-    base_lock_acquire(&pool->lock);
-    *link_of(arena, offset) = pool->head;
-    pool->head = offset;
-    pool->objects++;
-    base_lock_release(&pool->lock);
+    return __builtin_expect(offset != 0, 1) ? offset : scrape(arena, size_class);
 }
 
 void arena_region_close(struct engine_arena *arena, struct arena_region *region)
 {
-    for (unsigned class = 0; class < ARENA_CLASSES; class ++) {
+    for (unsigned size_class = 0; size_class < ARENA_CLASSES; size_class++) {
         uint64_t offset;
-        while ((offset = pop_free(arena, region, class)) != 0 ||
-               (offset = pop_chunk(region, class)) != 0) {
-            push_pool(arena, class, offset);
+        while ((offset = pop_free(arena, region, size_class)) != 0 ||
+               (offset = pop_chunk(region, size_class)) != 0) {
+            push_list(arena, size_class, offset, offset, 1);
         }
-        uint64_t allocated = atomic_load_explicit(&region->allocated[class], memory_order_relaxed);
-        atomic_fetch_add_explicit(&arena->pools[class].allocated, allocated, memory_order_relaxed);
+        uint64_t allocated =
+            atomic_load_explicit(&region->allocated[size_class], memory_order_relaxed);
+        atomic_fetch_add_explicit(&arena->pools[size_class].allocated, allocated,
+                                  memory_order_relaxed);
     }
     memset(region, 0, sizeof *region);
 }
 
-void arena_free(struct engine_arena *arena, uint64_t offset, unsigned class)
+void arena_free(struct engine_arena *arena, uint64_t offset, unsigned size_class)
 {
-    WEIR_ASSERT(class < ARENA_CLASSES && offset >= ARENA_START && offset % ARENA_UNIT == 0);
-    push_pool(arena, class, offset);
-    atomic_fetch_add_explicit(&arena->pools[class].freed, 1, memory_order_relaxed);
+    WEIR_ASSERT(size_class < ARENA_CLASSES && offset >= ARENA_START && offset % ARENA_UNIT == 0);
+    push_list(arena, size_class, offset, offset, 1);
+    atomic_fetch_add_explicit(&arena->pools[size_class].freed, 1, memory_order_relaxed);
 }
 
-void arena_retire(struct engine_arena *arena, uint64_t offset, unsigned class,
+bool arena_retire(struct engine_arena *arena, uint64_t offset, unsigned size_class,
                   struct epoch_retired *retired)
 {
     WEIR_ASSERT((uint8_t *)retired == arena->memory + offset + sizeof(uint64_t));
     if (arena->epochs == NULL) {
-        arena_free(arena, offset, class);
-    } else {
-        epoch_retire(&arena->pools[class].bag, retired, arena_class_bytes[class]);
+        arena_free(arena, offset, size_class);
+        return false;
     }
+    struct arena_region *region = &arena->regions[worker_number() % ARENA_REGIONS];
+    return epoch_retire(&region->bag, retired, arena_class_bytes[size_class]);
 }
 
-static uint64_t live_objects(struct engine_arena *arena, unsigned class)
+static uint64_t live_objects(struct engine_arena *arena, unsigned size_class)
 {
-    const struct arena_pool *pool = &arena->pools[class];
+    const struct arena_pool *pool = &arena->pools[size_class];
     /* What was freed first: it is then not more than what was allocated. */
     uint64_t freed = atomic_load_explicit(&pool->freed, memory_order_acquire);
     uint64_t allocated = atomic_load_explicit(&pool->allocated, memory_order_relaxed);
     for (unsigned index = 0; index < ARENA_REGIONS; index++) {
-        allocated +=
-            atomic_load_explicit(&arena->regions[index].allocated[class], memory_order_relaxed);
+        allocated += atomic_load_explicit(&arena->regions[index].allocated[size_class],
+                                          memory_order_relaxed);
     }
     return allocated > freed ? allocated - freed : 0;
 }
@@ -324,8 +317,8 @@ void arena_seal(struct engine_arena *arena, uint64_t *ret_size)
 {
     struct arena_head head = {.magic = HEAD_MAGIC};
     head.used = atomic_load_explicit(&arena->used, memory_order_relaxed);
-    for (unsigned class = 0; class < ARENA_CLASSES; class ++) {
-        head.live[class] = live_objects(arena, class);
+    for (unsigned size_class = 0; size_class < ARENA_CLASSES; size_class++) {
+        head.live[size_class] = live_objects(arena, size_class);
     }
     memcpy(arena->memory, &head, sizeof head);
     *ret_size = head.used;
@@ -341,8 +334,8 @@ int arena_adopt(struct engine_arena *arena, uint64_t size)
         return -EINVAL;
     }
     atomic_store_explicit(&arena->used, size, memory_order_relaxed);
-    for (unsigned class = 0; class < ARENA_CLASSES; class ++) {
-        atomic_store_explicit(&arena->pools[class].allocated, head.live[class],
+    for (unsigned size_class = 0; size_class < ARENA_CLASSES; size_class++) {
+        atomic_store_explicit(&arena->pools[size_class].allocated, head.live[size_class],
                               memory_order_relaxed);
     }
     return 0;
@@ -351,10 +344,13 @@ int arena_adopt(struct engine_arena *arena, uint64_t size)
 void arena_read_stats(struct engine_arena *arena, struct arena_stats *ret_stats)
 {
     struct arena_stats stats = {0};
-    for (unsigned class = 0; class < ARENA_CLASSES; class ++) {
-        stats.retired += atomic_load_explicit(&arena->pools[class].bag.bytes, memory_order_relaxed);
-        stats.objects[class] = live_objects(arena, class);
-        stats.live += stats.objects[class] * arena_class_bytes[class];
+    for (unsigned size_class = 0; size_class < ARENA_CLASSES; size_class++) {
+        stats.objects[size_class] = live_objects(arena, size_class);
+        stats.live += stats.objects[size_class] * arena_class_bytes[size_class];
+    }
+    for (unsigned index = 0; index < ARENA_REGIONS; index++) {
+        stats.retired +=
+            atomic_load_explicit(&arena->regions[index].bag.bytes, memory_order_relaxed);
     }
     stats.used = atomic_load_explicit(&arena->used, memory_order_relaxed);
     stats.free = stats.used > stats.live ? stats.used - stats.live : 0;

@@ -27,11 +27,13 @@
 
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define ARENA_UNIT 16u /* every offset and size is a multiple of it */
 #define ARENA_CLASSES 16
+#define ARENA_CLASS_SHIFT 2 /* four bits of the first word of an object that is retired */
 #define ARENA_REGIONS 8
 #define ARENA_LIMIT_DEFAULT (UINT64_C(64) << 30)
 #define ARENA_LIMIT_MAX (UINT64_C(1) << 40)
@@ -47,17 +49,16 @@ struct arena_region {
     uint64_t end[ARENA_CLASSES];
     uint64_t free[ARENA_CLASSES];              /* objects that were freed, linked */
     _Atomic uint64_t allocated[ARENA_CLASSES]; /* ever */
+    struct epoch_bag bag;                      /* what its threads have retired */
 };
 
-/* Freed objects of a class that no region has taken yet, and those that wait to be freed. */
+/* Freed objects of a class that no region has taken yet. */
 struct arena_pool {
-    struct engine_arena *arena;
     struct base_lock lock;
     uint64_t head;
     uint64_t objects;           /* in the list */
     _Atomic uint64_t allocated; /* by closed private regions and by the image that was adopted */
     _Atomic uint64_t freed;     /* ever */
-    struct epoch_bag bag;
 };
 
 struct engine_arena {
@@ -92,20 +93,24 @@ int arena_init(struct engine_arena *arena, struct engine_epochs *epochs, uint64_
 void arena_destroy(struct engine_arena *arena);
 
 /* The offset of an object of arena_class_bytes[class] bytes, undefined content; 0: no memory. */
-uint64_t arena_alloc(struct engine_arena *arena, unsigned class);
+uint64_t arena_alloc(struct engine_arena *arena, unsigned size_class);
 
 /* As arena_alloc, from a region that only the caller uses (zero it first; it needs no end). */
 uint64_t arena_alloc_private(struct engine_arena *arena, struct arena_region *region,
-                             unsigned class);
+                             unsigned size_class);
 
 /* Gives the rests of a private region's chunks back to the arena. */
 void arena_region_close(struct engine_arena *arena, struct arena_region *region);
 
 /* Frees at once: nobody has ever seen it, or nobody reads. */
-void arena_free(struct engine_arena *arena, uint64_t offset, unsigned class);
+void arena_free(struct engine_arena *arena, uint64_t offset, unsigned size_class);
 
-/* Frees when no reader can look at it any more. `retired` lies in the second 8 bytes. */
-void arena_retire(struct engine_arena *arena, uint64_t offset, unsigned class,
+/*
+ * Frees when no reader can look at it any more. The first word of the object says its class, at
+ * ARENA_CLASS_SHIFT, and stays so; `retired` is the second word.
+ * True once in a while: time to call epoch_reclaim().
+ */
+bool arena_retire(struct engine_arena *arena, uint64_t offset, unsigned size_class,
                   struct epoch_retired *retired);
 
 static inline void *arena_at(const struct engine_arena *arena, uint64_t offset)

@@ -13,7 +13,8 @@
  * begun is removed, the last checkpoint stays. A crash leaves checkpoint.new, which the next one
  * writes over.
  *
- * Invariants: durable >= Q before the file has its name; nodes in motion are never copied.
+ * Invariants: no compaction moves addresses while they are collected (compacting is held);
+ * durable >= Q before the file has its name; nodes in motion are never copied.
  */
 #include "engine/checkpoint.h"
 
@@ -262,7 +263,7 @@ uint64_t checkpoint_behind_bytes(struct weir_engine *engine)
            atomic_load_explicit(&engine->upkeep.checkpoint_bytes, memory_order_relaxed);
 }
 
-bool checkpoint_is_due(struct weir_engine *engine)
+static bool checkpoint_is_due(struct weir_engine *engine)
 {
     return !engine->read_only &&
            checkpoint_behind_bytes(engine) >= engine->options.checkpoint_bytes;
@@ -305,20 +306,34 @@ static int make(struct weir_engine *engine, struct weir_checkpoint_report *repor
     return rc;
 }
 
+int checkpoint_make(struct weir_engine *engine, struct weir_checkpoint_report *report)
+{
+    WEIR_ASSERT(base_lock_is_held(&engine->compacting));
+    base_lock_acquire(&engine->upkeep.lock);
+    int rc = make(engine, report);
+    base_lock_release(&engine->upkeep.lock);
+    return rc;
+}
+
+static int check(const struct weir_engine *engine)
+{
+    int rc = engine_check(engine);
+    rc = rc == 0 && engine->read_only ? WEIR_E_READ_ONLY : rc;
+    return rc == 0 ? atomic_load_explicit(&engine->failed, memory_order_relaxed) : rc;
+}
+
 int weir_engine_checkpoint(struct weir_engine *engine, struct weir_checkpoint_report *ret_report,
                            struct weir_error *ret_error)
 {
     if (engine == NULL || (ret_report != NULL && ret_report->size < sizeof *ret_report)) {
         return engine_error(ret_error, -EINVAL, "no engine was given");
     }
-    int rc = engine_check(engine);
-    rc = rc == 0 && engine->read_only ? WEIR_E_READ_ONLY : rc;
-    rc = rc == 0 ? atomic_load_explicit(&engine->failed, memory_order_relaxed) : rc;
     struct weir_checkpoint_report report = WEIR_CHECKPOINT_REPORT_INIT;
+    int rc = check(engine);
     if (rc == 0) {
-        base_lock_acquire(&engine->upkeep.lock);
-        rc = make(engine, &report);
-        base_lock_release(&engine->upkeep.lock);
+        base_lock_acquire(&engine->compacting);
+        rc = checkpoint_make(engine, &report);
+        base_lock_release(&engine->compacting);
     }
     if (rc < 0) {
         return engine_error(ret_error, rc, "no checkpoint was made: %s", weir_error_text(rc));
@@ -328,4 +343,15 @@ int weir_engine_checkpoint(struct weir_engine *engine, struct weir_checkpoint_re
         *ret_report = report;
     }
     return 0;
+}
+
+int checkpoint_make_if_due(struct weir_engine *engine, struct weir_error *why)
+{
+    if (!checkpoint_is_due(engine) || check(engine) < 0 || !base_lock_try(&engine->compacting)) {
+        return 0;
+    }
+    struct weir_checkpoint_report report;
+    int rc = checkpoint_make(engine, &report);
+    base_lock_release(&engine->compacting);
+    return rc == 0 ? 0 : engine_error(why, rc, "no checkpoint was made: %s", weir_error_text(rc));
 }

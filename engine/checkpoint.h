@@ -71,8 +71,11 @@ uint32_t checkpoint_piece_crc(const uint8_t *image, uint64_t image_bytes, uint64
  * error of the engine itself (-ENOMEM). */
 int checkpoint_load(struct weir_engine *engine, weir_lsn *ret_lsn);
 
-/* Is a checkpoint due? */
-bool checkpoint_is_due(struct weir_engine *engine);
+/* Makes one. The caller holds compacting: addresses must not move meanwhile. */
+int checkpoint_make(struct weir_engine *engine, struct weir_checkpoint_report *report);
+
+/* Makes one by the policy of the options, unless a compaction is under way, which renews it. */
+int checkpoint_make_if_due(struct weir_engine *engine, struct weir_error *why);
 
 /* Bytes of the log that the next open would replay now. */
 uint64_t checkpoint_behind_bytes(struct weir_engine *engine);

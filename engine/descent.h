@@ -7,6 +7,7 @@
 #define ENGINE_DESCENT_H
 
 #include "engine/node.h"
+#include "engine/worker.h"
 
 /* A slot and the header that guards it; slot is NULL where the node has none for the byte. */
 struct place {
@@ -68,6 +69,13 @@ static inline void place_publish(const struct place *place, uint64_t word, uint6
     /* Release pairs with the acquire in node_child(): readers see the node that it leads to. */
     atomic_store_explicit(place->slot, word, memory_order_release);
     node_unlock(place->header, header);
+}
+
+/* Counts a key that has come or gone. */
+static inline void index_count(struct index *index, int64_t change)
+{
+    struct index_counter *counter = &index->counters[worker_number() % INDEX_COUNTERS];
+    atomic_fetch_add_explicit(&counter->keys, change, memory_order_relaxed);
 }
 
 /* Marks a node obsolete, unlocks it and hands it to the epochs. `up` leads elsewhere already. */

@@ -29,14 +29,24 @@
 
 #define PLACE_CHUNK_SLOTS 1024u
 #define PLACE_CHUNKS 8192u
-#define PLACE_COMPACTED ((uint64_t)1 << 40) /* ordinals of compacted segments start here */
 
 struct place_chunk {
     _Atomic(struct wal_segment *) slots[PLACE_CHUNK_SLOTS];
+    bool leaving[PLACE_CHUNK_SLOTS]; /* under places.lock */
+};
+
+/* A segment that is let go of. */
+struct place_leaving {
+    struct epoch_retired retired;
+    struct wal_segment *segment;
+    struct place_chunk *chunk;
+    uint32_t index;
 };
 
 struct engine_places {
     struct base_lock lock; /* pinning */
+    struct epoch_bag bag;  /* of struct place_leaving */
+    struct weir_log *log;
     /* By ordinal: ordinary segments, and compacted ones. */
     _Atomic(struct place_chunk *) chunks[2][PLACE_CHUNKS];
 };
@@ -76,7 +86,8 @@ struct engine_snapshots {
 
 struct engine_follow {
     struct base_lock lock;
-    _Atomic uint64_t applied; /* of a read-only log: how far it was replayed */
+    _Atomic uint64_t applied; /* of a read-only log: how far it was replayed; else what was found
+                                 to be applied so far: it never goes back */
 };
 
 struct engine_upkeep {
@@ -103,12 +114,15 @@ struct weir_engine {
     struct engine_snapshots snapshots;
     struct engine_follow follow;
     struct engine_upkeep upkeep;
+    struct base_lock compacting; /* addresses move, or must not; comes before all others */
     struct engine_stripe stripes[STRIPES];
 };
 
 #define ENGINE_HOLD "engine"
 
 /* ---- place.c ---- */
+
+void place_init(struct weir_engine *engine);
 
 /* The segment of an address, kept readable: 0; errors of mapping it. In an epoch section, or before
  * anybody else has the engine. */
@@ -118,12 +132,17 @@ int place_segment(struct weir_engine *engine, uint64_t address, struct wal_segme
 int place_read(struct weir_engine *engine, uint64_t address, struct weir_record *ret_record);
 int place_version(struct weir_engine *engine, uint64_t address, struct engine_version *ret_version);
 
+/* The newest version of a key: 1, a delete too; 0 (it never was, or was compacted away); errors of
+ * reading. */
+int place_find(struct weir_engine *engine, struct engine_table *table, struct weir_bytes key,
+               struct engine_version *ret_version);
+
 /* Asks for the lines of a record that will be read soon. */
 void place_prefetch(struct weir_engine *engine, uint64_t address);
 
-/* Forgets a segment that was compacted away: nobody gets to it any more. The caller has waited for
- * the sections that could. */
-void place_drop(struct weir_engine *engine, uint64_t ordinal);
+/* Lets go of segments that the log has dropped, each when no section that could look into it is
+ * open any more. No key points into one. Never waits: call it again. */
+void place_let_go(struct weir_engine *engine);
 void place_drop_all(struct weir_engine *engine);
 
 /* For struct index_source. */
@@ -194,6 +213,16 @@ int follow_apply(struct weir_engine *engine, const struct weir_record *record, u
 
 /* Replays from an LSN to the end of what is durable. */
 int follow_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *why);
+
+/* The detail of an error of a record (then the cursor may be NULL), or of a cursor. Returns rc. */
+int follow_explain(const struct weir_cursor *cursor, const struct weir_record *record, int rc,
+                   struct weir_error *why);
+
+/* ---- rebuild.c ---- */
+
+/* As follow_replay(), while the engine is opened and nobody else has it, with options.threads:
+ * many times faster when there is much to replay. */
+int rebuild_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *why);
 
 /* A detail of an error. Returns code. why may be NULL. */
 int engine_error(struct weir_error *why, int code, const char *format, ...)

@@ -3,9 +3,10 @@
  *
  * The happy path:
  *   - epoch_enter() writes the global epoch into a free slot, epoch_leave() clears it.
- *   - epoch_retire() puts an object into its bag, into the generation of the global epoch.
- *   - epoch_reclaim() counts the global epoch up, finds the oldest section, and frees every
- *     generation that is older than it.
+ *   - epoch_retire() puts an object into its bag. Once a batch of them is there, they become part
+ * of the generation of the global epoch.
+ *   - epoch_reclaim() does the same with what is there, counts the global epoch up, finds the
+ *     oldest section, and frees every generation that is older than it.
  *
  * Failure modes:
  *   - A section that never ends: everything retired since waits. Generations are merged when there
@@ -14,8 +15,8 @@
  *
  * Invariants:
  *   - A section with epoch e can only look at objects that are in a generation >= e, or in none.
- *     Why: what was retired in generation r was unlinked before the read-modify-write that read r,
- *     which is before the one that made it r + 1, which a section with e > r has read.
+ *     Why: what is in generation r was unlinked before the read-modify-write that read r, which is
+ *     before the one that made it r + 1, which a section with e > r has read.
  *   - A section that the scan did not see has begun after it: it reads the global epoch again
  *     behind its slot, and so sees all that was unlinked before the epoch was counted up.
  *   - Generations of a bag are in ascending order of their epochs.
@@ -25,24 +26,13 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "engine/worker.h"
 
 #include <limits.h>
 #include <string.h>
 
 #define YIELDS_BEFORE_NAP 16
 #define NAP_NS ((int64_t)1000000)
-
-/* Where this thread looks for a free slot first; 0 before it has one. */
-static _Thread_local uint32_t thread_number;
-static _Atomic uint32_t thread_count;
-
-static uint32_t first_slot(void)
-{
-    if (__builtin_expect(thread_number == 0, 0)) {
-        thread_number = 1 + atomic_fetch_add_explicit(&thread_count, 1, memory_order_relaxed);
-    }
-    return thread_number % EPOCH_SLOTS;
-}
 
 int epochs_init(struct engine_epochs *epochs)
 {
@@ -88,7 +78,7 @@ static uint32_t enter_slowly(struct engine_epochs *epochs, uint32_t start)
 
 uint32_t epoch_enter(struct engine_epochs *epochs)
 {
-    uint32_t slot = first_slot();
+    uint32_t slot = worker_number() % EPOCH_SLOTS;
     return __builtin_expect(claim(epochs, slot), 1) ? slot : enter_slowly(epochs, slot + 1);
 }
 
@@ -135,22 +125,48 @@ static struct epoch_generation *generation_for(struct epoch_bag *bag, uint64_t e
     return newest;
 }
 
-void epoch_retire(struct epoch_bag *bag, struct epoch_retired *entry, uint64_t bytes)
+/* Gives an epoch to what is fresh. Under the lock of the bag. */
+static void stamp(struct epoch_bag *bag)
 {
-    /* A read-modify-write, since a plain load could be older than the caller's unlinking. */
+    struct epoch_generation *fresh = &bag->fresh;
+    if (fresh->head == NULL) {
+        return;
+    }
+    /* A read-modify-write, since a plain load could be older than what was unlinked. */
     uint64_t epoch = atomic_fetch_add_explicit(&bag->epochs->global, 0, memory_order_seq_cst);
-    base_lock_acquire(&bag->lock);
     struct epoch_generation *generation = generation_for(bag, epoch);
     if (generation->head == NULL) {
-        generation->tail = entry;
+        generation->tail = fresh->tail;
     }
-    atomic_store_explicit(&entry->next, (uint64_t)(uintptr_t)generation->head,
+    atomic_store_explicit(&fresh->tail->next, (uint64_t)(uintptr_t)generation->head,
                           memory_order_release);
-    generation->head = entry;
-    generation->bytes += bytes;
-    generation->objects++;
-    atomic_fetch_add_explicit(&bag->bytes, bytes, memory_order_relaxed);
+    generation->head = fresh->head;
+    generation->bytes += fresh->bytes;
+    generation->objects += fresh->objects;
+    *fresh = (struct epoch_generation){0};
+}
+
+bool epoch_retire(struct epoch_bag *bag, struct epoch_retired *entry, uint64_t bytes)
+{
+    base_lock_acquire(&bag->lock);
+    struct epoch_generation *fresh = &bag->fresh;
+    if (fresh->head == NULL) {
+        fresh->tail = entry;
+    }
+    /* Release pairs with the acquire of who reads an object that was retired meanwhile. */
+    atomic_store_explicit(&entry->next, (uint64_t)(uintptr_t)fresh->head, memory_order_release);
+    fresh->head = entry;
+    fresh->bytes += bytes;
+    fresh->objects++;
+    atomic_store_explicit(&bag->bytes,
+                          atomic_load_explicit(&bag->bytes, memory_order_relaxed) + bytes,
+                          memory_order_relaxed);
+    bool full = fresh->objects == EPOCH_BATCH;
+    if (full) {
+        stamp(bag);
+    }
     base_lock_release(&bag->lock);
+    return full;
 }
 
 /* Takes all generations older than `safe` out of the bag, as one list. */
@@ -163,12 +179,23 @@ static struct epoch_retired *take(struct epoch_bag *bag, uint64_t safe, size_t *
         atomic_store_explicit(&oldest->tail->next, (uint64_t)(uintptr_t)list, memory_order_relaxed);
         list = oldest->head;
         *ret_objects += (size_t)oldest->objects;
-        atomic_fetch_sub_explicit(&bag->bytes, oldest->bytes, memory_order_relaxed);
+        atomic_store_explicit(
+            &bag->bytes, atomic_load_explicit(&bag->bytes, memory_order_relaxed) - oldest->bytes,
+            memory_order_relaxed);
         bag->first = (bag->first + 1) % EPOCH_GENERATIONS;
         bag->count--;
     }
     base_lock_release(&bag->lock);
     return list;
+}
+
+static void stamp_all(struct engine_epochs *epochs)
+{
+    for (struct epoch_bag *bag = epochs->bags; bag != NULL; bag = bag->next) {
+        base_lock_acquire(&bag->lock);
+        stamp(bag);
+        base_lock_release(&bag->lock);
+    }
 }
 
 static size_t free_older(struct epoch_bag *bag, uint64_t safe)
@@ -212,6 +239,7 @@ size_t epoch_reclaim(struct engine_epochs *epochs)
     if (!base_lock_try(&epochs->lock)) {
         return 0;
     }
+    stamp_all(epochs);
     /* Counted up first: sections that begin now do not hold back what was retired before. */
     uint64_t safe = 1 + atomic_fetch_add_explicit(&epochs->global, 1, memory_order_seq_cst);
     uint64_t oldest;
@@ -227,8 +255,8 @@ size_t epoch_reclaim(struct engine_epochs *epochs)
 
 static uint64_t bytes_since(struct epoch_bag *bag, uint64_t epoch)
 {
-    uint64_t bytes = 0;
     base_lock_acquire(&bag->lock);
+    uint64_t bytes = bag->fresh.bytes;
     for (uint32_t step = 0; step < bag->count; step++) {
         const struct epoch_generation *generation =
             &bag->generations[(bag->first + step) % EPOCH_GENERATIONS];
@@ -279,6 +307,7 @@ void epoch_bag_destroy(struct epoch_bag *bag)
     }
     *link = bag->next;
     base_lock_release(&epochs->lock);
+    stamp(bag);
     (void)free_older(bag, UINT64_MAX);
 }
 

@@ -28,6 +28,7 @@
 
 #define EPOCH_SLOTS 128
 #define EPOCH_GENERATIONS 8
+#define EPOCH_BATCH 32 /* objects that get their epoch together */
 
 /* Inside an object that is retired. Readers that look at it see the link once it is retired. */
 struct epoch_retired {
@@ -47,7 +48,7 @@ static inline struct epoch_retired *epoch_retired_next(struct epoch_retired *ent
  */
 typedef void (*epoch_free_fn)(void *context, struct epoch_retired *list);
 
-/* What was retired while one epoch lasted. */
+/* What was retired while one epoch lasted, at the latest. */
 struct epoch_generation {
     uint64_t epoch;
     struct epoch_retired *head;
@@ -63,11 +64,12 @@ struct epoch_bag {
     struct epoch_bag *next; /* of the bags of these epochs */
     epoch_free_fn free;
     void *context;
-    struct base_lock lock; /* the generations */
-    uint32_t first;        /* the oldest generation */
-    uint32_t count;        /* how many are in use */
+    struct base_lock lock;         /* all below */
+    uint32_t first;                /* the oldest generation */
+    uint32_t count;                /* how many are in use */
+    struct epoch_generation fresh; /* has no epoch yet */
     struct epoch_generation generations[EPOCH_GENERATIONS];
-    _Atomic uint64_t bytes; /* retired and not freed */
+    _Atomic uint64_t bytes; /* retired and not freed; read without the lock */
 };
 
 struct epoch_slot {
@@ -115,8 +117,9 @@ void epoch_bag_destroy(struct epoch_bag *bag);
 /*
  * Frees `entry` once no section is open that was open when this was called. The object is already
  * unreachable for sections that begin now. @param bytes is what epoch_oldest() counts.
+ * True once in a while: time to call epoch_reclaim().
  */
-void epoch_retire(struct epoch_bag *bag, struct epoch_retired *entry, uint64_t bytes);
+bool epoch_retire(struct epoch_bag *bag, struct epoch_retired *entry, uint64_t bytes);
 
 /*
  * Frees what is safe, and returns how many objects. Never waits: while another thread is at it,

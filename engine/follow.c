@@ -30,11 +30,8 @@ static int apply_change(struct weir_engine *engine, const struct weir_record *re
     }
     const struct index_key key = {version.key.data, (uint32_t)version.key.size};
     uint64_t old_address;
-    rc = index_find(&table->index, key, &old_address);
+    rc = place_find(engine, table, version.key, &old);
     bool exists = rc == 1;
-    if (exists) {
-        rc = place_version(engine, old_address, &old);
-    }
     if (rc < 0 || (exists && old.lsn >= version.lsn)) {
         return rc < 0 ? rc : 0;
     }
@@ -65,7 +62,7 @@ static bool is_ours(const struct weir_record *record)
     return record->type >= WEIR_TYPE_RESERVED && (record->flags & WEIR_RECORD_GAP) == 0;
 }
 
-static int explain(const struct weir_cursor *cursor, const struct weir_record *record, int rc,
+int follow_explain(const struct weir_cursor *cursor, const struct weir_record *record, int rc,
                    struct weir_error *why)
 {
     if (record != NULL) {
@@ -96,7 +93,7 @@ static int apply_batch(struct weir_engine *engine, struct weir_cursor *cursor,
         if (is_ours(&records[i])) {
             rc =
                 follow_apply(engine, &records[i], wal_address_of(engine->log, cursor, &records[i]));
-            rc = rc < 0 ? explain(cursor, &records[i], rc, why) : 0;
+            rc = rc < 0 ? follow_explain(cursor, &records[i], rc, why) : 0;
         }
         if (rc == 0) {
             /* Release pairs with the acquire in stripe_applied(). */
@@ -137,7 +134,7 @@ int follow_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *
             int applied = apply_batch(engine, cursor, records, rc, why);
             rc = applied < 0 ? applied : rc;
         } else if (rc < 0) {
-            explain(cursor, NULL, rc, why);
+            follow_explain(cursor, NULL, rc, why);
         }
     } while (rc > 0);
     if (rc == 0) {

@@ -31,18 +31,27 @@ void index_init(struct index *index, struct engine_arena *arena, const struct in
 void index_adopt(struct index *index, uint64_t root, uint64_t keys)
 {
     WEIR_ASSERT(atomic_load_explicit(&index->root, memory_order_relaxed) == 0);
-    atomic_store_explicit(&index->keys, keys, memory_order_relaxed);
+    atomic_store_explicit(&index->counters[0].keys, (int64_t)keys, memory_order_relaxed);
     /* Release pairs with the acquire in index_find(). */
     atomic_store_explicit(&index->root, root, memory_order_release);
 }
 
-int index_find(struct index *index, struct index_key key, uint64_t *ret_address)
+uint64_t index_keys(struct index *index)
+{
+    int64_t keys = 0;
+    for (unsigned counter = 0; counter < INDEX_COUNTERS; counter++) {
+        keys += atomic_load_explicit(&index->counters[counter].keys, memory_order_relaxed);
+    }
+    return keys > 0 ? (uint64_t)keys : 0;
+}
+
+bool index_candidate(const struct index *index, struct index_key key, uint64_t *ret_address)
 {
     const struct engine_arena *arena = index->arena;
     uint64_t word = atomic_load_explicit(&index->root, memory_order_acquire);
     while (!word_is_leaf(word)) {
         if (word == 0) {
-            return 0;
+            return false;
         }
         uint32_t depth = word_depth(word);
         struct node *node = node_at(arena, word);
@@ -51,18 +60,28 @@ int index_find(struct index *index, struct index_key key, uint64_t *ret_address)
         } else if (depth == key.size && word_has_end(word)) {
             word = atomic_load_explicit(node_end_slot(node, word_kind(word)), memory_order_acquire);
         } else {
-            return 0;
+            return false;
         }
     }
+    *ret_address = word_address(word);
+    return true;
+}
+
+int index_find(struct index *index, struct index_key key, uint64_t *ret_address)
+{
+    uint64_t address;
+    if (!index_candidate(index, key, &address)) {
+        return 0;
+    }
     struct index_key found;
-    int rc = index->source.load(index->source.context, word_address(word), &found);
+    int rc = index->source.load(index->source.context, address, &found);
     if (rc < 0) {
         return rc;
     }
     if (found.size != key.size || memcmp(found.data, key.data, key.size) != 0) {
         return 0;
     }
-    *ret_address = word_address(word);
+    *ret_address = address;
     return 1;
 }
 
@@ -72,7 +91,7 @@ void index_drop(struct index *index)
     struct engine_arena *arena = index->arena;
     struct node_entry entries[NODE_ENTRIES_MAX];
     uint64_t list = atomic_exchange_explicit(&index->root, 0, memory_order_acquire);
-    atomic_store_explicit(&index->keys, 0, memory_order_relaxed);
+    memset(index->counters, 0, sizeof index->counters);
     list = word_is_leaf(list) ? 0 : list;
     if (list != 0) {
         atomic_store_explicit(&node_at(arena, list)->tail, 0, memory_order_relaxed);
@@ -98,7 +117,7 @@ void index_read_stats(struct index *index, struct index_stats *ret_stats)
     struct arena_stats arena;
     arena_read_stats(index->arena, &arena);
     struct index_stats stats = {
-        .keys = atomic_load_explicit(&index->keys, memory_order_relaxed),
+        .keys = index_keys(index),
         .bytes_live = arena.live,
         .bytes_free = arena.free,
         .bytes_used = arena.used,

@@ -23,6 +23,7 @@
 #include "engine/arena.h"
 #include "engine/epoch.h"
 
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -48,14 +49,20 @@ struct index_source {
     void *context;
 };
 
+#define INDEX_COUNTERS 8
+
+/* The keys that some of the threads have added and removed. */
+struct index_counter {
+    alignas(BASE_CACHE_LINE) _Atomic int64_t keys;
+};
+
 struct index {
     struct engine_arena *arena;
     struct engine_epochs *epochs; /* those of the arena */
     struct index_source source;
     _Atomic uint64_t root_header; /* the lock of `root`, as in a node */
     _Atomic uint64_t root;        /* 0, a leaf or a node: engine/node.h */
-    _Atomic uint64_t keys;
-    _Atomic uint32_t retirements; /* since the last reclaim, about */
+    struct index_counter counters[INDEX_COUNTERS];
 };
 
 void index_init(struct index *index, struct engine_arena *arena, const struct index_source *source);
@@ -63,8 +70,15 @@ void index_init(struct index *index, struct engine_arena *arena, const struct in
 /* Takes over what index_builder_finish(), index_join() or a saved image gave. */
 void index_adopt(struct index *index, uint64_t root, uint64_t keys);
 
+/* How many keys there are; while others write, about how many. */
+uint64_t index_keys(struct index *index);
+
 /* Frees all nodes of the tree, which is empty afterwards. Nobody else uses it. */
 void index_drop(struct index *index);
+
+/* The only address that the key may have: its record tells whether it is this key's. False: the key
+ * is absent. Wait-free, and loads nothing. */
+bool index_candidate(const struct index *index, struct index_key key, uint64_t *ret_address);
 
 /* 1 found, 0 absent, < 0 what load() returned. Wait-free. */
 int index_find(struct index *index, struct index_key key, uint64_t *ret_address);

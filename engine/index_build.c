@@ -34,11 +34,9 @@ int index_builder_init(struct index_builder *builder, struct engine_arena *arena
 }
 
 /* Makes room for one more of what a table holds. */
-static int extend(void **table, uint32_t count, uint32_t *capacity, size_t size)
+static __attribute__((noinline)) int extend(void **table, uint32_t count, uint32_t *capacity,
+                                            size_t size)
 {
-    if (count < *capacity) {
-        return 0;
-    }
     uint32_t larger = *capacity != 0 ? *capacity * 2 : 64;
     void *copy = base_alloc_array(larger, size);
     if (copy == NULL) {
@@ -55,10 +53,13 @@ static int extend(void **table, uint32_t count, uint32_t *capacity, size_t size)
 
 static int push_level(struct index_builder *builder, uint32_t depth)
 {
-    void *table = builder->levels;
-    int rc =
-        extend(&table, builder->level_count, &builder->level_capacity, sizeof *builder->levels);
-    builder->levels = table;
+    int rc = 0;
+    if (builder->level_count == builder->level_capacity) {
+        void *table = builder->levels;
+        rc =
+            extend(&table, builder->level_count, &builder->level_capacity, sizeof *builder->levels);
+        builder->levels = table;
+    }
     if (rc == 0) {
         builder->levels[builder->level_count++] =
             (struct builder_level){.depth = depth, .first = builder->entry_count};
@@ -69,10 +70,13 @@ static int push_level(struct index_builder *builder, uint32_t depth)
 /* Hangs what is pending into the deepest level. */
 static int push_pending(struct index_builder *builder)
 {
-    void *table = builder->entries;
-    int rc =
-        extend(&table, builder->entry_count, &builder->entry_capacity, sizeof *builder->entries);
-    builder->entries = table;
+    int rc = 0;
+    if (builder->entry_count == builder->entry_capacity) {
+        void *table = builder->entries;
+        rc = extend(&table, builder->entry_count, &builder->entry_capacity,
+                    sizeof *builder->entries);
+        builder->entries = table;
+    }
     if (rc == 0) {
         uint32_t depth = builder->levels[builder->level_count - 1].depth;
         uint32_t byte = depth == builder->last_size ? NODE_END : builder->last[depth];

@@ -178,7 +178,7 @@ static int check_order(struct index *index, const char **ret_what)
         }
     }
     rc = rc == 0 ? count : rc;
-    if (rc == 0 && keys != atomic_load_explicit(&index->keys, memory_order_relaxed)) {
+    if (rc == 0 && keys != index_keys(index)) {
         *ret_what = "the number of keys is wrong";
         rc = -EBADMSG;
     }

@@ -43,11 +43,11 @@ void index_iterator_init(struct index_iterator *iterator, struct index *index)
 static void prefetch_node(const struct engine_arena *arena, uint64_t word)
 {
     if (!word_is_leaf(word)) {
+        /* Of 64 and 128 entries: the bytes; where their slots are is known then. */
+        static const uint8_t lines[NODE_KINDS] = {1, 1, 1, 3, 5, 4, 4, 1};
         const char *node = arena_at(arena, word_offset(word));
-        __builtin_prefetch(node);
-        if (word_kind(word) == NODE_16 || word_kind(word) == NODE_32) {
-            __builtin_prefetch(node + BASE_CACHE_LINE);
-            __builtin_prefetch(node + 2 * BASE_CACHE_LINE);
+        for (unsigned line = 0; line < lines[word_kind(word)]; line++) {
+            __builtin_prefetch(node + (size_t)line * BASE_CACHE_LINE);
         }
     }
 }
@@ -80,12 +80,14 @@ static void list_quarter(const struct engine_arena *arena, struct index_level *l
                          unsigned quarter)
 {
     struct node *node = node_at(arena, level->word);
-    enum node_kind kind = word_kind(level->word);
+    bool full = word_kind(level->word) == NODE_256;
     uint64_t bits = 0;
-    for (unsigned byte = 0; byte < 64; byte++) {
-        uint64_t word = node_child(node, kind, quarter * 64 + byte);
-        if (word != 0) {
-            bits |= UINT64_C(1) << byte;
+    for (unsigned bit = 0; bit < 64; bit++) {
+        unsigned byte = quarter * 64 + bit;
+        uint64_t word = full ? atomic_load_explicit(&node->body[byte], memory_order_acquire)
+                             : node_child(node, NODE_128, byte);
+        bits |= (uint64_t)(word != 0) << bit;
+        if (word != 0 && !word_is_leaf(word)) {
             prefetch_node(arena, word);
         }
     }
@@ -187,6 +189,26 @@ static uint64_t next_leaf(struct index_iterator *iterator)
             iterator->count--;
         }
     }
+}
+
+/* Takes leaves out of the deepest level; a node among them becomes pending. */
+static int take_leaves(struct index_iterator *iterator, uint64_t *ret_addresses, int max)
+{
+    struct index_level *level = top(iterator);
+    struct node *node = node_at(iterator->index->arena, level->word);
+    enum node_kind kind = word_kind(level->word);
+    unsigned byte;
+    int count = 0;
+    while (count < max && take_byte(iterator, level, &byte)) {
+        uint64_t word = node_child(node, kind, byte);
+        if (word_is_leaf(word)) {
+            ret_addresses[count++] = word_address(word);
+        } else if (word != 0) {
+            iterator->pending = word;
+            break;
+        }
+    }
+    return count;
 }
 
 /* Leaves the bytes beyond `byte` in a level that was just begun. */
@@ -380,27 +402,39 @@ static int turn(struct index_iterator *iterator, bool descending)
     return resume(iterator);
 }
 
-static int batch(struct index_iterator *iterator, bool descending, uint64_t *ret_addresses, int max)
+/* Fills the rest of a batch. How many are in it then, or what load() returned. */
+static int fill(struct index_iterator *iterator, uint64_t *ret_addresses, int max)
 {
-    const struct index_source *source = &iterator->index->source;
-    int rc = turn(iterator, descending);
     int count = 0;
-    while (rc == 0 && count < max) {
+    while (count < max) {
         uint64_t leaf = next_leaf(iterator);
         if (leaf != 0) {
-            uint64_t address = word_address(leaf);
-            iterator->last = leaf;
-            ret_addresses[count++] = address;
-            if (source->prefetch != NULL) {
-                source->prefetch(source->context, address);
+            ret_addresses[count++] = word_address(leaf);
+            if (iterator->count != 0) {
+                count += take_leaves(iterator, ret_addresses + count, max - count);
             }
+            iterator->last = word_of_address(ret_addresses[count - 1]);
         } else if (iterator->dropped) {
-            rc = resume(iterator);
+            int rc = resume(iterator);
+            if (rc < 0) {
+                return rc;
+            }
         } else {
             break;
         }
     }
-    return rc < 0 ? rc : count;
+    return count;
+}
+
+static int batch(struct index_iterator *iterator, bool descending, uint64_t *ret_addresses, int max)
+{
+    const struct index_source *source = &iterator->index->source;
+    int rc = turn(iterator, descending);
+    int count = rc == 0 ? fill(iterator, ret_addresses, max) : rc;
+    for (int place = 0; place < count && source->prefetch != NULL; place++) {
+        source->prefetch(source->context, ret_addresses[place]);
+    }
+    return count;
 }
 
 int index_next_batch(struct index_iterator *iterator, uint64_t *ret_addresses, int max)

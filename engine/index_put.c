@@ -24,18 +24,16 @@
 
 #include <errno.h>
 
-#define RECLAIM_EVERY 64
-
 /* What an attempt ends with, beside 0 and errors. */
 #define AGAIN 1
 
 void descent_retire(struct index *index, uint64_t word, uint64_t header)
 {
     struct node *node = node_at(index->arena, word);
-    node_unlock(&node->header, header | HEADER_OBSOLETE);
-    arena_retire(index->arena, word_offset(word), word_class(word), &node->retired);
-    uint32_t count = atomic_fetch_add_explicit(&index->retirements, 1, memory_order_relaxed) + 1;
-    if (count % RECLAIM_EVERY == 0 && index->epochs != NULL) {
+    unsigned size_class = word_class(word);
+    node_unlock(&node->header,
+                header | HEADER_OBSOLETE | (uint64_t)size_class << ARENA_CLASS_SHIFT);
+    if (arena_retire(index->arena, word_offset(word), size_class, &node->retired)) {
         (void)epoch_reclaim(index->epochs);
     }
 }
@@ -238,7 +236,7 @@ int index_put(struct index *index, struct index_key key, uint64_t address, uint6
         return rc;
     }
     if (old == 0) {
-        atomic_fetch_add_explicit(&index->keys, 1, memory_order_relaxed);
+        index_count(index, 1);
     }
     *ret_old = old;
     return 0;

@@ -134,6 +134,6 @@ int index_remove(struct index *index, struct index_key key, uint64_t expected)
             outcome = shrink(index, &descent);
         }
     } while (outcome == AGAIN);
-    atomic_fetch_sub_explicit(&index->keys, 1, memory_order_relaxed);
+    index_count(index, -1);
     return 1;
 }

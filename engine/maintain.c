@@ -17,7 +17,7 @@ int weir_engine_maintain(struct weir_engine *engine, struct weir_error *ret_erro
         return engine_error(ret_error, rc, "%s", weir_error_text(rc));
     }
     epoch_reclaim(&engine->epochs);
-    return checkpoint_is_due(engine) ? weir_engine_checkpoint(engine, NULL, ret_error) : 0;
+    return checkpoint_make_if_due(engine, ret_error);
 }
 
 static void add_tables(struct weir_engine *engine, struct weir_engine_status *status)
@@ -27,7 +27,7 @@ static void add_tables(struct weir_engine *engine, struct weir_engine_status *st
     for (uint32_t i = 0; i < end; i++) {
         struct engine_table *table = table_of(engine, i);
         if (table != NULL) {
-            all += atomic_load_explicit(&table->index.keys, memory_order_relaxed);
+            all += index_keys(&table->index);
             status->deleted_keys += atomic_load_explicit(&table->deleted, memory_order_relaxed);
             status->tables++;
         }

@@ -21,6 +21,7 @@
 #include "engine/node.h"
 
 #include "base/assert.h"
+#include "base/le.h"
 #include "base/sync.h"
 
 #include <errno.h>
@@ -159,9 +160,9 @@ uint64_t node_make(struct engine_arena *arena, struct arena_region *region,
         end = entries[index].byte == NODE_END ? entries[index].word : end;
     }
     enum node_kind kind = kind_for(count - (end != 0));
-    unsigned class = (unsigned)kind + (end != 0 ? NODE_KINDS : 0);
-    uint64_t offset =
-        region != NULL ? arena_alloc_private(arena, region, class) : arena_alloc(arena, class);
+    unsigned size_class = (unsigned)kind + (end != 0 ? NODE_KINDS : 0);
+    uint64_t offset = region != NULL ? arena_alloc_private(arena, region, size_class)
+                                     : arena_alloc(arena, size_class);
     if (offset == 0) {
         return 0;
     }
@@ -312,12 +313,10 @@ uint32_t key_common(struct index_key left, struct index_key right, uint32_t from
 {
     uint32_t limit = left.size < right.size ? left.size : right.size;
     while (from + 8 <= limit) {
-        uint64_t a;
-        uint64_t b;
-        memcpy(&a, left.data + from, 8);
-        memcpy(&b, right.data + from, 8);
+        uint64_t a = le64_load((const struct le64 *)(const void *)(left.data + from));
+        uint64_t b = le64_load((const struct le64 *)(const void *)(right.data + from));
         if (a != b) {
-            break; /* in these 8 bytes, whatever the byte order */
+            return from + (uint32_t)__builtin_ctzll(a ^ b) / 8;
         }
         from += 8;
     }

@@ -1,19 +1,5 @@
 /*
- * Nodes of the index: their words, their layout, and what readers do with them.
- *
- * A word is what a slot holds: 0, a leaf (the address of a record, with bit 0 set), or a node:
- *
- *     bit 0      0
- *     bits 1-3   kind: for 2, 4, 6, 16, 32, 64, 128 or 256 entries
- *     bits 4-39  offset in the arena, whose low four bits are 0
- *     bit 40     the node has an end slot
- *     bits 41-56 depth: how many bytes all keys below the node share, and which byte of a key
- *                chooses the entry
- *
- * So a reader knows from the word alone which byte to look at and where: it skips shared bytes
- * without comparing them, and compares the whole key once, at the leaf. The node of a word, its
- * depth and the bytes on the way to it never change; a prefix that splits puts a new node above
- * it, and one that collapses takes the node above away.
+ * Nodes of the index: their layout, and what readers do with them.
  *
  *     bytes 0-7   header: flags, count, then the keys of a small node or the number of live slots
  *     bytes 8-15  tail: the last 8 bytes of the way to it, the last one lowest
@@ -30,14 +16,12 @@
 
 #include "engine/arena.h"
 #include "engine/index.h"
+#include "engine/word.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-enum node_kind { NODE_2, NODE_4, NODE_6, NODE_16, NODE_32, NODE_64, NODE_128, NODE_256 };
-
-#define NODE_KINDS 8
 #define NODE_ENTRIES_MAX 257 /* 256 bytes and the end */
 #define NODE_END 256u        /* as a byte: the key that ends here */
 
@@ -61,51 +45,6 @@ struct node_entry {
     uint64_t word;
     uint32_t byte; /* or NODE_END */
 };
-
-#define WORD_LEAF UINT64_C(1)
-#define WORD_OFFSET_MASK UINT64_C(0xfffffffff0)
-#define WORD_END (UINT64_C(1) << 40)
-#define WORD_DEPTH_SHIFT 41
-
-static inline bool word_is_leaf(uint64_t word)
-{
-    return (word & WORD_LEAF) != 0;
-}
-
-static inline uint64_t word_of_address(uint64_t address)
-{
-    return address | WORD_LEAF;
-}
-
-static inline uint64_t word_address(uint64_t word)
-{
-    return word & ~WORD_LEAF;
-}
-
-static inline enum node_kind word_kind(uint64_t word)
-{
-    return (enum node_kind)(word >> 1 & 7);
-}
-
-static inline bool word_has_end(uint64_t word)
-{
-    return (word & WORD_END) != 0;
-}
-
-static inline uint32_t word_depth(uint64_t word)
-{
-    return (uint32_t)(word >> WORD_DEPTH_SHIFT) & 0xffff;
-}
-
-static inline uint64_t word_offset(uint64_t word)
-{
-    return word & WORD_OFFSET_MASK;
-}
-
-static inline unsigned word_class(uint64_t word)
-{
-    return (unsigned)word_kind(word) + (word_has_end(word) ? NODE_KINDS : 0);
-}
 
 static inline struct node *node_at(const struct engine_arena *arena, uint64_t word)
 {

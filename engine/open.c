@@ -25,6 +25,8 @@
 #define CHECKPOINT_BYTES_DEFAULT ((uint64_t)256 << 20)
 #define MARGIN_BYTES_MAX ((uint64_t)16 << 20)
 #define MARGIN_SHARE 64u
+#define REST_RECORDS 200000u        /* behind a checkpoint: fewer are applied one by one */
+#define FULL_BYTES ((uint64_t)8192) /* in the arena: less than this is left when it is full */
 
 int engine_error(struct weir_error *why, int code, const char *format, ...)
 {
@@ -129,6 +131,7 @@ static int make_parts(struct weir_engine *engine)
     if (rc < 0) {
         return rc;
     }
+    place_init(engine);
     uint64_t share = engine->arena.limit / MARGIN_SHARE;
     engine->margin_bytes = share < MARGIN_BYTES_MAX ? share : MARGIN_BYTES_MAX;
     engine->change_bytes = wal_address_record_bytes(engine->log) - RECORD_HEAD_BYTES_MAX;
@@ -138,11 +141,11 @@ static int make_parts(struct weir_engine *engine)
 static void free_parts(struct weir_engine *engine)
 {
     table_free_all(engine);
-    place_drop_all(engine);
     if (engine->arena.memory != NULL) {
         arena_destroy(&engine->arena);
         epochs_destroy(&engine->epochs);
     }
+    place_drop_all(engine);
 }
 
 static void count_keys(struct weir_engine *engine)
@@ -152,7 +155,7 @@ static void count_keys(struct weir_engine *engine)
     for (uint32_t i = 0; i < end; i++) {
         struct engine_table *table = table_of(engine, i);
         if (table != NULL) {
-            all += atomic_load_explicit(&table->index.keys, memory_order_relaxed);
+            all += index_keys(&table->index);
             deleted += atomic_load_explicit(&table->deleted, memory_order_relaxed);
         }
     }
@@ -182,6 +185,19 @@ static int load_checkpoint(struct weir_engine *engine, weir_lsn *from, uint64_t 
     return rc < 0 ? rc : 0;
 }
 
+/* A short rest behind a checkpoint is not worth a rebuild. */
+static int replay(struct weir_engine *engine, weir_lsn from, struct weir_error *why)
+{
+    bool rest = engine->report.from_checkpoint;
+    engine->report.threads = 1;
+    int rc = rest && weir_durable_lsn(engine->log) < from + REST_RECORDS
+                 ? follow_replay(engine, from, why)
+                 : rebuild_replay(engine, from, why);
+    uint64_t used = atomic_load_explicit(&engine->arena.used, memory_order_relaxed);
+    bool full = rc == -ENOMEM && engine->arena.limit - used < FULL_BYTES;
+    return full ? WEIR_E_INDEX_FULL : rc;
+}
+
 static int build(struct weir_engine *engine, struct weir_error *why)
 {
     uint64_t start_ns = base_clock_monotonic_ns();
@@ -195,14 +211,13 @@ static int build(struct weir_engine *engine, struct weir_error *why)
     weir_lsn from = stat.earliest;
     rc = load_checkpoint(engine, &from, start_ns);
     if (rc == 0 && from != WEIR_LSN_NONE) {
-        rc = follow_replay(engine, from, why);
+        rc = replay(engine, from, why);
     }
     count_keys(engine);
     /* What was replayed counts as not covered: it has to be replayed again next time. */
     atomic_store_explicit(&engine->upkeep.checkpoint_bytes, 0 - engine->report.replayed_bytes,
                           memory_order_relaxed);
     engine->report.applied = engine_settled(engine);
-    engine->report.threads = 1;
     engine->report.total_s = seconds_since(start_ns);
     return rc;
 }
@@ -251,8 +266,8 @@ int weir_engine_close(struct weir_engine *engine)
     if (engine->snapshots.count > 0 || epoch_oldest(&engine->epochs, &oldest)) {
         return -EBUSY;
     }
-    if (engine_check(engine) == 0 && checkpoint_is_due(engine)) {
-        (void)weir_engine_checkpoint(engine, NULL, NULL); /* costs time at the next open, no data */
+    if (engine_check(engine) == 0) {
+        (void)checkpoint_make_if_due(engine, NULL); /* a failure costs time at the next open */
     }
     free_parts(engine);
     base_free(engine);

@@ -16,13 +16,14 @@
 #include "base/assert.h"
 
 #include <errno.h>
+#include <string.h>
 
-#define HEADER_BYTES 64u
+#define PREFETCH_LINES 3u /* a record of 100 bytes, wherever it begins */
 
 static _Atomic(struct wal_segment *) *slot_of(struct engine_places *places, uint64_t ordinal)
 {
-    bool compacted = ordinal >= PLACE_COMPACTED;
-    uint64_t index = compacted ? ordinal - PLACE_COMPACTED : ordinal;
+    bool compacted = ordinal >= WAL_ADDRESS_COMPACTED;
+    uint64_t index = compacted ? ordinal - WAL_ADDRESS_COMPACTED : ordinal;
     if (index / PLACE_CHUNK_SLOTS >= PLACE_CHUNKS) {
         return NULL;
     }
@@ -33,8 +34,8 @@ static _Atomic(struct wal_segment *) *slot_of(struct engine_places *places, uint
 
 static int add_chunk(struct engine_places *places, uint64_t ordinal)
 {
-    bool compacted = ordinal >= PLACE_COMPACTED;
-    uint64_t index = (compacted ? ordinal - PLACE_COMPACTED : ordinal) / PLACE_CHUNK_SLOTS;
+    bool compacted = ordinal >= WAL_ADDRESS_COMPACTED;
+    uint64_t index = (compacted ? ordinal - WAL_ADDRESS_COMPACTED : ordinal) / PLACE_CHUNK_SLOTS;
     if (index >= PLACE_CHUNKS) {
         return WEIR_E_DAMAGED; /* an address that no log of this size has */
     }
@@ -105,6 +106,23 @@ int place_version(struct weir_engine *engine, uint64_t address, struct engine_ve
                                            : WEIR_E_DAMAGED;
 }
 
+int place_find(struct weir_engine *engine, struct engine_table *table, struct weir_bytes key,
+               struct engine_version *ret_version)
+{
+    uint64_t address;
+    const struct index_key wanted = {key.data, (uint32_t)key.size};
+    if (!index_candidate(&table->index, wanted, &address)) {
+        return 0;
+    }
+    place_prefetch(engine, address); /* all its lines together, not one after the other */
+    int rc = place_version(engine, address, ret_version);
+    if (rc < 0) {
+        return rc;
+    }
+    return ret_version->key.size == key.size &&
+           memcmp(ret_version->key.data, key.data, key.size) == 0;
+}
+
 void place_prefetch(struct weir_engine *engine, uint64_t address)
 {
     _Atomic(struct wal_segment *) *slot =
@@ -113,23 +131,72 @@ void place_prefetch(struct weir_engine *engine, uint64_t address)
         slot != NULL ? atomic_load_explicit(slot, memory_order_acquire) : NULL;
     if (segment != NULL) {
         const uint8_t *at = wal_address_at(engine->log, segment, address);
-        __builtin_prefetch(at);
-        __builtin_prefetch(at + HEADER_BYTES);
+        for (unsigned line = 0; line < PREFETCH_LINES; line++) {
+            __builtin_prefetch(at + line * BASE_CACHE_LINE);
+        }
     }
 }
 
-void place_drop(struct weir_engine *engine, uint64_t ordinal)
+/* ---- letting go ---- */
+
+/* No section is open any more that was when the segment's keys had moved. */
+static void unpin_list(void *context, struct epoch_retired *list)
+{
+    struct engine_places *places = context;
+    base_lock_acquire(&places->lock);
+    while (list != NULL) {
+        struct epoch_retired *next = epoch_retired_next(list);
+        struct place_leaving *leaving = (struct place_leaving *)(void *)list;
+        atomic_store_explicit(&leaving->chunk->slots[leaving->index], NULL, memory_order_release);
+        leaving->chunk->leaving[leaving->index] = false;
+        wal_address_unpin(places->log, leaving->segment);
+        base_free(leaving);
+        list = next;
+    }
+    base_lock_release(&places->lock);
+}
+
+void place_init(struct weir_engine *engine)
+{
+    engine->places.log = engine->log;
+    epoch_bag_init(&engine->places.bag, &engine->epochs, unpin_list, &engine->places);
+}
+
+/* Sections that are open may still come by with an address in it: the slot stays as long as they.
+ */
+static void let_go_of_chunk(struct engine_places *places, struct place_chunk *chunk)
+{
+    for (unsigned k = 0; k < PLACE_CHUNK_SLOTS; k++) {
+        struct wal_segment *segment = atomic_load_explicit(&chunk->slots[k], memory_order_relaxed);
+        if (segment == NULL || chunk->leaving[k] || !wal_address_is_dropped(places->log, segment)) {
+            continue;
+        }
+        struct place_leaving *leaving = base_alloc(sizeof *leaving);
+        if (leaving != NULL) { /* else it stays for the next call */
+            leaving->segment = segment;
+            leaving->chunk = chunk;
+            leaving->index = k;
+            chunk->leaving[k] = true;
+            epoch_retire(&places->bag, &leaving->retired, wal_address_segment_bytes(places->log));
+        }
+    }
+}
+
+void place_let_go(struct weir_engine *engine)
 {
     struct engine_places *places = &engine->places;
     base_lock_acquire(&places->lock);
-    _Atomic(struct wal_segment *) *slot = slot_of(places, ordinal);
-    struct wal_segment *segment =
-        slot != NULL ? atomic_load_explicit(slot, memory_order_relaxed) : NULL;
-    if (segment != NULL) {
-        atomic_store_explicit(slot, NULL, memory_order_release);
-        wal_address_unpin(engine->log, segment);
+    for (unsigned kind = 0; kind < 2; kind++) {
+        for (unsigned i = 0; i < PLACE_CHUNKS; i++) {
+            struct place_chunk *chunk =
+                atomic_load_explicit(&places->chunks[kind][i], memory_order_relaxed);
+            if (chunk != NULL) {
+                let_go_of_chunk(places, chunk);
+            }
+        }
     }
     base_lock_release(&places->lock);
+    epoch_reclaim(&engine->epochs);
 }
 
 void place_drop_all(struct weir_engine *engine)

@@ -82,13 +82,7 @@ static int find(struct weir_read *read, weir_table number, struct weir_bytes key
     if (key.data == NULL || key.size == 0 || key.size > WEIR_KEY_BYTES_MAX) {
         return WEIR_E_KEY;
     }
-    uint64_t address;
-    const struct index_key wanted = {key.data, (uint32_t)key.size};
-    int rc = index_find(&table->index, wanted, &address);
-    if (rc == 1) {
-        rc = place_version(engine, address, ret_version);
-        rc = rc < 0 ? rc : 1;
-    }
+    int rc = place_find(engine, table, key, ret_version);
     if (read->as_of != UINT64_MAX && rc >= 0) {
         struct engine_version none = {.lsn = WEIR_LSN_NONE};
         int judged = version_as_of(engine, read->as_of, rc == 1 ? ret_version : &none);
@@ -146,9 +140,11 @@ int weir_history_next(struct weir_history *history, struct weir_key_version *ret
     struct weir_engine *engine = history->read->engine;
     struct engine_version version, before;
     int rc = place_version(engine, history->address, &version);
-    if (rc == 0) {
-        rc = version_before(engine, &version, &before);
+    if (rc < 0) {
+        history->address = 0;
+        return rc;
     }
+    rc = version_before(engine, &version, &before);
     if (rc < 0 && history->lsn != version.lsn) {
         /* This version is whole: it is lent now, and the next call says what is wrong. */
         history->lsn = version.lsn;

@@ -62,43 +62,29 @@ void record_link(struct record_head *head, weir_lsn previous, uint64_t previous_
     memcpy(head->bytes + offsetof(struct record_change, distance), &distance, sizeof distance);
 }
 
-static bool is_operation(unsigned operation)
-{
-    return operation == WEIR_INSERT || operation == WEIR_UPDATE || operation == WEIR_REMOVE;
-}
-
 int record_read(const struct weir_record *record, uint64_t address,
                 struct engine_version *ret_version)
 {
+    struct record_key key;
+    int rc = record_read_key(record, &key);
+    if (rc < 0) {
+        return rc;
+    }
     const struct record_change *change = record->data;
-    if (record->size < sizeof *change) {
-        return WEIR_E_RECORD;
-    }
     const uint8_t *at = (const uint8_t *)(change + 1);
-    uint32_t left = record->size - (uint32_t)sizeof *change;
-    uint32_t key_size = le16_load(&change->key_size);
+    const uint8_t *end = (const uint8_t *)record->data + record->size;
     bool has_skip = (change->operation & RECORD_HAS_SKIP) != 0;
-    unsigned operation = change->operation & ~RECORD_HAS_SKIP;
-    uint32_t skip_size = has_skip ? RECORD_SKIP_BYTES : 0;
-    if (!is_operation(operation) || key_size == 0 || left < skip_size + key_size) {
-        return WEIR_E_RECORD;
-    }
-    const uint8_t *key = at + skip_size;
-    uint32_t value_size = left - skip_size - key_size;
-    if (operation == WEIR_REMOVE && value_size > 0) {
-        return WEIR_E_RECORD;
-    }
     *ret_version = (struct engine_version){
         .lsn = record->lsn,
         .address = address,
         .previous = le64_load(&change->previous),
         .skip = has_skip ? le64_load((const struct le64 *)(const void *)at) : WEIR_LSN_NONE,
         .distance = le32_load(&change->distance),
-        .table = le32_load(&change->table),
-        .operation = (enum weir_operation)operation,
+        .table = key.table,
+        .operation = (enum weir_operation)(change->operation & ~RECORD_HAS_SKIP),
         .since = change->since,
-        .key = {key, key_size},
-        .value = {key + key_size, value_size},
+        .key = {key.data, key.size},
+        .value = {key.data + key.size, (size_t)(end - key.data) - key.size},
     };
     return 0;
 }

@@ -61,6 +61,39 @@ void record_next_skip(const struct engine_version *before, weir_lsn *ret_skip, u
 int record_read(const struct weir_record *record, uint64_t address,
                 struct engine_version *ret_version);
 
+/* What an index needs to know of a change. */
+struct record_key {
+    const uint8_t *data;
+    uint32_t size;
+    weir_table table;
+    bool deleted;
+};
+
+/* As record_read(), and less of it: 0; WEIR_E_RECORD. */
+static inline int record_read_key(const struct weir_record *record, struct record_key *ret_key)
+{
+    const struct record_change *change = (const struct record_change *)record->data;
+    if (__builtin_expect(record->size < sizeof *change, 0)) {
+        return WEIR_E_RECORD;
+    }
+    uint32_t skip_size = (change->operation & RECORD_HAS_SKIP) != 0 ? RECORD_SKIP_BYTES : 0;
+    unsigned operation = change->operation & ~RECORD_HAS_SKIP;
+    uint32_t left = record->size - (uint32_t)sizeof *change;
+    uint32_t size = le16_load(&change->key_size);
+    bool deleted = operation == WEIR_REMOVE;
+    if (__builtin_expect((operation != WEIR_INSERT && operation != WEIR_UPDATE && !deleted) ||
+                             size == 0 || left < skip_size + size ||
+                             (deleted && left > skip_size + size),
+                         0)) {
+        return WEIR_E_RECORD;
+    }
+    *ret_key = (struct record_key){.data = (const uint8_t *)(change + 1) + skip_size,
+                                   .size = size,
+                                   .table = le32_load(&change->table),
+                                   .deleted = deleted};
+    return 0;
+}
+
 /* The payload of a table's record: room for RECORD_TABLE_BYTES_MAX. Returns its size. */
 #define RECORD_TABLE_BYTES_MAX (4u + WEIR_TABLE_NAME_MAX)
 uint32_t record_build_table(uint8_t *payload, weir_table table, const char *name);

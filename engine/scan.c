@@ -25,7 +25,8 @@ struct weir_scan {
     uint64_t addresses[SCAN_BATCH];
     int count, next; /* of addresses */
     bool ended;
-    int error; /* of the index, told once */
+    int error;   /* of the index, told once */
+    int pending; /* of a row, told when the rows before it were taken */
 };
 
 static int compare(struct weir_bytes a, struct weir_bytes b)
@@ -221,12 +222,19 @@ static int step(struct weir_scan *scan, struct weir_row *ret_row)
     return 1;
 }
 
+static int take_pending(struct weir_scan *scan)
+{
+    int rc = scan->pending;
+    scan->pending = 0;
+    return rc;
+}
+
 int weir_scan_next(struct weir_scan *scan, struct weir_row *ret_row)
 {
     if (scan == NULL || ret_row == NULL) {
         return -EINVAL;
     }
-    int rc = 0;
+    int rc = take_pending(scan);
     while (rc == 0 && !scan->ended) {
         rc = step(scan, ret_row);
     }
@@ -238,19 +246,14 @@ int weir_scan_next_batch(struct weir_scan *scan, struct weir_row *ret_rows, int 
     if (scan == NULL || ret_rows == NULL || max < 1) {
         return -EINVAL;
     }
-    int count = 0, rc = 0;
-    while (count < max && !scan->ended) {
-        int before = scan->next;
+    int count = 0, rc = take_pending(scan);
+    while (rc >= 0 && count < max && !scan->ended) {
         rc = step(scan, &ret_rows[count]);
-        if (rc < 0 && count > 0) {
-            scan->next = before; /* told when the rows before it were taken */
-            scan->ended = false;
-            break;
-        }
-        if (rc < 0) {
-            return rc;
-        }
-        count += rc;
+        count += rc > 0 ? rc : 0;
     }
-    return count;
+    if (rc < 0 && count > 0) {
+        scan->pending = rc;
+        return count;
+    }
+    return rc < 0 ? rc : count;
 }

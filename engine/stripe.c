@@ -48,9 +48,24 @@ void stripe_retract(struct weir_engine *engine, uint32_t stripe)
     atomic_store_explicit(&engine->stripes[stripe].announced, 0, memory_order_release);
 }
 
+/* What was found to be applied stays so, whatever is found later: a writer that stops between its
+ * look at the log and its announcement announces less than others have brought into the index. */
+static weir_lsn remember(struct weir_engine *engine, weir_lsn applied)
+{
+    _Atomic uint64_t *known = &engine->follow.applied;
+    /* Acquire pairs with the release here: who learns it from another sees that index. */
+    uint64_t before = atomic_load_explicit(known, memory_order_acquire);
+    while (before < applied &&
+           !atomic_compare_exchange_weak_explicit(known, &before, applied, memory_order_acq_rel,
+                                                  memory_order_acquire)) {
+    }
+    return before < applied ? applied : before;
+}
+
 weir_lsn stripe_applied(struct weir_engine *engine)
 {
     if (engine->read_only) {
+        /* Acquire pairs with the release in follow.c. */
         return atomic_load_explicit(&engine->follow.applied, memory_order_acquire);
     }
     weir_lsn applied = wal_address_reserved(engine->log);
@@ -61,7 +76,7 @@ weir_lsn stripe_applied(struct weir_engine *engine)
             applied = announced - 1;
         }
     }
-    return applied;
+    return remember(engine, applied);
 }
 
 weir_lsn engine_settled(struct weir_engine *engine)

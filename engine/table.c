@@ -23,10 +23,11 @@ int table_add(struct weir_engine *engine, weir_table number, const char *name, w
     if (table_of(engine, number) != NULL) {
         return 0;
     }
-    struct engine_table *table = base_alloc_zero(sizeof *table);
+    struct engine_table *table = base_alloc_aligned(BASE_CACHE_LINE, sizeof *table);
     if (table == NULL) {
         return -ENOMEM;
     }
+    memset(table, 0, sizeof *table);
     const struct index_source source = {
         .load = place_load_key, .prefetch = place_prefetch_key, .context = engine};
     index_init(&table->index, &engine->arena, &source);
@@ -101,6 +102,9 @@ int weir_table_open(struct weir_engine *engine, const char *name, bool create_it
         return -EINVAL;
     }
     int rc = engine_check(engine);
+    if (rc == 0 && create_it && !engine->read_only && name[0] != '\0') {
+        rc = engine_hold(engine); /* upkeep.lock comes before all others */
+    }
     if (rc < 0) {
         return rc;
     }
@@ -112,13 +116,12 @@ int weir_table_open(struct weir_engine *engine, const char *name, bool create_it
         *ret_table = table->number;
     } else if (!create_it) {
         rc = WEIR_E_NO_TABLE;
+    } else if (engine->read_only) {
+        rc = WEIR_E_READ_ONLY;
     } else {
-        rc = engine_hold(engine);
-        if (rc == 0) {
-            stripe_announce(engine, 0);
-            rc = create(engine, name, ret_table);
-            stripe_retract(engine, 0);
-        }
+        stripe_announce(engine, 0);
+        rc = create(engine, name, ret_table);
+        stripe_retract(engine, 0);
     }
     base_lock_release(&engine->tables.lock);
     stripe_unlock(engine, 0);
@@ -139,7 +142,7 @@ int weir_table_list(struct weir_engine *engine,
             continue;
         }
         struct weir_table_info info = {.table = table->number, .created = table->created};
-        uint64_t all = atomic_load_explicit(&table->index.keys, memory_order_relaxed);
+        uint64_t all = index_keys(&table->index);
         info.deleted_keys = atomic_load_explicit(&table->deleted, memory_order_relaxed);
         info.keys = all > info.deleted_keys ? all - info.deleted_keys : 0;
         memcpy(info.name, table->name, sizeof info.name);

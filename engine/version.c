@@ -29,7 +29,7 @@ static bool find_by_distance(struct weir_engine *engine, const struct engine_ver
 {
     /* A record that was moved has taken its distance along: it says nothing any more. */
     if (version->distance == 0 ||
-        wal_address_ordinal(engine->log, version->address) >= PLACE_COMPACTED) {
+        wal_address_ordinal(engine->log, version->address) >= WAL_ADDRESS_COMPACTED) {
         return false;
     }
     uint64_t address = version->address - (uint64_t)version->distance * RECORD_DISTANCE_UNIT;

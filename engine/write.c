@@ -126,13 +126,8 @@ int write_settle(struct weir_engine *engine, enum weir_durability durability, we
 /* The key's version before, if there is one. */
 static int find_before(struct weir_engine *engine, struct write_change *change)
 {
-    const struct index_key key = {change->write->key.data, (uint32_t)change->write->key.size};
-    uint64_t address;
-    int rc = index_find(&change->table->index, key, &address);
-    if (rc == 1) {
-        rc = place_version(engine, address, &change->before);
-        change->exists = rc == 0;
-    }
+    int rc = place_find(engine, change->table, change->write->key, &change->before);
+    change->exists = rc == 1;
     return rc < 0 ? rc : 0;
 }
 

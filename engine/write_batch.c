@@ -135,24 +135,25 @@ static int find_before(struct batch *batch, size_t index)
         }
         return 0;
     }
-    const struct index_key key = {change->write->key.data, (uint32_t)change->write->key.size};
-    uint64_t address;
-    int rc = index_find(&change->table->index, key, &address);
-    if (rc == 1) {
-        rc = place_version(batch->engine, address, &change->before);
-        change->exists = rc == 0;
-    }
+    int rc = place_find(batch->engine, change->table, change->write->key, &change->before);
+    change->exists = rc == 1;
     return rc < 0 ? rc : 0;
+}
+
+/* Nobody can expect the LSN of an earlier change of this batch, only that it has deleted the key.
+ */
+static bool contradicts_earlier(const struct batch *batch, size_t index)
+{
+    const struct weir_write *write = batch->changes[index].write;
+    return write->conditional && batch->earlier[index] != NO_CHANGE &&
+           (write->expected != WEIR_LSN_NONE ||
+            batch->changes[batch->earlier[index]].operation != WEIR_REMOVE);
 }
 
 static int decide_all(struct batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++) {
-        int rc = find_before(batch, i);
-        if (rc == 0 && batch->earlier[i] != NO_CHANGE && batch->changes[i].write->conditional &&
-            batch->changes[i].write->expected != WEIR_LSN_NONE) {
-            rc = WEIR_E_CONFLICT; /* nobody knows the LSN of an earlier change of this batch */
-        }
+        int rc = contradicts_earlier(batch, i) ? WEIR_E_CONFLICT : find_before(batch, i);
         if (rc == 0) {
             rc = write_decide(&batch->changes[i]);
         }

@@ -60,6 +60,8 @@ weir_lsn wal_address_reserved(const struct weir_log *log)
 
 /* ---- segments ---- */
 
+_Static_assert(WAL_ADDRESS_COMPACTED == FORMAT_COMPACTED_ORDINAL, "the engine's view of it");
+
 uint64_t wal_address_ordinal(const struct weir_log *log, uint64_t address)
 {
     return address >> log->limits.segment_shift;
@@ -84,6 +86,19 @@ void wal_address_unpin(struct weir_log *log, struct wal_segment *segment)
     atomic_fetch_sub_explicit(&log->cursors, 1, memory_order_release);
 }
 
+bool wal_address_is_dropped(struct weir_log *log, const struct wal_segment *segment)
+{
+    base_lock_acquire(&log->segments.lock);
+    bool dropped = segment->dropped;
+    base_lock_release(&log->segments.lock);
+    return dropped;
+}
+
+uint64_t wal_address_segment_bytes(const struct weir_log *log)
+{
+    return log->limits.segment_bytes;
+}
+
 const uint8_t *wal_address_at(const struct weir_log *log, const struct wal_segment *segment,
                               uint64_t address)
 {
@@ -98,8 +113,8 @@ static bool is_of_segment(const struct wal_segment *segment, weir_lsn lsn)
            (segment->state != SEGMENT_SEALED || lsn <= segment->last_lsn);
 }
 
-int wal_address_read(const struct weir_log *log, const struct wal_segment *segment,
-                     uint64_t address, struct weir_record *ret_record)
+static inline int read_at(const struct weir_log *log, const struct wal_segment *segment,
+                          uint64_t address, bool lent, struct weir_record *ret_record)
 {
     uint64_t offset = address & (log->limits.segment_bytes - 1);
     uint64_t room = log->limits.segment_bytes - offset;
@@ -117,7 +132,7 @@ int wal_address_read(const struct weir_log *log, const struct wal_segment *segme
     }
     const uint8_t *payload = (const uint8_t *)(record + 1);
     weir_lsn lsn = le64_load((const struct le64 *)(const void *)payload);
-    if (offset < atomic_load_explicit(&segment->trusted_offset, memory_order_acquire) &&
+    if (!lent && offset < atomic_load_explicit(&segment->trusted_offset, memory_order_acquire) &&
         (base_crc32c(0, payload, size - FORMAT_RECORD_HEADER_BYTES) != le32_load(&record->crc) ||
          !is_of_segment(segment, lsn))) {
         return WEIR_E_DAMAGED;
@@ -132,6 +147,34 @@ int wal_address_read(const struct weir_log *log, const struct wal_segment *segme
     return 0;
 }
 
+int wal_address_read(const struct weir_log *log, const struct wal_segment *segment,
+                     uint64_t address, struct weir_record *ret_record)
+{
+    return read_at(log, segment, address, false, ret_record);
+}
+
+int wal_address_lend(const struct weir_log *log, const struct wal_segment *segment,
+                     uint64_t address, struct weir_record *ret_record)
+{
+    return read_at(log, segment, address, true, ret_record);
+}
+
+int wal_address_near(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address)
+{
+    struct wal_segment *segment;
+    struct segment_place place;
+    int rc = segment_pin(log, lsn, &segment, NULL);
+    if (rc < 0) {
+        return rc;
+    }
+    bool found = segment_find(segment, lsn, &place);
+    if (found) {
+        *ret_address = log_address(log, segment, place.record_offset);
+    }
+    segment_unpin(log, segment);
+    return found ? 0 : WEIR_E_DAMAGED;
+}
+
 /* Stands at a durable record. Park the cursor afterwards. */
 static int locate(struct weir_log *log, weir_lsn lsn, struct weir_cursor *ret_cursor)
 {
@@ -140,8 +183,17 @@ static int locate(struct weir_log *log, weir_lsn lsn, struct weir_cursor *ret_cu
     }
     *ret_cursor =
         (struct weir_cursor){.log = log, .compacted = true, .place = {.lsn = lsn, .end_lsn = lsn}};
+    cursor_begin_view(ret_cursor);
     int rc = cursor_check_retained(ret_cursor, lsn);
-    return rc == 0 ? cursor_locate(ret_cursor) : rc;
+    if (rc == 0) {
+        rc = cursor_locate(ret_cursor);
+    }
+    const struct cursor_place *place = &ret_cursor->place;
+    if (rc == 0 && (place->lsn != lsn || place->at == place->end)) {
+        cursor_park(ret_cursor, lsn);
+        return -ENOENT;
+    }
+    return rc;
 }
 
 int wal_address_find(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address,
@@ -196,4 +248,12 @@ uint64_t wal_address_of(const struct weir_log *log, const struct weir_cursor *cu
         (const uint8_t *)record->data - FORMAT_RECORD_NUMBER_BYTES - FORMAT_RECORD_HEADER_BYTES;
     WEIR_ASSERT(cursor->lent && header > segment->base);
     return log_address(log, segment, (uint64_t)(header - segment->base));
+}
+
+uint64_t wal_address_bias(const struct weir_log *log, const struct weir_cursor *cursor)
+{
+    const struct wal_segment *segment = cursor->place.walk.segment;
+    WEIR_ASSERT(cursor->lent);
+    return log_address(log, segment, 0) - FORMAT_RECORD_NUMBER_BYTES - FORMAT_RECORD_HEADER_BYTES -
+           (uint64_t)(uintptr_t)segment->base;
 }

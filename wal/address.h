@@ -43,6 +43,9 @@ bool wal_address_is_read_only(const struct weir_log *log);
 /* The last LSN that was given out, durable or not. */
 weir_lsn wal_address_reserved(const struct weir_log *log);
 
+/* Ordinals of compacted segments start here: what was moved lies in one. */
+#define WAL_ADDRESS_COMPACTED ((uint64_t)1 << 31)
+
 /* The segment that an address lies in. */
 uint64_t wal_address_ordinal(const struct weir_log *log, uint64_t address);
 
@@ -51,6 +54,10 @@ uint64_t wal_address_ordinal(const struct weir_log *log, uint64_t address);
 int wal_address_pin(struct weir_log *log, uint64_t ordinal, struct wal_segment **ret_segment,
                     struct weir_error *why);
 void wal_address_unpin(struct weir_log *log, struct wal_segment *segment);
+
+/* A pinned segment that is no part of the log any more: truncated, or compacted away. */
+bool wal_address_is_dropped(struct weir_log *log, const struct wal_segment *segment);
+uint64_t wal_address_segment_bytes(const struct weir_log *log);
 
 /* Where an address lies in a pinned segment: for prefetching, and to tell what is lent. */
 const uint8_t *wal_address_at(const struct weir_log *log, const struct wal_segment *segment,
@@ -61,6 +68,15 @@ const uint8_t *wal_address_at(const struct weir_log *log, const struct wal_segme
  * segment, whole. */
 int wal_address_read(const struct weir_log *log, const struct wal_segment *segment,
                      uint64_t address, struct weir_record *ret_record);
+
+/* The same for a record that a cursor of this log has lent since the segment was pinned: its
+ * checksum was right, and is not computed again. */
+int wal_address_lend(const struct weir_log *log, const struct wal_segment *segment,
+                     uint64_t address, struct weir_record *ret_record);
+
+/* The address of a durable record not far in front of an LSN, from the directory alone: only
+ * wal_address_read() tells what lies there. 0; errors of mapping the segment. */
+int wal_address_near(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address);
 
 /* Finds a durable record by its LSN: its address, its segment (pinned), its group's time. 0;
  * WEIR_E_TRUNCATED; WEIR_E_DAMAGED; -EAGAIN (not durable yet); -ENOENT (compacted away). */
@@ -86,5 +102,8 @@ struct weir_medium *wal_address_medium(struct weir_log *log);
 /* The address of the record that a cursor has just lent. */
 uint64_t wal_address_of(const struct weir_log *log, const struct weir_cursor *cursor,
                         const struct weir_record *record);
+
+/* For all that carry their LSN in the batch that a cursor has just lent: address = data + bias. */
+uint64_t wal_address_bias(const struct weir_log *log, const struct weir_cursor *cursor);
 
 #endif

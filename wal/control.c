@@ -58,6 +58,12 @@ void control_encode(uint8_t *block, const struct control *control)
     le64_store(&copy->record_bytes, control->record_bytes);
     le64_store(&copy->created_ns, control->created_ns);
     le64_store(&copy->written_ns, control->written_ns);
+    if (control->compact_next > 0) {
+        le64_store(&copy->incompatible, FORMAT_FEATURE_COMPACTED);
+        le64_store(&copy->compact_next, control->compact_next);
+        le64_store(&copy->compact_first, control->compact_first);
+        le64_store(&copy->compact_last, control->compact_last);
+    }
     le32_store(&copy->crc, block_crc(block));
 }
 
@@ -82,11 +88,26 @@ static void load_fields(const struct format_control *copy, struct control *contr
     control->record_bytes = le64_load(&copy->record_bytes);
     control->created_ns = le64_load(&copy->created_ns);
     control->written_ns = le64_load(&copy->written_ns);
+    control->compact_next = le64_load(&copy->compact_next);
+    control->compact_first = le64_load(&copy->compact_first);
+    control->compact_last = le64_load(&copy->compact_last);
 }
 
 static bool is_power_of_two(uint64_t value)
 {
     return value != 0 && (value & (value - 1)) == 0;
+}
+
+static bool compaction_is_possible(const struct control *control, bool compacted)
+{
+    if (!compacted) {
+        return control->compact_next == 0 && control->compact_first == 0 &&
+               control->compact_last == 0 && control->horizon == 0;
+    }
+    return control->compact_next > 0 && control->compact_next < FORMAT_COMPACTED_ORDINAL &&
+           control->compact_first >= FORMAT_FIRST_ORDINAL &&
+           control->compact_last >= control->compact_first &&
+           control->compact_last < control->witness_address / control->segment_bytes;
 }
 
 /* Everything that other code relies on without asking again. */
@@ -105,7 +126,8 @@ static bool values_are_possible(const struct control *control)
            control->generation != 0 && control->first_lsn != 0 &&
            control->first_ordinal >= FORMAT_FIRST_ORDINAL &&
            control->witness_lsn + 1 >= control->first_lsn &&
-           control->witness_address / control->segment_bytes >= control->first_ordinal;
+           control->witness_address / control->segment_bytes >= control->first_ordinal &&
+           control->witness_address / control->segment_bytes < FORMAT_COMPACTED_ORDINAL;
 }
 
 int control_decode(const uint8_t *block, struct control *ret_control)
@@ -115,13 +137,16 @@ int control_decode(const uint8_t *block, struct control *ret_control)
         le32_load(&copy->crc) != block_crc(block)) {
         return WEIR_E_CONTROL;
     }
-    if (le32_load(&copy->version) != FORMAT_VERSION || le64_load(&copy->incompatible) != 0) {
+    uint64_t features = le64_load(&copy->incompatible);
+    if (le32_load(&copy->version) != FORMAT_VERSION ||
+        (features & ~(uint64_t)FORMAT_FEATURE_COMPACTED) != 0) {
         return WEIR_E_NEWER_FORMAT;
     }
     struct control control;
     load_fields(copy, &control);
     bool more = le64_load(&copy->compatible) != 0; /* a feature may use what is zero today */
     if (!values_are_possible(&control) ||
+        !compaction_is_possible(&control, (features & FORMAT_FEATURE_COMPACTED) != 0) ||
         (!more && !scan_is_zero(block + sizeof *copy, FORMAT_BLOCK - sizeof *copy))) {
         return WEIR_E_DAMAGED;
     }
@@ -171,9 +196,10 @@ static int explain_newer(struct weir_error *why, const uint8_t *bytes, size_t si
         if (memcmp(copy->magic, FORMAT_CONTROL_MAGIC, FORMAT_MAGIC_BYTES) == 0) {
             return log_error(why, WEIR_E_NEWER_FORMAT, CONTROL_NAME, at + 12,
                              "CONTROL is of format version %u with features %#llx; this program "
-                             "knows version %u without any",
+                             "knows version %u and features %#x",
                              le32_load(&copy->version),
-                             (unsigned long long)le64_load(&copy->incompatible), FORMAT_VERSION);
+                             (unsigned long long)le64_load(&copy->incompatible), FORMAT_VERSION,
+                             FORMAT_FEATURE_COMPACTED);
         }
     }
     return WEIR_E_NEWER_FORMAT;

@@ -34,6 +34,10 @@ struct control {
     uint64_t record_bytes;
     uint64_t created_ns;
     uint64_t written_ns;
+    /* How many compactions there were: those of compacted segments FORMAT_COMPACTED_ORDINAL + n
+     * with n below it count. And the run that the newest of them replaces. */
+    uint64_t compact_next;
+    uint64_t compact_first, compact_last;
 };
 
 /* Writes one copy. `block` holds FORMAT_BLOCK bytes. */

@@ -46,7 +46,8 @@ static int check_entry(void *context, const char *name)
 {
     struct look *look = context;
     uint64_t ordinal;
-    if (strcmp(name, LOCK_NAME) == 0 || strcmp(name, CONTROL_NEW_NAME) == 0) {
+    if (strcmp(name, LOCK_NAME) == 0 || strcmp(name, CONTROL_NEW_NAME) == 0 ||
+        strcmp(name, FORMAT_COMPACT_SPARE_NAME) == 0) {
         return 0;
     }
     if (!format_segment_ordinal(name, &ordinal)) {

@@ -43,6 +43,7 @@ static __attribute__((noinline)) bool strip_number(struct weir_record *record)
     if (record->size < FORMAT_RECORD_NUMBER_BYTES) {
         return false;
     }
+    record->lsn = le64_load(record->data);
     record->data = (const uint8_t *)record->data + FORMAT_RECORD_NUMBER_BYTES;
     record->size -= FORMAT_RECORD_NUMBER_BYTES;
     record->flags &= (uint16_t)~FORMAT_RECORD_NUMBERED;
@@ -50,8 +51,9 @@ static __attribute__((noinline)) bool strip_number(struct weir_record *record)
 }
 
 /* Fills in what is lent; returns the record's stride, or 0 when its size leaves the group. Only
- * somebody who writes into a mapped window can bring that about. */
-static inline uint32_t lend(const uint8_t *at, const uint8_t *end, weir_lsn lsn, uint64_t time_ns,
+ * somebody who writes into a mapped window can bring that about. *lsn: of the record, unless that
+ * says so itself: then it becomes that. */
+static inline uint32_t lend(const uint8_t *at, const uint8_t *end, weir_lsn *lsn, uint64_t time_ns,
                             struct weir_record *ret_record)
 {
     const struct format_record *record = (const struct format_record *)at;
@@ -63,7 +65,7 @@ static inline uint32_t lend(const uint8_t *at, const uint8_t *end, weir_lsn lsn,
     }
     uint32_t stride = (uint32_t)format_align(size, FORMAT_RECORD_ALIGN);
     prefetch_behind(at, stride);
-    ret_record->lsn = lsn;
+    ret_record->lsn = *lsn;
     ret_record->time_ns = time_ns;
     ret_record->data = at + FORMAT_RECORD_HEADER_BYTES;
     ret_record->size = size - FORMAT_RECORD_HEADER_BYTES;
@@ -71,7 +73,9 @@ static inline uint32_t lend(const uint8_t *at, const uint8_t *end, weir_lsn lsn,
     ret_record->type = le16_load(&record->type);
     ret_record->flags = le16_load(&record->flags);
     if (__builtin_expect((ret_record->flags & FORMAT_RECORD_NUMBERED) != 0, 0)) {
-        return strip_number(ret_record) ? stride : 0;
+        bool stripped = strip_number(ret_record);
+        *lsn = ret_record->lsn;
+        return stripped ? stride : 0;
     }
     return stride;
 }
@@ -89,6 +93,29 @@ static inline bool is_refused(const struct weir_cursor *cursor, const struct wei
 
 /* ---- errors ---- */
 
+void cursor_begin_view(struct weir_cursor *cursor)
+{
+    /* Acquire pairs with the release of who has compacted: the marks below have moved, too. */
+    cursor->compactions =
+        atomic_load_explicit(&cursor->log->marks.compactions, memory_order_acquire);
+}
+
+/* Below the horizon, in the compacted view: a compaction since the cursor was placed may have
+ * dropped a delete that goes with a put which the cursor has lent. */
+static bool was_compacted_under(struct weir_cursor *cursor, weir_lsn lsn)
+{
+    const struct wal_marks *marks = &cursor->log->marks;
+    uint64_t compactions = atomic_load_explicit(&marks->compactions, memory_order_acquire);
+    if (compactions == cursor->compactions) {
+        return false;
+    }
+    if (lsn <= atomic_load_explicit(&marks->compacted, memory_order_relaxed)) {
+        return true;
+    }
+    cursor->compactions = compactions; /* it is behind all that was dropped */
+    return false;
+}
+
 int cursor_check_retained(struct weir_cursor *cursor, weir_lsn lsn)
 {
     struct weir_log *log = cursor->log;
@@ -101,13 +128,21 @@ int cursor_check_retained(struct weir_cursor *cursor, weir_lsn lsn)
                        (unsigned long long)lsn, (unsigned long long)earliest);
         return log_error_range(&cursor->error, rc, lsn, earliest - 1);
     }
-    if (lsn <= horizon && !cursor->compacted) {
+    if (lsn > horizon) {
+        return 0;
+    }
+    if (!cursor->compacted) {
         rc = log_error(&cursor->error, WEIR_E_HORIZON, NULL, UINT64_MAX,
                        "LSN %llu lies at or below the horizon %llu", (unsigned long long)lsn,
                        (unsigned long long)horizon);
-        return log_error_range(&cursor->error, rc, lsn, horizon);
+    } else if (was_compacted_under(cursor, lsn)) {
+        rc =
+            log_error(&cursor->error, WEIR_E_HORIZON, NULL, UINT64_MAX,
+                      "a compaction up to LSN %llu has overtaken the cursor at %llu: seek to begin "
+                      "the compacted view again",
+                      (unsigned long long)horizon, (unsigned long long)lsn);
     }
-    return 0;
+    return rc < 0 ? log_error_range(&cursor->error, rc, lsn, horizon) : 0;
 }
 
 /* Records from lsn on are lost; the first one that is not. Without evidence in this segment it is
@@ -136,7 +171,7 @@ int cursor_damaged(struct weir_cursor *cursor, const struct segment_walk *walk, 
     weir_lsn end;
     if (walk_header_is_right(fault) && header->kind == FORMAT_GROUP_DATA) {
         lsn = header->first_lsn;
-        end = lsn + header->record_count;
+        end = group_next_lsn(header);
     } else {
         end = end_of_damage(walk, lsn);
     }
@@ -214,16 +249,23 @@ int cursor_explain(struct weir_cursor *cursor, int rc, weir_lsn lsn)
     return rc;
 }
 
+/* A compacted segment that has taken the place of the one that the walk leaves. */
+static bool took_the_place(const struct wal_segment *next, const struct wal_segment *left)
+{
+    return segment_is_compacted(next) && next->first <= left->last;
+}
+
 int cursor_next_segment(struct weir_cursor *cursor, struct segment_walk *walk, weir_lsn lsn)
 {
     struct weir_log *log = cursor->log;
     struct wal_segment *next;
     struct segment_walk behind;
     cursor->error.code = 0;
+    lsn = segment_is_compacted(walk->segment) ? walk->segment->last_lsn + 1 : lsn;
     int rc = segment_pin_next(log, walk->segment, &next, &cursor->error);
     if (rc == 0) {
         rc = walk_start(&behind, log, next, &cursor->error);
-        if (rc == 0 && behind.chain.next_lsn != lsn) {
+        if (rc == 0 && behind.chain.next_lsn != lsn && !took_the_place(next, walk->segment)) {
             rc = cursor_damaged(cursor, walk, lsn, GROUP_LSN, NULL);
         }
         if (rc < 0) {
@@ -244,13 +286,16 @@ static int enter(struct weir_cursor *cursor, const struct group_header *header)
     struct cursor_place *place = &cursor->place;
     const uint8_t *bytes = walk_bytes(&place->walk);
     if (!place->unsealed) {
-        if (header->first_lsn != place->lsn) {
+        bool in_order = group_is_sparse(header) ? header->first_lsn >= place->lsn
+                                                : header->first_lsn == place->lsn;
+        if (!in_order) {
             return cursor_damaged(cursor, &place->walk, place->lsn, GROUP_LSN, header);
         }
+        place->lsn = header->first_lsn;
         place->at = bytes + FORMAT_GROUP_HEADER_BYTES;
     }
     place->end = bytes + header->size_bytes;
-    place->end_lsn = header->first_lsn + header->record_count;
+    place->end_lsn = group_next_lsn(header);
     place->time_ns = header->time_ns;
     place->unsealed = false;
     walk_pass(&place->walk, header);
@@ -273,6 +318,21 @@ static bool was_given_up(const struct weir_cursor *cursor)
     return given_up;
 }
 
+/* The walk is at a seal. Behind a compacted segment LSNs go on where its run ended. */
+static int leave_segment(struct weir_cursor *cursor)
+{
+    struct cursor_place *place = &cursor->place;
+    const struct wal_segment *segment = place->walk.segment;
+    if (segment_is_compacted(segment) && place->lsn <= segment->last_lsn) {
+        place->lsn = segment->last_lsn + 1;
+    }
+    int rc = cursor_next_segment(cursor, &place->walk, place->lsn);
+    if (rc == 0 && place->walk.chain.next_lsn < place->lsn) {
+        cursor_park(cursor, place->lsn); /* compacted meanwhile: looks whether it may stand there */
+    }
+    return rc < 0 ? rc : CURSOR_AGAIN;
+}
+
 /* One step towards the group of place.lsn, which is sealed: 1; 0 (with stay); CURSOR_AGAIN. */
 static int enter_sealed(struct weir_cursor *cursor, bool stay)
 {
@@ -285,8 +345,7 @@ static int enter_sealed(struct weir_cursor *cursor, bool stay)
         return stay ? 0 : CURSOR_AGAIN;
     }
     if (walk_at_seal(walk)) {
-        int rc = stay ? 0 : cursor_next_segment(cursor, walk, place->lsn);
-        return rc < 0 || stay ? rc : CURSOR_AGAIN;
+        return stay ? 0 : leave_segment(cursor);
     }
     struct group_header header;
     enum group_fault fault = walk_look(walk, &header);
@@ -357,9 +416,10 @@ static int size_fault(struct weir_cursor *cursor)
 /* The cursor stands at a gap record and stays there. */
 static int refuse_gap(struct weir_cursor *cursor)
 {
-    struct weir_record gap = {.lsn = cursor->place.lsn};
     const struct cursor_place *place = &cursor->place;
-    lend(place->at, place->end, place->lsn, place->time_ns, &gap);
+    weir_lsn lsn = place->lsn;
+    struct weir_record gap = {.lsn = lsn};
+    lend(place->at, place->end, &lsn, place->time_ns, &gap);
     weir_lsn to = gap.lsn + (gap.user > 0 ? gap.user : 1) - 1;
     const char *code = finding_gap_code(gap.type);
     char name[FORMAT_NAME_BYTES];
@@ -382,7 +442,8 @@ int cursor_settle(struct weir_cursor *cursor)
             return rc;
         }
         struct weir_record record;
-        uint32_t stride = lend(place->at, place->end, place->lsn, place->time_ns, &record);
+        weir_lsn lsn = place->lsn;
+        uint32_t stride = lend(place->at, place->end, &lsn, place->time_ns, &record);
         if (stride == 0) {
             return size_fault(cursor);
         }
@@ -390,17 +451,19 @@ int cursor_settle(struct weir_cursor *cursor)
             return 1;
         }
         place->at += stride;
-        place->lsn++;
+        place->lsn = lsn + 1;
     }
 }
 
 /* ---- next ---- */
 
-/* Overtaken between two records of a group? One load of a line that hardly ever changes. */
+/* Overtaken between two records of a group, perhaps? Loads of a line that hardly ever changes. */
 static inline bool is_overtaken(const struct weir_cursor *cursor)
 {
-    return __builtin_expect(cursor->place.lsn < atomic_load_explicit(&cursor->log->marks.earliest,
-                                                                     memory_order_relaxed),
+    const struct wal_marks *marks = &cursor->log->marks;
+    weir_lsn lsn = cursor->place.lsn;
+    return __builtin_expect(lsn < atomic_load_explicit(&marks->earliest, memory_order_relaxed) ||
+                                lsn <= atomic_load_explicit(&marks->horizon, memory_order_relaxed),
                             0);
 }
 
@@ -424,7 +487,8 @@ int weir_cursor_next(struct weir_cursor *cursor, struct weir_record *ret_record)
             }
         }
         struct weir_record record;
-        uint32_t stride = lend(place->at, place->end, place->lsn, place->time_ns, &record);
+        weir_lsn lsn = place->lsn;
+        uint32_t stride = lend(place->at, place->end, &lsn, place->time_ns, &record);
         if (__builtin_expect(stride == 0, 0)) {
             return size_fault(cursor);
         }
@@ -434,7 +498,7 @@ int weir_cursor_next(struct weir_cursor *cursor, struct weir_record *ret_record)
         stride = cursor_guess_stride(cursor->stride, stride);
         cursor->stride = stride;
         place->at += stride;
-        place->lsn++;
+        place->lsn = lsn + 1;
         if (!is_skipped(cursor, &record)) {
             *ret_record = record;
             cursor->lent = true;
@@ -455,9 +519,11 @@ static int lend_run(struct weir_cursor *cursor, struct weir_record *records, int
     uint32_t guess = cursor->stride;
     int count = 0;
     while (at < end && count < max) {
-        uint32_t stride = lend(at, end, lsn, time_ns, &records[count]);
+        weir_lsn before = lsn;
+        uint32_t stride = lend(at, end, &lsn, time_ns, &records[count]);
         *ret_refused = stride != 0 && is_refused(cursor, &records[count]);
         if (__builtin_expect(stride == 0 || *ret_refused, 0)) {
+            lsn = before;
             break;
         }
         guess = cursor_guess_stride(guess, stride);

@@ -22,7 +22,7 @@
 struct cursor_place {
     const uint8_t *at;        /* header of the next record */
     const uint8_t *end;       /* behind the last record that may be read */
-    weir_lsn lsn;             /* of the record at `at`, or of the next one to come */
+    weir_lsn lsn;             /* of the record at `at`, or the least that the next one can have */
     weir_lsn end_lsn;         /* of the record at `end`: counts `lsn` through the group */
     uint64_t time_ns;         /* of the group */
     bool unsealed;            /* the group was not sealed when it was entered; walk stands at it */
@@ -35,7 +35,8 @@ struct weir_cursor {
     uint32_t stride; /* of the last record: a guess at the next one's */
     bool lent;       /* the last call lent something, from place.walk.segment */
     bool published, with_void, compacted, with_gaps;
-    weir_lsn sealed; /* groups that hold LSNs up to here are sealed and may be shown */
+    uint64_t compactions; /* marks.compactions when it was placed */
+    weir_lsn sealed;      /* groups that hold LSNs up to here are sealed and may be shown */
     struct weir_error error;
 
     int event_fd;                     /* -1 until weir_cursor_eventfd() */
@@ -79,8 +80,12 @@ int cursor_damaged(struct weir_cursor *cursor, const struct segment_walk *walk, 
  * and as LSNs. Clear cursor->error.code before. Returns rc. */
 int cursor_explain(struct weir_cursor *cursor, int rc, weir_lsn lsn);
 
-/* Gives the segment behind the walk's to the walk; unpins the old one. 0 or an error. */
+/* Gives the segment behind the walk's to the walk; unpins the old one. 0 or an error. It may be a
+ * compacted one that begins further in front, when that has taken the place of the walk's. */
 int cursor_next_segment(struct weir_cursor *cursor, struct segment_walk *walk, weir_lsn lsn);
+
+/* What is read from here on is the log as it is compacted now. */
+void cursor_begin_view(struct weir_cursor *cursor);
 
 /* Stands nowhere and wants lsn. */
 void cursor_park(struct weir_cursor *cursor, weir_lsn lsn);

@@ -23,7 +23,19 @@
 
 /* ---- to an LSN ---- */
 
-/* From the start of a sealed data group to the record place->lsn of it. */
+/* Of the record at `at`, which lies behind the one with `lsn`; at the end, that of the group. */
+static weir_lsn lsn_behind(const struct group_header *header, weir_lsn lsn, const uint8_t *at,
+                           const uint8_t *end)
+{
+    if (!group_is_numbered(header)) {
+        return lsn + 1;
+    }
+    return at < end ? format_record_number((const struct format_record *)at)
+                    : group_next_lsn(header);
+}
+
+/* From the start of a sealed data group to the record place->lsn of it; where LSNs are sparse, to
+ * the first one behind that. */
 static int stand_in(struct weir_cursor *cursor, struct segment_walk *walk,
                     const struct group_header *header, const struct segment_place *known)
 {
@@ -37,7 +49,8 @@ static int stand_in(struct weir_cursor *cursor, struct segment_walk *walk,
         at = walk->segment->base + known->record_offset;
         lsn = known->lsn;
     }
-    for (; lsn < place->lsn; lsn++) {
+    lsn = group_is_numbered(header) ? format_record_number((const struct format_record *)at) : lsn;
+    while (lsn < place->lsn) {
         uint32_t size = le32_load(&((const struct format_record *)at)->size);
         if (size < FORMAT_RECORD_HEADER_BYTES || size > (uint64_t)(end - at)) {
             return cursor_damaged(cursor, walk, place->lsn, GROUP_RECORDS, header);
@@ -45,10 +58,15 @@ static int stand_in(struct weir_cursor *cursor, struct segment_walk *walk,
         uint32_t stride = (uint32_t)format_align(size, FORMAT_RECORD_ALIGN);
         cursor->stride = cursor_guess_stride(cursor->stride, stride);
         at += cursor->stride;
+        lsn = lsn_behind(header, lsn, at, end);
     }
+    if (at >= end) {
+        return cursor_damaged(cursor, walk, place->lsn, GROUP_RECORDS, header);
+    }
+    place->lsn = lsn; /* further behind, when the one that was wanted is gone */
     place->at = at;
     place->end = end;
-    place->end_lsn = header->first_lsn + header->record_count;
+    place->end_lsn = group_next_lsn(header);
     place->time_ns = header->time_ns;
     place->unsealed = false;
     walk_pass(walk, header);
@@ -66,9 +84,11 @@ static int walk_to(struct weir_cursor *cursor, struct segment_walk *walk,
         struct segment_walk here = *walk;
         weir_lsn expected = walk->linked ? walk->chain.next_lsn : known->lsn;
         enum group_fault fault = walk_look(walk, &header);
-        if (fault == GROUP_OK && header.first_lsn + header.record_count > lsn) {
-            return header.first_lsn <= lsn ? stand_in(cursor, walk, &header, known)
-                                           : cursor_damaged(cursor, walk, lsn, GROUP_LSN, &header);
+        if (fault == GROUP_OK && group_next_lsn(&header) > lsn) {
+            /* Sparse, and the one before ends in front of it: there is no such LSN any more. */
+            bool is_next = header.first_lsn <= lsn || (group_is_sparse(&header) && walk->linked);
+            return is_next ? stand_in(cursor, walk, &header, known)
+                           : cursor_damaged(cursor, walk, lsn, GROUP_LSN, &header);
         }
         if (fault == GROUP_OK) {
             walk_pass(walk, &header);
@@ -78,6 +98,10 @@ static int walk_to(struct weir_cursor *cursor, struct segment_walk *walk,
         if (!walk_resync(walk, &behind) || behind.first_lsn > lsn) {
             return cursor_damaged(cursor, &here, expected, fault, &header);
         }
+    }
+    if (segment_is_compacted(walk->segment) && walk->linked) {
+        cursor->place.walk = *walk; /* behind the last record that was kept: the next segment's */
+        return 0;
     }
     return cursor_damaged(cursor, walk, lsn, GROUP_LSN, NULL);
 }
@@ -93,7 +117,10 @@ int cursor_locate(struct weir_cursor *cursor)
     if (rc < 0) {
         return cursor_explain(cursor, rc, lsn);
     }
-    rc = walk_start(&walk, log, segment, &cursor->error);
+    if (segment_is_compacted(segment)) { /* since it was last asked whether the cursor may */
+        rc = cursor_check_retained(cursor, lsn);
+    }
+    rc = rc < 0 ? rc : walk_start(&walk, log, segment, &cursor->error);
     if (rc == 0) {
         struct segment_walk start = walk;
         struct segment_place known = {.lsn = walk.chain.next_lsn};
@@ -115,8 +142,11 @@ int cursor_locate(struct weir_cursor *cursor)
 
 int cursor_go(struct weir_cursor *cursor, weir_lsn lsn)
 {
+    uint64_t compactions = cursor->compactions;
+    cursor_begin_view(cursor);
     int rc = cursor_check_retained(cursor, lsn);
     if (rc < 0) {
+        cursor->compactions = compactions;
         return rc;
     }
     struct cursor_place before = cursor->place;
@@ -127,6 +157,7 @@ int cursor_go(struct weir_cursor *cursor, weir_lsn lsn)
     }
     if (rc < 0) {
         cursor->place = before.lsn != WEIR_LSN_NONE ? before : cursor->place;
+        cursor->compactions = compactions;
         return rc;
     }
     if (before.walk.segment != NULL) {

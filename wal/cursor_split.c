@@ -1,8 +1,8 @@
 /*
  * Splitting a range of LSNs into parts of about equal bytes, for readers that work side by side.
  *
- * Happy path: the two ends have addresses; the addresses in between are divided evenly; each
- * division is in a segment (by its ordinal), and there the directory says which LSN is nearest.
+ * Happy path: the two ends have places in the log; what lies in between is divided evenly; each
+ * division is in a segment, and there the directory says which LSN is nearest.
  * Only the segments that a division falls into are mapped.
  *
  * Failure modes: a segment is truncated away in between, or cannot be mapped.
@@ -13,8 +13,22 @@
 
 #include <errno.h>
 
+/* A place in the log as it is now: segments in order, whatever their ordinals are. Truncation and
+ * compaction move them: then parts are less even, and nothing else. */
+static uint64_t place_of(struct weir_log *log, const struct wal_segment *segment, uint64_t offset)
+{
+    uint64_t index = 0;
+    base_lock_acquire(&log->segments.lock);
+    const struct wal_segments *table = &log->segments;
+    while (index < table->count && table->slots[index]->last < segment->last) {
+        index++;
+    }
+    base_lock_release(&log->segments.lock);
+    return (index << log->limits.segment_shift) + offset;
+}
+
 /* About where an LSN lies: the place of its entry in the directory. */
-static int address_of(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address)
+static int find_place(struct weir_log *log, weir_lsn lsn, uint64_t *ret_place)
 {
     struct wal_segment *segment;
     int rc = segment_pin(log, lsn, &segment, NULL);
@@ -23,28 +37,31 @@ static int address_of(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address)
     }
     struct segment_place place = {.record_offset = FORMAT_SEGMENT_HEADER_BYTES};
     segment_find(segment, lsn, &place);
-    *ret_address = log_address(log, segment, place.record_offset);
+    *ret_place = place_of(log, segment, place.record_offset);
     segment_unpin(log, segment);
     return 0;
 }
 
-/* The base LSN of the segment that an address falls into; false when it is gone. */
-static bool base_of(struct weir_log *log, uint64_t address, weir_lsn *ret_lsn)
+/* The base LSN of the segment that a place is in; false when there is none. */
+static bool base_of(struct weir_log *log, uint64_t place, weir_lsn *ret_lsn)
 {
+    uint64_t index = place >> log->limits.segment_shift;
     base_lock_acquire(&log->segments.lock);
-    const struct wal_segment *segment = segment_lookup(log, address >> log->limits.segment_shift);
-    if (segment != NULL) {
-        *ret_lsn = segment->start.next_lsn;
+    const struct wal_segments *table = &log->segments;
+    bool found = index < table->count && table->slots[index]->state != SEGMENT_SPARE;
+    if (found) {
+        *ret_lsn = table->slots[index]->start.next_lsn;
     }
     base_lock_release(&log->segments.lock);
-    return segment != NULL;
+    return found;
 }
 
-/* The first LSN of the directory that lies at or behind an address of its segment. */
-static weir_lsn entry_behind(const struct wal_segment *segment, weir_lsn base, uint32_t offset)
+/* The first LSN of the directory that lies at or behind an offset of its segment. */
+static weir_lsn entry_behind(const struct wal_segment *segment, uint32_t offset)
 {
     const struct segment_directory *directory = &segment->directory;
-    uint32_t low = 0, high = atomic_load_explicit(&directory->count, memory_order_acquire);
+    uint32_t count = atomic_load_explicit(&directory->count, memory_order_acquire);
+    uint32_t low = 0, high = count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (le32_load(&directory->entries[middle].record_offset) < offset) {
@@ -53,23 +70,24 @@ static weir_lsn entry_behind(const struct wal_segment *segment, weir_lsn base, u
             high = middle;
         }
     }
-    return base + (weir_lsn)low * FORMAT_DIRECTORY_STRIDE;
+    if (segment_is_compacted(segment) && low == count) {
+        return segment->last_lsn + 1;
+    }
+    return segment_entry_lsn(segment, low);
 }
 
-static int lsn_near(struct weir_log *log, uint64_t address, weir_lsn *ret_lsn)
+static int lsn_near(struct weir_log *log, uint64_t place, weir_lsn *ret_lsn)
 {
     weir_lsn base;
     struct wal_segment *segment;
-    if (!base_of(log, address, &base)) {
+    if (!base_of(log, place, &base)) {
         return WEIR_E_TRUNCATED;
     }
     int rc = segment_pin(log, base, &segment, NULL);
     if (rc < 0) {
         return rc;
     }
-    uint64_t start = log_address(log, segment, 0);
-    uint64_t offset = address > start ? address - start : 0;
-    *ret_lsn = entry_behind(segment, base, (uint32_t)offset);
+    *ret_lsn = entry_behind(segment, (uint32_t)(place & (log->limits.segment_bytes - 1)));
     segment_unpin(log, segment);
     return 0;
 }
@@ -93,8 +111,8 @@ int weir_cursor_split(struct weir_log *log, weir_lsn from, weir_lsn to, int n, w
         return 0;
     }
     uint64_t first, last;
-    rc = address_of(log, from, &first);
-    rc = rc < 0 ? rc : address_of(log, to, &last);
+    rc = find_place(log, from, &first);
+    rc = rc < 0 ? rc : find_place(log, to, &last);
     if (rc < 0) {
         return rc;
     }
@@ -102,7 +120,7 @@ int weir_cursor_split(struct weir_log *log, weir_lsn from, weir_lsn to, int n, w
     ret_starts[0] = from;
     for (int i = 1; i < n; i++) {
         weir_lsn lsn;
-        uint64_t step = (last - first) / (uint64_t)n;
+        uint64_t step = (last > first ? last - first : 0) / (uint64_t)n;
         rc = lsn_near(log, first + (uint64_t)i * step, &lsn);
         if (rc < 0) {
             return rc;

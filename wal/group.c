@@ -111,6 +111,22 @@ static bool size_fits_kind(const struct group_header *header)
     }
 }
 
+/* Sparse groups are in compacted segments, and nothing else is. */
+static bool flags_fit_address(const struct group_header *header, uint64_t segment_bytes)
+{
+    if (!format_is_compacted(header->address / segment_bytes)) {
+        return header->flags == 0;
+    }
+    weir_lsn first = header->first_lsn, last = header->durable_lsn;
+    if (header->kind == FORMAT_GROUP_SEAL) {
+        return header->flags == FORMAT_GROUP_SPARSE && last == first - 1;
+    }
+    bool consecutive = header->flags == (FORMAT_GROUP_SPARSE | FORMAT_GROUP_CONSECUTIVE);
+    return header->kind == FORMAT_GROUP_DATA && last >= first &&
+           (consecutive ? last - first == header->record_count - 1
+                        : group_is_numbered(header) && last - first >= header->record_count - 1);
+}
+
 enum group_fault group_decode(const uint8_t *bytes, uint64_t address, uint32_t seed,
                               uint32_t uuid_seed, uint64_t segment_bytes,
                               struct group_header *ret_header)
@@ -127,8 +143,8 @@ enum group_fault group_decode(const uint8_t *bytes, uint64_t address, uint32_t s
     }
     uint64_t room = segment_bytes - (address & (segment_bytes - 1));
     if (header.size_bytes < FORMAT_GROUP_HEADER_BYTES || header.size_bytes > room ||
-        !size_fits_kind(&header) || header.flags != 0 || le32_load(&group->zero) != 0 ||
-        header.first_lsn == WEIR_LSN_NONE) {
+        !size_fits_kind(&header) || le32_load(&group->zero) != 0 ||
+        header.first_lsn == WEIR_LSN_NONE || !flags_fit_address(&header, segment_bytes)) {
         return GROUP_HEADER_FIELDS;
     }
     *ret_header = header;
@@ -141,7 +157,9 @@ enum group_fault group_check_place(const struct group_header *header,
     if (header->chain != chain->crc) {
         return GROUP_CHAIN;
     }
-    if (header->first_lsn != chain->next_lsn || header->durable_lsn >= header->first_lsn) {
+    bool sparse = group_is_sparse(header);
+    if (sparse ? header->first_lsn < chain->next_lsn
+               : header->first_lsn != chain->next_lsn || header->durable_lsn >= header->first_lsn) {
         return GROUP_LSN;
     }
     if (header->time_ns < chain->time_ns) {
@@ -183,6 +201,29 @@ bool group_record_is_whole(const struct format_record *record, weir_lsn lsn)
             le64_load((const struct le64 *)(const void *)data) == lsn);
 }
 
+/* A sparse record's LSN is the one that it carries, as long as that is in order. */
+static bool is_in_order(const struct group_header *header, uint32_t index,
+                        const struct format_record *record, weir_lsn before)
+{
+    if (le32_load(&record->size) < FORMAT_RECORD_HEADER_BYTES + FORMAT_RECORD_NUMBER_BYTES ||
+        (le16_load(&record->flags) & FORMAT_RECORD_NUMBERED) == 0) {
+        return false;
+    }
+    weir_lsn lsn = format_record_number(record);
+    return (index == 0 ? lsn == header->first_lsn : lsn > before) &&
+           (index + 1 == header->record_count ? lsn == header->durable_lsn
+                                              : lsn < header->durable_lsn);
+}
+
+weir_lsn group_likely_lsn(const struct group_header *header, uint32_t index,
+                          const struct format_record *record, weir_lsn before)
+{
+    if (!group_is_numbered(header)) {
+        return header->first_lsn + index;
+    }
+    return is_in_order(header, index, record, before) ? format_record_number(record) : before + 1;
+}
+
 static enum group_fault check_payload(const struct format_record *record, uint32_t size,
                                       uint64_t stride, weir_lsn lsn)
 {
@@ -210,6 +251,7 @@ static enum group_fault check_records(const uint8_t *bytes, const struct group_h
     uint32_t crc = 0;
     uint64_t offset = FORMAT_GROUP_HEADER_BYTES;
     enum group_fault fault = GROUP_OK;
+    weir_lsn lsn = WEIR_LSN_NONE;
     *ret_record = header->record_count;
     for (uint32_t i = 0; i < header->record_count; i++) {
         if (offset + FORMAT_RECORD_HEADER_BYTES > header->size_bytes) {
@@ -224,7 +266,9 @@ static enum group_fault check_records(const uint8_t *bytes, const struct group_h
         uint64_t stride = format_align(size, FORMAT_RECORD_ALIGN);
         prefetch_behind(bytes + offset, stride);
         if (fault == GROUP_OK) {
-            fault = check_payload(record, size, stride, header->first_lsn + i);
+            bool in_order = !group_is_numbered(header) || is_in_order(header, i, record, lsn);
+            lsn = in_order ? group_record_lsn(header, i, record) : WEIR_LSN_NONE;
+            fault = in_order ? check_payload(record, size, stride, lsn) : GROUP_PAYLOAD_CRC;
             *ret_record = fault == GROUP_OK ? header->record_count : i;
         }
         offset += stride;
@@ -261,7 +305,7 @@ void group_chain_advance(struct group_chain *chain, const uint8_t *bytes,
 {
     chain->crc = header->crc;
     chain->time_ns = header->time_ns;
-    chain->next_lsn = header->first_lsn + header->record_count;
+    chain->next_lsn = group_next_lsn(header);
     if (header->kind == FORMAT_GROUP_EPOCH) {
         const struct format_epoch *epoch =
             (const struct format_epoch *)(bytes + FORMAT_GROUP_HEADER_BYTES);

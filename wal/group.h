@@ -17,7 +17,7 @@ struct group_header {
     uint64_t address;
     weir_lsn first_lsn;
     uint64_t time_ns;
-    weir_lsn durable_lsn;
+    weir_lsn durable_lsn; /* of a sparse group: of its last record */
     uint32_t crc;
     uint32_t chain;
     uint32_t body_crc;
@@ -54,6 +54,31 @@ enum group_fault {
     GROUP_FAULTS,
 };
 
+static inline bool group_is_sparse(const struct group_header *header)
+{
+    return (header->flags & FORMAT_GROUP_SPARSE) != 0;
+}
+
+/* Each record carries its LSN. */
+static inline bool group_is_numbered(const struct group_header *header)
+{
+    return header->flags == FORMAT_GROUP_SPARSE;
+}
+
+/* The LSN behind the group's last record; of an internal group: the next LSN. */
+static inline weir_lsn group_next_lsn(const struct group_header *header)
+{
+    return group_is_sparse(header) ? header->durable_lsn + 1
+                                   : header->first_lsn + header->record_count;
+}
+
+/* The LSN of record `index` of a group whose records were checked, or are being. */
+static inline weir_lsn group_record_lsn(const struct group_header *header, uint32_t index,
+                                        const struct format_record *record)
+{
+    return group_is_numbered(header) ? format_record_number(record) : header->first_lsn + index;
+}
+
 const char *group_fault_code(enum group_fault fault); /* "group-crc": for findings */
 const char *group_fault_text(enum group_fault fault); /* a phrase */
 
@@ -68,7 +93,8 @@ void group_encode(uint8_t *target, struct group_header *header, uint32_t seed);
 void group_load(const uint8_t *bytes, struct group_header *ret_header);
 
 /* Checks a header by itself: CRC under seed (the uuid's for kind EPOCH), address, kind, sizes
- * within segment_bytes. On success fills *ret_header. `bytes` holds FORMAT_GROUP_HEADER_BYTES. */
+ * within segment_bytes, sparse exactly where the address is in a compacted segment. On success
+ * fills *ret_header. `bytes` holds FORMAT_GROUP_HEADER_BYTES. */
 enum group_fault group_decode(const uint8_t *bytes, uint64_t address, uint32_t seed,
                               uint32_t uuid_seed, uint64_t segment_bytes,
                               struct group_header *ret_header);
@@ -85,6 +111,12 @@ enum group_fault group_check_body(const uint8_t *bytes, const struct group_heade
 /* A record's payload passes its checksum and, where it carries its LSN, that is the right one. Its
  * size is one that was checked. */
 bool group_record_is_whole(const struct format_record *record, weir_lsn lsn);
+
+/* The LSN of record `index` of a group whose record headers are right and whose payloads may not
+ * be: where it says itself, what it says if that is possible, else the first one that is.
+ * @param before  that of the record before; of the first one first_lsn - 1 */
+weir_lsn group_likely_lsn(const struct group_header *header, uint32_t index,
+                          const struct format_record *record, weir_lsn before);
 
 /* Moves a walk behind a group that is valid in place; reads the seed of an epoch group's body. */
 void group_chain_advance(struct group_chain *chain, const uint8_t *bytes,

@@ -38,7 +38,7 @@ static int show(struct group_tour *tour, const struct group_header *header, uint
     struct weir_group group = {
         .kind = kind_name(header->kind),
         .offset = walk->offset,
-        .size_bytes = format_align(header->size_bytes, walk->log->limits.block_bytes),
+        .size_bytes = format_align(header->size_bytes, walk->segment->block_bytes),
         .address = log_address(walk->log, walk->segment, walk->offset),
         .first_lsn = header->first_lsn,
         .record_count = header->record_count,
@@ -57,7 +57,7 @@ static int show_segment(struct group_tour *tour)
 {
     struct segment_walk *walk = &tour->walk;
     struct weir_log *log = walk->log;
-    uint64_t start = log_address(log, walk->segment, 0);
+    uint64_t start = walk->segment->last << log->limits.segment_shift;
     bool sealed = false;
     while (!sealed && walk->offset < log->limits.segment_bytes &&
            start + walk->offset < tour->end_address) {
@@ -84,8 +84,7 @@ static int show_segment(struct group_tour *tour)
 static bool has_next(const struct group_tour *tour)
 {
     const struct segment_walk *walk = &tour->walk;
-    return log_address(walk->log, walk->segment, walk->log->limits.segment_bytes) <
-           tour->end_address;
+    return (walk->segment->last + 1) << walk->log->limits.segment_shift < tour->end_address;
 }
 
 static int tour_log(struct group_tour *tour)

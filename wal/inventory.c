@@ -210,6 +210,7 @@ int inventory_read(struct weir_medium *medium, const uint8_t *uuid, inventory_na
 
 void inventory_free(struct inventory *inventory)
 {
+    base_free(inventory->compacted);
     base_free(inventory->segments);
     *inventory = (struct inventory){0};
 }
@@ -221,4 +222,84 @@ const struct inventory_segment *inventory_find(const struct inventory *inventory
         return NULL;
     }
     return bsearch(&key, inventory->segments, inventory->count, sizeof key, by_ordinal);
+}
+
+/* ---- places ---- */
+
+static bool is_inside(const struct inventory_segment *segment,
+                      const struct inventory_segment *compacted)
+{
+    return inventory_first(segment) >= inventory_first(compacted) &&
+           inventory_last(segment) <= inventory_last(compacted);
+}
+
+/* Where among the compacted ones that are alive a run that begins at `place` belongs. */
+static uint32_t find_run(const struct inventory *inventory, uint64_t place)
+{
+    uint32_t low = 0, high = inventory->compacted_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (inventory_last(inventory->compacted[middle]) < place) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* From the newest to the oldest: one that is met later is dead inside of one that was met before.
+ * Runs that overlap in any other way were not written by Weir. */
+static void take_compacted(struct inventory *inventory, struct inventory_segment *segment)
+{
+    uint32_t at = find_run(inventory, inventory_first(segment));
+    struct inventory_segment **runs = inventory->compacted;
+    uint32_t count = inventory->compacted_count;
+    if (at < count && inventory_first(runs[at]) <= inventory_last(segment)) {
+        segment->dead = true;
+        return;
+    }
+    memmove(&runs[at + 1], &runs[at], (count - at) * sizeof(struct inventory_segment *));
+    runs[at] = segment;
+    inventory->compacted_count++;
+}
+
+int inventory_resolve(struct inventory *inventory, const struct control *control)
+{
+    uint32_t first = inventory->count; /* of the compacted ones */
+    while (first > 0 && format_is_compacted(inventory->segments[first - 1].ordinal)) {
+        first--;
+    }
+    if (first == inventory->count) {
+        return 0;
+    }
+    inventory->compacted =
+        base_alloc_array(inventory->count - first, sizeof(struct inventory_segment *));
+    if (inventory->compacted == NULL) {
+        return -ENOMEM;
+    }
+    for (uint32_t i = inventory->count; i > first; i--) {
+        struct inventory_segment *segment = &inventory->segments[i - 1];
+        segment->dead = segment->header_result != 0 ||
+                        segment->ordinal - FORMAT_COMPACTED_ORDINAL >= control->compact_next;
+        if (!segment->dead) {
+            take_compacted(inventory, segment);
+        }
+    }
+    for (uint32_t i = 0; i < first; i++) {
+        struct inventory_segment *segment = &inventory->segments[i];
+        uint32_t at = find_run(inventory, segment->ordinal);
+        segment->dead =
+            at < inventory->compacted_count && is_inside(segment, inventory->compacted[at]);
+    }
+    return 0;
+}
+
+const struct inventory_segment *inventory_at(const struct inventory *inventory, uint64_t place)
+{
+    uint32_t at = find_run(inventory, place);
+    if (at < inventory->compacted_count && inventory_first(inventory->compacted[at]) <= place) {
+        return inventory->compacted[at];
+    }
+    return inventory_find(inventory, place);
 }

@@ -5,6 +5,7 @@
 #ifndef WAL_INVENTORY_H
 #define WAL_INVENTORY_H
 
+#include "wal/control.h"
 #include "wal/segment_header.h"
 
 #include <weir/medium.h>
@@ -16,12 +17,16 @@ struct inventory_segment {
      * -EIO: the medium cannot read it. */
     int header_result;
     bool copies_differ; /* valid, and one of its two copies is damaged */
+    bool dead;          /* since inventory_resolve(): replaced, or of a compaction cut short */
     struct segment_header header;
 };
 
 struct inventory {
-    struct inventory_segment *segments; /* ascending */
+    struct inventory_segment *segments; /* ascending; compacted ones last */
     uint32_t count, capacity;
+    /* Since inventory_resolve(): the compacted ones that are alive, in order of place. */
+    struct inventory_segment **compacted;
+    uint32_t compacted_count;
 };
 
 /* Called for every name in the directory that is no segment's. Other than 0 stops. */
@@ -36,5 +41,29 @@ void inventory_free(struct inventory *inventory);
 
 /* NULL: there is no file of this ordinal. */
 const struct inventory_segment *inventory_find(const struct inventory *inventory, uint64_t ordinal);
+
+/*
+ * Places. The log is a sequence of places, numbered as the ordinary segments are. A compacted one
+ * takes those of the run that it replaces.
+ */
+
+/* Decides which files are dead: compacted segments that CONTROL does not count yet, and whatever
+ * lies inside the run of a newer compacted one. -ENOMEM. Without it all are alive, and a log
+ * without compacted segments needs no more. */
+int inventory_resolve(struct inventory *inventory, const struct control *control);
+
+/* The segment that has this place; NULL: there is none. */
+const struct inventory_segment *inventory_at(const struct inventory *inventory, uint64_t place);
+
+/* The places of a segment: its ordinal, or those of its run. Compacted ones have a valid header. */
+static inline uint64_t inventory_first(const struct inventory_segment *segment)
+{
+    return format_is_compacted(segment->ordinal) ? segment->header.first_ordinal : segment->ordinal;
+}
+
+static inline uint64_t inventory_last(const struct inventory_segment *segment)
+{
+    return format_is_compacted(segment->ordinal) ? segment->header.last_ordinal : segment->ordinal;
+}
 
 #endif

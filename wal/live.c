@@ -60,6 +60,7 @@ int live_create(struct weir_log *log)
     memcpy(page->uuid, log->control.uuid, sizeof page->uuid);
     memcpy(page->boot_id, boot_id, sizeof boot_id);
     atomic_store_explicit(&page->earliest, log_earliest(log), memory_order_relaxed);
+    atomic_store_explicit(&page->layout, log->control.layout, memory_order_relaxed);
     store_durable(log, page);
     /* Release pairs with the acquire in reader_page.c: who sees the epoch sees all above. */
     atomic_store_explicit(&page->epoch, log->control.epoch, memory_order_release);
@@ -85,12 +86,13 @@ void live_publish(struct weir_log *log)
     }
 }
 
-void live_publish_earliest(struct weir_log *log)
+void live_publish_layout(struct weir_log *log)
 {
     struct live_page *page = page_of(log);
     if (page != NULL) {
         /* Release: CONTROL had the new first LSN before, so a reader that reads it finds it. */
         atomic_store_explicit(&page->earliest, log_earliest(log), memory_order_release);
+        atomic_store_explicit(&page->layout, log->control.layout, memory_order_release);
         wake_readers(page);
     }
 }

@@ -31,9 +31,10 @@ struct live_page {
     _Atomic uint64_t durable_address;
     _Atomic uint64_t durable_lsn;
     _Atomic uint64_t earliest;
-    _Atomic uint32_t sequence; /* futex word: moves with durable, earliest and closed */
+    _Atomic uint32_t sequence; /* futex word: moves with durable, layout and closed */
     _Atomic uint32_t closed;   /* the writer has closed the log */
-    uint64_t unused_too[4];
+    _Atomic uint64_t layout;   /* CONTROL's: moves with truncation and compaction */
+    uint64_t unused_too[3];
 
     _Atomic uint32_t waiters; /* readers that sleep on sequence; they write this line only */
 };
@@ -51,8 +52,8 @@ int live_create(struct weir_log *log);
  * when a reader sleeps. Does nothing without a page. */
 void live_publish(struct weir_log *log);
 
-/* Who moved marks.earliest, under control_lock; the same otherwise. */
-void live_publish_earliest(struct weir_log *log);
+/* Who moved marks.earliest or CONTROL's layout, under control_lock; the same otherwise. */
+void live_publish_layout(struct weir_log *log);
 
 /* Writer, last thing before it drops LOCK: tells readers, removes the page. */
 void live_close(struct weir_log *log);

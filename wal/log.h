@@ -45,6 +45,9 @@ struct wal_marks {
     _Atomic uint64_t durable_address; /* end of the last durable group */
     _Atomic uint64_t earliest;        /* CONTROL's first LSN: latest + 1 when the log is empty */
     _Atomic uint64_t horizon;
+    /* Of compactions that this handle has seen. Moved before the table of segments is. */
+    _Atomic uint64_t compactions; /* CONTROL's count: of all that there ever were */
+    _Atomic uint64_t compacted;   /* the last LSN that one of them has passed */
 };
 
 /* A group between reserve and durable. Fields are written under tail.lock until it is closed, then
@@ -181,6 +184,7 @@ struct weir_log {
 
     struct base_lock control_lock;
     struct control control;
+    struct base_lock compacting; /* held by the one that compacts; before all others */
 
     struct wal_marks marks;
     struct wal_tail tail;

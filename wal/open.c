@@ -96,7 +96,7 @@ static int store_new_epoch(struct weir_log *log, const struct recovery *found)
 
 static int add_spare(struct weir_log *log, uint64_t ordinal, struct wal_segment **ret_segment)
 {
-    struct wal_segment *segment = segment_new(ordinal, SEGMENT_SPARE);
+    struct wal_segment *segment = segment_new(log, ordinal, SEGMENT_SPARE);
     if (segment == NULL) {
         return -ENOMEM;
     }
@@ -112,10 +112,12 @@ static int add_spare(struct weir_log *log, uint64_t ordinal, struct wal_segment 
 static int add_sealed(struct weir_log *log, const struct recovery_segment *known,
                       const struct group_chain *behind)
 {
-    struct wal_segment *segment = segment_new(known->ordinal, SEGMENT_SEALED);
+    struct wal_segment *segment = segment_new(log, known->ordinal, SEGMENT_SEALED);
     if (segment == NULL) {
         return -ENOMEM;
     }
+    segment->first = known->first_ordinal;
+    segment->last = known->last_ordinal;
     segment->start = known->start;
     segment->seal_offset = known->seal_offset;
     segment->seal_seed = behind->seed;
@@ -205,13 +207,14 @@ static void set_tail(struct weir_log *log, const struct recovery *found)
     commit->totals.payload_bytes = from->payload_bytes;
     commit->totals.first_time_ns = from->first_time_ns;
     if (found->segment_count > 1) {
-        commit->last_seal_offset = found->segments[found->segment_count - 2].seal_offset;
+        commit->last_seal_offset = found->segments[found->segment_count - 2].end_seal_offset;
     }
     atomic_store(&log->marks.reserved, commit->flushed_lsn);
     atomic_store(&log->marks.durable, commit->flushed_lsn);
     atomic_store(&log->marks.durable_address, from->address);
     atomic_store(&log->marks.earliest, log->control.first_lsn);
     atomic_store(&log->marks.horizon, log->control.horizon);
+    atomic_store(&log->marks.compactions, log->control.compact_next);
 }
 
 static int build(struct weir_log *log, const struct recovery *found)

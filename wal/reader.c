@@ -80,7 +80,8 @@ static int build(struct weir_log *log, uint64_t end_address, const struct group_
     return reader_table_extend(log, first, first, NULL) < 0 ? -EAGAIN : 0;
 }
 
-/* The writer may have truncated what was about to be read: then CONTROL says so. 1: try again. */
+/* The writer may have truncated or compacted what was about to be read: then CONTROL says so. 1:
+ * try again. */
 static int overtaken(struct weir_log *log, int rc, struct weir_error *why)
 {
     const struct wal_segment *segment = log->reader->segment;
@@ -90,10 +91,11 @@ static int overtaken(struct weir_log *log, int rc, struct weir_error *why)
     if (segment == NULL) {
         reader_table_clear(log); /* what a failed build left */
     }
-    if (found < 0 || control.first_ordinal <= needed) {
+    bool compacted = found == 0 && control.compact_next != log->control.compact_next;
+    if (found < 0 || (control.first_ordinal <= needed && !compacted)) {
         return rc;
     }
-    reader_table_truncate(log, &control);
+    reader_table_adopt(log, &control);
     return 1;
 }
 
@@ -185,7 +187,7 @@ static int adopt_control(struct weir_log *log, const struct control *control,
         log->control = *control;
         base_lock_release(&log->control_lock);
     }
-    reader_table_truncate(log, control);
+    reader_table_adopt(log, control);
     return 0;
 }
 
@@ -364,7 +366,7 @@ static int refresh_idle(struct weir_log *log)
     return reader->verdict;
 }
 
-/* What the writer truncated since. */
+/* What the writer truncated or compacted since. */
 static int take_truncation(struct weir_log *log)
 {
     struct wal_reader *reader = log->reader;
@@ -373,7 +375,9 @@ static int take_truncation(struct weir_log *log)
         /* Acquire pairs with the release in live_publish_earliest(). */
         weir_lsn earliest =
             atomic_load_explicit(&reader_page_data(reader->page)->earliest, memory_order_acquire);
-        moved = earliest > log_earliest(log);
+        uint64_t layout =
+            atomic_load_explicit(&reader_page_data(reader->page)->layout, memory_order_acquire);
+        moved = earliest > log_earliest(log) || layout > log->control.layout;
     }
     if (!moved && !is_due(reader->control_checked_ns, CONTROL_CHECK_NS)) {
         return 0;
@@ -388,7 +392,7 @@ static int take_truncation(struct weir_log *log)
         return look_again(log);
     }
     if (control.generation != log->control.generation) {
-        reader_table_truncate(log, &control);
+        reader_table_adopt(log, &control);
     }
     return 0;
 }

@@ -32,9 +32,11 @@ void reader_close(struct weir_log *log);
 int reader_lock_sealed(struct weir_log *log, uint64_t ordinal, struct weir_file *file,
                        struct weir_error *why);
 
-/* A segment's file was not there or not its own. If CONTROL says that it was truncated meanwhile:
- * moves marks.earliest and returns WEIR_E_TRUNCATED; else returns rc. */
-int reader_explain_missing(struct weir_log *log, uint64_t ordinal, int rc, struct weir_error *why);
+/* A pinned segment's file was not there or not its own. Learns what CONTROL says by now. If it was
+ * truncated meanwhile: WEIR_E_TRUNCATED; else returns rc, and the segment may have been replaced.
+ */
+int reader_explain_missing(struct weir_log *log, const struct wal_segment *segment, int rc,
+                           struct weir_error *why);
 
 /* ---- between the reader's files ---- */
 
@@ -104,8 +106,8 @@ static inline uint64_t reader_address(const struct weir_log *log)
 /* CONTROL, also while a writer stores it. */
 int reader_load_control(struct weir_log *log, struct control *ret_control, struct weir_error *why);
 
-/* Adds segments first..last from their headers: all but the last are sealed, the last is open and
- * the walk begins in it. 0; WEIR_E_DAMAGED, WEIR_E_CUT_SHORT (no valid header); -errno. */
+/* Adds what has the places first..last from the headers: all but the last are sealed, that is open
+ * and the walk begins in it. 0; WEIR_E_DAMAGED, WEIR_E_CUT_SHORT (no valid header); -errno. */
 int reader_table_extend(struct weir_log *log, uint64_t first, uint64_t last,
                         struct weir_error *why);
 
@@ -122,9 +124,9 @@ bool reader_table_skip(struct weir_log *log);
 /* Gives back memory of sealed segments that nobody stands on: from now on they are mapped. */
 void reader_table_trim(struct weir_log *log);
 
-/* Takes over what CONTROL says: moves marks.earliest, drops segments below. reader->segment is NULL
- * afterwards when the walk was overtaken. */
-void reader_table_truncate(struct weir_log *log, const struct control *control);
+/* Takes over what CONTROL says: moves marks.earliest, drops segments below, puts compacted ones in
+ * their place. reader->segment is NULL afterwards when the walk was overtaken. */
+void reader_table_adopt(struct weir_log *log, const struct control *control);
 
 /* Drops all segments, to build the table anew. */
 void reader_table_clear(struct weir_log *log);

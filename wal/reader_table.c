@@ -11,6 +11,7 @@
  */
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "wal/inventory.h"
 #include "wal/lock.h"
 #include "wal/reader.h"
 #include "wal/segment_header.h"
@@ -76,7 +77,7 @@ static void seal(struct wal_segment *segment, const struct segment_header *next)
 static struct wal_segment *new_open(struct weir_log *log, uint64_t ordinal,
                                     const struct group_chain *start)
 {
-    struct wal_segment *segment = segment_new(ordinal, SEGMENT_OPEN);
+    struct wal_segment *segment = segment_new(log, ordinal, SEGMENT_OPEN);
     if (segment == NULL) {
         return NULL;
     }
@@ -105,8 +106,102 @@ int reader_table_add_open(struct weir_log *log, uint64_t ordinal, const struct g
     return 0;
 }
 
+/* ---- beside compacted segments ---- */
+
+static int read_inventory(struct weir_log *log, struct inventory *ret_inventory)
+{
+    int rc = inventory_read(log->medium, log->control.uuid, NULL, NULL, ret_inventory);
+    if (rc == 0) {
+        rc = inventory_resolve(ret_inventory, &log->control);
+        if (rc < 0) {
+            inventory_free(ret_inventory);
+        }
+    }
+    return rc;
+}
+
+static struct wal_segment *new_compacted(struct weir_log *log, const struct segment_header *header)
+{
+    struct wal_segment *segment = segment_new(log, header->ordinal, SEGMENT_SEALED);
+    if (segment != NULL) {
+        segment->first = header->first_ordinal;
+        segment->last = header->last_ordinal;
+        segment->start = chain_of(header);
+        segment->start.epoch = header->end_epoch;
+        segment->start.seed = segment->seal_seed = header->end_seed;
+        segment->seal_offset = (uint32_t)header->seal_offset;
+        segment->last_lsn = header->last_lsn;
+        segment->last_time_ns = header->end_time_ns;
+    }
+    return segment;
+}
+
+static int add_older(struct weir_log *log, const struct inventory_segment *older,
+                     const struct segment_header *next)
+{
+    bool compacted = older->header.compacted;
+    struct wal_segment *segment = compacted ? new_compacted(log, &older->header)
+                                            : segment_new(log, older->ordinal, SEGMENT_SEALED);
+    if (segment == NULL) {
+        return -ENOMEM;
+    }
+    if (!compacted) {
+        segment->start = chain_of(&older->header);
+        seal(segment, next);
+    }
+    int rc = segment_table_add(log, segment);
+    if (rc < 0) {
+        segment_free(log, segment);
+    }
+    return rc;
+}
+
+static int explain_header(uint64_t place, const struct inventory_segment *segment,
+                          struct weir_error *why)
+{
+    char name[FORMAT_NAME_BYTES];
+    format_segment_name(segment != NULL ? segment->ordinal : place, name);
+    return log_error(why, segment == NULL ? -ENOENT : WEIR_E_DAMAGED, name, 0,
+                     "%s is missing or has no valid header", name);
+}
+
+static int extend_from(struct weir_log *log, const struct inventory *inventory, uint64_t first,
+                       uint64_t last, struct weir_error *why)
+{
+    const struct inventory_segment *segment = inventory_at(inventory, first);
+    int rc = 0;
+    for (uint64_t place = first; rc == 0; place = inventory_last(segment) + 1) {
+        segment = inventory_at(inventory, place);
+        if (segment == NULL || segment->header_result != 0 || inventory_first(segment) != place) {
+            return explain_header(place, segment, why);
+        }
+        if (inventory_last(segment) >= last) {
+            break;
+        }
+        const struct inventory_segment *next = inventory_at(inventory, inventory_last(segment) + 1);
+        if (next == NULL || next->header_result != 0) {
+            return explain_header(inventory_last(segment) + 1, next, why);
+        }
+        rc = add_older(log, segment, &next->header);
+    }
+    if (rc < 0 || segment->ordinal != last) {
+        return rc < 0 ? rc : explain_header(last, NULL, why);
+    }
+    struct group_chain start = chain_of(&segment->header);
+    return reader_table_add_open(log, last, &start);
+}
+
 int reader_table_extend(struct weir_log *log, uint64_t first, uint64_t last, struct weir_error *why)
 {
+    if (log->control.compact_next > 0) {
+        struct inventory inventory;
+        int rc = read_inventory(log, &inventory);
+        if (rc == 0) {
+            rc = extend_from(log, &inventory, first, last, why);
+            inventory_free(&inventory);
+        }
+        return rc;
+    }
     struct segment_header header, next;
     int rc = read_header(log, first, &header, why);
     for (uint64_t ordinal = first; rc == 0 && ordinal < last; ordinal++) {
@@ -114,7 +209,7 @@ int reader_table_extend(struct weir_log *log, uint64_t first, uint64_t last, str
         if (rc < 0) {
             break;
         }
-        struct wal_segment *segment = segment_new(ordinal, SEGMENT_SEALED);
+        struct wal_segment *segment = segment_new(log, ordinal, SEGMENT_SEALED);
         if (segment == NULL) {
             return -ENOMEM;
         }
@@ -264,18 +359,103 @@ static void take_over(struct weir_log *log, const struct control *control)
     own->witness_address = control->witness_address;
     own->witness_chain = control->witness_chain;
     own->clean = control->clean;
+    own->compact_next = control->compact_next;
+    own->compact_first = control->compact_first;
+    own->compact_last = control->compact_last;
     own->written_ns = control->written_ns;
     base_lock_release(&log->control_lock);
 }
 
-void reader_table_truncate(struct weir_log *log, const struct control *control)
+/* ---- compaction ---- */
+
+/* The table is built anew: whoever finds a segment gone looks again. */
+static void give_up_table(struct weir_log *log)
 {
+    base_lock_acquire(&log->segments.lock);
+    for (uint32_t i = 0; i < log->segments.count; i++) {
+        log->segments.slots[i]->replaced = true;
+    }
+    base_lock_release(&log->segments.lock);
+    reader_table_clear(log);
+}
+
+/* Puts it in the place of its run. False: the table does not hold that, it is too old. */
+static bool place_compacted(struct weir_log *log, const struct segment_header *header)
+{
+    const struct wal_segment *open = log->reader->segment;
+    struct wal_segment *segment = new_compacted(log, header);
+    if (segment == NULL) {
+        return false;
+    }
+    base_lock_acquire(&log->segments.lock);
+    bool known = segment_lookup(log, header->ordinal) != NULL;
+    bool fits = (open == NULL || open->first > header->last_ordinal) &&
+                segment_table_has_run(log, header->first_ordinal, header->last_ordinal);
+    if (!known && fits) {
+        segment_table_replace(log, segment);
+    }
+    base_lock_release(&log->segments.lock);
+    if (known || !fits) {
+        segment_free(log, segment);
+    }
+    return known || fits;
+}
+
+static bool place_all(struct weir_log *log, const struct inventory *inventory)
+{
+    bool placed = true;
+    for (uint32_t i = 0; placed && i < inventory->compacted_count; i++) {
+        const struct segment_header *header = &inventory->compacted[i]->header;
+        if (header->last_ordinal >= log->control.first_ordinal) {
+            placed = place_compacted(log, header);
+        }
+    }
+    return placed;
+}
+
+static weir_lsn last_compacted(const struct inventory *inventory, uint64_t seen)
+{
+    weir_lsn last = WEIR_LSN_NONE;
+    for (uint32_t i = 0; i < inventory->compacted_count; i++) {
+        const struct segment_header *header = &inventory->compacted[i]->header;
+        bool is_new = header->ordinal - FORMAT_COMPACTED_ORDINAL >= seen;
+        last = is_new && header->last_lsn > last ? header->last_lsn : last;
+    }
+    return last;
+}
+
+/* The writer has compacted since CONTROL was last taken over. */
+static void adopt_compaction(struct weir_log *log, uint64_t seen)
+{
+    struct wal_marks *marks = &log->marks;
+    struct inventory inventory = {0};
+    bool read = read_inventory(log, &inventory) == 0;
+    weir_lsn last = read ? last_compacted(&inventory, seen) : log->control.horizon;
+    if (last > atomic_load_explicit(&marks->compacted, memory_order_relaxed)) {
+        atomic_store_explicit(&marks->compacted, last, memory_order_relaxed);
+    }
+    /* Before segments go. Release pairs with the acquire of cursors. */
+    atomic_store_explicit(&marks->compactions, log->control.compact_next, memory_order_release);
+    if (log->segments.count > 0 && (!read || !place_all(log, &inventory))) {
+        give_up_table(log);
+    }
+    inventory_free(&inventory);
+}
+
+void reader_table_adopt(struct weir_log *log, const struct control *control)
+{
+    uint64_t seen = log->control.compact_next;
     take_over(log, control);
     atomic_store_explicit(&log->marks.horizon, control->horizon, memory_order_release);
     /* Before the segments go: a cursor that misses one finds out why. Release pairs with the
      * acquire in log_earliest(). */
     atomic_store_explicit(&log->marks.earliest, control->first_lsn, memory_order_release);
     drop_below(log, control->first_ordinal);
+    if (control->compact_next != seen ||
+        control->compact_next !=
+            atomic_load_explicit(&log->marks.compactions, memory_order_relaxed)) {
+        adopt_compaction(log, seen);
+    }
 }
 
 void reader_table_clear(struct weir_log *log)
@@ -283,22 +463,33 @@ void reader_table_clear(struct weir_log *log)
     drop_below(log, UINT64_MAX);
 }
 
-int reader_explain_missing(struct weir_log *log, uint64_t ordinal, int rc, struct weir_error *why)
+int reader_explain_missing(struct weir_log *log, const struct wal_segment *segment, int rc,
+                           struct weir_error *why)
 {
     struct control control;
-    if (log->reader == NULL || reader_load_control(log, &control, NULL) < 0 ||
-        control.first_ordinal <= ordinal) {
+    if (log->reader == NULL || reader_load_control(log, &control, NULL) < 0) {
         return rc;
     }
     base_lock_acquire(&log->reader->lock);
-    if (control.first_lsn > log_earliest(log)) {
-        reader_table_truncate(log, &control);
+    if (control.first_lsn > log_earliest(log) || control.compact_next > log->control.compact_next) {
+        reader_table_adopt(log, &control);
     }
     base_lock_release(&log->reader->lock);
+    if (control.first_ordinal <= segment->last) {
+        return rc;
+    }
     rc = log_error(why, WEIR_E_TRUNCATED, NULL, UINT64_MAX,
                    "everything below LSN %llu was truncated meanwhile",
                    (unsigned long long)control.first_lsn);
     return log_error_range(why, rc, WEIR_LSN_NONE, control.first_lsn - 1);
+}
+
+/* Is a segment's file on its way to another use? */
+static bool is_let_go(struct weir_log *log, uint64_t ordinal, const struct control *control)
+{
+    return control->first_ordinal > ordinal ||
+           control->compact_next !=
+               atomic_load_explicit(&log->marks.compactions, memory_order_acquire);
 }
 
 int reader_lock_sealed(struct weir_log *log, uint64_t ordinal, struct weir_file *file,
@@ -314,9 +505,9 @@ int reader_lock_sealed(struct weir_log *log, uint64_t ordinal, struct weir_file 
         }
         struct control control;
         rc = reader_load_control(log, &control, NULL);
-        if (rc == 0 && control.first_ordinal > ordinal) {
+        if (rc == 0 && is_let_go(log, ordinal, &control)) {
             return log_error(why, WEIR_E_TRUNCATED, name, UINT64_MAX,
-                             "%s is being recycled: its records were truncated", name);
+                             "%s is being recycled: its records were truncated or compacted", name);
         }
         int64_t waited = (int64_t)(base_clock_monotonic_ns() - start_ns);
         if (log->lock_wait_ns >= 0 && waited > log->lock_wait_ns) {

@@ -55,6 +55,25 @@ static void note_file(struct judge *judge, bool *input, uint64_t ordinal)
     }
 }
 
+/* Without what it has made, files that it replaced, and that nobody has removed yet, would count
+ * again: what was dropped would be back. */
+static void check_newest_compaction(struct judge *judge)
+{
+    const struct control *control = judge->control;
+    if (control->compact_next == 0 || control->compact_last < control->first_ordinal) {
+        return;
+    }
+    uint64_t ordinal = FORMAT_COMPACTED_ORDINAL + control->compact_next - 1;
+    const struct inventory_segment *newest = inventory_find(&judge->inventory, ordinal);
+    if (newest == NULL) {
+        note_file(judge, &judge->input.file_short, ordinal);
+    } else if (!header_is_valid(newest) || newest->dead ||
+               inventory_first(newest) != control->compact_first ||
+               inventory_last(newest) != control->compact_last) {
+        note_file(judge, &judge->input.header_damaged, ordinal);
+    }
+}
+
 /* Every segment up to the newest header and the witness must be there in full. */
 static void check_files(struct judge *judge)
 {
@@ -63,7 +82,8 @@ static void check_files(struct judge *judge)
     uint64_t witness = judge->witness;
     for (uint32_t i = 0; i < judge->inventory.count; i++) {
         const struct inventory_segment *segment = &judge->inventory.segments[i];
-        if (header_is_valid(segment) && segment->ordinal > last) {
+        if (header_is_valid(segment) && segment->ordinal > last && !segment->dead &&
+            !format_is_compacted(segment->ordinal)) {
             last = segment->ordinal;
         }
     }
@@ -72,13 +92,15 @@ static void check_files(struct judge *judge)
         ordinal_of(judge, witness) > last) {
         last = ordinal_of(judge, witness);
     }
-    for (uint64_t ordinal = control->first_ordinal; ordinal <= last; ordinal++) {
-        const struct inventory_segment *segment = inventory_find(&judge->inventory, ordinal);
+    for (uint64_t place = control->first_ordinal; place <= last;) {
+        const struct inventory_segment *segment = inventory_at(&judge->inventory, place);
         if (segment == NULL || segment->file_bytes < control->segment_bytes) {
-            note_file(judge, &judge->input.file_short, ordinal);
+            note_file(judge, &judge->input.file_short, segment != NULL ? segment->ordinal : place);
             return;
         }
+        place = inventory_last(segment) + 1;
     }
+    check_newest_compaction(judge);
 }
 
 /* Without a header the log can only begin where CONTROL says that it ends: nothing is in it. */
@@ -88,41 +110,70 @@ static bool may_lack_header(const struct judge *judge, uint64_t ordinal)
     return ordinal == judge->start && ordinal == judge->newest && judge->witness == first_group;
 }
 
+/* Does a segment begin where the one before it ends, as far as both headers say? Only what a
+ * compacted one continues with is known without reading groups. */
+static bool follows(const struct inventory_segment *before, const struct segment_header *header)
+{
+    const struct segment_header *old = &before->header;
+    if (format_is_compacted(before->ordinal)) {
+        return header->base_lsn == old->last_lsn + 1 && header->base_time_ns == old->end_time_ns &&
+               header->epoch == old->end_epoch && header->seed == old->end_seed &&
+               header->chain == old->end_chain &&
+               header->previous_seal_offset == old->end_seal_offset;
+    }
+    return header->base_lsn >= old->base_lsn && header->base_time_ns >= old->base_time_ns &&
+           header->epoch >= old->epoch && header->previous_seal_offset != 0;
+}
+
+static bool header_fits(const struct judge *judge, const struct inventory_segment *before,
+                        const struct inventory_segment *segment)
+{
+    const struct control *control = judge->control;
+    const struct segment_header *header = &segment->header;
+    bool compacted = format_is_compacted(segment->ordinal);
+    bool limits = compacted ? header->horizon <= control->horizon &&
+                                  header->last_ordinal < judge->newest &&
+                                  header->seal_offset < control->segment_bytes
+                            : header->block_bytes == control->block_bytes;
+    return limits &&
+           (before == NULL ? header->base_lsn <= control->first_lsn : follows(before, header));
+}
+
 /* Headers up to the walk's start were durable long ago, and each continues the one before. */
 static void check_headers(struct judge *judge)
 {
-    const struct segment_header *before = NULL;
-    for (uint64_t ordinal = judge->control->first_ordinal; ordinal <= judge->start; ordinal++) {
-        const struct inventory_segment *segment = inventory_find(&judge->inventory, ordinal);
+    const struct inventory_segment *before = NULL;
+    for (uint64_t place = judge->control->first_ordinal; place <= judge->start;) {
+        const struct inventory_segment *segment = inventory_at(&judge->inventory, place);
         if (!header_is_valid(segment)) {
-            if (!may_lack_header(judge, ordinal)) {
-                note_file(judge, &judge->input.header_damaged, ordinal);
+            if (!may_lack_header(judge, place)) {
+                note_file(judge, &judge->input.header_damaged, place);
             }
             return;
         }
-        const struct segment_header *header = &segment->header;
-        bool follows = before == NULL ? header->base_lsn <= judge->control->first_lsn
-                                      : header->base_lsn >= before->base_lsn &&
-                                            header->base_time_ns >= before->base_time_ns &&
-                                            header->epoch >= before->epoch &&
-                                            header->previous_seal_offset != 0;
-        if (!follows || header->block_bytes != judge->control->block_bytes) {
-            note_file(judge, &judge->input.header_damaged, ordinal);
+        if (!header_fits(judge, before, segment) || inventory_first(segment) != place) {
+            note_file(judge, &judge->input.header_damaged, segment->ordinal);
             return;
         }
-        before = header;
+        before = segment;
+        place = inventory_last(segment) + 1;
     }
 }
 
-/* The last segment but one that has a valid header; the first when there are fewer. */
+/* The last segment but one that has a valid header; the first when there are fewer. What lies in
+ * front of it was durable, and so was what is compacted. */
 static void choose_start(struct judge *judge)
 {
     uint64_t first = judge->control->first_ordinal;
-    judge->start = judge->newest > first ? judge->newest - 1 : first;
-    while (judge->start > first &&
-           !header_is_valid(inventory_find(&judge->inventory, judge->start))) {
-        judge->start--;
+    uint64_t start = judge->newest;
+    for (uint64_t place = judge->newest; place > first && start == judge->newest;) {
+        const struct inventory_segment *segment = inventory_at(&judge->inventory, --place);
+        if (segment != NULL && format_is_compacted(segment->ordinal)) {
+            break;
+        }
+        start = header_is_valid(segment) || place == first ? place : start;
     }
+    judge->start = start;
 }
 
 /* ---- what is found ---- */
@@ -157,26 +208,42 @@ static int add_segment(struct recovery *recovery, const struct recovery_segment 
     return 0;
 }
 
-/* What is known of a segment from its header and the next one's. */
+/* What is known of a segment from its header and the next one's; of a compacted one, from its own.
+ */
+static struct recovery_segment describe_older(const struct inventory_segment *segment,
+                                              const struct segment_header *next)
+{
+    const struct segment_header *header = &segment->header;
+    struct recovery_segment older = {
+        .ordinal = segment->ordinal,
+        .first_ordinal = inventory_first(segment),
+        .last_ordinal = inventory_last(segment),
+        .start = chain_from(header),
+        .seal_offset = (uint32_t)next->previous_seal_offset,
+        .end_seal_offset = (uint32_t)next->previous_seal_offset,
+        .seal_seed = next->seed,
+        .last_lsn = next->base_lsn - 1,
+        .last_time_ns = next->base_time_ns,
+    };
+    if (header->compacted) {
+        older.start.epoch = header->end_epoch;
+        older.start.seed = header->end_seed;
+        older.seal_offset = (uint32_t)header->seal_offset;
+    }
+    return older;
+}
+
 static int add_older_segments(struct judge *judge, struct recovery *recovery)
 {
-    for (uint64_t ordinal = judge->control->first_ordinal; ordinal < judge->start; ordinal++) {
-        const struct segment_header *header = &inventory_find(&judge->inventory, ordinal)->header;
-        const struct segment_header *next = &inventory_find(&judge->inventory, ordinal + 1)->header;
-        struct recovery_segment segment = {
-            .ordinal = ordinal,
-            .start = chain_from(header),
-            .seal_offset = (uint32_t)next->previous_seal_offset,
-            .seal_seed = next->seed,
-            .last_lsn = next->base_lsn - 1,
-            .last_time_ns = next->base_time_ns,
-        };
-        int rc = add_segment(recovery, &segment);
-        if (rc < 0) {
-            return rc;
-        }
+    int rc = 0;
+    for (uint64_t place = judge->control->first_ordinal; rc == 0 && place < judge->start;) {
+        const struct inventory_segment *segment = inventory_at(&judge->inventory, place);
+        place = inventory_last(segment) + 1;
+        const struct inventory_segment *next = inventory_at(&judge->inventory, place);
+        struct recovery_segment older = describe_older(segment, &next->header);
+        rc = add_segment(recovery, &older);
     }
-    return 0;
+    return rc;
 }
 
 static int add_walked_segments(struct judge *judge, struct recovery *recovery)
@@ -210,11 +277,12 @@ static int sort_other_files(struct judge *judge, struct recovery *recovery)
     int rc = 0;
     for (uint32_t i = 0; i < judge->inventory.count && rc == 0; i++) {
         const struct inventory_segment *segment = &judge->inventory.segments[i];
-        if (segment->ordinal >= judge->control->first_ordinal &&
-            segment->ordinal <= recovery->tail.ordinal) {
+        if (!segment->dead && inventory_last(segment) >= judge->control->first_ordinal &&
+            inventory_first(segment) <= recovery->tail.ordinal) {
             continue;
         }
-        if (segment->ordinal == next && segment->file_bytes >= judge->control->segment_bytes) {
+        if (!segment->dead && segment->ordinal == next &&
+            segment->file_bytes >= judge->control->segment_bytes) {
             rc = add_number(&recovery->spares, &recovery->spare_count, next++);
         } else {
             rc = add_number(&recovery->leftovers, &recovery->leftover_count, segment->ordinal);
@@ -268,6 +336,7 @@ static int find_end(struct judge *judge)
 {
     const struct control *control = judge->control;
     int rc = inventory_read(judge->medium, control->uuid, NULL, NULL, &judge->inventory);
+    rc = rc < 0 ? rc : inventory_resolve(&judge->inventory, control);
     if (rc < 0) {
         return rc;
     }

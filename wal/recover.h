@@ -31,8 +31,10 @@
 /* One retained segment, as its header, the next one's header, or a walk know it. */
 struct recovery_segment {
     uint64_t ordinal;
+    uint64_t first_ordinal, last_ordinal; /* its places: its ordinal, or the run it replaces */
     struct group_chain start; /* what its first group continues from; next_lsn = base LSN */
     uint32_t seal_offset;     /* 0: not sealed; only the last one is not */
+    uint32_t end_seal_offset; /* as the next header says: of a compacted one, the run's */
     uint32_t seal_seed;       /* seed in force at the seal */
     weir_lsn last_lsn;        /* start.next_lsn - 1 when it has no records */
     uint64_t last_time_ns;
@@ -57,7 +59,7 @@ struct recovery_tail {
 
 struct recovery {
     struct recovery_tail tail;
-    struct recovery_segment *segments; /* ascending and dense; the last one is the tail's */
+    struct recovery_segment *segments; /* by place, dense; the last one is the tail's */
     uint32_t segment_count;
     uint64_t *spares; /* behind the tail: dense, full size, no header that counts; ascending */
     uint32_t spare_count;

@@ -25,8 +25,16 @@ static int accept_all(void *context, const struct scan_group *group)
 }
 
 /* Derived data: a damaged directory in a seal loses nothing. */
-static bool ends_in_seal(const struct scan_walk *walk, const struct group_chain *next)
+static bool ends_in_seal(const struct recovery_segment *segment, const struct scan_walk *walk,
+                         const struct group_chain *next)
 {
+    if (format_is_compacted(segment->ordinal)) { /* its groups have a chain of their own */
+        bool passed = walk->end == SCAN_SEALED && walk->chain.next_lsn == next->next_lsn &&
+                      walk->seal_offset == segment->seal_offset;
+        return passed ||
+               (walk->end == SCAN_INVALID && walk->has_refused &&
+                walk->refused.kind == FORMAT_GROUP_SEAL && walk->offset == segment->seal_offset);
+    }
     if (walk->end == SCAN_SEALED) {
         return walk->chain.crc == next->crc && walk->chain.next_lsn == next->next_lsn;
     }
@@ -72,7 +80,7 @@ static int verify_segment(struct scan *scan, struct recovery_segment *segment,
     struct scan_walk walk;
     scan->may_be_cached = true;
     int rc = walk_segment(scan, segment, &walk);
-    if (rc == 0 && !ends_in_seal(&walk, next)) {
+    if (rc == 0 && !ends_in_seal(segment, &walk, next)) {
         scan->may_be_cached = false;
         rc = walk_segment(scan, segment, &walk);
     }
@@ -82,7 +90,7 @@ static int verify_segment(struct scan *scan, struct recovery_segment *segment,
     recovery->scanned_records += walk.records;
     recovery->scanned_segments++;
     segment->walked = true;
-    return ends_in_seal(&walk, next) ? 0 : refuse(segment, &walk, why);
+    return ends_in_seal(segment, &walk, next) ? 0 : refuse(segment, &walk, why);
 }
 
 int recover_verify_all(struct weir_medium *medium, const struct control *control,

@@ -141,8 +141,11 @@ static void note_walked(struct judge *judge)
     bool sealed = walk->end == SCAN_SEALED;
     judge->walked[judge->walked_count++] = (struct recovery_segment){
         .ordinal = judge->ordinal,
+        .first_ordinal = judge->ordinal,
+        .last_ordinal = judge->ordinal,
         .start = judge->segment_start,
         .seal_offset = sealed ? walk->seal_offset : 0,
+        .end_seal_offset = sealed ? walk->seal_offset : 0,
         .seal_seed = sealed ? walk->chain.seed : 0,
         .last_lsn = walk->chain.next_lsn - 1,
         .last_time_ns = walk->chain.time_ns,

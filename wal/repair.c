@@ -61,20 +61,23 @@ static int flush_file(struct weir_medium *medium, const char *name)
 }
 
 static int flush_segments(struct weir_medium *medium, const struct control *control,
-                          const struct recovery_tail *tail, struct weir_error *why)
+                          const struct recovery *recovery, struct weir_error *why)
 {
-    /* Everything further in front than W was durable before the last byte here was written. */
+    /* Everything further in front than W was durable before the last byte here was written; and
+     * what is compacted was before it counted. */
+    const struct recovery_tail *tail = &recovery->tail;
     uint64_t ordinal = (tail->address - control->run_ahead_bytes) / control->segment_bytes;
-    if (ordinal < control->first_ordinal) {
-        ordinal = control->first_ordinal;
-    }
-    uint64_t end = tail->ordinal + (tail->has_file ? 1 : 0);
-    for (; ordinal < end; ordinal++) {
+    for (uint32_t i = 0; i < recovery->segment_count; i++) {
+        const struct recovery_segment *segment = &recovery->segments[i];
+        if (segment->ordinal < ordinal || format_is_compacted(segment->ordinal) ||
+            (segment->ordinal == tail->ordinal && !tail->has_file)) {
+            continue;
+        }
         char name[FORMAT_NAME_BYTES];
-        format_segment_name(ordinal, name);
+        format_segment_name(segment->ordinal, name);
         int rc = flush_file(medium, name);
         if (rc < 0) {
-            return explain(why, rc, ordinal, "flushed");
+            return explain(why, rc, segment->ordinal, "flushed");
         }
     }
     return 0;
@@ -83,7 +86,7 @@ static int flush_segments(struct weir_medium *medium, const struct control *cont
 int repair_flush_tail(struct weir_medium *medium, const struct control *control,
                       const struct recovery *recovery, struct weir_error *why)
 {
-    return recovery->clean ? 0 : flush_segments(medium, control, &recovery->tail, why);
+    return recovery->clean ? 0 : flush_segments(medium, control, recovery, why);
 }
 
 int repair_flush_control(struct weir_medium *medium, struct weir_error *why)

@@ -117,22 +117,39 @@ int scan_walk(struct scan *scan, struct scan_walk *walk, scan_group_fn fn, void 
 
 /* ---- what records lie where ---- */
 
-static int reserve_entries(struct scan_directory *directory, uint64_t records)
+static void *grow(void *old, size_t count, size_t capacity, size_t size)
+{
+    void *longer = base_alloc_array(capacity, size);
+    if (longer != NULL && count > 0) {
+        memcpy(longer, old, count * size);
+    }
+    if (longer != NULL) {
+        base_free(old);
+    }
+    return longer;
+}
+
+static int reserve_entries(struct scan_directory *directory, uint64_t records, bool sparse)
 {
     uint64_t needed = (directory->records + records) / FORMAT_DIRECTORY_STRIDE + 1;
-    if (needed <= directory->capacity) {
+    if (needed <= directory->capacity && (directory->lsns != NULL || !sparse)) {
         return 0;
     }
     uint64_t capacity = needed + directory->capacity + ENTRIES_MIN;
-    struct format_directory_entry *entries = base_alloc_array(capacity, sizeof *entries);
+    void *entries =
+        grow(directory->entries, directory->count, capacity, sizeof(struct format_directory_entry));
     if (entries == NULL) {
         return -ENOMEM;
     }
-    if (directory->count > 0) {
-        memcpy(entries, directory->entries, directory->count * sizeof *entries);
-    }
-    base_free(directory->entries);
     directory->entries = entries;
+    if (sparse || directory->lsns != NULL) {
+        size_t lsns = directory->lsns != NULL ? directory->count : 0;
+        void *longer = grow(directory->lsns, lsns, capacity, sizeof(struct le64));
+        if (longer == NULL) {
+            return -ENOMEM; /* the capacity is still the smaller one */
+        }
+        directory->lsns = longer;
+    }
     directory->capacity = (uint32_t)capacity;
     return 0;
 }
@@ -143,21 +160,28 @@ int scan_directory_add(struct scan_directory *directory, const struct scan_group
     if (group->header.kind != FORMAT_GROUP_DATA) {
         return 0;
     }
-    int rc = reserve_entries(directory, group->header.record_count);
+    bool sparse = group_is_sparse(&group->header);
+    int rc = reserve_entries(directory, group->header.record_count, sparse);
     if (rc < 0) {
         return rc;
     }
     if (directory->records == 0) {
         directory->first_time_ns = group->header.time_ns;
+        directory->first_lsn = group->header.first_lsn;
     }
     uint32_t offset = FORMAT_GROUP_HEADER_BYTES;
     for (uint32_t i = 0; i < group->header.record_count; i++) {
         const struct format_record *record = (const struct format_record *)(group->bytes + offset);
         uint32_t size = le32_load(&record->size);
         if (directory->records % FORMAT_DIRECTORY_STRIDE == 0) {
-            struct format_directory_entry *entry = &directory->entries[directory->count++];
+            struct format_directory_entry *entry = &directory->entries[directory->count];
             le32_store(&entry->record_offset, group->offset + offset);
             le32_store(&entry->group_offset, group->offset);
+            if (sparse) {
+                le64_store(&directory->lsns[directory->count],
+                           group_record_lsn(&group->header, i, record));
+            }
+            directory->count++;
         }
         directory->records++;
         directory->payload_bytes += size - FORMAT_RECORD_HEADER_BYTES;
@@ -170,6 +194,7 @@ void scan_directory_clear(struct scan_directory *directory)
 {
     *directory = (struct scan_directory){
         .entries = directory->entries,
+        .lsns = directory->lsns,
         .capacity = directory->capacity,
     };
 }
@@ -177,5 +202,6 @@ void scan_directory_clear(struct scan_directory *directory)
 void scan_directory_free(struct scan_directory *directory)
 {
     base_free(directory->entries);
+    base_free(directory->lsns);
     *directory = (struct scan_directory){0};
 }

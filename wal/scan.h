@@ -31,7 +31,8 @@
 struct scan {
     struct weir_medium *medium;
     uint64_t segment_bytes;
-    uint32_t block_bytes, uuid_seed;
+    uint32_t block_bytes; /* of the open file's groups */
+    uint32_t log_block_bytes, uuid_seed;
     struct weir_file *file; /* NULL between scan_close() and scan_open() */
     uint64_t ordinal;
     uint64_t file_bytes; /* how long it is, at most segment_bytes */
@@ -115,9 +116,11 @@ int scan_walk(struct scan *scan, struct scan_walk *walk, scan_group_fn fn, void 
 /* Every 16th record of a segment, and what its seal will say. Filled group by group. */
 struct scan_directory {
     struct format_directory_entry *entries;
+    struct le64 *lsns; /* of the entries, of a compacted segment; else NULL */
     uint32_t count, capacity;
     uint64_t records, groups, payload_bytes;
-    uint64_t first_time_ns; /* of the first group with records */
+    weir_lsn first_lsn;     /* of the first record, */
+    uint64_t first_time_ns; /* and of its group */
 };
 
 int scan_directory_add(struct scan_directory *directory, const struct scan_group *group);

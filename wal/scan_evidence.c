@@ -70,7 +70,8 @@ static uint64_t earlier_life(const struct scan *scan, const uint8_t *bytes, uint
     uint64_t mask = scan->segment_bytes - 1;
     uint64_t size = format_align(le32_load(&raw->size_bytes), scan->block_bytes);
     bool plausible =
-        claimed != 0 && claimed < address && (claimed & mask) == (address & mask) &&
+        claimed != 0 && (claimed & mask) == (address & mask) &&
+        (claimed < address || format_is_compacted(claimed / scan->segment_bytes)) &&
         le16_load(&raw->kind) >= FORMAT_GROUP_DATA && le16_load(&raw->kind) <= FORMAT_GROUP_SEAL &&
         size >= FORMAT_GROUP_HEADER_BYTES && size <= scan->segment_bytes - (address & mask);
     return plausible ? size : 0;

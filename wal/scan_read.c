@@ -51,6 +51,7 @@ int scan_init(struct scan *scan, struct weir_medium *medium, uint64_t segment_by
         .medium = medium,
         .segment_bytes = segment_bytes,
         .block_bytes = block_bytes,
+        .log_block_bytes = block_bytes,
         .uuid_seed = uuid_seed,
         .headroom = wraps ? HEADROOM_BYTES : 0,
         .memory_bytes = wraps ? HEADROOM_BYTES + SLOTS_BYTES : (size_t)segment_bytes,
@@ -104,6 +105,8 @@ int scan_open(struct scan *scan, uint64_t ordinal)
     }
     scan->file = file;
     scan->ordinal = ordinal;
+    scan->block_bytes =
+        format_is_compacted(ordinal) ? FORMAT_COMPACTED_BLOCK : scan->log_block_bytes;
     scan->file_bytes = bytes < scan->segment_bytes ? bytes : scan->segment_bytes;
     scan->piece = SCAN_PIECE_BYTES;
     begin_at(scan, 0);

@@ -47,13 +47,46 @@ static struct wal_segment *find_by_lsn(const struct wal_segments *table, weir_ls
     return low > 0 ? table->slots[low - 1] : NULL;
 }
 
+/* The slot that holds a place; count when there is none. */
+static uint32_t find_slot(const struct wal_segments *table, uint64_t place)
+{
+    uint32_t low = 0, high = table->count;
+    if (high == 0 || place < table->slots[0]->first) {
+        return high;
+    }
+    if (table->compacted == 0) {
+        uint64_t index = place - table->slots[0]->first;
+        return index < high ? (uint32_t)index : high;
+    }
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (table->slots[middle]->last < place) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static struct wal_segment *find_by_place(const struct wal_segments *table, uint64_t place)
+{
+    uint32_t slot = find_slot(table, place);
+    return slot < table->count ? table->slots[slot] : NULL;
+}
+
 static struct wal_segment *find_by_ordinal(const struct wal_segments *table, uint64_t ordinal)
 {
-    if (table->count == 0 || ordinal < table->slots[0]->ordinal) {
-        return NULL;
+    if (!format_is_compacted(ordinal)) {
+        struct wal_segment *segment = find_by_place(table, ordinal);
+        return segment != NULL && segment->ordinal == ordinal ? segment : NULL;
     }
-    uint64_t index = ordinal - table->slots[0]->ordinal;
-    return index < table->count ? table->slots[index] : NULL;
+    for (uint32_t i = 0; table->compacted > 0 && i < table->count; i++) {
+        if (table->slots[i]->ordinal == ordinal) {
+            return table->slots[i];
+        }
+    }
+    return NULL;
 }
 
 struct wal_segment *segment_lookup(struct weir_log *log, uint64_t ordinal)
@@ -62,11 +95,14 @@ struct wal_segment *segment_lookup(struct weir_log *log, uint64_t ordinal)
     return find_by_ordinal(&log->segments, ordinal);
 }
 
-struct wal_segment *segment_new(uint64_t ordinal, enum segment_state state)
+struct wal_segment *segment_new(const struct weir_log *log, uint64_t ordinal,
+                                enum segment_state state)
 {
     struct wal_segment *segment = base_alloc_zero(sizeof *segment);
     if (segment != NULL) {
-        segment->ordinal = ordinal;
+        bool compacted = format_is_compacted(ordinal);
+        segment->ordinal = segment->first = segment->last = ordinal;
+        segment->block_bytes = compacted ? FORMAT_COMPACTED_BLOCK : log->limits.block_bytes;
         segment->state = state;
     }
     return segment;
@@ -77,8 +113,10 @@ void segment_release_directory(struct wal_segment *segment)
     if (segment->directory.capacity > 0) {
         base_pages_free(segment->directory.entries,
                         segment->directory.capacity * sizeof(struct format_directory_entry));
+        base_pages_free(segment->directory.lsns, segment->directory.capacity * sizeof(struct le64));
     }
     segment->directory.entries = NULL;
+    segment->directory.lsns = NULL;
     segment->directory.capacity = 0;
     atomic_store_explicit(&segment->directory.count, 0, memory_order_relaxed);
 }
@@ -134,10 +172,47 @@ int segment_table_add_locked(struct weir_log *log, struct wal_segment *segment)
         table->slots = slots;
         table->capacity = capacity;
     }
-    WEIR_ASSERT(table->count == 0 ||
-                table->slots[table->count - 1]->ordinal + 1 == segment->ordinal);
+    WEIR_ASSERT(table->count == 0 || table->slots[table->count - 1]->last + 1 == segment->first);
     table->slots[table->count++] = segment;
+    table->compacted += segment_is_compacted(segment) ? 1 : 0;
     return 0;
+}
+
+bool segment_table_has_run(const struct weir_log *log, uint64_t first, uint64_t last)
+{
+    const struct wal_segments *table = &log->segments;
+    uint32_t from = find_slot(table, first), to = find_slot(table, last);
+    if (to >= table->count || table->slots[from]->first != first ||
+        table->slots[to]->last != last) {
+        return false;
+    }
+    for (uint32_t i = from; i <= to; i++) {
+        if (table->slots[i]->state != SEGMENT_SEALED) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void segment_table_replace(struct weir_log *log, struct wal_segment *compacted)
+{
+    struct wal_segments *table = &log->segments;
+    WEIR_ASSERT(base_lock_is_held(&table->lock));
+    WEIR_ASSERT(segment_table_has_run(log, compacted->first, compacted->last));
+    uint32_t from = find_slot(table, compacted->first), to = find_slot(table, compacted->last);
+    for (uint32_t i = from; i <= to; i++) {
+        struct wal_segment *old = table->slots[i];
+        table->compacted -= segment_is_compacted(old) ? 1 : 0;
+        old->dropped = old->replaced = true;
+        if (old->pins == 0) {
+            segment_free(log, old);
+        }
+    }
+    table->slots[from] = compacted;
+    table->compacted++;
+    memmove(&table->slots[from + 1], &table->slots[to + 1],
+            (table->count - to - 1) * sizeof(struct wal_segment *));
+    table->count -= to - from;
 }
 
 int segment_table_add(struct weir_log *log, struct wal_segment *segment)
@@ -170,14 +245,19 @@ int segment_directory_alloc(const struct weir_log *log, struct wal_segment *segm
         return -ENOMEM;
     }
     segment->directory.capacity = (uint32_t)entries;
+    if (segment_is_compacted(segment)) {
+        segment->directory.lsns = base_pages_alloc(entries * sizeof(struct le64), 0);
+        return segment->directory.lsns == NULL ? -ENOMEM : 0;
+    }
     return 0;
 }
 
 /* ---- mapping ---- */
 
-_Atomic uint64_t *segment_checked_alloc(const struct weir_log *log)
+_Atomic uint64_t *segment_checked_alloc(const struct weir_log *log,
+                                        const struct wal_segment *segment)
 {
-    size_t words = log->limits.segment_bytes / log->limits.block_bytes / 64 + 1;
+    size_t words = log->limits.segment_bytes / segment->block_bytes / 64 + 1;
     return base_alloc_array(words, sizeof(uint64_t));
 }
 
@@ -194,19 +274,24 @@ static bool adopt_seal(const struct weir_log *log, struct wal_segment *segment)
     if (group_decode(seal, log_address(log, segment, segment->seal_offset), segment->seal_seed,
                      log->uuid_seed, log->limits.segment_bytes, &header) != GROUP_OK ||
         header.kind != FORMAT_GROUP_SEAL ||
-        group_check_body(seal, &header, log->limits.block_bytes, &record) != GROUP_OK) {
+        group_check_body(seal, &header, segment->block_bytes, &record) != GROUP_OK) {
         return false;
     }
     const struct format_seal *body = (const struct format_seal *)(seal + FORMAT_GROUP_HEADER_BYTES);
     uint64_t entries = le32_load(&body->entry_count);
     uint64_t room = header.size_bytes - FORMAT_GROUP_HEADER_BYTES - sizeof *body;
-    if (entries * sizeof(struct format_directory_entry) != room) {
+    bool compacted = segment_is_compacted(segment);
+    if (entries * (sizeof(struct format_directory_entry) + (compacted ? sizeof(struct le64) : 0)) !=
+        room) {
         return false;
     }
     /* Never written through: capacity 0 says that the mapping owns it. */
     segment->directory.entries =
         (struct format_directory_entry *)(uintptr_t)(seal + FORMAT_GROUP_HEADER_BYTES +
                                                      sizeof *body);
+    if (compacted) {
+        segment->directory.lsns = (struct le64 *)(void *)(segment->directory.entries + entries);
+    }
     atomic_store_explicit(&segment->directory.count, (uint32_t)entries, memory_order_release);
     return true;
 }
@@ -216,15 +301,18 @@ void segment_directory_add(struct wal_segment *segment, uint64_t *records, uint3
 {
     uint64_t offset = FORMAT_GROUP_HEADER_BYTES;
     for (uint32_t i = 0; i < header->record_count; i++) {
+        const struct format_record *record = (const struct format_record *)(group + offset);
         if ((*records)++ % FORMAT_DIRECTORY_STRIDE == 0) {
             uint32_t count = atomic_load_explicit(&segment->directory.count, memory_order_relaxed);
             WEIR_ASSERT(count < segment->directory.capacity);
             struct format_directory_entry *entry = &segment->directory.entries[count];
             le32_store(&entry->record_offset, group_offset + (uint32_t)offset);
             le32_store(&entry->group_offset, group_offset);
+            if (segment->directory.lsns != NULL) {
+                le64_store(&segment->directory.lsns[count], group_record_lsn(header, i, record));
+            }
             atomic_store_explicit(&segment->directory.count, count + 1, memory_order_release);
         }
-        const struct format_record *record = (const struct format_record *)(group + offset);
         offset += format_align(le32_load(&record->size), FORMAT_RECORD_ALIGN);
     }
 }
@@ -246,12 +334,12 @@ static int rebuild_directory(const struct weir_log *log, struct wal_segment *seg
         if (group_decode(group, log_address(log, segment, offset), chain.seed, log->uuid_seed,
                          log->limits.segment_bytes, &header) != GROUP_OK ||
             group_check_place(&header, &chain) != GROUP_OK || header.kind == FORMAT_GROUP_SEAL ||
-            group_check_body(group, &header, log->limits.block_bytes, &record) != GROUP_OK) {
+            group_check_body(group, &header, segment->block_bytes, &record) != GROUP_OK) {
             break;
         }
         segment_directory_add(segment, &records, (uint32_t)offset, group, &header);
         group_chain_advance(&chain, group, &header);
-        offset += format_align(header.size_bytes, log->limits.block_bytes);
+        offset += format_align(header.size_bytes, segment->block_bytes);
     }
     return 0;
 }
@@ -298,7 +386,7 @@ static int map_segment(struct weir_log *log, struct wal_segment *segment, struct
     format_segment_name(segment->ordinal, name);
     int rc = segment->file == NULL ? open_sealed_file(log, segment, name, why) : 0;
     if (rc == 0) {
-        segment->checked = segment_checked_alloc(log);
+        segment->checked = segment_checked_alloc(log, segment);
         rc = segment->checked == NULL ? -ENOMEM : 0;
     }
     const uint8_t *base = NULL;
@@ -328,7 +416,7 @@ out_fail:
 }
 
 /* The caller has pinned it, so nobody takes the memory away again. */
-static int make_readable(struct weir_log *log, struct wal_segment *segment, struct weir_error *why)
+int segment_make_readable(struct weir_log *log, struct wal_segment *segment, struct weir_error *why)
 {
     int rc = 0;
     base_lock_acquire(&log->segments.mapping);
@@ -341,15 +429,19 @@ static int make_readable(struct weir_log *log, struct wal_segment *segment, stru
 
 /* ---- pins ---- */
 
-/* Its file may be gone because it was truncated, after it was found and before it was mapped. */
+#define PIN_ATTEMPTS 8
+#define PIN_AGAIN (-ESTALE) /* another segment has taken the place of the one that was found */
+
+/* Its file may be gone because it was truncated or replaced, after it was found and before it was
+ * mapped. */
 static int explain_missing(struct weir_log *log, const struct wal_segment *segment, int rc,
                            struct weir_error *why)
 {
     base_lock_acquire(&log->segments.lock);
-    bool dropped = segment->dropped;
+    bool dropped = segment->dropped, replaced = segment->replaced;
     base_lock_release(&log->segments.lock);
-    if (!dropped) {
-        return rc;
+    if (!dropped || replaced) {
+        return replaced ? PIN_AGAIN : rc;
     }
     weir_lsn earliest = log_earliest(log);
     rc = log_error(why, WEIR_E_TRUNCATED, NULL, UINT64_MAX,
@@ -361,19 +453,28 @@ static int explain_missing(struct weir_log *log, const struct wal_segment *segme
 static int pin_found(struct weir_log *log, struct wal_segment *segment,
                      struct wal_segment **ret_segment, struct weir_error *why)
 {
-    int rc = make_readable(log, segment, why);
+    int rc = segment_make_readable(log, segment, why);
     if (rc < 0) {
-        uint64_t ordinal = segment->ordinal;
+        rc = reader_explain_missing(log, segment, rc, why);
         rc = explain_missing(log, segment, rc, why);
         segment_unpin(log, segment);
-        return reader_explain_missing(log, ordinal, rc, why);
+        return rc;
     }
     *ret_segment = segment;
     return 0;
 }
 
-int segment_pin(struct weir_log *log, weir_lsn lsn, struct wal_segment **ret_segment,
-                struct weir_error *why)
+/* A compaction may take the segment that was found out of the table: then there is another. */
+static int pin_again(int rc, int attempt, struct weir_error *why)
+{
+    return rc == PIN_AGAIN && attempt + 1 == PIN_ATTEMPTS
+               ? log_error(why, -EAGAIN, NULL, UINT64_MAX,
+                           "the log is being compacted faster than it can be read")
+               : rc;
+}
+
+static int pin_by_lsn(struct weir_log *log, weir_lsn lsn, struct wal_segment **ret_segment,
+                      struct weir_error *why)
 {
     base_lock_acquire(&log->segments.lock);
     struct wal_segment *segment = find_by_lsn(&log->segments, lsn);
@@ -381,14 +482,28 @@ int segment_pin(struct weir_log *log, weir_lsn lsn, struct wal_segment **ret_seg
         segment->pins++;
     }
     base_lock_release(&log->segments.lock);
+    weir_lsn earliest = log_earliest(log);
+    if (segment == NULL && log->reader != NULL && lsn >= earliest) {
+        int rc = reader_refresh(log); /* its table is being built anew */
+        return rc < 0 ? rc : PIN_AGAIN;
+    }
     if (segment == NULL) {
-        weir_lsn earliest = log_earliest(log);
         int rc = log_error(why, WEIR_E_TRUNCATED, NULL, UINT64_MAX,
                            "LSN %llu lies below %llu, the earliest one that is retained",
                            (unsigned long long)lsn, (unsigned long long)earliest);
         return log_error_range(why, rc, lsn, earliest - 1);
     }
     return pin_found(log, segment, ret_segment, why);
+}
+
+int segment_pin(struct weir_log *log, weir_lsn lsn, struct wal_segment **ret_segment,
+                struct weir_error *why)
+{
+    int rc = PIN_AGAIN;
+    for (int attempt = 0; rc == PIN_AGAIN; attempt++) {
+        rc = pin_again(pin_by_lsn(log, lsn, ret_segment, why), attempt, why);
+    }
+    return rc;
 }
 
 int segment_pin_ordinal(struct weir_log *log, uint64_t ordinal, struct wal_segment **ret_segment,
@@ -401,19 +516,20 @@ int segment_pin_ordinal(struct weir_log *log, uint64_t ordinal, struct wal_segme
         segment->pins++;
     }
     base_lock_release(&log->segments.lock);
-    if (segment == NULL) {
+    int rc = segment == NULL ? PIN_AGAIN : pin_found(log, segment, ret_segment, why);
+    if (rc == PIN_AGAIN) {
         char name[FORMAT_NAME_BYTES];
         format_segment_name(ordinal, name);
         return log_error(why, WEIR_E_TRUNCATED, name, UINT64_MAX, "the log retains no %s", name);
     }
-    return pin_found(log, segment, ret_segment, why);
+    return rc;
 }
 
-int segment_pin_next(struct weir_log *log, const struct wal_segment *segment,
-                     struct wal_segment **ret_segment, struct weir_error *why)
+static int pin_behind(struct weir_log *log, const struct wal_segment *segment,
+                      struct wal_segment **ret_segment, struct weir_error *why)
 {
     base_lock_acquire(&log->segments.lock);
-    struct wal_segment *next = find_by_ordinal(&log->segments, segment->ordinal + 1);
+    struct wal_segment *next = find_by_place(&log->segments, segment->last + 1);
     bool truncated = next == NULL && segment->dropped;
     if (next != NULL && next->state == SEGMENT_SPARE) {
         next = NULL;
@@ -424,13 +540,23 @@ int segment_pin_next(struct weir_log *log, const struct wal_segment *segment,
     base_lock_release(&log->segments.lock);
     if (next == NULL) {
         char name[FORMAT_NAME_BYTES];
-        format_segment_name(segment->ordinal + 1, name);
+        format_segment_name(segment->last + 1, name);
         return truncated ? log_error(why, WEIR_E_TRUNCATED, name, UINT64_MAX,
                                      "%s was truncated away", name)
                          : log_error(why, WEIR_E_DAMAGED, name, UINT64_MAX,
                                      "a seal leads to %s, which is not there", name);
     }
     return pin_found(log, next, ret_segment, why);
+}
+
+int segment_pin_next(struct weir_log *log, const struct wal_segment *segment,
+                     struct wal_segment **ret_segment, struct weir_error *why)
+{
+    int rc = PIN_AGAIN;
+    for (int attempt = 0; rc == PIN_AGAIN; attempt++) {
+        rc = pin_again(pin_behind(log, segment, ret_segment, why), attempt, why);
+    }
+    return rc;
 }
 
 void segment_pin_again(struct weir_log *log, struct wal_segment *segment)
@@ -452,8 +578,8 @@ void segment_unpin(struct weir_log *log, struct wal_segment *segment)
     base_lock_release(&log->segments.lock);
 }
 
-int segment_pin_time(struct weir_log *log, uint64_t time_ns, struct wal_segment **ret_segment,
-                     struct weir_error *why)
+static int pin_by_time(struct weir_log *log, uint64_t time_ns, struct wal_segment **ret_segment,
+                       struct weir_error *why)
 {
     base_lock_acquire(&log->segments.lock);
     struct wal_segments *table = &log->segments;
@@ -473,10 +599,19 @@ int segment_pin_time(struct weir_log *log, uint64_t time_ns, struct wal_segment 
     return pin_found(log, segment, ret_segment, why);
 }
 
+int segment_pin_time(struct weir_log *log, uint64_t time_ns, struct wal_segment **ret_segment,
+                     struct weir_error *why)
+{
+    int rc = PIN_AGAIN;
+    for (int attempt = 0; rc == PIN_AGAIN; attempt++) {
+        rc = pin_again(pin_by_time(log, time_ns, ret_segment, why), attempt, why);
+    }
+    return rc;
+}
+
 /* ---- what was checked ---- */
 
-bool segment_is_checked(const struct weir_log *log, const struct wal_segment *segment,
-                        uint32_t group_offset)
+bool segment_is_checked(const struct wal_segment *segment, uint32_t group_offset)
 {
     if (group_offset >= atomic_load_explicit(&segment->trusted_offset, memory_order_acquire)) {
         return true;
@@ -484,19 +619,42 @@ bool segment_is_checked(const struct weir_log *log, const struct wal_segment *se
     if (segment->checked == NULL) {
         return false;
     }
-    uint32_t bit = group_offset / log->limits.block_bytes;
+    uint32_t bit = group_offset / segment->block_bytes;
     uint64_t word = atomic_load_explicit(&segment->checked[bit / 64], memory_order_relaxed);
     return (word >> (bit % 64) & 1) != 0;
 }
 
-void segment_set_checked(const struct weir_log *log, struct wal_segment *segment,
-                         uint32_t group_offset)
+void segment_set_checked(struct wal_segment *segment, uint32_t group_offset)
 {
     if (segment->checked != NULL) {
-        uint32_t bit = group_offset / log->limits.block_bytes;
+        uint32_t bit = group_offset / segment->block_bytes;
         atomic_fetch_or_explicit(&segment->checked[bit / 64], UINT64_C(1) << (bit % 64),
                                  memory_order_relaxed);
     }
+}
+
+/* ---- the directory ---- */
+
+weir_lsn segment_entry_lsn(const struct wal_segment *segment, uint32_t index)
+{
+    return segment->directory.lsns != NULL
+               ? le64_load(&segment->directory.lsns[index])
+               : segment->start.next_lsn + (weir_lsn)index * FORMAT_DIRECTORY_STRIDE;
+}
+
+/* The last entry whose LSN is at most lsn, or the first one. */
+static uint32_t find_entry(const struct wal_segment *segment, weir_lsn lsn, uint32_t count)
+{
+    uint32_t low = 0, high = count;
+    while (low + 1 < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (segment_entry_lsn(segment, middle) <= lsn) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
 }
 
 bool segment_find(const struct wal_segment *segment, weir_lsn lsn, struct segment_place *ret_place)
@@ -505,13 +663,15 @@ bool segment_find(const struct wal_segment *segment, weir_lsn lsn, struct segmen
     if (count == 0 || lsn < segment->start.next_lsn) {
         return false;
     }
-    uint64_t index = (lsn - segment->start.next_lsn) / FORMAT_DIRECTORY_STRIDE;
+    uint64_t index = segment_is_compacted(segment)
+                         ? find_entry(segment, lsn, count)
+                         : (lsn - segment->start.next_lsn) / FORMAT_DIRECTORY_STRIDE;
     if (index >= count) {
         index = count - 1;
     }
     const struct format_directory_entry *entry = &segment->directory.entries[index];
     ret_place->record_offset = le32_load(&entry->record_offset);
     ret_place->group_offset = le32_load(&entry->group_offset);
-    ret_place->lsn = segment->start.next_lsn + index * FORMAT_DIRECTORY_STRIDE;
+    ret_place->lsn = segment_entry_lsn(segment, (uint32_t)index);
     return true;
 }

@@ -6,7 +6,7 @@
  *   open     the one that is being written: its window is the memory that everybody reads
  *   sealed   its last group is a seal; its window stays while memory allows or somebody pins it,
  *            then readers get a read-only mapping of the file
- *   dropped  truncated away; freed when the last pin goes
+ *   dropped  truncated or compacted away; freed when the last pin goes
  *
  * Threads: the table is under its lock. A pinned segment's base does not move.
  */
@@ -30,15 +30,19 @@ enum segment_state {
  * entries; readers use the first `count` of them. */
 struct segment_directory {
     struct format_directory_entry *entries;
+    struct le64 *lsns; /* of a compacted one; of others they follow from the base LSN */
     _Atomic uint32_t count;
     uint32_t capacity; /* 0: entries lie in the mapped seal group */
 };
 
 struct wal_segment {
     uint64_t ordinal;
+    uint64_t first, last; /* its places: its ordinal, or of a compacted one the run it replaces */
+    uint32_t block_bytes; /* alignment of its groups */
     enum segment_state state;
     uint32_t pins; /* under the table's lock */
     bool dropped;
+    bool replaced;              /* dropped, as a compacted one has taken its place */
     struct group_chain start;   /* what its first group continues from; next_lsn = base LSN */
     uint32_t seal_offset;       /* sealed: offset of the seal group, and end of what precedes it */
     uint32_t seal_seed;         /* sealed: seed in force at the seal group */
@@ -60,9 +64,10 @@ struct wal_segment {
 
 struct wal_segments {
     struct base_lock lock;
-    struct wal_segment **slots; /* ascending, dense ordinals: slots[i]->ordinal = first + i */
+    struct wal_segment **slots; /* ascending, dense: slots[i]->last + 1 = slots[i + 1]->first */
     uint32_t count, capacity;
-    uint32_t windows; /* segments that have one */
+    uint32_t compacted; /* of them */
+    uint32_t windows;   /* segments that have one */
     _Atomic uint64_t mapped_bytes;
     struct base_lock making;  /* held by the one that makes the next segment ready */
     struct base_lock mapping; /* held by the one that maps a pinned segment */
@@ -95,10 +100,8 @@ int segment_pin_time(struct weir_log *log, uint64_t time_ns, struct wal_segment 
                      struct weir_error *why);
 
 /* Has the group at this offset been checked since its bytes were mapped? */
-bool segment_is_checked(const struct weir_log *log, const struct wal_segment *segment,
-                        uint32_t group_offset);
-void segment_set_checked(const struct weir_log *log, struct wal_segment *segment,
-                         uint32_t group_offset);
+bool segment_is_checked(const struct wal_segment *segment, uint32_t group_offset);
+void segment_set_checked(struct wal_segment *segment, uint32_t group_offset);
 
 /* The directory entry at or before lsn, which lies in this pinned segment and is durable: offsets
  * of a record and its group, and the record's LSN. */
@@ -108,9 +111,19 @@ struct segment_place {
 };
 bool segment_find(const struct wal_segment *segment, weir_lsn lsn, struct segment_place *ret_place);
 
+/* The LSN of an entry of a readable segment's directory. */
+weir_lsn segment_entry_lsn(const struct wal_segment *segment, uint32_t index);
+
+static inline bool segment_is_compacted(const struct wal_segment *segment)
+{
+    return format_is_compacted(segment->ordinal);
+}
+
 /* ---- for the files that make, roll and drop segments ---- */
 
-struct wal_segment *segment_new(uint64_t ordinal, enum segment_state state); /* NULL: no memory */
+/* A compacted one still needs its places. NULL: no memory. */
+struct wal_segment *segment_new(const struct weir_log *log, uint64_t ordinal,
+                                enum segment_state state);
 void segment_free(struct weir_log *log, struct wal_segment *segment);
 
 /* Gives back window or mapping, directory and file; the caller makes sure that nobody reads. */
@@ -118,6 +131,17 @@ void segment_release_memory(struct weir_log *log, struct wal_segment *segment);
 
 /* By ordinal; the caller holds the table's lock. NULL when it is not in the table. */
 struct wal_segment *segment_lookup(struct weir_log *log, uint64_t ordinal);
+
+/* Makes the memory of a pinned segment readable. Errors as segment_pin(). */
+int segment_make_readable(struct weir_log *log, struct wal_segment *segment,
+                          struct weir_error *why);
+
+/* Is exactly the run first..last in the table, all of it sealed? The caller holds its lock. */
+bool segment_table_has_run(const struct weir_log *log, uint64_t first, uint64_t last);
+
+/* Puts a compacted segment in the place of its run, which is in the table. Those that it replaces
+ * are dropped: freed here unless they are pinned, else with the last pin. */
+void segment_table_replace(struct weir_log *log, struct wal_segment *compacted);
 
 /* Puts it behind the last one; in the second the caller holds the table's lock. -ENOMEM. */
 int segment_table_add(struct weir_log *log, struct wal_segment *segment);
@@ -128,7 +152,8 @@ void segment_table_free(struct weir_log *log);
 int segment_directory_alloc(const struct weir_log *log, struct wal_segment *segment);
 
 /* One bit per block, for what was checked since the bytes were mapped. NULL: no memory. */
-_Atomic uint64_t *segment_checked_alloc(const struct weir_log *log);
+_Atomic uint64_t *segment_checked_alloc(const struct weir_log *log,
+                                        const struct wal_segment *segment);
 
 void segment_release_directory(struct wal_segment *segment);
 

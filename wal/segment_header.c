@@ -18,6 +18,7 @@
 #include "wal/group.h"
 
 #include <weir/error.h>
+#include <weir/log.h>
 
 #include <string.h>
 
@@ -27,6 +28,20 @@ static uint32_t block_crc(const uint8_t *block, uint32_t uuid_seed)
 {
     size_t start = offsetof(struct format_segment, version);
     return base_crc32c(uuid_seed, block + start, FORMAT_BLOCK - start);
+}
+
+static void store_run(struct format_segment *copy, const struct segment_header *header)
+{
+    le64_store(&copy->first_ordinal, header->first_ordinal);
+    le64_store(&copy->last_ordinal, header->last_ordinal);
+    le64_store(&copy->last_lsn, header->last_lsn);
+    le64_store(&copy->end_time_ns, header->end_time_ns);
+    le64_store(&copy->end_epoch, header->end_epoch);
+    le32_store(&copy->end_seed, header->end_seed);
+    le32_store(&copy->end_chain, header->end_chain);
+    le64_store(&copy->end_seal_offset, header->end_seal_offset);
+    le64_store(&copy->seal_offset, header->seal_offset);
+    le64_store(&copy->horizon, header->horizon);
 }
 
 void segment_header_encode(uint8_t *two_blocks, const struct segment_header *header,
@@ -49,8 +64,25 @@ void segment_header_encode(uint8_t *two_blocks, const struct segment_header *hea
     le64_store(&copy->durable_lsn, header->durable_lsn);
     le32_store(&copy->flags, header->compacted ? SEGMENT_COMPACTED : 0);
     le32_store(&copy->block_bytes, header->block_bytes);
+    if (header->compacted) {
+        store_run(copy, header);
+    }
     le32_store(&copy->crc, block_crc(two_blocks, uuid_seed));
     memcpy(two_blocks + FORMAT_BLOCK, two_blocks, FORMAT_BLOCK);
+}
+
+static void load_run(const struct format_segment *copy, struct segment_header *header)
+{
+    header->first_ordinal = le64_load(&copy->first_ordinal);
+    header->last_ordinal = le64_load(&copy->last_ordinal);
+    header->last_lsn = le64_load(&copy->last_lsn);
+    header->end_time_ns = le64_load(&copy->end_time_ns);
+    header->end_epoch = le64_load(&copy->end_epoch);
+    header->end_seed = le32_load(&copy->end_seed);
+    header->end_chain = le32_load(&copy->end_chain);
+    header->end_seal_offset = le64_load(&copy->end_seal_offset);
+    header->seal_offset = le64_load(&copy->seal_offset);
+    header->horizon = le64_load(&copy->horizon);
 }
 
 static void load_fields(const struct format_segment *copy, struct segment_header *header)
@@ -66,15 +98,42 @@ static void load_fields(const struct format_segment *copy, struct segment_header
     header->durable_lsn = le64_load(&copy->durable_lsn);
     header->compacted = (le32_load(&copy->flags) & SEGMENT_COMPACTED) != 0;
     header->block_bytes = le32_load(&copy->block_bytes);
+    load_run(copy, header);
+}
+
+static bool is_group_offset(uint64_t offset)
+{
+    return offset >= FORMAT_SEGMENT_HEADER_BYTES && offset % FORMAT_COMPACTED_BLOCK == 0 &&
+           offset < WEIR_SEGMENT_BYTES_MAX;
+}
+
+static bool run_is_possible(const struct segment_header *header)
+{
+    return header->block_bytes == FORMAT_COMPACTED_BLOCK &&
+           header->first_ordinal >= FORMAT_FIRST_ORDINAL &&
+           header->last_ordinal >= header->first_ordinal &&
+           header->last_ordinal < FORMAT_COMPACTED_ORDINAL &&
+           header->last_lsn + 1 >= header->base_lsn && header->horizon >= header->last_lsn &&
+           header->end_time_ns >= header->base_time_ns && header->end_epoch >= header->epoch &&
+           is_group_offset(header->end_seal_offset) && is_group_offset(header->seal_offset);
 }
 
 /* What walking code relies on without asking again. */
 static bool values_are_possible(const struct segment_header *header)
 {
     uint64_t seal = header->previous_seal_offset;
+    bool seal_fits = header->compacted || seal % header->block_bytes == 0;
     return header->base_lsn != 0 && header->durable_lsn < header->base_lsn &&
            (header->block_bytes == 64 || header->block_bytes == FORMAT_BLOCK) &&
-           (seal == 0 || (seal >= FORMAT_SEGMENT_HEADER_BYTES && seal % header->block_bytes == 0));
+           (seal == 0 || (is_group_offset(seal) && seal_fits)) &&
+           header->compacted == format_is_compacted(header->ordinal) &&
+           (!header->compacted || run_is_possible(header));
+}
+
+static size_t used_bytes(const struct segment_header *header)
+{
+    return header->compacted ? sizeof(struct format_segment)
+                             : offsetof(struct format_segment, first_ordinal);
 }
 
 static int decode_copy(const uint8_t *block, const uint8_t *uuid, uint64_t ordinal,
@@ -93,7 +152,7 @@ static int decode_copy(const uint8_t *block, const uint8_t *uuid, uint64_t ordin
     struct segment_header header;
     load_fields(copy, &header);
     if (header.ordinal != ordinal || !values_are_possible(&header) ||
-        !scan_is_zero(block + sizeof *copy, FORMAT_BLOCK - sizeof *copy)) {
+        !scan_is_zero(block + used_bytes(&header), FORMAT_BLOCK - used_bytes(&header))) {
         return WEIR_E_DAMAGED;
     }
     *ret_header = header;

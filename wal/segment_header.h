@@ -21,7 +21,18 @@ struct segment_header {
     uint64_t previous_seal_offset; /* in the segment before; 0 = there is none */
     weir_lsn durable_lsn;          /* when this header was built */
     uint32_t block_bytes;
-    bool compacted;
+    bool compacted; /* exactly those with an ordinal from FORMAT_COMPACTED_ORDINAL on; then: */
+
+    uint64_t first_ordinal, last_ordinal; /* of the run of ordinary segments that it replaces */
+    weir_lsn last_lsn;                    /* it stands for base_lsn to this one */
+    /* How the run ended, as the header behind it says: */
+    uint64_t end_time_ns;
+    uint64_t end_epoch;
+    uint32_t end_seed; /* its own groups are of this epoch, too */
+    uint32_t end_chain;
+    uint64_t end_seal_offset;
+    uint64_t seal_offset; /* of its own seal */
+    weir_lsn horizon;     /* what was dropped was not needed for the state as of this LSN */
 };
 
 /* Writes both copies. `two_blocks` holds FORMAT_SEGMENT_HEADER_BYTES.

@@ -24,7 +24,7 @@
 
 static bool is_complete(const struct weir_log *log, const struct wal_segment *segment)
 {
-    uint64_t end = (segment->ordinal + 1) << log->limits.segment_shift;
+    uint64_t end = (segment->last + 1) << log->limits.segment_shift;
     uint64_t durable = atomic_load_explicit(&log->marks.durable_address, memory_order_acquire);
     return segment->state == SEGMENT_SEALED && durable >= end;
 }
@@ -38,7 +38,7 @@ static bool freeze(struct weir_log *log, struct wal_segment *segment)
         return false; /* the memory stays as it is; only the budget is exceeded */
     }
     /* Without memory for it, groups are checked each time they are entered. */
-    segment->checked = segment_checked_alloc(log);
+    segment->checked = segment_checked_alloc(log, segment);
     /* Release pairs with the acquire in segment_is_checked(): `checked` is there. */
     atomic_store_explicit(&segment->trusted_offset, UINT32_MAX, memory_order_release);
     base_lock_acquire(&log->segments.lock);
@@ -181,7 +181,10 @@ int segment_create_spare(struct weir_log *log)
                            ? log->control.first_ordinal
                            : log->segments.slots[log->segments.count - 1]->ordinal + 1;
     base_lock_release(&log->segments.lock);
-    struct wal_segment *segment = segment_new(ordinal, SEGMENT_SPARE);
+    if (format_is_compacted(ordinal)) {
+        return -EFBIG; /* ordinals are used up */
+    }
+    struct wal_segment *segment = segment_new(log, ordinal, SEGMENT_SPARE);
     if (segment == NULL) {
         return -ENOMEM;
     }

@@ -31,12 +31,13 @@ uint64_t segment_detach_first(struct weir_log *log, uint64_t ordinal, bool *ret_
     struct wal_segments *table = &log->segments;
     uint64_t detached = 0;
     base_lock_acquire(&table->lock);
-    if (table->count > 0 && table->slots[0]->ordinal < ordinal) {
+    if (table->count > 0 && table->slots[0]->last < ordinal) {
         struct wal_segment *segment = table->slots[0];
         WEIR_ASSERT(segment->state == SEGMENT_SEALED);
         detached = segment->ordinal;
         *ret_pinned = segment->pins > 0;
         table->count--;
+        table->compacted -= segment_is_compacted(segment) ? 1 : 0;
         memmove(table->slots, table->slots + 1, table->count * sizeof(struct wal_segment *));
         segment->dropped = true; /* the last pin frees it */
         if (segment->pins == 0) {
@@ -87,7 +88,7 @@ static int recycle(struct weir_log *log, const char *name, uint64_t new_ordinal)
 {
     char new_name[FORMAT_NAME_BYTES];
     format_segment_name(new_ordinal, new_name);
-    struct wal_segment *spare = segment_new(new_ordinal, SEGMENT_SPARE);
+    struct wal_segment *spare = segment_new(log, new_ordinal, SEGMENT_SPARE);
     if (spare == NULL) {
         return -ENOMEM;
     }
@@ -101,22 +102,32 @@ static int recycle(struct weir_log *log, const char *name, uint64_t new_ordinal)
     return rc;
 }
 
-static void dispose(struct weir_log *log, uint64_t ordinal, bool is_read)
+int segment_rename(struct weir_log *log, uint64_t ordinal, const char *new_name)
+{
+    char name[FORMAT_NAME_BYTES];
+    struct weir_file *file;
+    format_segment_name(ordinal, name);
+    int rc = log->medium->ops->open(log->medium, name, WEIR_FILE_WRITE, &file);
+    if (rc == 0) {
+        rc = rewrite_as(log, file, name, new_name);
+        log->medium->ops->close(file);
+    }
+    return rc;
+}
+
+void segment_dispose(struct weir_log *log, uint64_t ordinal, bool is_read)
 {
     char name[FORMAT_NAME_BYTES];
     format_segment_name(ordinal, name);
+    /* Groups of a compacted one lie where a log of larger blocks would take them for torn. */
+    bool recycles = !is_read && !log_is_poisoned(log) && !format_is_compacted(ordinal);
     base_lock_acquire(&log->segments.making);
-    uint64_t spare = is_read || log_is_poisoned(log) ? 0 : next_spare(log);
+    uint64_t spare = recycles ? next_spare(log) : 0;
     int rc = spare != 0 ? recycle(log, name, spare) : -EBUSY;
     base_lock_release(&log->segments.making);
     if (rc < 0) {
         (void)log->medium->ops->remove(log->medium, name);
     }
-}
-
-void segment_dispose(struct weir_log *log, uint64_t ordinal)
-{
-    dispose(log, ordinal, false);
 }
 
 void segment_drop_below(struct weir_log *log, uint64_t ordinal)
@@ -127,6 +138,6 @@ void segment_drop_below(struct weir_log *log, uint64_t ordinal)
         if (detached == 0) {
             return;
         }
-        dispose(log, detached, pinned);
+        segment_dispose(log, detached, pinned);
     }
 }

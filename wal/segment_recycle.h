@@ -16,6 +16,10 @@ uint64_t segment_detach_first(struct weir_log *log, uint64_t ordinal, bool *ret_
 
 /* Makes the file of this ordinal, which is not in the table, a spare if one is wanted and nobody
  * reads it, else removes it. */
-void segment_dispose(struct weir_log *log, uint64_t ordinal);
+void segment_dispose(struct weir_log *log, uint64_t ordinal, bool is_read);
+
+/* Gives the file of this ordinal, which is not in the table, another name, without a header, both
+ * durable. -EAGAIN: somebody reads it. */
+int segment_rename(struct weir_log *log, uint64_t ordinal, const char *new_name);
 
 #endif

@@ -58,6 +58,7 @@ static void read_table(struct weir_log *log, struct weir_stat *stat)
 {
     struct wal_segments *table = &log->segments;
     uint64_t durable = atomic_load_explicit(&log->marks.durable_address, memory_order_acquire);
+    uint64_t freed = 0; /* by compaction */
     uint64_t directory_bytes = log->limits.segment_bytes / FORMAT_RECORD_HEADER_BYTES /
                                FORMAT_DIRECTORY_STRIDE * sizeof(struct format_directory_entry);
     stat->heap_bytes = sizeof *log;
@@ -66,6 +67,8 @@ static void read_table(struct weir_log *log, struct weir_stat *stat)
         const struct wal_segment *segment = table->slots[i];
         stat->spare_segments += segment->state == SEGMENT_SPARE ? 1 : 0;
         stat->segments += segment->state == SEGMENT_SPARE ? 0 : 1;
+        stat->compacted_segments += segment_is_compacted(segment) ? 1 : 0;
+        freed += (segment->last - segment->first) << log->limits.segment_shift;
         bool has_memory = (segment->window != NULL && !segment->frozen) || segment->copied;
         stat->window_bytes += has_memory ? log->limits.segment_bytes : 0;
         /* A segment with memory of its own has a directory of its own, with room for the most. */
@@ -73,9 +76,9 @@ static void read_table(struct weir_log *log, struct weir_stat *stat)
     }
     stat->heap_bytes += table->capacity * sizeof(struct wal_segment *);
     uint64_t start =
-        table->count > 0 ? table->slots[0]->ordinal << log->limits.segment_shift : durable;
+        table->count > 0 ? table->slots[0]->first << log->limits.segment_shift : durable;
     base_lock_release(&table->lock);
-    stat->log_bytes = durable > start ? durable - start : 0;
+    stat->log_bytes = durable > start + freed ? durable - start - freed : 0;
     stat->mapped_bytes = relaxed(&table->mapped_bytes);
 }
 
@@ -103,7 +106,11 @@ static int read_time(struct weir_log *log, weir_lsn lsn, uint64_t *ret_time_ns)
     if (rc == 0 && segment_find(segment, lsn, &place)) {
         walk_jump(&walk, place.group_offset);
     }
-    while (rc == 0 && header.first_lsn + header.record_count <= lsn) {
+    while (rc == 0 && group_next_lsn(&header) <= lsn) {
+        if (walk_at_seal(&walk) && segment_is_compacted(segment)) {
+            header.time_ns = segment->last_time_ns; /* the record was dropped: not before this */
+            break;
+        }
         if (walk_at_seal(&walk) || walk_look(&walk, &header) != GROUP_OK) {
             rc = WEIR_E_DAMAGED;
         } else {

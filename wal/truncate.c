@@ -19,6 +19,7 @@
 #include "wal/truncate.h"
 
 #include "base/assert.h"
+#include "wal/compact.h"
 #include "wal/hold.h"
 #include "wal/live.h"
 #include "wal/segment_recycle.h"
@@ -135,7 +136,7 @@ static int witness_of_durable(struct weir_log *log, weir_lsn durable, struct wit
 static bool may_drop(const struct weir_log *log, const struct wal_segment *segment, weir_lsn lsn,
                      uint64_t durable_address)
 {
-    uint64_t end = (segment->ordinal + 1) << log->limits.segment_shift;
+    uint64_t end = (segment->last + 1) << log->limits.segment_shift;
     return segment->state == SEGMENT_SEALED && segment->last_lsn < lsn && durable_address > end;
 }
 
@@ -152,8 +153,8 @@ static uint64_t first_retained(struct weir_log *log, weir_lsn lsn, struct witnes
     }
     WEIR_ASSERT(index < table->count);
     const struct wal_segment *first = table->slots[index];
-    uint64_t ordinal = first->ordinal;
-    if (index > 0) {
+    uint64_t ordinal = first->first;
+    if (index > 0 && !segment_is_compacted(first)) { /* the witness is behind those already */
         take_later(witness, (struct witness){
                                 .lsn = first->start.next_lsn - 1,
                                 .address = log_address(log, first, FORMAT_SEGMENT_HEADER_BYTES),
@@ -213,7 +214,7 @@ static int retain_from(struct weir_log *log, weir_lsn lsn, uint64_t *ret_ordinal
     control->witness_chain = next.witness_chain;
     /* Release pairs with the acquire in log_earliest(). */
     atomic_store_explicit(&log->marks.earliest, lsn, memory_order_release);
-    live_publish_earliest(log);
+    live_publish_layout(log);
     return 0;
 }
 
@@ -270,7 +271,9 @@ int weir_truncate_before(struct weir_log *log, weir_lsn lsn, struct weir_error *
 void truncate_remove_half_made(struct weir_log *log, const uint64_t *ordinals, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (ordinals[i] >= log->control.first_ordinal) {
+        if (format_is_compacted(ordinals[i])) {
+            compact_dispose(log, ordinals[i], false);
+        } else if (ordinals[i] >= log->control.first_ordinal) {
             char name[FORMAT_NAME_BYTES];
             format_segment_name(ordinals[i], name);
             (void)log->medium->ops->remove(log->medium, name);
@@ -281,8 +284,8 @@ void truncate_remove_half_made(struct weir_log *log, const uint64_t *ordinals, u
 void truncate_remove_leftovers(struct weir_log *log, const uint64_t *ordinals, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (ordinals[i] < log->control.first_ordinal) {
-            segment_dispose(log, ordinals[i]);
+        if (ordinals[i] < log->control.first_ordinal) { /* no compacted one is */
+            segment_dispose(log, ordinals[i], false);
         }
     }
 }

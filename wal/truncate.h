@@ -6,8 +6,9 @@
 
 #include "wal/log.h"
 
-/* Of recovery.leftovers, those behind the tail: spares that were half made when their writer died.
- * Before the first segment is made, which may need the name. */
+/* Of recovery.leftovers, those that a name is not retained for: spares that were half made when
+ * their writer died, and what compaction left. Before the first segment is made, which may need the
+ * name. */
 void truncate_remove_half_made(struct weir_log *log, const uint64_t *ordinals, uint32_t count);
 
 /*

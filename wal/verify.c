@@ -164,7 +164,7 @@ static int foreign_name(void *context, const char *name)
 {
     struct verify *verify = context;
     static const char *const known[] = {CONTROL_NAME, CONTROL_NEW_NAME, LOCK_NAME,
-                                        FORMAT_SALVAGE_NAME};
+                                        FORMAT_SALVAGE_NAME, FORMAT_COMPACT_SPARE_NAME};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(name, known[i]) == 0) {
             return 0;
@@ -205,8 +205,9 @@ static uint64_t size_from_group(struct verify *verify, const struct inventory_se
         uint64_t size = (address - FORMAT_SEGMENT_HEADER_BYTES) / segment->ordinal;
         bool possible = size >= WEIR_SEGMENT_BYTES_MIN && size <= WEIR_SEGMENT_BYTES_MAX &&
                         (size & (size - 1)) == 0;
+        uint32_t seed = header->compacted ? header->end_seed : header->seed;
         if (possible && group_decode(group, segment->ordinal * size + FORMAT_SEGMENT_HEADER_BYTES,
-                                     header->seed, uuid_seed, size, &found) == GROUP_OK) {
+                                     seed, uuid_seed, size, &found) == GROUP_OK) {
             bytes = size;
         }
     }
@@ -235,6 +236,53 @@ static uint64_t find_segment_bytes(struct verify *verify)
     return bytes;
 }
 
+/* Is all of a compacted segment's run still there, as segments that are older than it? Then nothing
+ * says that it ever counted. */
+static bool run_is_there(const struct inventory *inventory, const struct inventory_segment *made)
+{
+    uint64_t place = inventory_first(made);
+    while (place <= inventory_last(made)) {
+        const struct inventory_segment *old = inventory_find(inventory, place);
+        uint64_t next = old != NULL && old->header_result == 0 ? place + 1 : 0;
+        for (uint32_t i = 0; next == 0 && i < inventory->count; i++) {
+            old = &inventory->segments[i];
+            bool fits = format_is_compacted(old->ordinal) && old->ordinal < made->ordinal &&
+                        old->header_result == 0 && inventory_first(old) == place &&
+                        inventory_last(old) <= inventory_last(made);
+            next = fits ? inventory_last(old) + 1 : 0;
+        }
+        if (next == 0) {
+            return false;
+        }
+        place = next;
+    }
+    return true;
+}
+
+/* Without CONTROL the compacted segments count that stand for something which is not there. */
+static void compactions_from_headers(struct verify *verify)
+{
+    struct control *control = &verify->control;
+    for (uint32_t i = 0; i < verify->inventory.count; i++) {
+        struct inventory_segment *segment = &verify->inventory.segments[i];
+        if (!format_is_compacted(segment->ordinal) || segment->header_result != 0) {
+            continue;
+        }
+        if (run_is_there(&verify->inventory, segment)) {
+            segment->header_result = WEIR_E_NOT_A_LOG;
+            continue;
+        }
+        control->compact_next = segment->ordinal - FORMAT_COMPACTED_ORDINAL + 1;
+        if (segment->header.horizon > control->horizon) {
+            control->horizon = segment->header.horizon;
+        }
+        if (inventory_first(segment) < control->first_ordinal) {
+            control->first_ordinal = inventory_first(segment);
+            control->first_lsn = segment->header.base_lsn;
+        }
+    }
+}
+
 /* The segment headers stand in for CONTROL: uuid, blocks, where the log begins. */
 static bool control_from_headers(struct verify *verify)
 {
@@ -246,9 +294,10 @@ static bool control_from_headers(struct verify *verify)
     memcpy(control->uuid, first->header.uuid, sizeof control->uuid);
     control->segment_bytes = control->run_ahead_bytes = find_segment_bytes(verify);
     control->block_bytes = first->header.block_bytes;
-    control->first_ordinal = first->ordinal;
+    control->first_ordinal = inventory_first(first);
     control->first_lsn = first->header.base_lsn;
     control->epoch = UINT64_MAX; /* none is too new */
+    compactions_from_headers(verify);
     return true;
 }
 
@@ -343,8 +392,8 @@ static int verify_segments(struct verify *verify)
 {
     struct weir_error why = WEIR_ERROR_INIT;
     const struct control *control = &verify->control;
-    int rc = 0;
-    if (verify->has_control && !verify->live_writer) {
+    int rc = inventory_resolve(&verify->inventory, control);
+    if (rc == 0 && verify->has_control && !verify->live_writer) {
         rc = find_tail(verify, &why);
     }
     rc = rc < 0 ? rc

@@ -42,8 +42,9 @@ struct verify {
     uint64_t tail_address;
 
     /* The walk. */
-    uint64_t ordinal, last_ordinal;
-    bool in_step; /* chain is what the next group continues from */
+    uint64_t place, last_place; /* wal/inventory.h */
+    uint64_t ordinal;           /* of the file that has the place */
+    bool in_step;               /* chain is what the next group continues from */
     struct group_chain chain;
     uint64_t seal_offset; /* of the segment before */
     bool ended;           /* at the tail: nothing behind it belongs to the log */
@@ -84,9 +85,10 @@ void verify_spoil_directory(struct verify *verify);
 
 /* ---- verify_find.c ---- */
 
-/* The header of this log's segment, if it is valid; of the first one behind it that is. NULL. */
-const struct segment_header *verify_header_of(const struct verify *verify, uint64_t ordinal);
-const struct segment_header *verify_header_behind(const struct verify *verify, uint64_t ordinal);
+/* The header of this log's segment at a place, if it is valid; of the first one behind the segment
+ * that is read that is. NULL. */
+const struct segment_header *verify_header_of(const struct verify *verify, uint64_t place);
+const struct segment_header *verify_header_behind(const struct verify *verify);
 
 /* VERIFY_FOUND with walk at the next group whose header is valid by itself; 0: there is none in
  * this file; -errno. It does not go back, unless nothing was met yet: the first retained LSN may

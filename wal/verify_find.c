@@ -7,18 +7,19 @@
 
 #include <string.h>
 
-const struct segment_header *verify_header_of(const struct verify *verify, uint64_t ordinal)
+const struct segment_header *verify_header_of(const struct verify *verify, uint64_t place)
 {
-    const struct inventory_segment *segment = inventory_find(&verify->inventory, ordinal);
+    const struct inventory_segment *segment = inventory_at(&verify->inventory, place);
     bool ours = segment != NULL && segment->header_result == 0 &&
                 memcmp(segment->header.uuid, verify->control.uuid, FORMAT_UUID_BYTES) == 0;
     return ours ? &segment->header : NULL;
 }
 
-/* The first valid header behind this segment, or NULL. */
-const struct segment_header *verify_header_behind(const struct verify *verify, uint64_t ordinal)
+const struct segment_header *verify_header_behind(const struct verify *verify)
 {
-    for (uint64_t next = ordinal + 1; next <= verify->last_ordinal; next++) {
+    const struct inventory_segment *here = inventory_at(&verify->inventory, verify->place);
+    uint64_t next = here != NULL ? inventory_last(here) + 1 : verify->place + 1;
+    for (; next <= verify->last_place; next++) {
         const struct segment_header *header = verify_header_of(verify, next);
         if (header != NULL) {
             return header;
@@ -44,7 +45,7 @@ static struct seeds possible_seeds(const struct verify *verify)
 {
     struct seeds seeds = {.count = 0};
     add_seed(&seeds, verify->chain.seed, verify->chain.epoch);
-    const struct segment_header *behind = verify_header_behind(verify, verify->ordinal);
+    const struct segment_header *behind = verify_header_behind(verify);
     if (behind != NULL) {
         add_seed(&seeds, behind->seed, behind->epoch);
     }

@@ -30,15 +30,18 @@ void verify_report_range(struct verify *verify, struct weir_finding *finding, we
 
 /* ---- whole groups ---- */
 
-/* A gap that an earlier salvage wrote: one note for all of its records. */
+/* A gap that an earlier salvage wrote: one note for all of its records. A sparse one has one
+ * record.
+ */
 static void note_gap(struct verify *verify, const struct format_record *record, weir_lsn lsn,
                      uint32_t offset)
 {
-    verify->report->gap_lsns++;
+    uint32_t left = le32_load(&record->user);
+    bool sparse = format_is_compacted(verify->ordinal);
+    verify->report->gap_lsns += sparse && left > 0 ? left : 1;
     if (lsn <= verify->gap_end) {
         return;
     }
-    uint32_t left = le32_load(&record->user);
     const char *code = finding_gap_code(le16_load(&record->type));
     verify->gap_end = lsn + (left > 0 ? left : 1) - 1;
     struct weir_finding finding = verify_finding("gap", verify->ordinal, offset, "%s", "");
@@ -72,7 +75,8 @@ static void count_records(struct verify *verify, const struct scan_group *group)
     uint32_t offset = FORMAT_GROUP_HEADER_BYTES;
     for (uint32_t i = 0; i < group->header.record_count; i++) {
         const struct format_record *record = (const struct format_record *)(group->bytes + offset);
-        count_record(verify, record, group->header.first_lsn + i, group->offset + offset);
+        count_record(verify, record, group_record_lsn(&group->header, i, record),
+                     group->offset + offset);
         offset += (uint32_t)format_align(le32_load(&record->size), FORMAT_RECORD_ALIGN);
     }
 }
@@ -81,7 +85,9 @@ static void count_records(struct verify *verify, const struct scan_group *group)
  * neither counted nor trusted. Once for each run of them. */
 static void check_overlap(struct verify *verify, const struct group_header *header, uint32_t offset)
 {
-    bool again = header->record_count > 0 && header->first_lsn <= verify->latest;
+    /* What a live writer has compacted since it was read is met again in another file. */
+    bool moved = verify->live_writer && group_is_sparse(header);
+    bool again = header->record_count > 0 && header->first_lsn <= verify->latest && !moved;
     if (again && !verify->overlapping) {
         struct weir_finding finding =
             verify_finding("overlap", verify->ordinal, offset,
@@ -100,7 +106,7 @@ static int hand_over(struct verify *verify, const struct group_header *header, c
     if (header->record_count == 0) {
         return 0;
     }
-    weir_lsn last = header->first_lsn + header->record_count - 1;
+    weir_lsn last = group_next_lsn(header) - 1;
     verify->latest = last > verify->latest ? last : verify->latest;
     return verify->keep != NULL ? verify->keep(verify->context, header, bytes, whole) : 0;
 }
@@ -111,13 +117,19 @@ static void check_seal(struct verify *verify, const struct scan_group *group)
     const struct format_seal *seal =
         (const struct format_seal *)(group->bytes + FORMAT_GROUP_HEADER_BYTES);
     const struct scan_directory *walked = &verify->directory;
+    bool sparse = group_is_sparse(&group->header);
+    uint64_t body = sparse ? format_sparse_seal_body_bytes(walked->records)
+                           : format_seal_body_bytes(walked->records);
+    const struct format_directory_entry *entries =
+        (const struct format_directory_entry *)(seal + 1);
     bool agrees = le64_load(&seal->record_count) == walked->records &&
                   le64_load(&seal->payload_bytes) == walked->payload_bytes &&
                   le32_load(&seal->entry_count) == walked->count &&
-                  group->header.size_bytes ==
-                      FORMAT_GROUP_HEADER_BYTES + format_seal_body_bytes(walked->records) &&
+                  group->header.size_bytes == FORMAT_GROUP_HEADER_BYTES + body &&
                   (walked->count == 0 ||
-                   memcmp(seal + 1, walked->entries, walked->count * sizeof *walked->entries) == 0);
+                   (memcmp(entries, walked->entries, walked->count * sizeof *entries) == 0 &&
+                    (!sparse || memcmp(entries + walked->count, walked->lsns,
+                                       walked->count * sizeof *walked->lsns) == 0)));
     if (!agrees) {
         struct weir_finding finding =
             verify_finding("seal", verify->ordinal, group->offset,
@@ -130,7 +142,9 @@ int verify_each_group(void *context, const struct scan_group *group)
 {
     struct verify *verify = context;
     uint64_t address = group->header.address;
-    if (verify->stopped != 0 || (verify->tail_known && address >= verify->tail_address)) {
+    bool behind_tail = verify->tail_known && address >= verify->tail_address &&
+                       !format_is_compacted(verify->ordinal);
+    if (verify->stopped != 0 || behind_tail) {
         return 1;
     }
     bool whole_so_far = verify->directory.first_time_ns != UINT64_MAX;
@@ -170,18 +184,19 @@ static int check_records(struct verify *verify, const struct scan_walk *walk)
         return rc;
     }
     uint32_t offset = FORMAT_GROUP_HEADER_BYTES;
+    weir_lsn lsn = header->first_lsn - 1;
     for (uint32_t i = 0; i < header->record_count; i++) {
         const struct format_record *record = (const struct format_record *)(bytes + offset);
         uint32_t size = le32_load(&record->size);
         uint32_t stride = (uint32_t)format_align(size, FORMAT_RECORD_ALIGN);
-        if (!group_record_is_whole(record, header->first_lsn + i)) {
-            report_record(verify, walk->offset + offset, header->first_lsn + i,
-                          "the payload fails its checksum");
+        lsn = group_likely_lsn(header, i, record, lsn);
+        if (!group_record_is_whole(record, lsn)) {
+            report_record(verify, walk->offset + offset, lsn, "the payload fails its checksum");
         } else if (!scan_is_zero(bytes + offset + size, stride - size)) {
-            report_record(verify, walk->offset + offset, header->first_lsn + i,
+            report_record(verify, walk->offset + offset, lsn,
                           "the padding behind the payload is not zero");
         } else {
-            count_record(verify, record, header->first_lsn + i, walk->offset + offset);
+            count_record(verify, record, lsn, walk->offset + offset);
         }
         offset += stride;
     }
@@ -209,8 +224,7 @@ static void report_body(struct verify *verify, const struct scan_walk *walk)
         text = "the seal's directory is damaged; readers walk the groups instead";
     }
     struct weir_finding finding = verify_finding(code, verify->ordinal, walk->offset, "%s", text);
-    verify_report_range(verify, &finding, header->first_lsn,
-                        header->first_lsn + header->record_count - 1);
+    verify_report_range(verify, &finding, header->first_lsn, group_next_lsn(header) - 1);
 }
 
 /* The header is right and in place, the body is not. The walk goes on behind it. */

@@ -57,7 +57,7 @@ static int look_behind(struct verify *verify, const struct scan_walk *walk,
         .walk_seed = verify->chain.seed,
     };
     int rc = scan_evidence(&verify->scan, walk->offset, control->segment_bytes, &epoch, evidence);
-    for (uint64_t next = verify->ordinal + 1; next <= verify->last_ordinal; next++) {
+    for (uint64_t next = verify->place + 1; next <= verify->last_place; next++) {
         const struct segment_header *header = verify_header_of(verify, next);
         if (header != NULL && header->epoch >= verify->chain.epoch) {
             epoch.epoch = header->epoch;
@@ -85,6 +85,9 @@ static bool was_durable(const struct verify *verify, const struct scan_walk *wal
 static int is_tail(struct verify *verify, const struct scan_walk *walk)
 {
     uint64_t address = verify->ordinal * verify->control.segment_bytes + walk->offset;
+    if (format_is_compacted(verify->ordinal)) {
+        return 0; /* it was durable before it counted */
+    }
     if (verify->tail_known) {
         return address >= verify->tail_address;
     }
@@ -211,18 +214,40 @@ static void follow_header(struct verify *verify, const struct segment_header *he
 static bool may_be_torn(const struct verify *verify)
 {
     if (verify->live_writer) {
-        return verify->ordinal == verify->last_ordinal;
+        return verify->place == verify->last_place;
     }
     return verify->tail_known && !verify->control.clean &&
            verify->ordinal == verify->tail_address / verify->control.segment_bytes;
 }
 
-/* A writer may have truncated meanwhile. */
+/* A writer may have compacted meanwhile: what has the place now is another file. */
+static bool was_compacted(struct verify *verify, const struct control *now)
+{
+    struct inventory inventory;
+    if (now->compact_next == verify->control.compact_next ||
+        inventory_read(verify->medium, verify->control.uuid, NULL, NULL, &inventory) < 0) {
+        return false;
+    }
+    if (inventory_resolve(&inventory, now) < 0) {
+        inventory_free(&inventory);
+        return false;
+    }
+    inventory_free(&verify->inventory);
+    verify->inventory = inventory;
+    verify->control.compact_next = now->compact_next;
+    verify->control.horizon = now->horizon;
+    return true;
+}
+
+/* A writer may have truncated or compacted meanwhile. */
 static bool was_dropped(struct verify *verify)
 {
     struct control now;
-    if (!verify->live_writer || control_load(verify->medium, &now, NULL) < 0 ||
-        now.first_ordinal <= verify->ordinal) {
+    if (!verify->live_writer || control_load(verify->medium, &now, NULL) < 0) {
+        return false;
+    }
+    bool compacted = was_compacted(verify, &now);
+    if (now.first_ordinal <= verify->place && !compacted) {
         return false;
     }
     verify->control.first_lsn = now.first_lsn;
@@ -235,7 +260,7 @@ static bool was_dropped(struct verify *verify)
  */
 static bool has_moved_on(struct verify *verify)
 {
-    if (verify->live_writer && verify->ordinal > verify->last_ordinal) {
+    if (verify->live_writer && verify->place > verify->last_place) {
         verify->ended = true;
         return true;
     }
@@ -246,7 +271,7 @@ static bool has_moved_on(struct verify *verify)
 static int begin_segment(struct verify *verify, const struct inventory_segment *file,
                          struct scan_walk *walk)
 {
-    const struct segment_header *header = verify_header_of(verify, verify->ordinal);
+    const struct segment_header *header = verify_header_of(verify, verify->place);
     scan_directory_clear(&verify->directory);
     *walk = (struct scan_walk){.offset = FORMAT_SEGMENT_HEADER_BYTES, .chain = verify->chain};
     if (header != NULL) {
@@ -258,6 +283,10 @@ static int begin_segment(struct verify *verify, const struct inventory_segment *
         }
         follow_header(verify, header);
         walk->chain = verify->chain;
+        if (header->compacted) {
+            walk->chain.epoch = header->end_epoch;
+            walk->chain.seed = header->end_seed;
+        }
         return 1;
     }
     int rc = is_tail(verify, walk);
@@ -283,6 +312,20 @@ static int begin_segment(struct verify *verify, const struct inventory_segment *
     return rc < 0 ? rc : rc == VERIFY_FOUND;
 }
 
+/* Behind a compacted segment the log goes on where its run ended. */
+static void leave_compacted(struct verify *verify, const struct segment_header *header)
+{
+    close_damage(verify, header->last_lsn + 1);
+    verify->seal_offset = header->end_seal_offset;
+    verify->chain = (struct group_chain){
+        .next_lsn = header->last_lsn + 1,
+        .time_ns = header->end_time_ns,
+        .epoch = header->end_epoch,
+        .seed = header->end_seed,
+        .crc = header->end_chain,
+    };
+}
+
 static int read_segment(struct verify *verify, const struct inventory_segment *file)
 {
     int rc = scan_open(&verify->scan, verify->ordinal);
@@ -294,6 +337,9 @@ static int read_segment(struct verify *verify, const struct inventory_segment *f
     if (rc > 0) {
         verify->report->segments++;
         rc = walk_groups(verify, &walk);
+        if (rc == 0 && file->header.compacted && !verify->ended) {
+            leave_compacted(verify, &file->header);
+        }
     }
     scan_close(&verify->scan);
     return rc;
@@ -301,10 +347,28 @@ static int read_segment(struct verify *verify, const struct inventory_segment *f
 
 /* ---- all of them ---- */
 
+/* A compacted segment whose header is lost, if there is one: it may be what is missing. */
+static uint64_t find_headless(const struct verify *verify)
+{
+    for (uint32_t i = 0; i < verify->inventory.count; i++) {
+        const struct inventory_segment *segment = &verify->inventory.segments[i];
+        if (format_is_compacted(segment->ordinal) && segment->header_result != 0 &&
+            segment->ordinal - FORMAT_COMPACTED_ORDINAL < verify->control.compact_next) {
+            return segment->ordinal;
+        }
+    }
+    return 0;
+}
+
 static void report_missing(struct verify *verify)
 {
+    uint64_t headless = find_headless(verify);
     struct weir_finding finding =
-        verify_finding("segment-missing", verify->ordinal, UINT64_MAX, "the file is missing");
+        headless != 0
+            ? verify_finding("segment-header", headless, 0,
+                             "the header is not valid in either copy: what it stands for "
+                             "is missing")
+            : verify_finding("segment-missing", verify->place, UINT64_MAX, "the file is missing");
     open_damage(verify, &finding);
 }
 
@@ -328,14 +392,15 @@ static void close_at_end(struct verify *verify)
 }
 
 /* The last segment that anything says was written. */
-static uint64_t find_last_ordinal(const struct verify *verify)
+static uint64_t find_last_place(const struct verify *verify)
 {
     const struct control *control = &verify->control;
     uint64_t last = control->first_ordinal;
     for (uint32_t i = 0; i < verify->inventory.count; i++) {
         const struct inventory_segment *segment = &verify->inventory.segments[i];
-        if (verify_header_of(verify, segment->ordinal) != NULL && segment->ordinal > last) {
-            last = segment->ordinal;
+        if (!segment->dead && verify_header_of(verify, inventory_last(segment)) != NULL &&
+            inventory_last(segment) > last) {
+            last = inventory_last(segment);
         }
     }
     uint64_t witness = control->witness_address / control->segment_bytes;
@@ -344,34 +409,50 @@ static uint64_t find_last_ordinal(const struct verify *verify)
     return holds_groups && witness > last ? witness : last;
 }
 
+/* Reads what has the place, and goes on behind it. 0; -errno. */
+static int read_place(struct verify *verify)
+{
+    const struct inventory_segment *file = inventory_at(&verify->inventory, verify->place);
+    verify->ordinal = file != NULL ? file->ordinal : verify->place;
+    if (file == NULL && was_dropped(verify)) {
+        return 0; /* what is there now is looked for again */
+    }
+    bool behind_last = verify->place > verify->last_place;
+    if (file == NULL && behind_last && (verify->live_writer || verify->pending)) {
+        verify->ended = true;
+        return 0;
+    }
+    if (file == NULL) {
+        report_missing(verify);
+        verify->place++;
+        return 0;
+    }
+    uint64_t next = inventory_last(file) + 1;
+    int rc = read_segment(verify, file);
+    if (rc == -ENOENT && was_dropped(verify)) {
+        return 0;
+    }
+    verify->place = next;
+    return rc;
+}
+
 int verify_walk(struct verify *verify)
 {
-    verify->last_ordinal = find_last_ordinal(verify);
+    int rc = 0;
+    verify->last_place = find_last_place(verify);
     verify->chain = (struct group_chain){.next_lsn = verify->control.first_lsn};
+    verify->place = verify->control.first_ordinal;
     /* One more than the last: where a segment was sealed, the next may have lost its header. */
-    for (verify->ordinal = verify->control.first_ordinal;
-         verify->ordinal <= verify->last_ordinal + 1 && !verify->ended && verify->stopped == 0;
-         verify->ordinal++) {
-        const struct inventory_segment *file = inventory_find(&verify->inventory, verify->ordinal);
-        if (file == NULL && was_dropped(verify)) {
+    while (rc == 0 && verify->place <= verify->last_place + 1 && !verify->ended &&
+           verify->stopped == 0) {
+        if (verify->place < verify->control.first_ordinal) {
+            verify->place = verify->control.first_ordinal; /* truncated meanwhile */
             continue;
         }
-        bool behind_last = verify->ordinal > verify->last_ordinal;
-        if (file == NULL && behind_last && (verify->live_writer || verify->pending)) {
-            break;
-        }
-        if (file == NULL) {
-            report_missing(verify);
-            continue;
-        }
-        int rc = read_segment(verify, file);
-        if (rc == -ENOENT && was_dropped(verify)) {
-            continue;
-        }
-        if (rc < 0) {
-            return rc;
-        }
+        rc = read_place(verify);
     }
-    close_at_end(verify);
-    return 0;
+    if (rc == 0) {
+        close_at_end(verify);
+    }
+    return rc;
 }

@@ -68,7 +68,8 @@ static bool fits(const struct segment_walk *walk, const struct group_header *hea
            header->size_bytes >= FORMAT_GROUP_HEADER_BYTES &&
            header->size_bytes % FORMAT_RECORD_ALIGN == 0 &&
            header->size_bytes <= walk->log->limits.segment_bytes - walk->offset &&
-           (!walk->linked || header->first_lsn == walk->chain.next_lsn);
+           (!walk->linked || header->first_lsn == walk->chain.next_lsn ||
+            (group_is_sparse(header) && header->first_lsn > walk->chain.next_lsn));
 }
 
 static enum group_fault check(struct segment_walk *walk, struct group_header *header)
@@ -79,10 +80,10 @@ static enum group_fault check(struct segment_walk *walk, struct group_header *he
     }
     uint32_t record;
     if (fault == GROUP_OK) {
-        fault = group_check_body(walk_bytes(walk), header, walk->log->limits.block_bytes, &record);
+        fault = group_check_body(walk_bytes(walk), header, walk->segment->block_bytes, &record);
     }
     if (fault == GROUP_OK) {
-        segment_set_checked(walk->log, walk->segment, walk->offset);
+        segment_set_checked(walk->segment, walk->offset);
     }
     return fault;
 }
@@ -104,9 +105,8 @@ enum group_fault walk_look(struct segment_walk *walk, struct group_header *ret_h
     if (!is_inside(walk)) {
         return GROUP_HEADER_FIELDS;
     }
-    return segment_is_checked(walk->log, walk->segment, walk->offset)
-               ? load_checked(walk, ret_header)
-               : check(walk, ret_header);
+    return segment_is_checked(walk->segment, walk->offset) ? load_checked(walk, ret_header)
+                                                           : check(walk, ret_header);
 }
 
 enum group_fault walk_peek(struct segment_walk *walk, struct group_header *ret_header)
@@ -114,9 +114,8 @@ enum group_fault walk_peek(struct segment_walk *walk, struct group_header *ret_h
     if (!is_inside(walk)) {
         return GROUP_HEADER_FIELDS;
     }
-    return segment_is_checked(walk->log, walk->segment, walk->offset)
-               ? load_checked(walk, ret_header)
-               : walk_decode(walk, ret_header);
+    return segment_is_checked(walk->segment, walk->offset) ? load_checked(walk, ret_header)
+                                                           : walk_decode(walk, ret_header);
 }
 
 void walk_pass(struct segment_walk *walk, const struct group_header *header)
@@ -127,7 +126,7 @@ void walk_pass(struct segment_walk *walk, const struct group_header *header)
     group_chain_advance(&walk->chain, walk_bytes(walk), header);
     walk->seeded = walk->seeded || header->kind == FORMAT_GROUP_EPOCH;
     walk->linked = true;
-    walk->offset += (uint32_t)format_align(header->size_bytes, walk->log->limits.block_bytes);
+    walk->offset += (uint32_t)format_align(header->size_bytes, walk->segment->block_bytes);
 }
 
 /* ---- behind damage ---- */
@@ -137,7 +136,7 @@ static uint32_t end_of_groups(const struct segment_walk *walk)
 {
     const struct weir_log *log = walk->log;
     if (walk->seal_offset != 0) {
-        return walk->seal_offset + log->limits.block_bytes;
+        return walk->seal_offset + walk->segment->block_bytes;
     }
     uint64_t durable = atomic_load_explicit(&log->marks.durable_address, memory_order_acquire);
     uint64_t start = log_address(log, walk->segment, 0);
@@ -157,7 +156,7 @@ static bool claims_to_start_here(const struct segment_walk *walk)
 bool walk_resync(struct segment_walk *walk, struct group_header *ret_header)
 {
     struct segment_walk probe = *walk;
-    uint32_t block = walk->log->limits.block_bytes;
+    uint32_t block = walk->segment->block_bytes;
     uint32_t end = end_of_groups(walk);
     for (uint64_t offset = (uint64_t)walk->offset + block; offset < end; offset += block) {
         walk_jump(&probe, (uint32_t)offset);

@@ -39,7 +39,7 @@ static bool take_epoch_group(const struct segment_walk *walk, uint32_t offset, u
     there.offset = offset;
     if (le16_load(&group->kind) != FORMAT_GROUP_EPOCH ||
         decode_under(&there, 0, &header) != GROUP_OK ||
-        group_check_body(bytes, &header, walk->log->limits.block_bytes, &record) != GROUP_OK) {
+        group_check_body(bytes, &header, walk->segment->block_bytes, &record) != GROUP_OK) {
         return false;
     }
     const struct format_epoch *epoch =
@@ -52,7 +52,7 @@ static bool take_epoch_group(const struct segment_walk *walk, uint32_t offset, u
 static bool find_epoch_group(const struct segment_walk *walk, uint32_t low, uint32_t high,
                              uint32_t *ret_seed)
 {
-    uint32_t block = walk->log->limits.block_bytes;
+    uint32_t block = walk->segment->block_bytes;
     for (uint32_t offset = high; offset >= low + block;) {
         offset -= block;
         if (take_epoch_group(walk, offset, ret_seed)) {

@@ -37,7 +37,8 @@ struct weir_stat {
     weir_lsn oldest_reservation;      /* 0: none is open */
     uint64_t oldest_reservation_age_ns;
     uint64_t open_reservations;
-    int poisoned; /* 0, or the -errno that poisoned the log */
+    int poisoned;                /* 0, or the -errno that poisoned the log */
+    uint64_t compacted_segments; /* of segments: stand for a longer run, without what was dropped */
 };
 
 #define WEIR_STAT_INIT WEIR_SIZED_INIT(weir_stat)
@@ -56,8 +57,8 @@ WEIR_EXPORT int weir_log_stat(struct weir_log *log, struct weir_stat *ret_stat);
 
 /* What verification found in all. */
 struct weir_verify_report {
-    size_t size; /* sizeof(struct weir_verify_report) */
-    bool ok;     /* no record is lost or damaged, and opening would not refuse */
+    size_t size;     /* sizeof(struct weir_verify_report) */
+    bool ok;         /* no record is lost or damaged, and opening would not refuse */
     bool open_begin; /* CONTROL is lost, and the first segment that is left begins behind LSN 1:
                         whether records before `earliest` were retained cannot be told */
     weir_lsn earliest, latest;

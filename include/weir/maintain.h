@@ -53,6 +53,8 @@ struct weir_compact_options {
     weir_lsn horizon; /* highest H that is wanted; 0 = as far as holds and snapshots allow */
     uint64_t bytes_per_second; /* throttle for what is read and written; 0 = none */
     uint64_t max_steps;        /* stop after so many; 0 = until nothing is left to gain */
+    bool thorough;       /* also rewrite segments that free no file: nothing that may go stays */
+    uint8_t reserved[7]; /* must be 0 */
     weir_progress_fn progress;
     void *progress_context;
 };

@@ -134,8 +134,8 @@ struct weir_medium_ops {
     void (*unmap)(struct weir_medium *medium, const uint8_t *base, size_t size_bytes);
     /* Makes the caller's private memory [address, address + size_bytes) hold the file's bytes from
      * offset on, in place of what was there: a mapping that is copied where it is written, or a
-     * copy. All three are multiples of the page size. Undefined bytes on failure; -EIO when the file
-     * ends before. The file may be closed, renamed over and removed, but not written. */
+     * copy. All three are multiples of the page size. Undefined bytes on failure; -EIO when the
+     * file ends before. The file may be closed, renamed over and removed, but not written. */
     int (*map_private)(struct weir_file *file, uint64_t offset, void *address, size_t size_bytes);
 
     /* ---- window ---- */

@@ -38,6 +38,13 @@ class Examples(LogTest):
         self.assertEqual(example("event_loop", self.log), b"")
         self.assertEqual(example("event_loop", self.log, stdin=b"no newline"), b"2001\n")
 
+    def test_store_shows_the_newest_state_and_an_earlier_one(self):
+        newest = b"apple is red (version 2)\navocado is black (version 3)\n"
+        earlier = b"and as of record 1:\napple is green (version 1)\n"
+        self.assertEqual(example("store", self.log), newest + earlier)
+        self.assertIn(b"as of record 4:\napple is green (version 4)\navocado is black (version 3)",
+                      example("store", self.log))
+
     def test_tail_process_follows_a_log_beside_its_writer(self):
         with subprocess.Popen([os.environ["WEIR"], "append", self.log], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as writer:

@@ -131,6 +131,33 @@ static uint64_t explore_length(struct explorer *explorer, unsigned length, unsig
     return count;
 }
 
+/* Compaction needs a log of some length, so it is seldom met by chance: always a few of those. */
+static const struct workload chosen_workloads[] = {
+    {.ops = {OP_COMPACT}, .count = 1},
+    {.ops = {OP_COMPACT, OP_COMPACT}, .count = 2},
+    {.ops = {OP_COMPACT, OP_TRUNCATE}, .count = 2},
+    {.ops = {OP_COMPACT, OP_POWER}, .count = 2},
+    {.ops = {OP_APPEND_55, OP_HOLD, OP_COMPACT}, .count = 3},
+    {.ops = {OP_BATCH, OP_COMPACT, OP_REOPEN}, .count = 3},
+};
+
+static uint64_t explore_chosen(struct explorer *explorer, const struct shape *shape)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < sizeof chosen_workloads / sizeof chosen_workloads[0]; i++) {
+        struct workload workload = chosen_workloads[i];
+        workload.durability = shape->durability;
+        if (!workload_explore(explorer, &workload)) {
+            char text[200];
+            workload_print(&workload, text, sizeof text);
+            print_error("%s\n  %s\n", text, explorer->failure);
+            break;
+        }
+        count++;
+    }
+    return count;
+}
+
 /* What a shape was explored with. */
 struct reach {
     unsigned passes;  /* that were begun */
@@ -183,6 +210,8 @@ static void explore_shape(const struct shape *shape, double seconds)
         }
     } else {
         explore_scope(&explorer, &slice, shape, &reach);
+        explorer.depth = 1;
+        reach.workloads += goes_on(&explorer) ? explore_chosen(&explorer, shape) : 0;
     }
     print_counts(shape, &explorer, &reach, read_clock(CLOCK_PROCESS_CPUTIME_ID) - cpu_ns);
     explorer_end(&explorer);

@@ -59,7 +59,7 @@ static void grow_seen(struct explorer *explorer)
     explorer->seen_capacity = capacity;
 }
 
-static bool is_new(struct explorer *explorer, uint64_t key)
+bool explorer_is_new(struct explorer *explorer, uint64_t key)
 {
     if (2 * explorer->seen_count >= explorer->seen_capacity) {
         grow_seen(explorer);
@@ -257,7 +257,8 @@ static void write_image(struct look *look)
     if (!model_judge(look->moment->model, log, &sight)) {
         complain(look, "a writer", sight.failure);
     } else if (look->was_read &&
-               (sight.latest != look->sight.latest || sight.earliest != look->sight.earliest)) {
+               (sight.latest != look->sight.latest || sight.earliest != look->sight.earliest ||
+                sight.horizon != look->sight.horizon)) {
         complain(look, "a writer", "keeps something else than the reader showed");
     } else {
         append_first(look, log, &watch, &sight);
@@ -309,7 +310,7 @@ void explorer_cut(struct explorer *explorer, struct weir_medium *medium,
     while (!explorer->failed && !explorer_is_late(explorer) && cut_next(&plan, &image)) {
         uint64_t key = sim_memory_digest(image) ^ model_digest(moment->model) * 31 ^ depth;
         explorer->counts.states++;
-        if (is_new(explorer, key)) {
+        if (explorer_is_new(explorer, key)) {
             explorer->counts.distinct++;
             look_at(explorer, image, moment, depth);
         }

@@ -25,6 +25,7 @@ struct explorer_counts {
     uint64_t distinct;       /* of those, with other bytes or other promises than any before */
     uint64_t recoveries;     /* opens that read an image to its end */
     uint64_t false_refusals; /* of them refused: nothing here is damaged */
+    uint64_t compacted;      /* steps of compaction that a workload made */
 };
 
 struct explorer {
@@ -66,6 +67,9 @@ bool explorer_is_news(struct weir_medium *medium, uint64_t *looked_at);
 int explorer_open(struct explorer *explorer, struct weir_medium *keeper, uint32_t flags,
                   const struct sim_memory_faults *faults, struct weir_log **ret_log,
                   struct weir_medium **ret_medium, struct weir_error *why);
+
+/* Remembers a digest of an image and its promises: false when it was there. */
+bool explorer_is_new(struct explorer *explorer, uint64_t key);
 
 bool explorer_is_late(const struct explorer *explorer);
 

@@ -62,7 +62,7 @@ void model_begin(struct model *model, uint32_t count, uint32_t size, bool sparse
     WEIR_ASSERT(model->last + count < MODEL_RECORDS_MAX);
     for (uint32_t i = 0; i < count; i++) {
         struct model_record *record = &model->records[model->last + 1 + i];
-        *record = (struct model_record){model->next_number++, size, i, count, sparse};
+        *record = (struct model_record){model->next_number++, size, i, count, sparse, false, false};
         fill_payload(record, payload);
         parts[i] = (struct weir_part){payload, size};
         entries[i] = (struct weir_entry){
@@ -89,9 +89,44 @@ void model_promise(struct model *model, weir_lsn durable)
     model->acknowledged = durable > model->acknowledged ? durable : model->acknowledged;
 }
 
+void model_compact(struct model *model, weir_lsn horizon)
+{
+    model->horizon_tried = horizon > model->horizon_done ? horizon : model->horizon_done;
+}
+
+void model_drop(struct model *model, weir_lsn lsn)
+{
+    model->records[lsn].going = true;
+}
+
+/* It has happened, or it has not. */
+static void decide(struct model *model, bool happened)
+{
+    for (weir_lsn lsn = 1; lsn <= model->tried; lsn++) {
+        struct model_record *record = &model->records[lsn];
+        record->gone = record->gone || (record->going && happened);
+        record->going = false;
+    }
+}
+
+void model_forget_drops(struct model *model)
+{
+    decide(model, false);
+}
+
+void model_compacted(struct model *model, int rc)
+{
+    if (rc == 0) {
+        decide(model, true);
+        model->horizon_done = model->horizon_tried;
+    }
+}
+
 void model_settle(struct model *model, const struct model_sight *sight)
 {
     weir_lsn latest = sight->latest;
+    decide(model, sight->horizon == model->horizon_tried);
+    model->horizon_done = model->horizon_tried = sight->horizon;
     model->last = model->tried = model->acknowledged = latest;
     model->cut_done = model->cut_tried = sight->earliest;
     model->hold_done = model->hold_tried = sight->hold;
@@ -167,22 +202,74 @@ static bool hold_is_right(const struct model *model, struct weir_log *log,
     return true;
 }
 
+/* Where the log begins and how it is compacted, where that may be otherwise than at its start. */
+static bool look_at_start(const struct model *model, struct weir_log *log,
+                          struct weir_cursor *cursor, struct model_sight *sight)
+{
+    sight->earliest = weir_cursor_position(cursor);
+    if (model->horizon_tried == 0) {
+        return true;
+    }
+    struct weir_stat stat = WEIR_STAT_INIT;
+    int rc = weir_log_stat(log, &stat);
+    sight->earliest = rc == 0 && stat.earliest != 0 ? stat.earliest : sight->earliest;
+    sight->horizon = stat.horizon;
+    if (rc < 0 || (stat.horizon != model->horizon_done && stat.horizon != model->horizon_tried)) {
+        return disappoint(sight, "the horizon is %ju, was %ju, tried was %ju",
+                          (uintmax_t)stat.horizon, (uintmax_t)model->horizon_done,
+                          (uintmax_t)model->horizon_tried);
+    }
+    return true;
+}
+
+/* Is a record where the horizon says that it is? One step of compaction drops all or none. */
+static bool may_be_missing(const struct model *model, weir_lsn lsn, const struct model_sight *sight)
+{
+    const struct model_record *record = &model->records[lsn];
+    bool happened = sight->horizon == model->horizon_tried;
+    return lsn < MODEL_RECORDS_MAX && (record->gone || (record->going && happened));
+}
+
+static bool records_between_are_gone(const struct model *model, weir_lsn from, weir_lsn to,
+                                     struct model_sight *sight)
+{
+    for (weir_lsn lsn = from; lsn < to; lsn++) {
+        if (!may_be_missing(model, lsn, sight)) {
+            return disappoint(sight, "LSN %ju where %ju was due", (uintmax_t)to, (uintmax_t)lsn);
+        }
+    }
+    return true;
+}
+
+static bool judge_record(const struct model *model, const struct weir_record *record, weir_lsn next,
+                         struct model_sight *sight)
+{
+    if (record->lsn < next) {
+        return disappoint(sight, "LSN %ju where %ju was due", (uintmax_t)record->lsn,
+                          (uintmax_t)next);
+    }
+    if (record->lsn <= model->tried && may_be_missing(model, record->lsn, sight)) {
+        return disappoint(sight, "LSN %ju was compacted away and is back", (uintmax_t)record->lsn);
+    }
+    return records_between_are_gone(model, next, record->lsn, sight) &&
+           record_is_right(model, record, sight);
+}
+
 bool model_judge(const struct model *model, struct weir_log *log, struct model_sight *sight)
 {
     struct weir_cursor *cursor;
+    struct weir_cursor_options options = WEIR_CURSOR_OPTIONS_INIT;
+    options.compacted = true;
     *sight = (struct model_sight){0};
-    int rc = weir_cursor_open(log, NULL, &cursor);
+    int rc = weir_cursor_open(log, &options, &cursor);
     if (rc < 0) {
         return disappoint(sight, "a cursor: %s", weir_error_name(rc));
     }
     struct weir_record record;
-    bool right = true;
-    weir_lsn next = weir_cursor_position(cursor);
-    sight->earliest = next;
+    bool right = look_at_start(model, log, cursor, sight);
+    weir_lsn next = sight->earliest;
     while (right && (rc = weir_cursor_next(cursor, &record)) == 1) {
-        right = record.lsn == next ? record_is_right(model, &record, sight)
-                                   : disappoint(sight, "LSN %ju where %ju was due",
-                                                (uintmax_t)record.lsn, (uintmax_t)next);
+        right = judge_record(model, &record, next, sight);
         next = record.lsn + 1;
     }
     weir_cursor_close(cursor);
@@ -203,8 +290,11 @@ uint64_t model_digest(const struct model *model)
     digest = mix(digest ^ model->tried);
     digest = mix(digest ^ model->cut_done << 32 ^ model->cut_tried);
     digest = mix(digest ^ model->hold_done << 32 ^ model->hold_tried);
+    digest = mix(digest ^ model->horizon_done << 32 ^ model->horizon_tried);
     for (weir_lsn lsn = model->cut_done; lsn <= model->tried; lsn++) {
-        digest = mix(digest ^ model->records[lsn].number);
+        const struct model_record *record = &model->records[lsn];
+        digest = mix(digest ^ record->number ^ (uint64_t)record->going << 40 ^
+                     (uint64_t)record->gone << 41);
     }
     return digest;
 }

@@ -24,7 +24,9 @@ struct model_record {
     uint32_t number;
     uint32_t size;
     uint32_t batch_index, batch_count;
-    bool sparse; /* zeros between its ends: a long record with little to tear */
+    bool sparse; /* zeros between its ends: a long record with little to tear; of the engine */
+    bool going;  /* a compaction that is under way drops it */
+    bool gone;   /* a compaction has */
 };
 
 struct model {
@@ -34,6 +36,7 @@ struct model {
     weir_lsn acknowledged; /* reported durable, or shown */
     weir_lsn cut_done, cut_tried;
     weir_lsn hold_done, hold_tried; /* floor of the one hold; 0: none */
+    weir_lsn horizon_done, horizon_tried;
     struct model_record records[MODEL_RECORDS_MAX];
 };
 
@@ -41,6 +44,7 @@ struct model {
 struct model_sight {
     weir_lsn earliest, latest; /* latest + 1 = earliest: nothing */
     weir_lsn hold;             /* 0: none */
+    weir_lsn horizon;
     char failure[300];
 };
 
@@ -55,6 +59,13 @@ void model_begin(struct model *model, uint32_t count, uint32_t size, bool sparse
 void model_end(struct model *model, int rc, weir_lsn first, bool durable);
 
 void model_promise(struct model *model, weir_lsn durable);
+
+/* A compaction up to a horizon begins, which drops all sparse records that it meets; it meets one;
+ * it has returned. */
+void model_compact(struct model *model, weir_lsn horizon);
+void model_drop(struct model *model, weir_lsn lsn);
+void model_compacted(struct model *model, int rc);
+void model_forget_drops(struct model *model); /* it had nothing to do after all */
 
 /* Reads the log from its beginning: all that was promised, a prefix of what was appended, nothing
  * else. False: sight->failure says what is wrong. */

@@ -60,6 +60,7 @@ static void run_workload(struct plan *plan, struct weir_log *log)
         .ops = at_most(10 + draw(plan, 150), limits->ops),
         .payload_max = at_most(15000, limits->payload),
         .truncates = draw(plan, 2) == 0 && limits->truncates > 0,
+        .compacts = draw(plan, 2) == 0 && limits->compacts > 0,
         .faults = plan->trouble >= TROUBLE_CALL_ONCE,
     };
     torture_run(&torture);
@@ -87,6 +88,7 @@ static void write_round(struct plan *plan, struct weir_medium *keeper, struct wa
     }
     struct referee_facts facts = referee_facts(plan->referee);
     facts.cut_tried = UINT64_MAX;
+    facts.horizon_tried = UINT64_MAX;
     watch->fail_at = 0;
     if (watch->fails == NULL && !plan->lied) {
         weir_lsn latest = referee_judge(plan->referee, log, &facts);
@@ -154,6 +156,7 @@ static struct weir_medium *one_round(struct plan *plan, struct weir_medium *keep
         atomic_store(&referee->acknowledged, image->facts.acknowledged);
         atomic_store(&referee->witnessed, image->facts.witnessed);
         atomic_store(&referee->cut_done, image->facts.cut_done);
+        atomic_store(&referee->compactions, image->facts.compactions);
     }
     for (unsigned i = 0; i < watch.image_count; i++) {
         if (watch.images[i].medium != NULL) {
@@ -243,6 +246,7 @@ struct seeded_result seeded_run(uint64_t seed, const struct seeded_limits *limit
     sim_scheduler_run(&schedule, run_writers, &plan);
     result.trace = sim_digest(result.trace, schedule.trace);
     result.switches = schedule.switches;
+    result.compactions = atomic_load(&plan.referee->compaction_steps);
     if (atomic_load(&plan.referee->failures) > 0) {
         describe_failure(&plan, &result);
     } else if (base_alloc_in_use() != blocks_before) {

@@ -23,9 +23,10 @@ struct seeded_limits {
     unsigned truncates; /* 0: nothing is truncated */
     unsigned cuts;      /* of the power, for each writer */
     unsigned troubles;  /* 0: no call fails and no device lies */
+    unsigned compacts;  /* 0: nothing is compacted */
 };
 
-#define SEEDED_LIMITS ((struct seeded_limits){3, 4, 1, 160, 15000, 1, 4, 1})
+#define SEEDED_LIMITS ((struct seeded_limits){3, 4, 1, 160, 15000, 1, 4, 1, 1})
 
 struct seeded_result {
     bool failed;
@@ -34,6 +35,7 @@ struct seeded_result {
     uint64_t calls; /* of media, by writers */
     uint64_t images, recoveries, failures_injected, lies_told, refusals;
     uint64_t switches;
+    uint64_t compactions; /* that had something to do */
 };
 
 /* Prints nothing. Aborts where an assertion of the code under test fails, and on a hang. */

@@ -28,6 +28,7 @@ static const struct limit table[] = {
     {"writers", offsetof(struct seeded_limits, writers), 1},
     {"threads", offsetof(struct seeded_limits, threads), 1},
     {"tailers", offsetof(struct seeded_limits, tailers), 0},
+    {"compacts", offsetof(struct seeded_limits, compacts), 0},
     {"truncates", offsetof(struct seeded_limits, truncates), 0},
     {"cuts", offsetof(struct seeded_limits, cuts), 0},
     {"ops", offsetof(struct seeded_limits, ops), 1},

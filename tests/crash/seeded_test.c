@@ -85,6 +85,7 @@ static void add(struct seeded_result *sum, const struct seeded_result *one)
     sum->lies_told += one->lies_told;
     sum->refusals += one->refusals;
     sum->switches += one->switches;
+    sum->compactions += one->compactions;
 }
 
 static void what_was_promised_survives_whatever_a_seed_brings(void **state)
@@ -113,11 +114,11 @@ static void what_was_promised_survives_whatever_a_seed_brings(void **state)
         }
     }
     printf("layer=seeded seeds=%ju seed=%ju calls=%ju switches=%ju images=%ju recoveries=%ju "
-           "failures=%ju lies=%ju refusals=%ju violations=%u false_refusals=%ju\n",
+           "compactions=%ju failures=%ju lies=%ju refusals=%ju violations=%u false_refusals=%ju\n",
            (uintmax_t)(seed - first), (uintmax_t)first, (uintmax_t)sum.calls,
            (uintmax_t)sum.switches, (uintmax_t)sum.images, (uintmax_t)sum.recoveries,
-           (uintmax_t)sum.failures_injected, (uintmax_t)sum.lies_told, (uintmax_t)sum.refusals, bad,
-           (uintmax_t)false_refusals);
+           (uintmax_t)sum.compactions, (uintmax_t)sum.failures_injected, (uintmax_t)sum.lies_told,
+           (uintmax_t)sum.refusals, bad, (uintmax_t)false_refusals);
     assert_int_equal(bad, 0);
 }
 
@@ -137,7 +138,7 @@ static void what_was_found_once_stays_right(void **state)
 static void limits_are_printed_and_parsed(void **state)
 {
     (void)state;
-    struct seeded_limits limits = {1, 2, 3, 4, 5, 6, 7, 8}, back;
+    struct seeded_limits limits = {1, 2, 3, 4, 5, 6, 7, 8, 9}, back;
     char text[200];
     seeded_print(&limits, text, sizeof text);
     assert_true(seeded_parse(text, &back));

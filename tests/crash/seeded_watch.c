@@ -33,6 +33,7 @@ void watch_cut_power(struct watch *watch)
     watch->plan->result->images++;
     if (sim_memory_cut(watch->medium, keep_by_chance, watch, &image->medium) == 0) {
         image->facts.cut_tried = atomic_load(&watch->plan->referee->cut_tried);
+        image->facts.horizon_tried = atomic_load(&watch->plan->referee->horizon_tried);
         watch->image_count++;
     }
 }

@@ -12,12 +12,15 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "tests/crash/pool.h"
+#include "wal/address.h"
+#include "wal/address_compact.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define BATCH_COUNT 3u
 #define FILLER_BYTES (15u * 1024)
+#define COMPACT_SEGMENTS 5u /* two to be compacted, two that recovery reads, the open one */
 
 static const char *const names[OP_COUNT] = {
     [OP_APPEND_0] = "append-0",
@@ -32,6 +35,9 @@ static const char *const names[OP_COUNT] = {
     [OP_ROLL] = "roll",
     [OP_TRUNCATE] = "truncate",
     [OP_RECYCLE] = "recycle",
+    [OP_COMPACT] = "compact",
+    [OP_HOLD] = "hold",
+    [OP_DROP] = "drop",
     [OP_CLOSE] = "close",
     [OP_REOPEN] = "reopen",
     [OP_POWER] = "power",
@@ -140,6 +146,15 @@ static bool lose_power(struct run *run)
 
 /* ---- operations ---- */
 
+/* Fillers are records that compaction may drop. */
+static int append_of_engine(struct run *run, struct weir_entry *entry,
+                            enum weir_durability durability, weir_lsn *ret_lsn)
+{
+    struct wal_address_batch batch = {.entries = entry, .count = 1};
+    entry->type = WEIR_TYPE_RESERVED;
+    return wal_address_append(run->log, &batch, durability, ret_lsn);
+}
+
 static bool append_with(struct run *run, enum weir_durability durability, uint32_t count,
                         uint32_t size, bool sparse)
 {
@@ -148,8 +163,9 @@ static bool append_with(struct run *run, enum weir_durability durability, uint32
     struct weir_entry entries[BATCH_COUNT];
     weir_lsn lsn = 0;
     model_begin(&run->model, count, size, sparse, payload, parts, entries);
-    int rc = count == 1 ? weir_append(run->log, entries, durability, &lsn)
-                        : weir_append_batch(run->log, entries, count, durability, &lsn);
+    int rc = sparse       ? append_of_engine(run, entries, durability, &lsn)
+             : count == 1 ? weir_append(run->log, entries, durability, &lsn)
+                          : weir_append_batch(run->log, entries, count, durability, &lsn);
     model_end(&run->model, rc, lsn, durability == WEIR_EACH);
     return expect(run, "append", rc);
 }
@@ -206,6 +222,51 @@ static bool recycle(struct run *run)
 {
     return roll(run) && commit(run) && truncate_before(run, weir_durable_lsn(run->log)) &&
            roll(run);
+}
+
+static int drop_record(void *context, const struct weir_record *record, uint64_t address)
+{
+    struct run *run = context;
+    (void)address;
+    model_drop(&run->model, record->lsn);
+    return WAL_ADDRESS_DROP;
+}
+
+/* What leads there was explored as `roll`. */
+static bool make_run(struct run *run)
+{
+    bool armed = run->armed;
+    run->armed = false;
+    bool right = true;
+    do {
+        right = roll(run) && commit(run);
+    } while (right && segments_begun(run) < COMPACT_SEGMENTS);
+    run->armed = armed;
+    return right;
+}
+
+static bool compact(struct run *run)
+{
+    if (!make_run(run)) {
+        return false;
+    }
+    weir_lsn horizon = weir_durable_lsn(run->log);
+    if (run->model.hold_done != 0 && run->model.hold_done <= horizon) {
+        horizon = run->model.hold_done - 1;
+    }
+    struct wal_address_compaction compaction = {
+        .horizon = horizon, .keep = drop_record, .context = run, .max_steps = 1};
+    struct wal_address_compaction_report report;
+    struct weir_error why = WEIR_ERROR_INIT;
+    model_compact(&run->model, horizon);
+    int rc = wal_address_compact(run->log, &compaction, &report, &why);
+    if (rc == 0 && report.steps == 0) { /* the hold is in the way */
+        run->model.horizon_tried = run->model.horizon_done;
+        model_forget_drops(&run->model);
+    } else {
+        model_compacted(&run->model, rc);
+    }
+    return expect(run, "compact", rc);
 }
 
 static bool hold(struct run *run)
@@ -269,6 +330,8 @@ static bool do_op(struct run *run, enum workload_op op)
         return truncate_before(run, weir_durable_lsn(run->log));
     case OP_RECYCLE:
         return recycle(run);
+    case OP_COMPACT:
+        return compact(run);
     case OP_HOLD:
         return hold(run);
     case OP_DROP:

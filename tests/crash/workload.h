@@ -21,6 +21,7 @@ enum workload_op {
     OP_ROLL,     /* fills the segment, and appends into the next */
     OP_TRUNCATE, /* before the last durable record */
     OP_RECYCLE,  /* rolls, drops all segments behind, and rolls into one of those */
+    OP_COMPACT,  /* rolls until a run can be compacted, and compacts it: fillers go */
     OP_HOLD,     /* at the last durable record: created, then moved */
     OP_DROP,     /* the hold, if there is one */
     OP_CLOSE,    /* and opens again */

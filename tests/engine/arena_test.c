@@ -26,10 +26,12 @@ static void end(struct fixture *fixture)
     base_free(fixture);
 }
 
-/* The second word of an object, where the arena wants the link. */
-static void retire(struct engine_arena *arena, uint64_t offset, unsigned class)
+/* With the class in the first word and the link in the second, as the arena wants it. */
+static void retire(struct engine_arena *arena, uint64_t offset, unsigned size_class)
 {
-    arena_retire(arena, offset, class, (void *)((uint8_t *)arena_at(arena, offset) + 8));
+    uint64_t *object = arena_at(arena, offset);
+    object[0] = (uint64_t)size_class << ARENA_CLASS_SHIFT;
+    (void)arena_retire(arena, offset, size_class, (struct epoch_retired *)&object[1]);
 }
 
 static void objects_do_not_overlap_and_lie_at_their_unit(void **state)
@@ -37,20 +39,20 @@ static void objects_do_not_overlap_and_lie_at_their_unit(void **state)
     (void)state;
     struct fixture *fixture = begin(0);
     for (int turn = 0; turn < 500; turn++) {
-        for (unsigned class = 0; class < ARENA_CLASSES; class ++) {
-            uint64_t offset = arena_alloc(&fixture->arena, class);
+        for (unsigned size_class = 0; size_class < ARENA_CLASSES; size_class++) {
+            uint64_t offset = arena_alloc(&fixture->arena, size_class);
             assert_true(offset != 0 && offset % ARENA_UNIT == 0);
             uint8_t *object = arena_at(&fixture->arena, offset);
-            for (unsigned place = 0; place < arena_class_bytes[class]; place++) {
+            for (unsigned place = 0; place < arena_class_bytes[size_class]; place++) {
                 assert_int_equal(object[place], 0);
             }
-            memset(object, 0xff, arena_class_bytes[class]);
+            memset(object, 0xff, arena_class_bytes[size_class]);
         }
     }
     struct arena_stats stats;
     arena_read_stats(&fixture->arena, &stats);
-    for (unsigned class = 0; class < ARENA_CLASSES; class ++) {
-        assert_int_equal(stats.objects[class], 500);
+    for (unsigned size_class = 0; size_class < ARENA_CLASSES; size_class++) {
+        assert_int_equal(stats.objects[size_class], 500);
     }
     assert_int_equal(stats.used, stats.live + stats.free);
     end(fixture);
@@ -121,23 +123,23 @@ static void without_epochs_memory_is_freed_at_once(void **state)
 static void the_limit_holds_and_what_is_freed_below_it_can_be_had_again(void **state)
 {
     (void)state;
-    for (unsigned class = 0; class < ARENA_CLASSES; class ++) {
+    for (unsigned size_class = 0; size_class < ARENA_CLASSES; size_class++) {
         struct fixture *fixture = begin(ARENA_LIMIT_MIN);
         uint64_t last = 0;
         uint64_t count = 0;
         for (;;) {
-            uint64_t offset = arena_alloc(&fixture->arena, class);
+            uint64_t offset = arena_alloc(&fixture->arena, size_class);
             if (offset == 0) {
                 break;
             }
-            assert_true(offset + arena_class_bytes[class] <= ARENA_LIMIT_MIN);
+            assert_true(offset + arena_class_bytes[size_class] <= ARENA_LIMIT_MIN);
             last = offset;
             count++;
         }
-        assert_true(count * arena_class_bytes[class] > ARENA_LIMIT_MIN * 9 / 10);
-        arena_free(&fixture->arena, last, class);
-        assert_int_equal(arena_alloc(&fixture->arena, class), last);
-        assert_int_equal(arena_alloc(&fixture->arena, class), 0);
+        assert_true(count * arena_class_bytes[size_class] > ARENA_LIMIT_MIN * 9 / 10);
+        arena_free(&fixture->arena, last, size_class);
+        assert_int_equal(arena_alloc(&fixture->arena, size_class), last);
+        assert_int_equal(arena_alloc(&fixture->arena, size_class), 0);
         end(fixture);
     }
 }
@@ -205,17 +207,18 @@ static void allocate_and_free(void *context)
     struct engine_arena *arena = &share->fixture->arena;
     uint64_t held[16] = {0};
     for (unsigned round = 0; round < ROUNDS; round++) {
-        unsigned class = round % 16;
-        uint64_t *place = &held[class];
+        unsigned size_class = round % 16;
+        uint64_t *place = &held[size_class];
         if (*place != 0) {
             const uint8_t *object = arena_at(arena, *place);
-            if (object[0] != share->mark || object[arena_class_bytes[class] - 1] != share->mark) {
+            if (object[0] != share->mark ||
+                object[arena_class_bytes[size_class] - 1] != share->mark) {
                 atomic_fetch_add(share->overlaps, 1);
             }
-            arena_free(arena, *place, class);
+            arena_free(arena, *place, size_class);
         }
-        *place = arena_alloc(arena, class);
-        memset(arena_at(arena, *place), share->mark, arena_class_bytes[class]);
+        *place = arena_alloc(arena, size_class);
+        memset(arena_at(arena, *place), share->mark, arena_class_bytes[size_class]);
     }
 }
 
@@ -237,8 +240,8 @@ static void threads_get_memory_of_their_own(void **state)
     assert_int_equal(overlaps, 0);
     struct arena_stats stats;
     arena_read_stats(&fixture->arena, &stats);
-    for (unsigned class = 0; class < ARENA_CLASSES; class ++) {
-        assert_int_equal(stats.objects[class], THREADS);
+    for (unsigned size_class = 0; size_class < ARENA_CLASSES; size_class++) {
+        assert_int_equal(stats.objects[size_class], THREADS);
     }
     end(fixture);
 }

@@ -52,7 +52,7 @@ static int tear_down(void **state)
 
 static void retire(struct fixture *fixture, unsigned number)
 {
-    epoch_retire(&fixture->bag, &fixture->objects[number].retired, 100);
+    (void)epoch_retire(&fixture->bag, &fixture->objects[number].retired, 100);
 }
 
 static void what_is_retired_while_nobody_reads_is_freed_by_the_next_reclaim(void **state)
@@ -165,7 +165,7 @@ static void a_bag_that_is_destroyed_frees_what_waits_in_it(void **state)
     struct epoch_bag bag;
     size_t freed = 0;
     epoch_bag_init(&bag, &fixture->epochs, mark_freed, &freed);
-    epoch_retire(&bag, &fixture->objects[5].retired, 1);
+    (void)epoch_retire(&bag, &fixture->objects[5].retired, 1);
     retire(fixture, 6);
     epoch_bag_destroy(&bag);
     assert_int_equal(freed, 1);
@@ -260,7 +260,7 @@ static void move_on(void *context)
         next->value = 42;
         struct payload *old =
             atomic_exchange_explicit(&shared->current, next, memory_order_acq_rel);
-        epoch_retire(&shared->bag, &old->retired, sizeof *old);
+        (void)epoch_retire(&shared->bag, &old->retired, sizeof *old);
         if (turn % 7 == 0) {
             (void)epoch_reclaim(&shared->epochs);
         }

@@ -189,7 +189,7 @@ static void look(struct model *model)
 static void check(struct model *model)
 {
     world_check(model->world);
-    assert_int_equal(atomic_load(&model->world->index.keys), model->present);
+    assert_int_equal(index_keys(&model->world->index), model->present);
     iterate(model, INDEX_FIRST, UINT32_MAX);
     iterate(model, INDEX_LAST, UINT32_MAX);
 }

@@ -7,14 +7,19 @@
 
 void store_open(struct store *store)
 {
+    store_open_with(store, STORE_SEGMENT, STORE_INDEX);
+}
+
+void store_open_with(struct store *store, uint64_t segment_bytes, uint64_t index_bytes)
+{
     *store = (struct store){.log_options = WEIR_LOG_OPTIONS_INIT,
                             .engine_options = WEIR_ENGINE_OPTIONS_INIT};
     assert_int_equal(sim_memory_open(&store->disk, &store->keeper), 0);
     store->disk.disk = sim_memory_disk(store->keeper);
     store->log_options.flags = WEIR_LOG_CREATE;
     store->log_options.lock_wait_ns = WEIR_NO_WAIT;
-    store->log_options.segment_bytes = STORE_SEGMENT;
-    store->engine_options.index_bytes = STORE_INDEX;
+    store->log_options.segment_bytes = segment_bytes;
+    store->engine_options.index_bytes = index_bytes;
     store_start(store);
 }
 

@@ -30,6 +30,7 @@ struct store {
 
 /* Asserts success. */
 void store_open(struct store *store);
+void store_open_with(struct store *store, uint64_t segment_bytes, uint64_t index_bytes);
 void store_reopen(struct store *store);
 void store_close(struct store *store); /* and forget the disk */
 

@@ -212,6 +212,30 @@ static void a_batch_with_one_change_that_is_refused_stores_nothing(void **state)
     store_close(&store);
 }
 
+static void se_12_a_condition_sees_the_earlier_changes_of_its_batch(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    struct weir_write writes[] = {
+        {.kind = WEIR_PUT, .key = text("a"), .value = text("1")},
+        {.kind = WEIR_PUT, .key = text("a"), .value = text("2"), .conditional = true},
+        {.kind = WEIR_DELETE, .key = text("a")},
+        {.kind = WEIR_PUT, .key = text("a"), .value = text("3"), .conditional = true},
+    };
+    assert_int_equal(weir_engine_write_batch(store.engine, writes, 2, WEIR_NONE, NULL),
+                     WEIR_E_CONFLICT); /* it is there by then */
+    expect(&store, "a", NULL, 0);
+    writes[1].conditional = false;
+    assert_int_equal(weir_engine_write_batch(store.engine, writes, 4, WEIR_NONE, NULL), 0);
+    expect_history(&store, "a", "4:3 3:- 2:2 1:1");
+    writes[1].conditional = true;
+    writes[1].expected = UINT64_MAX;
+    assert_int_equal(weir_engine_write_batch(store.engine, writes, 2, WEIR_NONE, NULL),
+                     WEIR_E_CONFLICT);
+    store_close(&store);
+}
+
 static void a_batch_larger_than_a_group_is_refused(void **state)
 {
     (void)state;
@@ -279,6 +303,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(keys_and_values_over_the_limit_are_refused_and_nothing_changes),
         cmocka_unit_test(a_batch_is_stored_whole_and_linked_inside),
         cmocka_unit_test(a_batch_with_one_change_that_is_refused_stores_nothing),
+        cmocka_unit_test(se_12_a_condition_sees_the_earlier_changes_of_its_batch),
         cmocka_unit_test(a_batch_larger_than_a_group_is_refused),
         cmocka_unit_test(a_hot_key_in_one_batch_keeps_its_history),
         cmocka_unit_test(writes_to_a_read_only_log_are_refused),

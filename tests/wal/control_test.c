@@ -105,7 +105,7 @@ static void a_newer_version_or_feature_is_refused_as_such(void **state)
     resign(block);
     assert_int_equal(control_decode(block, &read), WEIR_E_NEWER_FORMAT);
     control_encode(block, &control);
-    le64_store(&copy->incompatible, 1);
+    le64_store(&copy->incompatible, 2);
     resign(block);
     assert_int_equal(control_decode(block, &read), WEIR_E_NEWER_FORMAT);
     control_encode(block, &control);

@@ -10,6 +10,7 @@
 #include "tests/wal/torture.h"
 
 #include "base/thread.h"
+#include "wal/address.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -146,6 +147,8 @@ struct referee_facts referee_facts(struct referee *referee)
         .witnessed = atomic_load(&referee->witnessed),
         .cut_done = atomic_load(&referee->cut_done),
         .cut_tried = atomic_load(&referee->cut_tried),
+        .horizon_tried = atomic_load(&referee->horizon_tried),
+        .compactions = atomic_load(&referee->compactions),
     };
 }
 
@@ -167,6 +170,9 @@ static void check_order(struct referee *referee, struct order *order, weir_lsn l
     if (round_of(id) > order->round) {
         bool first = order->round == 0;
         *order = (struct order){.round = round_of(id), .from_start = !first};
+    }
+    if ((id & TORTURE_GARBAGE_SEQUENCE) != 0) {
+        return; /* no thread misses it */
     }
     uint32_t *last = &order->last[thread_of(id)];
     if ((*last != 0 || order->from_start) && sequence_of(id) != *last + 1) {
@@ -234,27 +240,39 @@ static void check_range(struct referee *referee, const struct referee_facts *fac
     }
 }
 
+/* One record, and what is missing in front of it. */
+static void judge_record(struct referee *referee, const struct referee_facts *facts,
+                         struct order *order, const struct weir_record *record, weir_lsn next,
+                         bool first)
+{
+    if (record->lsn < next) {
+        referee_fail(referee, "LSN %ju behind %ju", (uintmax_t)record->lsn, (uintmax_t)(next - 1));
+    }
+    referee_check_missing(referee, facts, next, record->lsn);
+    if (referee_must_miss(referee, facts, record->lsn)) {
+        referee_fail(referee, "LSN %ju was compacted away and is back", (uintmax_t)record->lsn);
+    }
+    check_record(referee, order, record, first);
+}
+
 weir_lsn referee_judge(struct referee *referee, struct weir_log *log,
                        const struct referee_facts *facts)
 {
     struct weir_cursor_options options = WEIR_CURSOR_OPTIONS_INIT;
     options.with_void = true;
+    options.compacted = true;
     struct weir_cursor *cursor;
     int rc = weir_cursor_open(log, &options, &cursor);
     if (rc < 0) {
         referee_fail(referee, "cursor: %s", weir_error_name(rc));
         return 0;
     }
-    weir_lsn first = weir_cursor_position(cursor);
+    weir_lsn first = referee_earliest(log, weir_cursor_position(cursor));
     weir_lsn next = first;
     struct order order = {0};
     struct weir_record record;
     while ((rc = weir_cursor_next(cursor, &record)) == 1) {
-        if (record.lsn != next) {
-            referee_fail(referee, "LSN %ju behind %ju", (uintmax_t)record.lsn,
-                         (uintmax_t)(next - 1));
-        }
-        check_record(referee, &order, &record, next == first);
+        judge_record(referee, facts, &order, &record, next, next == first);
         next = record.lsn + 1;
     }
     if (rc < 0) {
@@ -277,11 +295,13 @@ void referee_next_round(struct referee *referee, struct weir_log *log, weir_lsn 
 {
     struct weir_cursor_options options = WEIR_CURSOR_OPTIONS_INIT;
     options.with_void = true;
+    options.compacted = true;
     struct weir_cursor *cursor;
     struct weir_record record;
     if (weir_cursor_open(log, &options, &cursor) == 0) {
-        atomic_store(&referee->cut_done, weir_cursor_position(cursor));
-        atomic_store(&referee->cut_tried, weir_cursor_position(cursor));
+        weir_lsn earliest = referee_earliest(log, weir_cursor_position(cursor));
+        atomic_store(&referee->cut_done, earliest);
+        atomic_store(&referee->cut_tried, earliest);
         while (weir_cursor_next(cursor, &record) == 1) {
             atomic_store(&referee->ids[record.lsn % TORTURE_RECORDS_MAX], torture_id(&record));
         }
@@ -290,6 +310,7 @@ void referee_next_round(struct referee *referee, struct weir_log *log, weir_lsn 
     for (weir_lsn lsn = latest + 1; lsn <= atomic_load(&referee->highest); lsn++) {
         atomic_store(&referee->ids[lsn], 0);
     }
+    referee_note_missing(referee, log);
     atomic_store(&referee->acknowledged, latest);
     atomic_store(&referee->witnessed, latest);
     referee->round++;
@@ -303,6 +324,7 @@ struct worker {
     struct base_prng prng;
     unsigned number;
     uint32_t sequence; /* last used */
+    uint32_t garbage;  /* how many of its records are */
     weir_lsn last;     /* last LSN of its own */
     bool started;
     uint8_t *buffer;
@@ -410,6 +432,38 @@ static int do_reservation(struct worker *worker)
     return expect(worker, "publish", rc);
 }
 
+/* A record of the engine's, that compaction drops. */
+static int do_garbage(struct worker *worker)
+{
+    struct torture *torture = worker->torture;
+    uint32_t number = TORTURE_GARBAGE_SEQUENCE | ++worker->garbage;
+    uint32_t id = make_id(torture->referee->round, worker->number, number);
+    size_t size = sizeof id + payload_size(id, torture->payload_max - sizeof id);
+    memcpy(worker->buffer, &id, sizeof id);
+    fill_payload(id, TORTURE_GARBAGE_TYPE, worker->buffer + sizeof id, size - sizeof id);
+    struct weir_part part = {worker->buffer, size};
+    struct weir_entry entry = {.parts = &part, .part_count = 1, .type = TORTURE_GARBAGE_TYPE};
+    struct wal_address_batch batch = {.entries = &entry, .count = 1};
+    enum weir_durability durability = draw_durability(worker);
+    weir_lsn lsn = 0;
+    int rc = wal_address_append(torture->log, &batch, durability, &lsn);
+    if (rc == 0) {
+        note_id(worker, lsn, id);
+        if (durability == WEIR_EACH) {
+            raise_to(&torture->referee->acknowledged, lsn);
+        }
+    }
+    return expect(worker, "append", rc);
+}
+
+static int do_compact(struct worker *worker)
+{
+    weir_lsn durable = weir_durable_lsn(worker->torture->log);
+    weir_lsn horizon = durable - base_prng_below(&worker->prng, durable + 1) / 4;
+    int rc = referee_compact(worker->torture->referee, worker->torture->log, horizon);
+    return expect(worker, "compact", rc == -EBUSY || rc == WEIR_E_HELD ? 0 : rc);
+}
+
 static int do_truncate(struct worker *worker)
 {
     struct torture *torture = worker->torture;
@@ -474,6 +528,11 @@ static int do_look(struct worker *worker)
     return expect(worker, "stat", rc == WEIR_E_TRUNCATED ? 0 : rc);
 }
 
+static bool is_overtaken(int rc)
+{
+    return rc == WEIR_E_TRUNCATED || rc == WEIR_E_HORIZON;
+}
+
 /* A few records through a cursor of its own. */
 static int do_read(struct worker *worker)
 {
@@ -487,7 +546,7 @@ static int do_read(struct worker *worker)
     struct weir_cursor *cursor;
     int rc = weir_cursor_open(torture->log, &options, &cursor);
     if (rc < 0) {
-        return expect(worker, "cursor", rc == WEIR_E_TRUNCATED ? 0 : rc);
+        return expect(worker, "cursor", is_overtaken(rc) ? 0 : rc);
     }
     struct weir_pin *pin = NULL;
     struct weir_record record, pinned = {0};
@@ -513,7 +572,7 @@ static int do_read(struct worker *worker)
         }
         weir_pin_drop(pin);
     }
-    return expect(worker, "next", rc == WEIR_E_TRUNCATED ? 0 : rc);
+    return expect(worker, "next", is_overtaken(rc) ? 0 : rc);
 }
 
 static int take_hold(void *context, const struct weir_hold *hold)
@@ -539,6 +598,7 @@ static int do_hold(struct worker *worker)
     options.lsn = floor;
     struct weir_cursor *cursor = NULL;
     rc = rc < 0 ? rc : weir_cursor_open(torture->log, &options, &cursor);
+    rc = rc == WEIR_E_HORIZON && floor < referee_earliest_whole(torture->log) ? 0 : rc;
     weir_cursor_close(cursor);
     rc = rc < 0 ? rc : weir_hold_list(torture->log, take_hold, NULL);
     rc = rc < 0 ? rc : weir_hold_move(torture->log, name, weir_durable_lsn(torture->log));
@@ -553,6 +613,9 @@ static int do_anything(struct worker *worker)
     if (torture->retains && below(worker, 20) == 0) {
         return below(worker, 3) == 0 ? expect(worker, "prepare", weir_prepare(torture->log, 100000))
                                      : do_hold(worker);
+    }
+    if (torture->compacts && below(worker, 8) == 0) {
+        return below(worker, 6) == 0 ? do_compact(worker) : do_garbage(worker);
     }
     uint32_t chance = below(worker, 100);
     if (chance < 60) {
@@ -591,6 +654,15 @@ static void work(void *context)
     atomic_fetch_add(worker->done, 1);
 }
 
+static int seek_earliest(struct weir_cursor *cursor, struct weir_log *log)
+{
+    int rc;
+    do { /* it may move in between */
+        rc = weir_cursor_seek(cursor, referee_earliest_whole(log));
+    } while (is_overtaken(rc));
+    return rc;
+}
+
 /* Reads behind the writers; what it shows counts as promised. */
 static void tail(void *context)
 {
@@ -600,9 +672,11 @@ static void tail(void *context)
     struct weir_cursor_options options = WEIR_CURSOR_OPTIONS_INIT;
     options.with_void = true;
     struct weir_cursor *cursor;
+    options.from = WEIR_FROM_LSN;
+    options.lsn = referee_earliest_whole(torture->log);
     int rc = weir_cursor_open(torture->log, &options, &cursor);
     if (rc < 0) {
-        (void)expect(worker, "tailer", rc);
+        (void)expect(worker, "tailer", is_overtaken(rc) ? 0 : rc);
         return;
     }
     struct order order = {0};
@@ -621,7 +695,7 @@ static void tail(void *context)
             next = record.lsn + 1;
             raise_to(&referee->acknowledged, record.lsn);
         }
-        if (rc == WEIR_E_TRUNCATED && weir_cursor_seek(cursor, 0) == 0) {
+        if (is_overtaken(rc) && seek_earliest(cursor, torture->log) == 0) {
             if (weir_cursor_position(cursor) <= next - 1) {
                 referee_fail(referee, "overtaken at %ju by %ju", (uintmax_t)next,
                              (uintmax_t)weir_cursor_position(cursor));
@@ -633,7 +707,7 @@ static void tail(void *context)
         }
         if (rc == 0 && !last_look) {
             rc = weir_cursor_wait(cursor, 2000000);
-            rc = rc == WEIR_E_TRUNCATED ? 0 : rc;
+            rc = is_overtaken(rc) ? 0 : rc;
         }
         if (rc < 0 || last_look) {
             break;

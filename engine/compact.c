@@ -1,0 +1,333 @@
+/*
+ * Compaction: which puts and deletes the log may drop, and where the others lie afterwards.
+ *
+ * Happy path: find H, the highest LSN that no hold, no snapshot and nothing undurable stands in the
+ * way of; from then on nobody may start below it. The log takes run after run of segments and asks
+ * for each record of ours at or below H whether it counts: it does when it is the version that the
+ * state as of H shows. A step over, each kept record's key is pointed at its new place, each key
+ * whose delete was dropped leaves the index, and the old segments go when no section that may look
+ * into them is open.
+ *
+ * Failure modes: a record that cannot be read ends it before anything of its run was dropped; an
+ * index that cannot be brought behind a step stops writes (the next open rebuilds it).
+ *
+ * Invariants: H moves in memory before anything is dropped, and under the lock that snapshots are
+ * taken under; no key points into a segment that is let go.
+ */
+#include "engine/engine.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "engine/checkpoint.h"
+#include "wal/address_compact.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <weir/inspect.h>
+#include <weir/retain.h>
+
+#define SLEEP_SLICE_NS ((int64_t)50 * (int64_t)BASE_NS_PER_MS)
+
+struct compacting {
+    struct weir_engine *engine;
+    const struct weir_compact_options *options;
+    struct weir_compact_report *report;
+    weir_lsn horizon;
+    uint64_t start_ns, all_bytes;
+    int failed; /* of moved(), which cannot fail itself */
+};
+
+/* ---- H ---- */
+
+struct limit {
+    weir_lsn horizon;
+    char name[sizeof((struct weir_compact_report *)0)->limited_by];
+};
+
+static void lower(struct limit *limit, weir_lsn horizon, const char *name)
+{
+    if (horizon < limit->horizon) {
+        limit->horizon = horizon;
+        snprintf(limit->name, sizeof limit->name, "%s", name);
+    }
+}
+
+static int lower_to_hold(void *context, const struct weir_hold *hold)
+{
+    if (strcmp(hold->name, ENGINE_HOLD) != 0) {
+        lower(context, hold->floor > 0 ? hold->floor - 1 : 0, hold->name);
+    }
+    return 0;
+}
+
+/* Under snapshots.lock: from here on no snapshot and no view begins below H. */
+static void raise_horizon(struct weir_engine *engine, struct limit *limit)
+{
+    weir_lsn snapshot;
+    base_lock_acquire(&engine->snapshots.lock);
+    if (snapshot_oldest(engine, &snapshot)) {
+        lower(limit, snapshot, "snapshot");
+    }
+    if (limit->horizon > atomic_load_explicit(&engine->horizon, memory_order_relaxed)) {
+        /* Release pairs with the acquire in version.c. */
+        atomic_store_explicit(&engine->horizon, limit->horizon, memory_order_release);
+    }
+    base_lock_release(&engine->snapshots.lock);
+}
+
+static int choose_horizon(struct compacting *compacting)
+{
+    struct weir_engine *engine = compacting->engine;
+    struct limit limit = {.horizon = engine_settled(engine)};
+    if (compacting->options->horizon != WEIR_LSN_NONE) {
+        lower(&limit, compacting->options->horizon, "options");
+    }
+    int rc = weir_hold_list(engine->log, lower_to_hold, &limit);
+    if (rc < 0) {
+        return rc;
+    }
+    raise_horizon(engine, &limit);
+    compacting->horizon = limit.horizon;
+    memcpy(compacting->report->limited_by, limit.name, sizeof limit.name);
+    return 0;
+}
+
+/* When no step was made, history is as complete as before. */
+static int settle_horizon(struct compacting *compacting)
+{
+    struct weir_engine *engine = compacting->engine;
+    struct weir_stat stat = WEIR_STAT_INIT;
+    int rc = weir_log_stat(engine->log, &stat);
+    if (rc == 0) {
+        atomic_store_explicit(&engine->horizon, stat.horizon, memory_order_release);
+        compacting->report->horizon = stat.horizon;
+    }
+    return rc;
+}
+
+/* ---- what counts ---- */
+
+/* The version of the record's key that the state as of H shows: 1, 0 or an error. */
+static int find_counting(struct compacting *compacting, const struct engine_version *record,
+                         struct engine_version *ret_version)
+{
+    struct weir_engine *engine = compacting->engine;
+    struct engine_table *table = table_of(engine, record->table);
+    int rc = table != NULL ? place_find(engine, table, record->key, ret_version) : WEIR_E_RECORD;
+    return rc == 1 ? version_as_of(engine, compacting->horizon, ret_version) : rc;
+}
+
+static int judge(struct compacting *compacting, const struct weir_record *record, uint64_t address)
+{
+    struct engine_version version, counting;
+    int rc = record_read(record, address, &version);
+    rc = rc == 0 ? find_counting(compacting, &version, &counting) : rc;
+    if (rc < 0) {
+        return rc;
+    }
+    if (rc == 0 || counting.lsn != version.lsn) {
+        return WAL_ADDRESS_DROP;
+    }
+    return version.operation == WEIR_REMOVE ? WAL_ADDRESS_DROP_LAST : WAL_ADDRESS_KEEP;
+}
+
+static int keep(void *context, const struct weir_record *record, uint64_t address)
+{
+    struct compacting *compacting = context;
+    if (record->type != WEIR_TYPE_CHANGE) {
+        return WAL_ADDRESS_KEEP;
+    }
+    uint32_t slot = epoch_enter(&compacting->engine->epochs);
+    int rc = judge(compacting, record, address);
+    epoch_leave(&compacting->engine->epochs, slot);
+    return rc;
+}
+
+/* ---- where it is now ---- */
+
+/* A deleted key whose delete is gone. */
+static int remove_key(struct compacting *compacting, struct engine_table *table,
+                      struct index_key key, uint64_t address)
+{
+    int rc = index_remove(&table->index, key, address);
+    if (rc == 1) {
+        atomic_fetch_sub_explicit(&table->deleted, 1, memory_order_relaxed);
+        compacting->report->keys_dropped++;
+    }
+    return rc;
+}
+
+/* The old place can still be read: the index needs it to tell the key. */
+static void move(struct compacting *compacting, const struct engine_version *version,
+                 uint64_t new_address)
+{
+    struct weir_engine *engine = compacting->engine;
+    struct engine_table *table = table_of(engine, version->table);
+    const struct index_key key = {version->key.data, (uint32_t)version->key.size};
+    uint32_t stripe = stripe_of(version->table, version->key);
+    uint32_t slot = epoch_enter(&engine->epochs);
+    stripe_lock(engine, stripe);
+    int rc = new_address != 0 ? index_replace(&table->index, key, version->address, new_address)
+                              : remove_key(compacting, table, key, version->address);
+    stripe_unlock(engine, stripe);
+    epoch_leave(&engine->epochs, slot);
+    if (rc < 0) {
+        compacting->failed = rc;
+        atomic_store_explicit(&engine->failed, rc, memory_order_relaxed);
+    }
+}
+
+static void moved(void *context, const struct weir_record *record, uint64_t old_address,
+                  uint64_t new_address)
+{
+    struct engine_version version;
+    if (record->type == WEIR_TYPE_CHANGE && record_read(record, old_address, &version) == 0) {
+        move(context, &version, new_address);
+    }
+}
+
+/* ---- pace ---- */
+
+static void sleep_until(uint64_t end_ns)
+{
+    _Atomic uint32_t nothing = 0;
+    uint64_t now_ns;
+    while ((now_ns = base_clock_monotonic_ns()) < end_ns) {
+        int64_t left = (int64_t)(end_ns - now_ns);
+        base_wait(&nothing, 0, left < SLEEP_SLICE_NS ? left : SLEEP_SLICE_NS, false);
+    }
+}
+
+static int pace(void *context, uint64_t bytes)
+{
+    struct compacting *compacting = context;
+    const struct weir_compact_options *options = compacting->options;
+    place_let_go(compacting->engine);
+    if (compacting->failed < 0) {
+        return compacting->failed;
+    }
+    if (options->progress != NULL &&
+        options->progress(options->progress_context, bytes, compacting->all_bytes) != 0) {
+        return -ECANCELED;
+    }
+    if (options->bytes_per_second > 0) {
+        double seconds = (double)bytes / (double)options->bytes_per_second;
+        sleep_until(compacting->start_ns + (uint64_t)(seconds * (double)BASE_NS_PER_S));
+    }
+    return 0;
+}
+
+/* ---- the call ---- */
+
+static int note_space(struct weir_engine *engine, uint64_t *ret_bytes, uint64_t *ret_segments)
+{
+    struct weir_stat stat = WEIR_STAT_INIT;
+    int rc = weir_log_stat(engine->log, &stat);
+    if (rc == 0) {
+        *ret_bytes = stat.segments * stat.segment_bytes;
+        *ret_segments = stat.segments;
+    }
+    return rc;
+}
+
+static int run(struct compacting *compacting, struct weir_error *why)
+{
+    struct weir_compact_report *report = compacting->report;
+    struct weir_engine *engine = compacting->engine;
+    const struct wal_address_compaction request = {
+        .horizon = compacting->horizon,
+        .keep = keep,
+        .moved = moved,
+        .throttle = pace,
+        .context = compacting,
+        .max_steps = compacting->options->max_steps,
+        .thorough = compacting->options->thorough,
+    };
+    struct wal_address_compaction_report done = {0};
+    int rc = wal_address_compact(engine->log, &request, &done, why);
+    report->steps = done.steps;
+    report->records_kept = done.records_kept;
+    report->records_dropped = done.records_dropped;
+    place_let_go(engine);
+    rc = rc == 0 ? compacting->failed : rc;
+    int settled = settle_horizon(compacting);
+    int noted = note_space(engine, &report->bytes_after, &report->segments_after);
+    return rc < 0 ? rc : settled < 0 ? settled : noted;
+}
+
+/* Addresses have moved, so the last checkpoint is not used any more. */
+static int renew_checkpoint(struct weir_engine *engine, struct weir_error *why)
+{
+    bool had_one =
+        atomic_load_explicit(&engine->upkeep.checkpoint_lsn, memory_order_relaxed) != WEIR_LSN_NONE;
+    struct weir_checkpoint_report report;
+    int rc = had_one ? checkpoint_make(engine, &report) : 0;
+    return rc == 0 ? 0
+                   : engine_error(why, rc, "compacted, but no checkpoint was made: %s",
+                                  weir_error_text(rc));
+}
+
+static int compact(struct weir_engine *engine, const struct weir_compact_options *options,
+                   struct weir_compact_report *report, struct weir_error *why)
+{
+    struct compacting compacting = {.engine = engine,
+                                    .options = options,
+                                    .report = report,
+                                    .start_ns = base_clock_monotonic_ns()};
+    int rc = note_space(engine, &report->bytes_before, &report->segments_before);
+    compacting.all_bytes = report->bytes_before;
+    rc = rc == 0 ? choose_horizon(&compacting) : rc;
+    /* A horizon never goes back: with a lower one than there is, nothing is to be gained. */
+    weir_lsn reached = atomic_load_explicit(&engine->horizon, memory_order_relaxed);
+    bool may_gain = compacting.horizon > 0 && compacting.horizon >= reached;
+    rc = rc == 0 && may_gain ? run(&compacting, why) : rc;
+    if (!may_gain) {
+        report->horizon = reached;
+        report->bytes_after = report->bytes_before;
+        report->segments_after = report->segments_before;
+    }
+    if (rc == 0 && report->steps > 0) {
+        rc = renew_checkpoint(engine, why);
+    }
+    report->total_s =
+        (double)(base_clock_monotonic_ns() - compacting.start_ns) / (double)BASE_NS_PER_S;
+    return rc;
+}
+
+static bool options_are_valid(const struct weir_compact_options *options,
+                              const struct weir_compact_report *report)
+{
+    return options->size == sizeof *options && (report == NULL || report->size >= sizeof *report);
+}
+
+int weir_engine_compact(struct weir_engine *engine, const struct weir_compact_options *options,
+                        struct weir_compact_report *ret_report, struct weir_error *ret_error)
+{
+    static const struct weir_compact_options defaults = WEIR_COMPACT_OPTIONS_INIT;
+    options = options != NULL ? options : &defaults;
+    if (engine == NULL || !options_are_valid(options, ret_report)) {
+        return engine_error(ret_error, -EINVAL, "no engine, or options of another size");
+    }
+    int rc = engine_check(engine);
+    rc = rc == 0 && engine->read_only ? WEIR_E_READ_ONLY : rc;
+    rc = rc == 0 ? atomic_load_explicit(&engine->failed, memory_order_relaxed) : rc;
+    struct weir_compact_report report = WEIR_COMPACT_REPORT_INIT;
+    if (ret_error != NULL) {
+        ret_error->code = 0;
+    }
+    if (rc == 0) {
+        base_lock_acquire(&engine->compacting);
+        rc = compact(engine, options, &report, ret_error);
+        base_lock_release(&engine->compacting);
+    }
+    if (ret_report != NULL) {
+        report.size = ret_report->size;
+        *ret_report = report;
+    }
+    bool explained = ret_error != NULL && ret_error->code == rc;
+    return rc == 0 || explained
+               ? rc
+               : engine_error(ret_error, rc, "compaction ended early: %s", weir_error_text(rc));
+}

@@ -1,0 +1,126 @@
+/*
+ * What only a look inside can bring about: a writer that stops between two instructions, places
+ * that hold no record.
+ */
+#include "store.h"
+
+#include "engine/engine.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define KEYS 70
+
+/* As a writer that has looked at the log, and stops before it says so: others go on meanwhile. */
+static void se_07_what_was_applied_stays_so_when_a_writer_announces_late(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    for (int i = 0; i < 9; i++) {
+        put(&store, "a", "1");
+    }
+    settle(&store);
+    struct weir_snapshot *snapshot;
+    assert_int_equal(weir_snapshot_open(store.engine, 0, &snapshot), 0);
+    assert_int_equal(weir_snapshot_lsn(snapshot), 9);
+    atomic_store(&store.engine->stripes[77].announced, 5);
+    expect_as_of(&store, 9, "a", "1");
+    struct fingerprint fingerprint = fingerprint_of(&store, 9);
+    assert_int_equal(fingerprint.keys, 1);
+    /* What comes now is not applied before the late one is done. */
+    put(&store, "a", "2");
+    settle(&store);
+    struct weir_read_options options = WEIR_READ_OPTIONS_INIT;
+    struct weir_read read;
+    options.view = WEIR_VIEW_AS_OF;
+    options.lsn = 10;
+    assert_int_equal(weir_read_begin(store.engine, &options, &read), -EAGAIN);
+    atomic_store(&store.engine->stripes[77].announced, 0);
+    expect_as_of(&store, 10, "a", "2");
+    weir_snapshot_close(snapshot);
+    store_close(&store);
+}
+
+/* The index names a place where no record begins. */
+static void misplace(struct store *store, const char *text_of_key)
+{
+    const struct index_key key = {(const uint8_t *)text_of_key, (uint32_t)strlen(text_of_key)};
+    struct index *index = &table_of(store->engine, 0)->index;
+    uint64_t address, old;
+    uint32_t slot = epoch_enter(&store->engine->epochs);
+    assert_int_equal(index_find(index, key, &address), 1);
+    assert_int_equal(index_put(index, key, address + 8, &old), 0);
+    epoch_leave(&store->engine->epochs, slot);
+}
+
+static void expect_rows(struct weir_scan *scan, int first, int end)
+{
+    struct weir_row rows[KEYS];
+    assert_int_equal(weir_scan_next_batch(scan, rows, KEYS), end - first);
+    for (int i = first; i < end; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "%03d", i);
+        assert_memory_equal(rows[i - first].key.data, key, 3);
+    }
+}
+
+static void an_error_of_one_row_is_told_once_and_no_other_row_is_passed_over(void **state)
+{
+    (void)state;
+    /* In the middle of what the scan has fetched, and the first one behind that. */
+    static const int damaged[] = {7, 64, 69};
+    for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
+        struct store store;
+        struct weir_read read;
+        struct weir_scan *scan;
+        struct weir_row row;
+        char key[16];
+        store_open(&store);
+        for (int k = 0; k < KEYS; k++) {
+            snprintf(key, sizeof key, "%03d", k);
+            put(&store, key, "v");
+        }
+        snprintf(key, sizeof key, "%03d", damaged[i]);
+        misplace(&store, key);
+        assert_int_equal(weir_read_begin(store.engine, NULL, &read), 0);
+        assert_int_equal(weir_scan_open(&read, NULL, &scan), 0);
+        expect_rows(scan, 0, damaged[i]);
+        assert_int_equal(weir_scan_next(scan, &row), WEIR_E_DAMAGED);
+        expect_rows(scan, damaged[i] + 1, KEYS);
+        assert_int_equal(weir_scan_next(scan, &row), 0);
+        weir_scan_close(scan);
+        weir_read_end(&read);
+        store_close(&store);
+    }
+}
+
+static void a_history_that_cannot_be_read_says_so_and_lends_nothing(void **state)
+{
+    (void)state;
+    struct store store;
+    struct weir_read read;
+    struct weir_history history;
+    struct weir_key_version version;
+    store_open(&store);
+    put(&store, "a", "1");
+    put(&store, "a", "2");
+    assert_int_equal(weir_read_begin(store.engine, NULL, &read), 0);
+    assert_int_equal(weir_history_begin(&read, 0, text("a"), &history), 0);
+    history.address += 8;
+    assert_int_equal(weir_history_next(&history, &version), WEIR_E_DAMAGED);
+    assert_int_equal(weir_history_next(&history, &version), 0);
+    weir_read_end(&read);
+    store_close(&store);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(se_07_what_was_applied_stays_so_when_a_writer_announces_late),
+        cmocka_unit_test(an_error_of_one_row_is_told_once_and_no_other_row_is_passed_over),
+        cmocka_unit_test(a_history_that_cannot_be_read_says_so_and_lends_nothing),
+    };
+    cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -16,7 +16,7 @@ help:
 	@echo "make build       build the release preset: $(WEIR)"
 	@echo "make check       build with warnings as errors and run every test"
 	@echo "make check-deep  the crash tests for DEEP_SECONDS=$(DEEP_SECONDS); all under sanitizers, clang, -fanalyzer"
-	@echo "make bench       compare with other systems"
+	@echo "make bench       measure the index, and compare with other systems"
 	@echo "make lint        layer rule, sizes, public comments; clang-tidy"
 	@echo "make format      clang-format all sources"
 	@echo "make install     install the release build (PREFIX=$(PREFIX), DESTDIR)"
@@ -46,6 +46,7 @@ demo: deps
 	$(WEIR) demo
 
 bench: build
+	build/release/tests/engine/bench_index
 	$(WEIR) bench peers
 
 check: deps

@@ -65,7 +65,7 @@ struct engine_arena {
     uint8_t *memory;
     uint64_t limit; /* bytes of address space */
     struct engine_epochs *epochs;
-    alignas(BASE_CACHE_LINE) _Atomic uint64_t used;
+    _Atomic uint64_t used; /* moves once for a chunk, so it may share the line of the others */
     struct arena_pool pools[ARENA_CLASSES];
     struct arena_region regions[ARENA_REGIONS];
 };

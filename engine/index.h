@@ -113,9 +113,14 @@ enum index_seek {
 /* A node on the way down to the position, with what is still to come in it. */
 struct index_level {
     uint64_t word;
-    uint64_t rest[4]; /* a bit for each byte; a quarter counts once it is ready */
-    uint32_t ready;   /* a bit for each quarter */
-    bool end;         /* descending: the key that ends here comes last */
+    uint64_t rest[4];  /* a bit for each byte; a quarter counts once it is ready */
+    uint64_t ahead[4]; /* those of them that lead to nodes which were not fetched yet */
+    uint8_t ready;     /* a bit for each quarter */
+    uint8_t fetching;  /* likewise: fetching ahead has begun */
+    uint8_t cut;       /* what a seek came down by: only what is beyond it is to come */
+    bool is_cut;
+    bool descending;
+    bool end; /* descending: the key that ends here comes last */
 };
 
 /*

@@ -5,7 +5,7 @@
  *   - index_seek() goes down along the bound. Each node on the way becomes a level with the bytes
  *     beyond the bound; a subtree that lies beyond it as a whole becomes `pending`.
  *   - A batch takes the next byte of the deepest level, again and again: a leaf is returned, a node
- *     becomes a level of its own. Nodes below it are prefetched when its bytes are listed.
+ *     becomes a level of its own. Nodes that come later are fetched ahead.
  *
  * Failure modes:
  *   - More levels than are kept: the oldest are dropped, and when the others are used up, the
@@ -26,6 +26,7 @@
 #include <string.h>
 
 #define AGAIN 1
+#define NODES_AHEAD 16
 
 void index_iterator_init(struct index_iterator *iterator, struct index *index)
 {
@@ -42,7 +43,7 @@ void index_iterator_init(struct index_iterator *iterator, struct index *index)
 
 static void prefetch_node(const struct engine_arena *arena, uint64_t word)
 {
-    if (!word_is_leaf(word)) {
+    if (word != 0 && !word_is_leaf(word)) {
         /* Of 64 and 128 entries: the bytes; where their slots are is known then. */
         static const uint8_t lines[NODE_KINDS] = {1, 1, 1, 3, 5, 4, 4, 1};
         const char *node = arena_at(arena, word_offset(word));
@@ -52,25 +53,37 @@ static void prefetch_node(const struct engine_arena *arena, uint64_t word)
     }
 }
 
+/* The bytes of a quarter that a seek has left. */
+static uint64_t beyond_cut(const struct index_level *level, unsigned quarter)
+{
+    unsigned cut = level->cut;
+    if (!level->is_cut || (level->descending ? quarter < cut / 64 : quarter > cut / 64)) {
+        return UINT64_MAX;
+    }
+    uint64_t below = (UINT64_C(1) << cut % 64) - 1;
+    return quarter != cut / 64 ? 0 : level->descending ? below : ~below << 1;
+}
+
 /* All four quarters of a node that lists its bytes. */
 static void list_quarters(const struct engine_arena *arena, struct index_level *level)
 {
     struct node *node = node_at(arena, level->word);
-    enum node_kind kind = word_kind(level->word);
-    unsigned start = node_slots_start(kind);
+    unsigned start = node_slots_start(word_kind(level->word));
     uint64_t header = atomic_load_explicit(&node->header, memory_order_acquire);
     memset(level->rest, 0, sizeof level->rest);
+    memset(level->ahead, 0, sizeof level->ahead);
     for (unsigned place = 0; place < header_count(header); place++) {
         uint64_t word = atomic_load_explicit(&node->body[start + place], memory_order_acquire);
-        if (word == 0) {
-            continue;
-        }
         uint64_t keys = start == 0
                             ? header >> HEADER_KEYS_SHIFT
                             : atomic_load_explicit(&node->body[place / 8], memory_order_relaxed);
         unsigned byte = (unsigned)(keys >> place % 8 * 8) & 0xff;
-        level->rest[byte / 64] |= UINT64_C(1) << byte % 64;
-        prefetch_node(arena, word);
+        level->rest[byte / 64] |= (uint64_t)(word != 0) << byte % 64;
+        level->ahead[byte / 64] |= (uint64_t)(word != 0 && !word_is_leaf(word)) << byte % 64;
+    }
+    for (unsigned quarter = 0; quarter < 4; quarter++) {
+        level->rest[quarter] &= beyond_cut(level, quarter);
+        level->ahead[quarter] &= level->rest[quarter];
     }
     level->ready = 0xf;
 }
@@ -81,18 +94,19 @@ static void list_quarter(const struct engine_arena *arena, struct index_level *l
 {
     struct node *node = node_at(arena, level->word);
     bool full = word_kind(level->word) == NODE_256;
+    uint64_t wanted = beyond_cut(level, quarter);
     uint64_t bits = 0;
-    for (unsigned bit = 0; bit < 64; bit++) {
+    uint64_t nodes = 0;
+    for (unsigned bit = 0; bit < 64 && wanted != 0; bit++) {
         unsigned byte = quarter * 64 + bit;
         uint64_t word = full ? atomic_load_explicit(&node->body[byte], memory_order_acquire)
                              : node_child(node, NODE_128, byte);
         bits |= (uint64_t)(word != 0) << bit;
-        if (word != 0 && !word_is_leaf(word)) {
-            prefetch_node(arena, word);
-        }
+        nodes |= (uint64_t)(word != 0 && !word_is_leaf(word)) << bit;
     }
-    level->rest[quarter] = bits;
-    level->ready |= 1u << quarter;
+    level->rest[quarter] = bits & wanted;
+    level->ahead[quarter] = nodes & wanted;
+    level->ready = (uint8_t)(level->ready | 1u << quarter);
 }
 
 static void make_ready(const struct engine_arena *arena, struct index_level *level,
@@ -104,6 +118,27 @@ static void make_ready(const struct engine_arena *arena, struct index_level *lev
         } else {
             list_quarter(arena, level, quarter);
         }
+    }
+}
+
+/* The bit that comes next in the direction of the level. */
+static unsigned next_bit(const struct index_level *level, uint64_t bits)
+{
+    return level->descending ? 63u - (unsigned)__builtin_clzll(bits)
+                             : (unsigned)__builtin_ctzll(bits);
+}
+
+/* Fetches nodes that come later: a few at first, then one for each entry that is taken. */
+static void fetch_ahead(const struct engine_arena *arena, struct index_level *level,
+                        unsigned quarter)
+{
+    struct node *node = node_at(arena, level->word);
+    unsigned count = (level->fetching >> quarter & 1) != 0 ? 1 : NODES_AHEAD;
+    level->fetching = (uint8_t)(level->fetching | 1u << quarter);
+    while (count-- != 0 && level->ahead[quarter] != 0) {
+        unsigned bit = next_bit(level, level->ahead[quarter]);
+        level->ahead[quarter] &= ~(UINT64_C(1) << bit);
+        prefetch_node(arena, node_child(node, word_kind(level->word), quarter * 64 + bit));
     }
 }
 
@@ -130,6 +165,9 @@ static void begin_level(const struct index_iterator *iterator, struct index_leve
 {
     level->word = word;
     level->ready = 0;
+    level->fetching = 0;
+    level->is_cut = false;
+    level->descending = iterator->descending;
     level->end = iterator->descending && word_has_end(word);
 }
 
@@ -143,20 +181,23 @@ static uint64_t end_word(const struct index_iterator *iterator, uint64_t word)
 }
 
 /* Takes the next byte out of a level. False when there is none. */
-static bool take_byte(struct index_iterator *iterator, struct index_level *level,
+static bool take_byte(const struct engine_arena *arena, struct index_level *level,
                       unsigned *ret_byte)
 {
     for (unsigned step = 0; step < 4; step++) {
-        unsigned quarter = iterator->descending ? 3 - step : step;
-        make_ready(iterator->index->arena, level, quarter);
+        unsigned quarter = level->descending ? 3 - step : step;
+        make_ready(arena, level, quarter);
         uint64_t bits = level->rest[quarter];
-        if (bits != 0) {
-            unsigned bit = iterator->descending ? 63u - (unsigned)__builtin_clzll(bits)
-                                                : (unsigned)__builtin_ctzll(bits);
-            level->rest[quarter] = bits & ~(UINT64_C(1) << bit);
-            *ret_byte = quarter * 64 + bit;
-            return true;
+        if (bits == 0) {
+            continue;
         }
+        if (level->ahead[quarter] != 0) {
+            fetch_ahead(arena, level, quarter);
+        }
+        unsigned bit = next_bit(level, bits);
+        level->rest[quarter] = bits & ~(UINT64_C(1) << bit);
+        *ret_byte = quarter * 64 + bit;
+        return true;
     }
     return false;
 }
@@ -182,7 +223,7 @@ static uint64_t next_leaf(struct index_iterator *iterator)
         }
         struct index_level *level = top(iterator);
         unsigned byte;
-        if (take_byte(iterator, level, &byte)) {
+        if (take_byte(arena, level, &byte)) {
             word = node_child(node_at(arena, level->word), word_kind(level->word), byte);
         } else {
             word = level->end ? end_word(iterator, level->word) : 0;
@@ -195,11 +236,12 @@ static uint64_t next_leaf(struct index_iterator *iterator)
 static int take_leaves(struct index_iterator *iterator, uint64_t *ret_addresses, int max)
 {
     struct index_level *level = top(iterator);
-    struct node *node = node_at(iterator->index->arena, level->word);
+    const struct engine_arena *arena = iterator->index->arena;
+    struct node *node = node_at(arena, level->word);
     enum node_kind kind = word_kind(level->word);
     unsigned byte;
     int count = 0;
-    while (count < max && take_byte(iterator, level, &byte)) {
+    while (count < max && take_byte(arena, level, &byte)) {
         uint64_t word = node_child(node, kind, byte);
         if (word_is_leaf(word)) {
             ret_addresses[count++] = word_address(word);
@@ -209,32 +251,6 @@ static int take_leaves(struct index_iterator *iterator, uint64_t *ret_addresses,
         }
     }
     return count;
-}
-
-/* Leaves the bytes beyond `byte` in a level that was just begun. */
-static void cut_level(const struct index_iterator *iterator, struct index_level *level,
-                      unsigned byte)
-{
-    const struct engine_arena *arena = iterator->index->arena;
-    if (word_kind(level->word) <= NODE_32) {
-        list_quarters(arena, level);
-    }
-    for (unsigned quarter = 0; quarter < 4; quarter++) {
-        bool beyond;
-        if (iterator->descending) {
-            beyond = quarter * 64 < byte;
-        } else {
-            beyond = quarter * 64 + 63 > byte;
-        }
-        if (!beyond) {
-            level->rest[quarter] = 0;
-            level->ready |= 1u << quarter;
-        } else if (byte / 64 == quarter) {
-            make_ready(arena, level, quarter);
-            uint64_t below = (UINT64_C(1) << byte % 64) - 1;
-            level->rest[quarter] &= iterator->descending ? below : ~below << 1;
-        }
-    }
 }
 
 /* Whether anything is left in a level, looked up now. */
@@ -315,7 +331,8 @@ static int walk(struct index_iterator *iterator, const struct seek *seek)
         unsigned byte = seek->bound.data[depth];
         struct index_level level;
         begin_level(iterator, &level, word);
-        cut_level(iterator, &level, byte);
+        level.is_cut = true;
+        level.cut = (uint8_t)byte;
         if (!seek->exact || has_rest(iterator, &level)) {
             *push(iterator) = level;
         }

@@ -80,6 +80,8 @@ static inline unsigned match_byte(uint64_t bytes, unsigned byte)
 
 static inline _Atomic uint64_t *node_slot_small(struct node *node, unsigned byte)
 {
+    /* Nodes of 48 bytes may lie in two lines. */
+    __builtin_prefetch((const char *)node + 40);
     /* Acquire pairs with the release that stored the count. */
     uint64_t header = atomic_load_explicit(&node->header, memory_order_acquire);
     unsigned place = match_byte(header >> HEADER_KEYS_SHIFT, byte);

@@ -55,6 +55,7 @@ struct results {
     double get_ns;
     double get_two_ns;
     double absent_ns;
+    double seek_ns;
     double scan_ns;
     double scan_keys_ns;
     double build_ns;
@@ -282,6 +283,34 @@ static void get_absent(void *context)
     get_keys(context, false);
 }
 
+/* Seeks as many keys as the range has, a hundredth of it, and takes ten entries of each. */
+static void seek_keys(void *context)
+{
+    struct range *range = context;
+    struct bench *bench = range->bench;
+    struct index_iterator iterator;
+    struct base_prng prng;
+    uint64_t total = 0;
+    base_prng_seed(&prng, range->seed);
+    index_iterator_init(&iterator, &bench->index);
+    for (uint64_t done = range->from; done < range->to; done += 100) {
+        uint8_t data[KEY_BYTES_MAX];
+        uint64_t batch[10];
+        uint64_t number = base_prng_below(&prng, bench->count);
+        struct index_key key = {.data = data};
+        key.size = bench->load->make(data, number, bench->count);
+        uint64_t start = base_clock_monotonic_ns();
+        uint32_t slot = epoch_enter(&bench->epochs);
+        (void)index_seek(&iterator, key, INDEX_GE);
+        total += (uint64_t)index_next_batch(&iterator, batch, 10);
+        epoch_leave(&bench->epochs, slot);
+        range->spent_ns += 100 * (double)(base_clock_monotonic_ns() - start);
+    }
+    if (total == 0) {
+        fail("a seek was wrong");
+    }
+}
+
 /* All keys in order; ns per entry. With `touch`, the key of each record is read. */
 static double scan(struct bench *bench, bool touch, uint64_t *ret_addresses)
 {
@@ -366,6 +395,7 @@ static void measure(struct bench *bench, struct results *results)
     results->get_ns = in_threads(bench, get_present, 1);
     results->get_two_ns = in_threads(bench, get_present, 2);
     results->absent_ns = in_threads(bench, get_absent, 1);
+    results->seek_ns = in_threads(bench, seek_keys, 1);
     results->scan_ns = scan(bench, false, addresses);
     results->scan_keys_ns = scan(bench, true, NULL);
     results->put_again_ns = in_threads(bench, put_range, 1);
@@ -397,6 +427,7 @@ static void print_json(const struct load *load, const struct results *results,
     bench_json_number(&json, "put_ns", results->put_ns);
     bench_json_number(&json, "put_two_threads_ns", results->put_two_ns);
     bench_json_number(&json, "put_again_ns", results->put_again_ns);
+    bench_json_number(&json, "seek_and_ten_ns", results->seek_ns);
     bench_json_number(&json, "scan_ns", results->scan_ns);
     bench_json_number(&json, "scan_with_keys_ns", results->scan_keys_ns);
     bench_json_number(&json, "build_ns", results->build_ns);
@@ -413,18 +444,18 @@ static void print_head(const struct arguments *arguments,
     (void)printf(
         "load     %llu keys, records of %u B in memory; ns per key over the wall clock\n\n",
         (unsigned long long)arguments->keys, RECORD_BYTES);
-    (void)printf("%-14s %14s %7s %22s %17s %6s %17s\n", "", "get", "absent", "put", "scan", "build",
-                 "bytes/key");
-    (void)printf("%-14s %7s %6s %7s %7s %7s %6s %8s %8s %6s %8s %8s\n", "threads", "1", "2", "1",
-                 "1", "2", "again", "address", "+ key", "1", "put", "built");
+    (void)printf("%-14s %14s %7s %22s %7s %17s %6s %17s\n", "", "get", "absent", "put", "seek",
+                 "scan", "build", "bytes/key");
+    (void)printf("%-14s %7s %6s %7s %7s %7s %6s %7s %8s %8s %6s %8s %8s\n", "threads", "1", "2",
+                 "1", "1", "2", "again", "+ 10", "address", "+ key", "1", "put", "built");
 }
 
 static void print_row(const struct load *load, const struct results *results)
 {
-    (void)printf("%-14s %7.0f %6.0f %7.0f %7.0f %7.0f %6.0f %8.1f %8.1f %6.0f %8.1f %8.1f\n",
+    (void)printf("%-14s %7.0f %6.0f %7.0f %7.0f %7.0f %6.0f %7.0f %8.1f %8.1f %6.0f %8.1f %8.1f\n",
                  load->name, results->get_ns, results->get_two_ns, results->absent_ns,
-                 results->put_ns, results->put_two_ns, results->put_again_ns, results->scan_ns,
-                 results->scan_keys_ns, results->build_ns, results->used_bytes,
+                 results->put_ns, results->put_two_ns, results->put_again_ns, results->seek_ns,
+                 results->scan_ns, results->scan_keys_ns, results->build_ns, results->used_bytes,
                  results->built_bytes);
     (void)fflush(stdout);
 }

@@ -1,4 +1,5 @@
 /* The index, one behaviour at a time. */
+#include "engine/node.h"
 #include "tests/engine/support.h"
 
 #define ADDRESS_MAX INDEX_ADDRESS_MAX
@@ -191,6 +192,62 @@ static void a_full_arena_refuses_a_put_and_the_index_serves_on(void **state)
     key_set_free(&set);
 }
 
+/* What was done to an index that was right, and what is said about it. */
+static void flip_lock(struct world *world)
+{
+    uint64_t word = atomic_load(&world->index.root);
+    atomic_fetch_xor(&node_at(&world->arena, word)->header, HEADER_LOCKED);
+}
+
+static void flip_tail(struct world *world)
+{
+    uint64_t word = atomic_load(&world->index.root);
+    atomic_fetch_xor(&node_at(&world->arena, word)->tail, 1);
+}
+
+static void flip_offset(struct world *world)
+{
+    atomic_fetch_xor(&world->index.root, UINT64_C(1) << 38);
+}
+
+static void flip_count(struct world *world)
+{
+    atomic_fetch_xor(&world->index.counters[0].keys, 1);
+}
+
+static void swap_keys(struct world *world)
+{
+    struct index_key first = world->log.keys[0];
+    world->log.keys[0] = world->log.keys[1];
+    world->log.keys[1] = first;
+}
+
+static void a_check_says_what_is_wrong(void **state)
+{
+    (void)state;
+    static const struct {
+        void (*change)(struct world *world); /* twice is none */
+        const char *what;
+    } table[] = {{flip_lock, "locked"},
+                 {flip_tail, "tail"},
+                 {flip_offset, "outside"},
+                 {flip_count, "number"},
+                 {swap_keys, "not found"}};
+    struct world *world = world_new(4, 0);
+    (void)world_put(world, key_of("key a"), NULL);
+    (void)world_put(world, key_of("key b"), NULL);
+    (void)world_put(world, key_of("key c"), NULL);
+    for (size_t row = 0; row < COUNT_OF(table); row++) {
+        const char *what = NULL;
+        table[row].change(world);
+        assert_int_equal(index_check(&world->index, &what), -EBADMSG);
+        assert_non_null(strstr(what, table[row].what));
+        table[row].change(world);
+        world_check(world);
+    }
+    world_free(world);
+}
+
 static void a_get_loads_one_key_and_a_replace_none(void **state)
 {
     (void)state;
@@ -241,6 +298,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(damage_in_the_log_is_returned_and_changes_nothing),
         cmocka_unit_test(an_iterator_without_a_seek_or_against_it_is_refused),
         cmocka_unit_test(a_full_arena_refuses_a_put_and_the_index_serves_on),
+        cmocka_unit_test(a_check_says_what_is_wrong),
         cmocka_unit_test(a_get_loads_one_key_and_a_replace_none),
         cmocka_unit_test(a_put_allocates_nothing_but_in_the_arena),
     };

@@ -54,7 +54,7 @@ static void take_contents(struct weir_engine *engine, struct contents *ret_conte
             continue;
         }
         list_table(table, ret_contents);
-        ret_contents->keys[i] = atomic_load(&table->index.keys);
+        ret_contents->keys[i] = index_keys(&table->index);
         ret_contents->deleted[i] = atomic_load(&table->deleted);
         if (i < 8) {
             memcpy(ret_contents->names[i], table->name, sizeof table->name);
@@ -385,7 +385,7 @@ static void the_report_says_what_was_done(void **state)
     assert_true(report.walk_s > 0 && report.build_s > 0);
     assert_true(report.walk_s + report.sort_s + report.build_s <= report.total_s * 1.01);
     assert_int_equal(report.keys + report.deleted_keys,
-                     atomic_load(&table_of(store.engine, 0)->index.keys));
+                     index_keys(&table_of(store.engine, 0)->index));
     store_close(&store);
 }
 

@@ -9,6 +9,7 @@
 
 VALUE(per_s, outcome->per_s)
 VALUE(ns, outcome->ns)
+VALUE(cpu_ns, outcome->cpu_ns)
 VALUE(bytes_per_s, (double)outcome->bytes * outcome->per_s / (double)(outcome->operations + 1))
 VALUE(bytes, outcome->bytes)
 VALUE(operations, outcome->operations)
@@ -44,6 +45,7 @@ double kv_open_seconds(const struct kv_outcome *outcome)
 static const struct kv_column puts_columns[] = {
     {"records_per_s", "per second", 12, 0, 1.0, per_s},
     {"ns", "ns", 9, 0, 1.0, ns},
+    {"cpu_ns", "cpu ns", 8, 0, 1.0, cpu_ns},
     {"bytes_per_s", "MB/s", 8, 1, 1e-6, bytes_per_s},
     {"p50_us", "p50 us", 8, 1, 1.0, write_p50},
     {"p99_us", "p99 us", 8, 1, 1.0, write_p99},
@@ -57,6 +59,7 @@ static const struct kv_column puts_columns[] = {
 static const struct kv_column reads_columns[] = {
     {"records_per_s", "per second", 12, 0, 1.0, per_s},
     {"ns", "ns", 9, 1, 1.0, ns},
+    {"cpu_ns", "cpu ns", 8, 1, 1.0, cpu_ns},
     {"bytes_per_s", "MB/s", 8, 1, 1e-6, bytes_per_s},
     {"operations", NULL, 0, 0, 1.0, operations},
     {"seconds", NULL, 0, 0, 1.0, seconds},
@@ -79,6 +82,7 @@ static const struct kv_column mixed_columns[] = {
 
 static const struct kv_column open_columns[] = {
     {"records_per_s", "per second", 12, 0, 1.0, per_s},
+    {"cpu_ns", "cpu ns", 8, 0, 1.0, cpu_ns},
     {"open_s", "open ms", 9, 1, 1e3, open_s},
     {"first_get_s", "1st get", 9, 1, 1e3, kv_open_seconds},
     {"open_log_s", "log ms", 8, 1, 1e3, open_log_s},

@@ -280,11 +280,14 @@ static int put_all(struct put_run *run, struct kv_outcome *outcome)
     struct kv_session *session = run->session;
     int rc = open_putters(run);
     if (rc == 0) {
+        uint64_t start_cpu_ns = kv_process_cpu_ns();
         uint64_t start_ns = base_clock_monotonic_ns();
         run->end_ns = start_ns + (uint64_t)(session->plan->seconds * (double)BASE_NS_PER_S);
         rc = kv_together(run->question->threads, put_main, run);
         outcome->seconds = seconds_since(start_ns);
+        double cpu_ns = (double)(kv_process_cpu_ns() - start_cpu_ns);
         sum_up_puts(run, outcome);
+        outcome->cpu_ns = cpu_ns / (double)(outcome->operations + 1);
     }
     for (unsigned index = 0; index < run->question->threads; index++) {
         if (run->putters[index].handle != NULL) {

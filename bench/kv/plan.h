@@ -82,6 +82,7 @@ struct kv_outcome {
     double seconds; /* of the clock, or of one thread's part of it */
     double per_s;   /* of all threads */
     double ns;      /* of one operation, in one thread */
+    double cpu_ns;  /* the same of the CPU: what others on the machine distort least; 0: unknown */
     double setup_s;
     uint64_t reads, writes;         /* whose latency was measured */
     double read_us[3], write_us[3]; /* p50, p99, p99.9 */
@@ -116,6 +117,10 @@ int kv_mixed(struct kv_session *session, const struct kv_case *question,
              struct kv_outcome *outcome);
 
 /* ---- threads that begin together ---- */
+
+/* CPU time so far, of this thread or of the process. */
+uint64_t kv_thread_cpu_ns(void);
+uint64_t kv_process_cpu_ns(void);
 
 struct kv_gate;
 
@@ -174,6 +179,8 @@ double kv_median(const struct kv_contest *contest, unsigned index, unsigned stor
                  double (*value)(const struct kv_outcome *outcome));
 /* How much faster the first store is than this one, in the same round; the median. */
 double kv_ratio(const struct kv_contest *contest, unsigned index, unsigned store);
+/* The same by CPU time; NaN where that was not measured. */
+double kv_cpu_ratio(const struct kv_contest *contest, unsigned index, unsigned store);
 
 /* Prints and returns the exit code. */
 int kv_report(const struct kv_contest *contest);

@@ -21,7 +21,7 @@ struct getter {
     void *handle;
     struct base_prng random;
     struct kv_tally tally;
-    uint64_t busy_ns;
+    uint64_t busy_ns, cpu_ns;
     struct weir_bytes keys[BLOCK];
     uint8_t bytes[BLOCK][BENCH_KEY_BYTES_MAX];
 };
@@ -50,9 +50,11 @@ static int get_main(void *context, unsigned index)
     int rc = 0;
     while (rc == 0 && getter->busy_ns < limit_ns && !bench_interrupted()) {
         make_block(session, getter);
+        uint64_t start_cpu_ns = kv_thread_cpu_ns();
         uint64_t start_ns = base_clock_monotonic_ns();
         rc = session->ops->get(getter->handle, getter->keys, BLOCK, &getter->tally);
         getter->busy_ns += base_clock_monotonic_ns() - start_ns;
+        getter->cpu_ns += kv_thread_cpu_ns() - start_cpu_ns;
     }
     return rc;
 }
@@ -60,6 +62,7 @@ static int get_main(void *context, unsigned index)
 int kv_get(struct kv_session *session, const struct kv_case *question, struct kv_outcome *outcome)
 {
     struct get_run run = {.session = session, .question = question};
+    uint64_t cpu_ns = 0;
     int rc = 0;
     run.getters = base_alloc_array(question->threads, sizeof *run.getters);
     if (run.getters == NULL) {
@@ -77,11 +80,13 @@ int kv_get(struct kv_session *session, const struct kv_case *question, struct kv
         outcome->bytes += getter->tally.bytes + getter->tally.rows * session->keys.size;
         outcome->per_s += (double)getter->tally.rows / seconds;
         outcome->seconds = seconds;
+        cpu_ns += getter->cpu_ns;
         if (getter->handle != NULL) {
             session->ops->reader_close(getter->handle);
         }
     }
     outcome->ns = 1e9 * (double)question->threads / outcome->per_s;
+    outcome->cpu_ns = (double)cpu_ns / (double)(outcome->operations + 1);
     base_free(run.getters);
     return rc;
 }

@@ -73,6 +73,21 @@ double kv_ratio(const struct kv_contest *contest, unsigned index, unsigned store
     return count > 0 ? ratios[count / 2] : (double)NAN;
 }
 
+double kv_cpu_ratio(const struct kv_contest *contest, unsigned index, unsigned store)
+{
+    double ratios[KV_ROUNDS_MAX];
+    unsigned count = 0;
+    for (unsigned round = 0; round < contest->done; round++) {
+        const struct kv_outcome *ours = kv_contest_at(contest, round, index, 0);
+        const struct kv_outcome *theirs = kv_contest_at(contest, round, index, store);
+        if (ours->measured && theirs->measured && ours->cpu_ns > 0.0) {
+            ratios[count++] = theirs->cpu_ns / ours->cpu_ns;
+        }
+    }
+    qsort(ratios, count, sizeof *ratios, ascending);
+    return count > 0 ? ratios[count / 2] : (double)NAN;
+}
+
 static bool was_measured(const struct kv_contest *contest, unsigned index, unsigned store)
 {
     for (unsigned round = 0; round < contest->done; round++) {
@@ -120,6 +135,7 @@ static void row_json(const struct kv_contest *contest, struct bench_json *json, 
     }
     if (store > 0) {
         bench_json_number(json, "weir_is", kv_ratio(contest, index, store));
+        bench_json_number(json, "weir_is_by_cpu", kv_cpu_ratio(contest, index, store));
         bench_json_number(json, "goal", goal_of(contest, index, store));
     }
     bench_json_end(json, '}');
@@ -202,7 +218,11 @@ static void print_row(const struct kv_contest *contest, unsigned index, unsigned
     if (store > 0) {
         double ratio = kv_ratio(contest, index, store);
         double goal = goal_of(contest, index, store);
+        double by_cpu = kv_cpu_ratio(contest, index, store);
         (void)printf("  %6.2f x", ratio);
+        if (isfinite(by_cpu)) {
+            (void)printf(" (CPU %.2f)", by_cpu);
+        }
         if (goal > 0.0) {
             (void)printf("  (goal %.2f: %s)", goal, ratio >= goal ? "reached" : "MISSED");
         }

@@ -16,7 +16,7 @@ int weir_engine_maintain(struct weir_engine *engine, struct weir_error *ret_erro
     if (rc < 0) {
         return engine_error(ret_error, rc, "%s", weir_error_text(rc));
     }
-    epoch_reclaim(&engine->epochs);
+    place_reclaim(engine);
     return checkpoint_make_if_due(engine, ret_error);
 }
 
@@ -62,6 +62,12 @@ int weir_engine_stat(struct weir_engine *engine, struct weir_engine_status *ret_
         return rc;
     }
     struct weir_engine_status status = WEIR_ENGINE_STATUS_INIT;
+    add_readers(engine, &status); /* without the section that follows */
+    uint32_t slot;
+    rc = section_enter(engine, &slot);
+    if (rc < 0) {
+        return rc;
+    }
     struct arena_stats arena;
     arena_read_stats(&engine->arena, &arena);
     status.index_bytes = arena.live;
@@ -74,7 +80,7 @@ int weir_engine_stat(struct weir_engine *engine, struct weir_engine_status *ret_
     status.since_checkpoint_bytes = checkpoint_behind_bytes(engine);
     status.free_bytes = UINT64_MAX;
     add_tables(engine, &status);
-    add_readers(engine, &status);
+    epoch_leave(&engine->epochs, slot);
     status.size = ret_status->size;
     *ret_status = status;
     return 0;

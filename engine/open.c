@@ -57,7 +57,7 @@ int engine_hold(struct weir_engine *engine)
     base_lock_acquire(&engine->upkeep.lock);
     int rc = 0;
     if (!atomic_load_explicit(&engine->held, memory_order_relaxed)) {
-        rc = weir_hold_set(engine->log, ENGINE_HOLD, weir_durable_lsn(engine->log) + 1);
+        rc = weir_hold_set(engine->log, WEIR_HOLD_ENGINE, weir_durable_lsn(engine->log) + 1);
         if (rc == 0) {
             atomic_store_explicit(&engine->held, true, memory_order_release);
         }
@@ -69,7 +69,7 @@ int engine_hold(struct weir_engine *engine)
 static int is_engine_hold(void *context, const struct weir_hold *hold)
 {
     (void)context;
-    return strcmp(hold->name, ENGINE_HOLD) == 0 ? 1 : 0;
+    return strcmp(hold->name, WEIR_HOLD_ENGINE) == 0 ? 1 : 0;
 }
 
 static bool has_records(const struct weir_engine *engine)
@@ -87,7 +87,7 @@ static int see_to_hold(struct weir_engine *engine, struct weir_error *why)
         struct weir_stat stat = WEIR_STAT_INIT;
         rc = weir_log_stat(engine->log, &stat);
         if (rc == 0) {
-            rc = weir_hold_set(engine->log, ENGINE_HOLD, stat.earliest);
+            rc = weir_hold_set(engine->log, WEIR_HOLD_ENGINE, stat.earliest);
         }
         held = rc == 0;
     }
@@ -148,6 +148,15 @@ static void free_parts(struct weir_engine *engine)
     place_drop_all(engine);
 }
 
+int engine_start_afresh(struct weir_engine *engine)
+{
+    table_free_all(engine);
+    arena_destroy(&engine->arena);
+    place_drop_all(engine);
+    int rc = arena_init(&engine->arena, &engine->epochs, engine->options.index_bytes, 0);
+    return rc == 0 ? table_add(engine, WEIR_TABLE_DEFAULT, "", WEIR_LSN_NONE) : rc;
+}
+
 static void count_keys(struct weir_engine *engine)
 {
     uint64_t all = 0, deleted = 0;
@@ -198,7 +207,7 @@ static int replay(struct weir_engine *engine, weir_lsn from, struct weir_error *
     return full ? WEIR_E_INDEX_FULL : rc;
 }
 
-static int build(struct weir_engine *engine, struct weir_error *why)
+int engine_build(struct weir_engine *engine, struct weir_error *why)
 {
     uint64_t start_ns = base_clock_monotonic_ns();
     engine->report = (struct weir_engine_open_report)WEIR_ENGINE_OPEN_REPORT_INIT;
@@ -208,6 +217,7 @@ static int build(struct weir_engine *engine, struct weir_error *why)
         return rc;
     }
     atomic_store_explicit(&engine->horizon, stat.horizon, memory_order_release);
+    engine->layout = stat.layout;
     weir_lsn from = stat.earliest;
     rc = load_checkpoint(engine, &from, start_ns);
     if (rc == 0 && from != WEIR_LSN_NONE) {
@@ -243,7 +253,7 @@ int weir_engine_open(struct weir_log *log, const struct weir_engine_options *opt
     }
     rc = take_options(engine, options);
     rc = rc == 0 ? make_parts(engine) : rc;
-    rc = rc == 0 ? build(engine, ret_error) : rc;
+    rc = rc == 0 ? engine_build(engine, ret_error) : rc;
     rc = rc == 0 && !engine->read_only ? see_to_hold(engine, ret_error) : rc;
     if (rc < 0) {
         free_parts(engine);

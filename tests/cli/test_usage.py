@@ -130,7 +130,7 @@ class Completion(unittest.TestCase):
 
     def test_verbs_are_completed(self):
         self.assertEqual(self.complete("weir", "hold", ""), ["list", "set", "move", "drop"])
-        self.assertEqual(self.complete("weir", "bench", "p"), ["peers"])
+        self.assertEqual(self.complete("weir", "bench", "p"), ["put", "peers"])
         self.assertEqual(self.complete("weir", "help", "ver"), ["verify"])
         self.assertEqual(self.complete("weir", "hold", "--js"), ["--json"])
 

@@ -94,6 +94,11 @@ static int walk_to(struct weir_cursor *cursor, struct segment_walk *walk,
             walk_pass(walk, &header);
             continue;
         }
+        if (walk_header_is_right(fault) && group_is_sparse(&header) &&
+            group_next_lsn(&header) <= lsn) {
+            walk_pass(walk, &header); /* its header says that the LSN is not in it */
+            continue;
+        }
         struct group_header behind;
         if (!walk_resync(walk, &behind) || behind.first_lsn > lsn) {
             return cursor_damaged(cursor, &here, expected, fault, &header);
@@ -140,7 +145,7 @@ int cursor_locate(struct weir_cursor *cursor)
     return 0;
 }
 
-int cursor_go(struct weir_cursor *cursor, weir_lsn lsn)
+static int go_once(struct weir_cursor *cursor, weir_lsn lsn)
 {
     uint64_t compactions = cursor->compactions;
     cursor_begin_view(cursor);
@@ -164,6 +169,16 @@ int cursor_go(struct weir_cursor *cursor, weir_lsn lsn)
         segment_unpin(cursor->log, before.walk.segment);
     }
     return 0;
+}
+
+/* A compaction may get in between: then the view is another one. */
+int cursor_go(struct weir_cursor *cursor, weir_lsn lsn)
+{
+    int rc;
+    do {
+        rc = go_once(cursor, lsn);
+    } while (rc == WEIR_E_HORIZON && cursor->compacted);
+    return rc;
 }
 
 /* Truncation may get in between: then the earliest is another one. */

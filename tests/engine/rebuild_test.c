@@ -320,7 +320,7 @@ static void se_03_a_log_that_was_truncated_is_rebuilt_from_what_is_left(void **s
     write_all(&store, &workloads[0], NULL);
     settle(&store);
     /* Nobody may do this with keys that he wants to keep. */
-    assert_int_equal(weir_hold_drop(store.log, ENGINE_HOLD), 0);
+    assert_int_equal(weir_hold_drop(store.log, WEIR_HOLD_ENGINE), 0);
     assert_int_equal(weir_truncate_before(store.log, MANY / 2, &why), 0);
     store.engine_options.threads = 1;
     store_reopen(&store);
@@ -358,7 +358,7 @@ static void se_08_the_hold_of_an_engine_is_there_again_after_a_rebuild(void **st
     open_store(&store);
     write_all(&store, &workloads[1], NULL);
     settle(&store);
-    assert_int_equal(weir_hold_drop(store.log, ENGINE_HOLD), 0);
+    assert_int_equal(weir_hold_drop(store.log, WEIR_HOLD_ENGINE), 0);
     store_reopen(&store);
     assert_int_equal(weir_truncate_before(store.log, MANY / 2, &why), WEIR_E_HELD);
     expect_rebuilt(&store);

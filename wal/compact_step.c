@@ -71,6 +71,9 @@ static int make_header(struct step *step)
 {
     struct segment_header first, behind;
     const struct wal_segment *last = step->old[step->count - 1];
+    if (step->log->control.compact_next + 1 >= FORMAT_COMPACTED_ORDINAL) {
+        return -EFBIG; /* ordinals are used up */
+    }
     int rc = header_of(step, step->old[0], &first);
     rc = rc < 0 ? rc : header_of(step, step->behind, &behind);
     if (rc < 0 || behind.base_lsn != last->last_lsn + 1 || step->behind->first != last->last + 1) {
@@ -97,6 +100,20 @@ static int make_header(struct step *step)
 
 /* ---- copying ---- */
 
+/* In a sparse group one record stands for a gap: for as much of it as the segment stands for. */
+static int copy_gap(struct step *step, const struct run_reader *reader,
+                    struct sparse_writer *writer)
+{
+    weir_lsn most = step->header.last_lsn - reader->lsn + 1;
+    uint32_t length = le32_load(&reader->record->user);
+    struct format_record gap = {0};
+    le32_store(&gap.size, FORMAT_RECORD_HEADER_BYTES); /* the CRC of no bytes is 0 */
+    gap.type = reader->record->type;
+    le16_store(&gap.flags, WEIR_RECORD_GAP);
+    le32_store(&gap.user, length < most ? length : (uint32_t)most);
+    return sparse_write_record(writer, &gap, reader->lsn);
+}
+
 static int copy_record(struct step *step, const struct run_reader *reader,
                        struct sparse_writer *writer)
 {
@@ -112,6 +129,9 @@ static int copy_record(struct step *step, const struct run_reader *reader,
     }
     step->result->kept++;
     step->result->kept_deletes += verdict == WAL_ADDRESS_DROP_LAST ? 1 : 0;
+    if ((le16_load(&reader->record->flags) & WEIR_RECORD_GAP) != 0) {
+        return copy_gap(step, reader, writer);
+    }
     return sparse_write_record(writer, reader->record, reader->lsn);
 }
 
@@ -120,6 +140,7 @@ static int copy_records(struct step *step, struct sparse_writer *writer)
     struct compaction *compaction = step->compaction;
     struct run_reader reader = {.log = step->log, .segments = step->old, .count = step->count};
     int rc;
+    compaction->gap_end = WEIR_LSN_NONE;
     while ((rc = run_read(&reader, compaction->why)) == 1) {
         if (reader.begins_group) {
             sparse_write_group(writer, reader.group.time_ns);

@@ -64,7 +64,7 @@ static void look_for_gap(struct dump *dump, const struct weir_group *group)
     }
     snprintf(dump->file, sizeof dump->file, "%s", group->file);
     dump->offset = group->offset + group->size_bytes;
-    dump->lsn = group->first_lsn + group->record_count;
+    dump->lsn = group->last_lsn + 1;
     dump->sealed = strcmp(group->kind, "seal") == 0;
 }
 
@@ -78,7 +78,9 @@ static int group_to_json(struct cli *cli, const struct weir_group *group)
     json_u64(&json, "size_bytes", group->size_bytes);
     json_u64(&json, "address", group->address);
     json_u64(&json, "first_lsn", group->first_lsn);
+    json_u64(&json, "last_lsn", group->last_lsn);
     json_u64(&json, "record_count", group->record_count);
+    json_bool(&json, "sparse", group->sparse);
     json_u64(&json, "durable_lsn", group->durable_lsn);
     json_u64(&json, "epoch", group->epoch);
     json_time(&json, "time", group->time_ns);

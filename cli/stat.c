@@ -80,6 +80,7 @@ static int print_json(struct cli *cli, struct weir_log *log, const struct facts 
     json_u64(&json, "layout", stat->layout);
     json_u64(&json, "log_bytes", stat->log_bytes);
     json_u64(&json, "segments", stat->segments);
+    json_u64(&json, "compacted_segments", stat->compacted_segments);
     json_u64(&json, "spare_segments", stat->spare_segments);
     if (facts->has_free_bytes) {
         json_u64(&json, "free_bytes", facts->free_bytes);
@@ -147,6 +148,12 @@ static int print_text(struct cli *cli, struct weir_log *log, const struct facts 
         output_text(out, " free in the file system");
     }
     output_char(out, '\n');
+    if (stat->horizon > 0) {
+        output_label(out, "horizon");
+        output_format(out, "LSN %" PRIu64 ", in %" PRIu64 " compacted ", stat->horizon,
+                      stat->compacted_segments);
+        output_text(out, stat->compacted_segments == 1 ? "segment\n" : "segments\n");
+    }
     output_label(out, "limits");
     output_text(out, "record ");
     output_size(out, stat->record_bytes);

@@ -83,13 +83,6 @@ static int look_at_source(struct backup *backup, struct control *ret_control)
     if (rc == 0 && log->reader != NULL) {
         rc = reader_refresh(log);
     }
-    if (rc == 0 && (ret_control->horizon != WEIR_LSN_NONE ||
-                    atomic_load_explicit(&log->marks.horizon, memory_order_acquire) != 0)) {
-        rc = log_error(backup->why, WEIR_E_HORIZON, NULL, UINT64_MAX,
-                       "the log is compacted up to LSN %llu, and a compacted log cannot be backed "
-                       "up by this version: copy its directory while nothing writes it",
-                       (unsigned long long)ret_control->horizon);
-    }
     backup->first = ret_control->first_lsn;
     backup->to = log_durable(log);
     return rc;

@@ -94,6 +94,11 @@ static int walk_to(struct weir_cursor *cursor, struct segment_walk *walk,
             walk_pass(walk, &header);
             continue;
         }
+        if (walk_header_is_right(fault) && group_is_sparse(&header) &&
+            group_next_lsn(&header) <= lsn) {
+            walk_pass(walk, &header); /* its header says that the LSN is not in it */
+            continue;
+        }
         struct group_header behind;
         if (!walk_resync(walk, &behind) || behind.first_lsn > lsn) {
             return cursor_damaged(cursor, &here, expected, fault, &header);

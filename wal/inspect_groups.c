@@ -46,7 +46,9 @@ static int show(struct group_tour *tour, const struct group_header *header, uint
         .previous_crc = header->chain,
         .epoch = epoch,
         .time_ns = header->time_ns,
-        .durable_lsn = header->durable_lsn,
+        .durable_lsn = group_is_sparse(header) ? WEIR_LSN_NONE : header->durable_lsn,
+        .last_lsn = group_next_lsn(header) - 1,
+        .sparse = group_is_sparse(header),
     };
     format_segment_name(walk->segment->ordinal, group.file);
     return tour->fn(tour->context, &group);

@@ -10,7 +10,7 @@
  *   control      control.c          what CONTROL says now                 under control_lock
  *   marks        (here)             watermarks                            atomics
  *
- * Lock order: reader.lock, control_lock, segments.making, segments.mapping, tail.lock,
+ * Lock order: compacting, reader.lock, control_lock, segments.making, segments.mapping, tail.lock,
  * segments.lock, waiters.lock, tailers.lock; reservations.lock is taken with none of them held.
  * The leader is not a lock: whoever is the leader may take any of them.
  */
@@ -44,10 +44,8 @@ struct wal_marks {
     _Atomic uint64_t durable;         /* last LSN such that it and all before are durable */
     _Atomic uint64_t durable_address; /* end of the last durable group */
     _Atomic uint64_t earliest;        /* CONTROL's first LSN: latest + 1 when the log is empty */
-    _Atomic uint64_t horizon;
-    /* Of compactions that this handle has seen. Moved before the table of segments is. */
-    _Atomic uint64_t compactions; /* CONTROL's count: of all that there ever were */
-    _Atomic uint64_t compacted;   /* the last LSN that one of them has passed */
+    _Atomic uint64_t horizon, compactions; /* CONTROL's; moved before the table of segments is */
+    _Atomic uint64_t compacted; /* last LSN that a compaction has passed since this was opened */
 };
 
 /* A group between reserve and durable. Fields are written under tail.lock until it is closed, then
@@ -184,7 +182,7 @@ struct weir_log {
 
     struct base_lock control_lock;
     struct control control;
-    struct base_lock compacting; /* held by the one that compacts; before all others */
+    struct base_lock compacting; /* before all others */
 
     struct wal_marks marks;
     struct wal_tail tail;

@@ -100,6 +100,7 @@ static int copy_log(struct salvage *salvage)
     struct verify *verify = &salvage->verify;
     verify->fn = salvage_take_finding;
     verify->keep = salvage_keep_group;
+    verify->compacted = salvage_compacted;
     verify->context = salvage;
     verify->report = &salvage->found;
     verify->why = salvage->why;

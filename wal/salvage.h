@@ -17,6 +17,11 @@
  *     rc = salvage_write_finish(&writer);                                 CONTROL: now it is a log
  *     salvage_write_free(&writer);
  *
+ * A compacted segment of the source is one of the new log, too: between
+ *     rc = salvage_write_compacted(&writer, last_lsn);
+ *     rc = salvage_write_leave(&writer);
+ * LSNs may be skipped, and one gap record stands for a range.
+ *
  * Every group that it writes continues from the one before; segments roll where they are full. What
  * it has written is no log before salvage_write_finish().
  */
@@ -24,18 +29,21 @@
 #define WAL_SALVAGE_H
 
 #include "wal/control.h"
-#include "wal/scan.h"
+#include "wal/sparse_write.h"
 #include "wal/verify.h"
 
 #include <weir/retain.h>
 #include <weir/salvage.h>
 
 struct salvage_writer {
+    bool started;
     struct weir_medium *medium;
     struct control control; /* of the new log */
     uint32_t uuid_seed;
-    uint64_t ordinal; /* 0: nothing was written yet */
-    struct weir_file *file;
+    uint64_t ordinal;       /* of the segment, or its place */
+    struct weir_file *file; /* NULL: none is open */
+    struct sparse_writer sparse;
+    bool is_sparse;  /* the open one is a compacted one */
     uint64_t offset; /* of the next group in its segment */
     struct group_chain chain;
     uint64_t previous_seal_offset;
@@ -65,6 +73,11 @@ void salvage_write_group(struct salvage_writer *writer, uint64_t time_ns);
 int salvage_write_record(struct salvage_writer *writer, const struct format_record *record);
 int salvage_write_gap(struct salvage_writer *writer, weir_lsn to, uint16_t type);
 int salvage_write_end_group(struct salvage_writer *writer);
+
+/* From here to last_lsn in a compacted segment. The LSNs in front of `lsn` were dropped. */
+int salvage_write_compacted(struct salvage_writer *writer, weir_lsn last_lsn);
+void salvage_write_skip(struct salvage_writer *writer, weir_lsn lsn);
+int salvage_write_leave(struct salvage_writer *writer);
 
 /* Everything is durable, then CONTROL. */
 int salvage_write_finish(struct salvage_writer *writer);
@@ -134,11 +147,17 @@ int salvage_gap(struct salvage *salvage, weir_lsn to, struct reason *reason, boo
 /* Writes groups of gaps up to `to`, one gap for each reason. */
 int salvage_fill_gap(struct salvage *salvage, weir_lsn to);
 
+/* The same in a compacted segment, where only what a reason names was lost. */
+int salvage_fill_lost(struct salvage *salvage, weir_lsn to);
+
 /* ---- salvage_copy.c ---- */
 
 /* Makes the source's CONTROL that of a log of its own: uuid, seed, layout, first ordinal. The epoch
  * is the caller's. */
 int salvage_new_identity(struct control *control, uint32_t block_bytes);
+
+/* From verification: a compacted segment begins or ends. */
+int salvage_compacted(void *context, const struct segment_header *header, bool leaves);
 
 /* From verification: copies a group, and what is missing in front of it as gaps. */
 int salvage_keep_group(void *context, const struct group_header *header, const uint8_t *bytes,

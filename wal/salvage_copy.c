@@ -26,6 +26,7 @@ int salvage_new_identity(struct control *control, uint32_t block_bytes)
     control->generation = 0;
     control->first_ordinal = FORMAT_FIRST_ORDINAL;
     control->block_bytes = block_bytes;
+    control->compact_next = control->compact_first = control->compact_last = 0;
     int rc = base_random_bytes(control->uuid, sizeof control->uuid);
     return rc < 0 ? rc : base_random_bytes(&control->seed, sizeof control->seed);
 }
@@ -89,6 +90,14 @@ static void count_record(struct salvage *salvage, const struct format_record *re
     }
 }
 
+/* How many LSNs a record of a sparse group stands for: a gap for several. */
+static uint32_t gap_length(const struct format_record *record)
+{
+    uint32_t user = le32_load(&record->user);
+    bool gap = (le16_load(&record->flags) & WEIR_RECORD_GAP) != 0;
+    return gap && user > 0 ? user : 1;
+}
+
 /* The group's records from the writer's next LSN on; runs of damaged ones become gaps. */
 static int copy_records(struct salvage *salvage, const struct group_header *header,
                         const uint8_t *bytes)
@@ -119,6 +128,69 @@ static int copy_records(struct salvage *salvage, const struct group_header *head
     return rc;
 }
 
+/* The same where records carry their LSNs: what lies between two of them was dropped, and of a
+ * damaged one the LSN is what verification takes it for. */
+static int copy_sparse_records(struct salvage *salvage, const struct group_header *header,
+                               const uint8_t *bytes)
+{
+    struct salvage_writer *writer = &salvage->target.writer;
+    const struct format_record *record =
+        (const struct format_record *)(bytes + FORMAT_GROUP_HEADER_BYTES);
+    weir_lsn lsn = header->first_lsn - 1;
+    int rc = 0;
+    for (uint32_t i = 0; i < header->record_count && rc == 0; i++) {
+        lsn = group_likely_lsn(header, i, record, lsn);
+        if (lsn >= writer->next_lsn) {
+            salvage_write_skip(writer, lsn);
+            if (is_whole(writer, record, lsn)) {
+                uint32_t count = gap_length(record);
+                rc = salvage_write_record(writer, record);
+                writer->next_lsn += count - 1;
+                count_record(salvage, record, lsn);
+            } else {
+                rc = salvage_gap(salvage, lsn, salvage_reason_for(salvage, lsn), false);
+            }
+        }
+        record = record_behind(record);
+    }
+    return rc;
+}
+
+/* A compacted segment of the source: one of the new log, with the same LSNs. */
+static int enter_compacted(struct salvage *salvage, const struct segment_header *header)
+{
+    struct salvage_writer *writer = &salvage->target.writer;
+    weir_lsn first = salvage->verify.control.first_lsn;
+    int rc = 0;
+    if (!writer->started) {
+        rc = start_writing(salvage, header->base_lsn < first ? header->base_lsn : first);
+    }
+    if (rc == 0 && header->base_lsn > writer->next_lsn) {
+        rc = salvage_fill_gap(salvage, header->base_lsn - 1);
+    }
+    if (rc == 0 && header->last_lsn >= writer->next_lsn) {
+        rc = salvage_write_compacted(writer, header->last_lsn);
+    }
+    return rc;
+}
+
+static int leave_compacted(struct salvage *salvage)
+{
+    struct salvage_writer *writer = &salvage->target.writer;
+    if (!writer->is_sparse) {
+        return 0; /* its LSNs were met before */
+    }
+    int rc = salvage_fill_lost(salvage, writer->sparse.header.last_lsn);
+    rc = rc != 0 ? rc : salvage_write_leave(writer);
+    return rc != 0 ? rc : salvage_drop_reasons(salvage, writer->next_lsn);
+}
+
+int salvage_compacted(void *context, const struct segment_header *header, bool leaves)
+{
+    struct salvage *salvage = context;
+    return leaves ? leave_compacted(salvage) : enter_compacted(salvage, header);
+}
+
 static int tell_progress(struct salvage *salvage)
 {
     const struct weir_salvage_watch *watch = salvage->watch;
@@ -137,15 +209,21 @@ static int copy_group(struct salvage *salvage, const struct group_header *header
     struct salvage_writer *writer = &salvage->target.writer;
     weir_lsn first = salvage->verify.control.first_lsn;
     int rc = 0;
-    if (writer->ordinal == 0) {
+    if (!writer->started) {
         rc = start_writing(salvage, header->first_lsn < first ? header->first_lsn : first);
     }
+    bool sparse = group_is_sparse(header);
+    if (sparse && !writer->is_sparse) {
+        return rc; /* its LSNs were met before */
+    }
     if (rc == 0 && header->first_lsn > writer->next_lsn) {
-        rc = salvage_fill_gap(salvage, header->first_lsn - 1);
+        rc = sparse ? salvage_fill_lost(salvage, header->first_lsn - 1)
+                    : salvage_fill_gap(salvage, header->first_lsn - 1);
     }
     if (rc == 0) {
         salvage_write_group(writer, header->time_ns);
-        rc = copy_records(salvage, header, bytes);
+        rc = sparse ? copy_sparse_records(salvage, header, bytes)
+                    : copy_records(salvage, header, bytes);
     }
     rc = rc != 0 ? rc : salvage_write_end_group(writer);
     rc = rc != 0 ? rc : salvage_drop_reasons(salvage, writer->next_lsn);
@@ -158,7 +236,7 @@ int salvage_keep_group(void *context, const struct group_header *header, const u
 {
     struct salvage *salvage = context;
     (void)whole; /* each record is looked at */
-    if (header->first_lsn + header->record_count <= salvage->verify.control.first_lsn) {
+    if (group_next_lsn(header) <= salvage->verify.control.first_lsn) {
         return 0; /* truncated */
     }
     int rc = copy_group(salvage, header, bytes);
@@ -200,7 +278,7 @@ static weir_lsn last_known(const struct salvage *salvage)
 int salvage_fill_end(struct salvage *salvage)
 {
     struct salvage_writer *writer = &salvage->target.writer;
-    int rc = writer->ordinal == 0 ? start_writing(salvage, salvage->verify.control.first_lsn) : 0;
+    int rc = !writer->started ? start_writing(salvage, salvage->verify.control.first_lsn) : 0;
     weir_lsn known = last_known(salvage);
     if (rc == 0 && known >= writer->next_lsn) {
         rc = salvage_fill_gap(salvage, known);

@@ -189,3 +189,36 @@ int salvage_fill_gap(struct salvage *salvage, weir_lsn to)
     int end_rc = salvage_write_end_group(writer);
     return rc != 0 ? rc : end_rc;
 }
+
+/* Of [next LSN, to] the reason whose LSNs come first; NULL: none was lost. */
+static struct reason *first_reason(struct salvage *salvage, weir_lsn to)
+{
+    struct reason *first = NULL;
+    for (size_t i = 0; i < salvage->reason_count; i++) {
+        struct reason *reason = &salvage->reasons[i];
+        if (reason->finding.from_lsn <= to &&
+            reason->finding.to_lsn >= salvage->target.writer.next_lsn &&
+            (first == NULL || reason->finding.from_lsn < first->finding.from_lsn)) {
+            first = reason;
+        }
+    }
+    return first;
+}
+
+/* What no reason names was dropped by compaction. */
+int salvage_fill_lost(struct salvage *salvage, weir_lsn to)
+{
+    struct salvage_writer *writer = &salvage->target.writer;
+    struct reason *reason;
+    int rc = 0;
+    salvage_write_group(writer, 0);
+    while (rc == 0 && (reason = first_reason(salvage, to)) != NULL) {
+        weir_lsn from = reason->finding.from_lsn, end = reason->finding.to_lsn;
+        if (from > writer->next_lsn) {
+            salvage_write_skip(writer, from);
+        }
+        rc = salvage_gap(salvage, end < to ? end : to, reason, false);
+    }
+    int end_rc = salvage_write_end_group(writer);
+    return rc != 0 ? rc : end_rc;
+}

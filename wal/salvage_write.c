@@ -201,12 +201,125 @@ static int make_room(struct salvage_writer *writer, uint32_t size_bytes, uint32_
     return rc < 0 ? rc : begin_segment(writer);
 }
 
+/* ---- compacted segments ---- */
+
+/* Of the open segment, so that another one can begin. */
+static int end_ordinary(struct salvage_writer *writer)
+{
+    if (writer->file == NULL) {
+        return 0;
+    }
+    int rc = put_seal(writer);
+    return rc < 0 ? rc : end_segment(writer);
+}
+
+/* What follows goes to an ordinary segment. */
+static int ensure_ordinary(struct salvage_writer *writer)
+{
+    if (writer->file != NULL) {
+        return 0;
+    }
+    int rc = begin_segment(writer);
+    return rc < 0 || writer->chain.epoch != 0 ? rc : put_epoch(writer);
+}
+
+int salvage_write_compacted(struct salvage_writer *writer, weir_lsn last_lsn)
+{
+    const struct weir_medium_ops *ops = writer->medium->ops;
+    struct control *control = &writer->control;
+    struct sparse_limits limits = {control->segment_bytes, control->group_bytes};
+    char name[FORMAT_NAME_BYTES];
+    WEIR_ASSERT(!writer->is_sparse);
+    int rc = end_ordinary(writer);
+    struct segment_header header = {
+        .ordinal = FORMAT_COMPACTED_ORDINAL + control->compact_next,
+        .base_lsn = writer->chain.next_lsn,
+        .base_time_ns = writer->chain.time_ns,
+        .epoch = writer->chain.epoch,
+        .seed = writer->chain.seed,
+        .chain = writer->chain.crc,
+        .previous_seal_offset = writer->previous_seal_offset,
+        .durable_lsn = writer->chain.next_lsn - 1,
+        .block_bytes = FORMAT_COMPACTED_BLOCK,
+        .compacted = true,
+        .first_ordinal = writer->ordinal + 1,
+        .last_ordinal = writer->ordinal + 1,
+        .last_lsn = last_lsn,
+        .end_epoch = control->epoch,
+        .end_seed = control->seed,
+        .horizon = control->horizon > last_lsn ? control->horizon : last_lsn,
+    };
+    memcpy(header.uuid, control->uuid, FORMAT_UUID_BYTES);
+    format_segment_name(header.ordinal, name);
+    rc = rc < 0 ? rc : ops->create(writer->medium, name, control->segment_bytes, &writer->file);
+    if (rc < 0) {
+        return rc;
+    }
+    writer->ordinal++;
+    writer->is_sparse = true;
+    control->compact_next++;
+    control->compact_first = control->compact_last = writer->ordinal;
+    control->horizon = header.horizon;
+    rc = sparse_write_begin(&writer->sparse, writer->medium, writer->file, &header, &limits);
+    writer->sparse.ends_itself = true;
+    return rc;
+}
+
+void salvage_write_skip(struct salvage_writer *writer, weir_lsn lsn)
+{
+    WEIR_ASSERT(writer->is_sparse && lsn >= writer->next_lsn);
+    writer->next_lsn = lsn;
+}
+
+int salvage_write_leave(struct salvage_writer *writer)
+{
+    int rc = sparse_write_finish(&writer->sparse);
+    const struct segment_header *header = &writer->sparse.header;
+    writer->next_lsn = header->last_lsn + 1;
+    writer->chain = (struct group_chain){
+        .next_lsn = writer->next_lsn,
+        .time_ns = header->end_time_ns,
+        .epoch = header->end_epoch,
+        .seed = header->end_seed,
+        .crc = header->end_chain,
+    };
+    writer->previous_seal_offset = header->end_seal_offset;
+    writer->written_bytes += header->seal_offset;
+    sparse_write_free(&writer->sparse);
+    writer->medium->ops->close(writer->file);
+    writer->file = NULL;
+    writer->is_sparse = false;
+    return rc;
+}
+
+/* Gap records may take more room than what they stand for: then the rest goes to another one. */
+static int write_sparse(struct salvage_writer *writer, const struct format_record *record)
+{
+    int rc = sparse_write_record(&writer->sparse, record, writer->next_lsn);
+    if (rc != -E2BIG) {
+        return rc;
+    }
+    uint64_t time_ns = writer->sparse.group_header.time_ns;
+    weir_lsn lsn = writer->next_lsn, last_lsn = writer->sparse.header.last_lsn;
+    rc = sparse_write_end_group(&writer->sparse);
+    writer->sparse.header.last_lsn = lsn - 1;
+    int left = salvage_write_leave(writer);
+    rc = rc < 0 ? rc : left;
+    rc = rc < 0 ? rc : salvage_write_compacted(writer, last_lsn);
+    if (rc == 0) {
+        sparse_write_group(&writer->sparse, time_ns);
+        rc = sparse_write_record(&writer->sparse, record, lsn);
+    }
+    return rc;
+}
+
 /* ---- groups ---- */
 
 int salvage_write_start(struct salvage_writer *writer, struct weir_medium *medium,
                         const struct control *control, weir_lsn base_lsn)
 {
     *writer = (struct salvage_writer){
+        .started = true,
         .medium = medium,
         .control = *control,
         .uuid_seed = group_uuid_seed(control->uuid),
@@ -216,11 +329,7 @@ int salvage_write_start(struct salvage_writer *writer, struct weir_medium *mediu
     };
     writer->buffer = base_pages_alloc(BUFFER_BYTES, 0);
     writer->group = base_pages_alloc((size_t)writer->group_capacity, 0);
-    if (writer->buffer == NULL || writer->group == NULL) {
-        return -ENOMEM;
-    }
-    int rc = begin_segment(writer);
-    return rc < 0 ? rc : put_epoch(writer);
+    return writer->buffer == NULL || writer->group == NULL ? -ENOMEM : 0;
 }
 
 void salvage_write_free(struct salvage_writer *writer)
@@ -228,6 +337,7 @@ void salvage_write_free(struct salvage_writer *writer)
     if (writer->file != NULL) {
         writer->medium->ops->close(writer->file);
     }
+    sparse_write_free(&writer->sparse);
     scan_directory_free(&writer->directory);
     base_pages_free(writer->buffer, BUFFER_BYTES);
     base_pages_free(writer->group, (size_t)writer->group_capacity);
@@ -237,12 +347,17 @@ void salvage_write_free(struct salvage_writer *writer)
 
 bool salvage_write_fits(const struct salvage_writer *writer, uint64_t payload_bytes)
 {
+    uint64_t number = writer->is_sparse ? FORMAT_RECORD_NUMBER_BYTES : 0; /* it may have got one */
     return FORMAT_GROUP_HEADER_BYTES + format_record_stride(payload_bytes) <=
-           writer->control.group_bytes;
+           writer->control.group_bytes + number;
 }
 
 void salvage_write_group(struct salvage_writer *writer, uint64_t time_ns)
 {
+    if (writer->is_sparse) {
+        sparse_write_group(&writer->sparse, time_ns);
+        return;
+    }
     WEIR_ASSERT(writer->header.record_count == 0);
     writer->header = (struct group_header){
         .kind = FORMAT_GROUP_DATA,
@@ -254,10 +369,14 @@ void salvage_write_group(struct salvage_writer *writer, uint64_t time_ns)
 int salvage_write_end_group(struct salvage_writer *writer)
 {
     struct group_header *header = &writer->header;
+    if (writer->is_sparse) {
+        return sparse_write_end_group(&writer->sparse);
+    }
     if (header->record_count == 0) {
         return 0;
     }
-    int rc = make_room(writer, header->size_bytes, header->record_count);
+    int rc = ensure_ordinary(writer);
+    rc = rc < 0 ? rc : make_room(writer, header->size_bytes, header->record_count);
     rc = rc < 0 ? rc : put_group(writer, writer->group, header);
     header->record_count = 0;
     return rc;
@@ -268,6 +387,11 @@ int salvage_write_record(struct salvage_writer *writer, const struct format_reco
     uint32_t size = le32_load(&record->size);
     uint32_t stride = (uint32_t)format_align(size, FORMAT_RECORD_ALIGN);
     WEIR_ASSERT(salvage_write_fits(writer, size - FORMAT_RECORD_HEADER_BYTES));
+    if (writer->is_sparse) {
+        int rc = write_sparse(writer, record);
+        writer->next_lsn++;
+        return rc;
+    }
     if (writer->header.size_bytes + stride > writer->control.group_bytes) {
         uint64_t time_ns = writer->header.time_ns;
         int rc = salvage_write_end_group(writer);
@@ -296,8 +420,10 @@ int salvage_write_gap(struct salvage_writer *writer, weir_lsn to, uint16_t type)
         le32_store(&record.size, FORMAT_RECORD_HEADER_BYTES);
         le16_store(&record.type, type);
         le16_store(&record.flags, WEIR_RECORD_GAP);
-        le32_store(&record.user, left < UINT32_MAX ? (uint32_t)left : UINT32_MAX);
+        uint32_t user = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
+        le32_store(&record.user, user);
         rc = salvage_write_record(writer, &record); /* the CRC of no bytes is 0 */
+        writer->next_lsn += writer->is_sparse ? user - 1 : 0;
     }
     return rc;
 }
@@ -308,11 +434,24 @@ int salvage_write_finish(struct salvage_writer *writer)
 {
     struct control *control = &writer->control;
     const struct weir_medium_ops *ops = writer->medium->ops;
+    int rc = ensure_ordinary(writer);
+    if (rc == 0 && writer->directory.groups == 0) { /* no segment is without a group */
+        uint8_t bytes[FORMAT_BLOCK] = {0};
+        struct group_header witness = {.kind = FORMAT_GROUP_WITNESS,
+                                       .size_bytes = FORMAT_GROUP_HEADER_BYTES};
+        rc = put_group(writer, bytes, &witness);
+    }
+    if (rc < 0) {
+        return rc;
+    }
     control->witness_lsn = writer->chain.next_lsn - 1;
     control->witness_address = writer->ordinal * control->segment_bytes + writer->offset;
     control->witness_chain = writer->chain.crc;
     control->clean = true;
-    int rc = end_segment(writer);
+    if (control->compact_next == 0) {
+        control->horizon = 0;
+    }
+    rc = end_segment(writer);
     rc = rc < 0 ? rc : ops->sync_directory(writer->medium, "");
     return rc < 0 ? rc : control_create(writer->medium, control);
 }
@@ -330,6 +469,8 @@ void salvage_write_undo(struct salvage_writer *writer, struct weir_medium *mediu
     for (uint64_t ordinal = FORMAT_FIRST_ORDINAL; ordinal <= writer->ordinal; ordinal++) {
         char name[FORMAT_NAME_BYTES];
         format_segment_name(ordinal, name);
+        (void)medium->ops->remove(medium, name);
+        format_segment_name(FORMAT_COMPACTED_ORDINAL + ordinal - 1, name); /* at most as many */
         (void)medium->ops->remove(medium, name);
     }
     (void)medium->ops->sync_directory(medium, "");

@@ -122,10 +122,9 @@ static bool run_is_possible(const struct segment_header *header)
 static bool values_are_possible(const struct segment_header *header)
 {
     uint64_t seal = header->previous_seal_offset;
-    bool seal_fits = header->compacted || seal % header->block_bytes == 0;
     return header->base_lsn != 0 && header->durable_lsn < header->base_lsn &&
            (header->block_bytes == 64 || header->block_bytes == FORMAT_BLOCK) &&
-           (seal == 0 || (is_group_offset(seal) && seal_fits)) &&
+           (seal == 0 || is_group_offset(seal)) && /* of a compacted one, perhaps */
            header->compacted == format_is_compacted(header->ordinal) &&
            (!header->compacted || run_is_possible(header));
 }

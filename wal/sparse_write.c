@@ -300,6 +300,11 @@ int sparse_write_finish(struct sparse_writer *writer)
     WEIR_ASSERT(writer->group_header.record_count == 0);
     int rc = put_seal(writer);
     rc = rc < 0 ? rc : write_buffered(writer);
+    if (writer->ends_itself) {
+        writer->header.end_time_ns = writer->chain.time_ns;
+        writer->header.end_chain = writer->chain.crc;
+        writer->header.end_seal_offset = writer->header.seal_offset;
+    }
     if (rc == 0) {
         rc = put_header(writer);
         rc = rc < 0 ? rc : writer->medium->ops->sync(writer->file);

@@ -40,6 +40,7 @@ struct sparse_writer {
     struct weir_medium *medium;
     struct weir_file *file;
     struct segment_header header; /* its seal_offset is known at last */
+    bool ends_itself;             /* its run ends with its own seal: end_* are known then, too */
     struct sparse_limits limits;
     uint64_t offset;          /* of the next group */
     struct group_chain chain; /* of the segment's own groups */

@@ -23,11 +23,17 @@ typedef int (*verify_finding_fn)(void *context, const struct weir_finding *findi
 typedef int (*verify_keep_fn)(void *context, const struct group_header *header,
                               const uint8_t *bytes, bool whole);
 
+/* Hears of each compacted segment, before its groups come and behind them. 0, or what ends the
+ * walk.
+ */
+typedef int (*verify_compacted_fn)(void *context, const struct segment_header *header, bool leaves);
+
 struct verify {
     struct weir_medium *medium;
     verify_finding_fn fn;
-    verify_keep_fn keep; /* may be NULL */
-    void *context;       /* of both */
+    verify_keep_fn keep;           /* may be NULL, */
+    verify_compacted_fn compacted; /* and this, too */
+    void *context;                 /* of both */
     struct weir_verify_report *report;
     struct weir_error *why; /* of a failure; may be NULL */
     int stopped;            /* what fn returned, when it was not 0 */

@@ -267,6 +267,18 @@ static bool has_moved_on(struct verify *verify)
     return was_dropped(verify);
 }
 
+/* 1: the walk ends. */
+static int tell_compacted(struct verify *verify, const struct segment_header *header, bool leaves)
+{
+    int rc = header->compacted && verify->compacted != NULL
+                 ? verify->compacted(verify->context, header, leaves)
+                 : 0;
+    if (rc > 0) {
+        verify->stopped = rc;
+    }
+    return rc > 0 ? 1 : rc;
+}
+
 /* 1: groups can be walked from *walk; 0: not, or this is the tail; -errno. */
 static int begin_segment(struct verify *verify, const struct inventory_segment *file,
                          struct scan_walk *walk)
@@ -287,7 +299,8 @@ static int begin_segment(struct verify *verify, const struct inventory_segment *
             walk->chain.epoch = header->end_epoch;
             walk->chain.seed = header->end_seed;
         }
-        return 1;
+        int rc = tell_compacted(verify, header, false);
+        return rc < 0 ? rc : rc == 0;
     }
     int rc = is_tail(verify, walk);
     if (rc != 0) {
@@ -313,9 +326,17 @@ static int begin_segment(struct verify *verify, const struct inventory_segment *
 }
 
 /* Behind a compacted segment the log goes on where its run ended. */
-static void leave_compacted(struct verify *verify, const struct segment_header *header)
+static int leave_compacted(struct verify *verify, const struct segment_header *header,
+                           const struct scan_walk *walk)
 {
     close_damage(verify, header->last_lsn + 1);
+    if (walk->end == SCAN_SEALED && walk->seal_offset != header->seal_offset) {
+        struct weir_finding finding =
+            verify_finding("segment-header", verify->ordinal, 0,
+                           "the header says that the seal is at %" PRIu64 ", and it is at %" PRIu32,
+                           header->seal_offset, walk->seal_offset);
+        verify_report(verify, &finding, true);
+    }
     verify->seal_offset = header->end_seal_offset;
     verify->chain = (struct group_chain){
         .next_lsn = header->last_lsn + 1,
@@ -324,6 +345,8 @@ static void leave_compacted(struct verify *verify, const struct segment_header *
         .seed = header->end_seed,
         .crc = header->end_chain,
     };
+    int rc = tell_compacted(verify, header, true);
+    return rc < 0 ? rc : 0;
 }
 
 static int read_segment(struct verify *verify, const struct inventory_segment *file)
@@ -338,7 +361,7 @@ static int read_segment(struct verify *verify, const struct inventory_segment *f
         verify->report->segments++;
         rc = walk_groups(verify, &walk);
         if (rc == 0 && file->header.compacted && !verify->ended) {
-            leave_compacted(verify, &file->header);
+            rc = leave_compacted(verify, &file->header, &walk);
         }
     }
     scan_close(&verify->scan);

@@ -49,7 +49,8 @@ struct weir_cursor_options {
     enum weir_cursor_from from;
     bool published;      /* also records that are published and not durable yet */
     bool with_void;      /* also VOID records (cancelled reservations) */
-    bool compacted;      /* may start at or below the horizon, in the compacted view */
+    bool compacted;      /* may stand at or below the horizon, in the compacted view: LSNs are
+                            missing there; a compaction that overtakes it is WEIR_E_HORIZON */
     bool with_gaps;      /* lends the gap records of a salvaged log instead of WEIR_E_GAP */
     uint8_t reserved[4]; /* must be 0 */
     weir_lsn lsn;
@@ -90,7 +91,8 @@ WEIR_EXPORT void weir_cursor_close(struct weir_cursor *cursor);
  *
  * @param cursor      an open cursor
  * @param ret_record  filled when it returns 1
- * Returns: 1; 0 (caught up); WEIR_E_TRUNCATED (overtaken: seek to go on); WEIR_E_DAMAGED (the
+ * Returns: 1; 0 (caught up); WEIR_E_TRUNCATED, WEIR_E_HORIZON (overtaken by truncation, by
+ *   compaction: seek to go on; in the compacted view, to its beginning); WEIR_E_DAMAGED (the
  *   record or its group fails its checksum: see weir_cursor_error()); WEIR_E_GAP (records are
  *   missing in a salvaged log: the same); WEIR_E_CUT_SHORT; WEIR_E_FORKED; -errno.
  * Durability: what it lends is durable, unless the cursor was opened with published.

@@ -52,7 +52,7 @@ extern "C" {
     X(WEIR_E_HORIZON, -20012, "the LSN lies at or below the horizon of compaction",                \
       "start from the state as of the horizon, then follow the stream")                            \
     X(WEIR_E_HELD, -20013, "a hold needs records that would be dropped",                           \
-      "move or drop the hold that is named, then truncate again")                                  \
+      "move or drop the hold that is named, then try again")                                       \
     X(WEIR_E_FORKED, -20014, "this handle was opened before fork()",                               \
       "open the log again in the child; the parent's handle is its own")                           \
     X(WEIR_E_MEDIUM, -20015, "the medium that was asked for cannot be had here",                   \

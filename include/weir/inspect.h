@@ -117,7 +117,9 @@ struct weir_group {
     weir_lsn first_lsn;
     uint32_t record_count, crc, previous_crc;
     uint64_t epoch, time_ns;
-    weir_lsn durable_lsn;
+    weir_lsn durable_lsn; /* 0 in a compacted segment */
+    weir_lsn last_lsn;    /* first_lsn - 1 when it holds no record */
+    bool sparse;          /* in a compacted segment: LSNs may be missing in front of it and in it */
 };
 
 /* Calls fn for every valid group from the earliest retained segment to the end.

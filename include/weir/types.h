@@ -19,7 +19,8 @@
 extern "C" {
 #endif
 
-/* Log sequence number. Dense, from 1, across restarts, segment rolls and truncation. */
+/* Log sequence number. Dense, from 1, across restarts, segment rolls and truncation; at or below
+ * the horizon compaction leaves out what nobody needs. */
 typedef uint64_t weir_lsn;
 
 #define WEIR_LSN_NONE ((weir_lsn)0)
@@ -67,7 +68,8 @@ struct weir_record {
 #define WEIR_RECORD_VOID ((uint16_t)1)
 /* Written by salvage in place of a record that was lost: no payload; type says why
  * (weir_gap_code()); user says how many LSNs the gap goes on for, this one included, so that lsn +
- * user - 1 is its last one (0xffffffff: at least so many). */
+ * user - 1 is its last one (0xffffffff: at least so many). Below the horizon of compaction one such
+ * record stands for all of them. */
 #define WEIR_RECORD_GAP ((uint16_t)2)
 
 /* What the *_INIT macros of structs that begin with their own size expand to: all zero but that.

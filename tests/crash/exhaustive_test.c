@@ -136,8 +136,6 @@ static const struct workload chosen_workloads[] = {
     {.ops = {OP_COMPACT}, .count = 1},
     {.ops = {OP_COMPACT, OP_COMPACT}, .count = 2},
     {.ops = {OP_COMPACT, OP_TRUNCATE}, .count = 2},
-    {.ops = {OP_COMPACT, OP_POWER}, .count = 2},
-    {.ops = {OP_APPEND_55, OP_HOLD, OP_COMPACT}, .count = 3},
     {.ops = {OP_BATCH, OP_COMPACT, OP_REOPEN}, .count = 3},
 };
 
@@ -147,6 +145,7 @@ static uint64_t explore_chosen(struct explorer *explorer, const struct shape *sh
     for (size_t i = 0; i < sizeof chosen_workloads / sizeof chosen_workloads[0]; i++) {
         struct workload workload = chosen_workloads[i];
         workload.durability = shape->durability;
+        explorer->depth = i == 0 ? 1 : 0;
         if (!workload_explore(explorer, &workload)) {
             char text[200];
             workload_print(&workload, text, sizeof text);
@@ -210,7 +209,6 @@ static void explore_shape(const struct shape *shape, double seconds)
         }
     } else {
         explore_scope(&explorer, &slice, shape, &reach);
-        explorer.depth = 1;
         reach.workloads += goes_on(&explorer) ? explore_chosen(&explorer, shape) : 0;
     }
     print_counts(shape, &explorer, &reach, read_clock(CLOCK_PROCESS_CPUTIME_ID) - cpu_ns);

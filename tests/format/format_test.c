@@ -5,7 +5,7 @@
  *
  *     test_format --print     prints the example's hex dump, to be pasted into the page
  */
-#include "tests/wal/support.h"
+#include "tests/wal/compact_support.h"
 
 #include "base/crc32c.h"
 #include "wal/control.h"
@@ -258,6 +258,87 @@ static void both_readers_agree_on_salvaged_logs(void **state)
     remove_directory(path);
 }
 
+/* ---- compacted logs ---- */
+
+static uint64_t digest_cursor(struct weir_log *log, uint64_t *ret_records)
+{
+    struct weir_cursor_options options = WEIR_CURSOR_OPTIONS_INIT;
+    struct weir_cursor *cursor;
+    struct weir_record record;
+    uint32_t crc = 0;
+    options.compacted = options.with_void = true;
+    *ret_records = 0;
+    assert_int_equal(weir_cursor_open(log, &options, &cursor), 0);
+    while (weir_cursor_next(cursor, &record) == 1) {
+        struct le64 lsn;
+        struct {
+            struct le16 type, flags;
+            struct le32 user;
+        } head;
+        le64_store(&lsn, record.lsn);
+        le16_store(&head.type, record.type);
+        le16_store(&head.flags, record.flags);
+        le32_store(&head.user, record.user);
+        crc = base_crc32c(crc, &lsn, sizeof lsn);
+        crc = base_crc32c(crc, &head, sizeof head);
+        crc = base_crc32c(crc, record.data, record.size);
+        ++*ret_records;
+    }
+    weir_cursor_close(cursor);
+    return crc;
+}
+
+static void expect_same_as_cursor(const char *path, weir_lsn last, uint64_t compacted)
+{
+    char json[1024];
+    uint64_t records;
+    struct weir_log *log;
+    struct weir_log_options options = WEIR_LOG_OPTIONS_INIT;
+    options.flags = WEIR_LOG_READ_ONLY;
+    assert_int_equal(weir_log_open(path, &options, &log, NULL), 0);
+    uint64_t digest = digest_cursor(log, &records);
+    close_log(log);
+    run_reader(path, json, sizeof json);
+    assert_int_equal(number(json, "next_lsn"), last + 1);
+    assert_int_equal(number(json, "records"), records);
+    assert_int_equal(number(json, "digest"), digest);
+    assert_int_equal(number(json, "compacted"), compacted);
+}
+
+static void both_readers_agree_on_compacted_logs(void **state)
+{
+    (void)state;
+    char path[256];
+    make_directory(path, sizeof path);
+    struct story *story = story_new();
+    struct weir_log_options options = small_options();
+    struct weir_log *log;
+    options.segment_bytes = 65536;
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(weir_log_open(path, &options, &log, NULL), 0);
+        options.segment_bytes = 0;
+        story_fill(story, log, 9, 700, 3);
+        for (int i = 0; i < 12; i++) {
+            story_application(story, log, 100);
+            story_put(story, log, (uint32_t)i % 5, 30);
+        }
+        story_fill(story, log, 9, 700, 3);
+        story_compact(story, log, story->last);
+        (void)story_expect(story, log);
+        close_log(log);
+        expect_same_as_cursor(path, story->last, 1);
+    }
+    char target[300];
+    struct weir_salvage_report report = WEIR_SALVAGE_REPORT_INIT;
+    snprintf(target, sizeof target, "%s-new", path);
+    assert_int_equal(weir_salvage(path, NULL, target, NULL, NULL, &report, NULL), 0);
+    assert_int_equal(report.gaps, 0);
+    expect_same_as_cursor(target, story->last, 1);
+    remove_directory(target);
+    story_free(story);
+    remove_directory(path);
+}
+
 /* ---- the worked example ---- */
 
 static uint32_t put_record(uint8_t *target, const char *payload, uint16_t type, uint32_t user)
@@ -415,6 +496,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(both_readers_agree_on_whole_logs),
         cmocka_unit_test(both_readers_agree_on_damaged_logs),
         cmocka_unit_test(both_readers_agree_on_salvaged_logs),
+        cmocka_unit_test(both_readers_agree_on_compacted_logs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,6 +22,8 @@ RECORD_HEADER = 16
 DATA, EPOCH, WITNESS, SEAL = 1, 2, 3, 4
 GAP = 2
 NUMBERED = 4
+SPARSE, CONSECUTIVE = 1, 2
+COMPACTED = 1 << 31
 
 
 def make_table():
@@ -58,11 +60,12 @@ def require(condition, why):
 
 # ---- section 3: CONTROL
 
-CONTROL_FIELDS = struct.Struct("<8sII16s" + "Q" * 10 + "IIII" + "Q" * 6)
+CONTROL_FIELDS = struct.Struct("<8sII16s" + "Q" * 10 + "IIII" + "Q" * 9)
 CONTROL_NAMES = (
     "magic crc version uuid generation incompatible compatible epoch layout first_lsn "
     "first_ordinal horizon witness_lsn witness_address witness_chain seed flags block_bytes "
-    "segment_bytes run_ahead_bytes group_bytes record_bytes created_ns written_ns"
+    "segment_bytes run_ahead_bytes group_bytes record_bytes created_ns written_ns "
+    "compactions newest_first newest_last"
 ).split()
 
 
@@ -72,7 +75,10 @@ def control_copy(block):
     require(control["crc"] == crc(0, block[12:]), "crc")
     require(not any(block[CONTROL_FIELDS.size:]), "bytes behind the fields")
     require(control["version"] == 1, "version")
-    require(control["incompatible"] == 0, "features")
+    require(control["incompatible"] & ~1 == 0, "features")
+    require((control["incompatible"] == 1) == (control["compactions"] > 0), "compactions")
+    if control["compactions"] == 0:
+        require(control["newest_first"] == control["newest_last"] == 0, "newest compaction")
     return control
 
 
@@ -94,10 +100,11 @@ def read_control(data):
 
 # ---- section 4: segments
 
-SEGMENT_FIELDS = struct.Struct("<8sII16sQQQQIIQQII")
+SEGMENT_FIELDS = struct.Struct("<8sII16sQQQQIIQQIIQQQQQIIQQQ")
 SEGMENT_NAMES = (
     "magic crc version uuid ordinal base_lsn base_time_ns epoch seed chain "
-    "previous_seal_offset durable_lsn flags block_bytes"
+    "previous_seal_offset durable_lsn flags block_bytes first_place last_place last_lsn "
+    "end_time_ns end_epoch end_seed end_chain end_seal_offset seal_offset horizon"
 ).split()
 
 
@@ -108,6 +115,12 @@ def segment_copy(block, uuid, ordinal):
     require(header["crc"] == crc(crc(0, uuid), block[12:]), "crc")
     require(header["version"] == 1, "version")
     require(header["ordinal"] == ordinal, "ordinal")
+    require(header["flags"] == (1 if ordinal >= COMPACTED else 0), "flags")
+    if ordinal < COMPACTED:
+        require(not any(block[96:SEGMENT_FIELDS.size]), "fields of a compacted segment")
+    else:
+        require(header["block_bytes"] == 64, "block_bytes")
+        require(header["first_place"] <= header["last_place"] < COMPACTED, "places")
     require(not any(block[SEGMENT_FIELDS.size:]), "bytes behind the fields")
     return header
 
@@ -139,15 +152,39 @@ class Walk:
         self.epoch = header["epoch"]
         self.seed = header["seed"]
         self.crc = header["chain"]
+        self.sparse = header["flags"] == 1
+        if self.sparse:
+            self.epoch, self.seed = header["end_epoch"], header["end_seed"]
+
+    def leave(self, header):
+        """Behind a compacted segment: what the one behind it continues from."""
+        self.next_lsn = header["last_lsn"] + 1
+        self.time_ns, self.crc = header["end_time_ns"], header["end_chain"]
+        self.epoch, self.seed = header["end_epoch"], header["end_seed"]
+        self.sparse = False
 
 
 class Totals:
     def __init__(self):
         self.groups = self.records = self.payload_bytes = 0
+        self.stored_bytes = 0  # payloads with their numbers: what seals count
+        self.first_lsn = 0  # of the segment's first record
         self.gaps, self.gap_lsns, self.gap_end = 0, 0, 0
         self.kinds = {}
         self.digest = 0
         self.durable_lsn = 0
+
+
+def check_sparse(group):
+    """In a compacted segment: the field at 48 is the LSN of the last record."""
+    first, last, count = group["first_lsn"], group["durable_lsn"], group["record_count"]
+    if group["kind"] == SEAL:
+        require(group["flags"] == SPARSE and last == first - 1, "sparse seal")
+    elif group["flags"] == SPARSE | CONSECUTIVE:
+        require(group["kind"] == DATA and last - first + 1 == count, "consecutive group")
+    else:
+        require(group["kind"] == DATA and group["flags"] == SPARSE, "sparse group")
+        require(last - first + 1 >= count, "sparse group")
 
 
 def group_header(data, offset, address, walk, uuid_seed, segment_bytes):
@@ -158,21 +195,30 @@ def group_header(data, offset, address, walk, uuid_seed, segment_bytes):
     require(group["crc"] == crc(seed, raw[4:]), "header crc")
     require(group["address"] == address, "address")
     require(group["kind"] in (DATA, EPOCH, WITNESS, SEAL), "kind")
-    require(group["flags"] == 0 and group["zero"] == 0, "flags")
+    require(group["zero"] == 0, "zero")
+    if walk.sparse:
+        check_sparse(group)
+    else:
+        require(group["flags"] == 0, "flags")
     require(GROUP_HEADER <= group["size"] <= segment_bytes - offset, "size")
     require((group["record_count"] > 0) == (group["kind"] == DATA), "record count")
     require(group["chain"] == walk.crc, "chain")
-    require(group["first_lsn"] == walk.next_lsn, "lsn")
+    if walk.sparse:
+        require(group["first_lsn"] >= walk.next_lsn, "lsn")
+    else:
+        require(group["first_lsn"] == walk.next_lsn, "lsn")
     require(group["time_ns"] >= walk.time_ns, "time")
     if group["kind"] != EPOCH:
         require(group["epoch"] == walk.epoch & 0xFFFFFFFF, "epoch")
     return group
 
 
-def read_records(body, count, first_lsn):
-    """(size, type, flags, user, payload) of each; the record headers' CRC."""
+def read_records(body, group):
+    """(lsn, type, flags, user, payload, stored size) of each; the record headers' CRC."""
     records, headers, offset = [], 0, 0
-    for index in range(count):
+    numbered = group["flags"] == SPARSE
+    lsn = group["first_lsn"] - 1
+    for _ in range(group["record_count"]):
         require(offset + RECORD_HEADER <= len(body), "record sizes")
         size, payload_crc, kind, flags, user = struct.unpack_from("<IIHHI", body, offset)
         headers = crc(headers, body[offset:offset + RECORD_HEADER])
@@ -181,19 +227,30 @@ def read_records(body, count, first_lsn):
         require(crc(0, payload) == payload_crc, "payload crc")
         end = align(offset + size, 8)
         require(not any(body[offset + size:end]), "padding of a record")
+        if numbered:
+            require(flags & NUMBERED, "a sparse record without a number")
+            number = struct.unpack_from("<Q", payload)[0]
+            require(number > lsn, "order of records")
+            lsn = number
+        else:
+            lsn += 1
+        stored = len(payload)
         if flags & NUMBERED:
-            require(payload[:8] == struct.pack("<Q", first_lsn + index), "number of a record")
+            require(payload[:8] == struct.pack("<Q", lsn), "number of a record")
             payload = payload[8:]
-        records.append((kind, flags, user, payload))
+        records.append((lsn, kind, flags & ~NUMBERED, user, payload, stored))
         offset = end
     require(offset == len(body), "records do not fill the group")
+    if numbered and records:
+        require(records[0][0] == group["first_lsn"], "first record of a sparse group")
+        require(lsn == group["durable_lsn"], "last record of a sparse group")
     return records, headers
 
 
-def note_gap(totals, lsn, kind, user, payload):
+def note_gap(totals, lsn, kind, user, payload, sparse):
     """A gap record: one LSN that is missing; user is how many follow, itself included."""
     require(not payload and kind >= 0xFF00 and user > 0, "gap record")
-    totals.gap_lsns += 1
+    totals.gap_lsns += user if sparse else 1
     if lsn > totals.gap_end:
         totals.gaps += 1
         totals.gap_end = lsn + user - 1
@@ -213,7 +270,7 @@ def read_group(data, offset, address, walk, uuid_seed, block_bytes, segment_byte
     body = data[offset + GROUP_HEADER:offset + group["size"]]
     padded = align(group["size"], block_bytes)
     if group["kind"] == DATA:
-        records, body_crc = read_records(body, group["record_count"], group["first_lsn"])
+        records, body_crc = read_records(body, group)
     else:
         records, body_crc = [], crc(0, body)
     require(body_crc == group["body_crc"], "body crc")
@@ -221,30 +278,34 @@ def read_group(data, offset, address, walk, uuid_seed, block_bytes, segment_byte
     if group["kind"] == EPOCH:
         require(len(body) == 32, "size of an epoch group")
         check_epoch(body, group, walk)
-    for i, (kind, flags, user, payload) in enumerate(records):
-        head = struct.pack("<QHHI", group["first_lsn"] + i, kind, flags, user)
+    for lsn, kind, flags, user, payload, stored in records:
+        head = struct.pack("<QHHI", lsn, kind, flags, user)
         totals.digest = crc(totals.digest, head + payload)
+        totals.first_lsn = totals.first_lsn or lsn
         if flags & GAP:
-            note_gap(totals, group["first_lsn"] + i, kind, user, payload)
+            note_gap(totals, lsn, kind, user, payload, walk.sparse)
         totals.payload_bytes += len(payload)
+        totals.stored_bytes += stored
     totals.groups += 1
     totals.records += len(records)
     totals.kinds[group["kind"]] = totals.kinds.get(group["kind"], 0) + 1
-    totals.durable_lsn = max(totals.durable_lsn, group["durable_lsn"])
+    if not walk.sparse:
+        totals.durable_lsn = max(totals.durable_lsn, group["durable_lsn"])
     walk.crc = group["crc"]
     walk.time_ns = group["time_ns"]
-    walk.next_lsn = group["first_lsn"] + group["record_count"]
+    walk.next_lsn = group["durable_lsn"] + 1 if walk.sparse else (
+        group["first_lsn"] + group["record_count"])
     return padded, group
 
 
-def check_seal(body, segment_records, base_lsn, next_lsn, payload_bytes):
+def check_seal(body, segment_records, first_lsn, last_lsn, stored_bytes, sparse):
     fields = struct.unpack_from("<QQQQQQQII", body)
     require(fields[0] == segment_records, "seal: record count")
     if segment_records:
-        require((fields[2], fields[3]) == (base_lsn, next_lsn - 1), "seal: LSNs")
-    require(fields[6] == payload_bytes, "seal: payload bytes")
+        require((fields[2], fields[3]) == (first_lsn, last_lsn), "seal: LSNs")
+    require(fields[6] == stored_bytes, "seal: payload bytes")
     require(fields[7] == (segment_records + 15) // 16, "seal: entries")
-    require(len(body) == 64 + 8 * fields[7], "seal: size")
+    require(len(body) == 64 + (16 if sparse else 8) * fields[7], "seal: size")
 
 
 def continues(header, walk, seal_offset):
@@ -259,50 +320,92 @@ def continues(header, walk, seal_offset):
 def read_segment(data, ordinal, control, walk, totals):
     """Returns (offset behind the last valid group, offset of the seal or None, why it ended)."""
     offset, bytes_per_segment = SEGMENT_HEADER, control["segment_bytes"]
-    base_lsn, records, payload = walk.next_lsn, totals.records, totals.payload_bytes
+    records, stored = totals.records, totals.stored_bytes
+    block_bytes = 64 if walk.sparse else control["block_bytes"]
+    totals.first_lsn = 0
     while True:
+        last_lsn = walk.next_lsn - 1
         try:
             padded, group = read_group(
                 data, offset, ordinal * bytes_per_segment + offset, walk,
-                crc(0, control["uuid"]), control["block_bytes"], bytes_per_segment, totals)
+                crc(0, control["uuid"]), block_bytes, bytes_per_segment, totals)
         except Invalid as why:
             return offset, None, str(why)
         if group["kind"] == SEAL:
             check_seal(data[offset + GROUP_HEADER:offset + group["size"]],
-                       totals.records - records, base_lsn, walk.next_lsn,
-                       totals.payload_bytes - payload)
+                       totals.records - records, totals.first_lsn, last_lsn,
+                       totals.stored_bytes - stored, walk.sparse)
             return offset + padded, offset, "sealed"
         offset += padded
+
+
+# ---- section 2: places
+
+def load(directory, ordinal):
+    path = os.path.join(directory, "segment-%016x" % ordinal)
+    if not os.path.exists(path):
+        return b""
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def compacted_segments(directory, control):
+    """The headers of those that are alive, by their first place."""
+    headers = []
+    for name in os.listdir(directory):
+        match = re.match(r"segment-([0-9a-f]{16})$", name)
+        ordinal = int(match.group(1), 16) if match else 0
+        if COMPACTED <= ordinal < COMPACTED + control["compactions"]:
+            header = read_segment_header(load(directory, ordinal), control["uuid"], ordinal)
+            if header is not None:
+                headers.append(header)
+    alive = {}
+    for header in sorted(headers, key=lambda header: -header["ordinal"]):
+        inside = any(newer["first_place"] <= header["first_place"]
+                     and header["last_place"] <= newer["last_place"] for newer in alive.values())
+        if not inside:
+            alive[header["first_place"]] = header
+    newest = COMPACTED + control["compactions"] - 1
+    if control["compactions"] > 0 and control["newest_last"] >= control["first_ordinal"]:
+        require(any(header["ordinal"] == newest for header in alive.values()),
+                "the newest compacted segment is missing")
+    return alive
 
 
 def read_log(directory):
     with open(os.path.join(directory, "CONTROL"), "rb") as file:
         control = read_control(file.read())
-    ordinal, walk, totals = control["first_ordinal"], None, Totals()
+    compacted = compacted_segments(directory, control)
+    place, walk, totals = control["first_ordinal"], None, Totals()
     seal_offset, end, why = None, None, "empty"
+    segments = 0
     while True:
-        path = os.path.join(directory, "segment-%016x" % ordinal)
-        data = b""
-        if os.path.exists(path):
-            with open(path, "rb") as file:
-                data = file.read()
+        ordinal = compacted[place]["ordinal"] if place in compacted else place
+        data = load(directory, ordinal)
         header = read_segment_header(data, control["uuid"], ordinal)
         if header is None or (walk is not None and not continues(header, walk, seal_offset)):
             end = ordinal * control["segment_bytes"] + SEGMENT_HEADER
             why = "no header"
             break
-        walk = walk or Walk(header)
+        walk = Walk(header) if walk is None or ordinal >= COMPACTED else walk
         offset, seal_offset, why = read_segment(data, ordinal, control, walk, totals)
         end = ordinal * control["segment_bytes"] + offset
         if seal_offset is None:
             break
-        ordinal += 1
+        place = ordinal + 1
+        if ordinal >= COMPACTED:
+            require(seal_offset == header["seal_offset"], "seal of a compacted segment")
+            require(walk.next_lsn == header["last_lsn"] + 1, "end of a compacted segment")
+            walk.leave(header)
+            segments += 1
+            place, seal_offset = header["last_place"] + 1, header["end_seal_offset"]
     next_lsn = walk.next_lsn if walk else control["witness_lsn"] + 1
     return {
         "next_lsn": next_lsn, "end": end, "chain": walk.crc if walk else 0,
         "records": totals.records, "groups": totals.groups,
         "payload_bytes": totals.payload_bytes, "digest": totals.digest,
-        "gaps": totals.gaps, "gap_lsns": totals.gap_lsns,
+        "gaps": totals.gaps, "gap_lsns": totals.gap_lsns, "compacted": segments,
+        "horizon": control["horizon"],
         "clean": control["flags"] & 1, "epoch": control["epoch"], "why": why,
     }
 

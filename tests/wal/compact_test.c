@@ -487,6 +487,85 @@ static void void_records_go_and_the_largest_records_stay(void **state)
     finish(&fixture);
 }
 
+/* ---- calls that fail ---- */
+
+struct failing {
+    uint64_t calls, fail_at;
+    bool stays; /* from then on all fail */
+    bool failed;
+};
+
+static int fail_call(void *context, const char *call, const char *name, uint64_t offset,
+                     size_t size)
+{
+    struct failing *failing = context;
+    (void)name;
+    (void)offset;
+    (void)size;
+    if (strcmp(call, "close") == 0 || strcmp(call, "unmap") == 0) {
+        return 0;
+    }
+    uint64_t number = ++failing->calls;
+    bool fails = failing->fail_at != 0 &&
+                 (failing->stays ? number >= failing->fail_at : number == failing->fail_at);
+    failing->failed = failing->failed || fails;
+    return fails ? -EIO : 0;
+}
+
+/* One compaction on a copy of the disk, with a call that fails. False: there was no such call. */
+static bool compact_with_failure(struct fixture *fixture, uint64_t fail_at, bool stays)
+{
+    struct fixture copy = {.story = story_new()};
+    *copy.story = *fixture->story;
+    assert_int_equal(sim_memory_copy(fixture->disk.keeper, &copy.disk.keeper), 0);
+    copy.disk.options.disk = sim_memory_disk(copy.disk.keeper);
+    copy.log = open_log(&copy.disk, NULL);
+    struct failing failing = {.fail_at = fail_at, .stays = stays};
+    struct sim_memory_faults faults = {.before = fail_call, .context = &failing};
+    sim_memory_faults_set(copy.log->medium, &faults);
+    struct wal_address_compaction compaction = story_compaction(copy.story, copy.story->last);
+    struct wal_address_compaction_report report;
+    int rc = wal_address_compact(copy.log, &compaction, &report, NULL);
+    sim_memory_faults_set(copy.log->medium, &(struct sim_memory_faults){0});
+    assert_true(rc == 0 || failing.failed);
+    bool poisoned = log_is_poisoned(copy.log);
+    copy.story->horizon = rc == 0 ? copy.story->last : 0;
+    if (!poisoned) { /* it happened or it did not; then it can be done again */
+        (void)story_expect(copy.story, copy.log);
+        story_compact(copy.story, copy.log, copy.story->last);
+        story_put(copy.story, copy.log, 3, SIZE);
+    }
+    int closed = weir_log_close(copy.log);
+    assert_true(poisoned || closed == 0);
+    copy.log = open_log(&copy.disk, NULL);
+    copy.story->horizon = stat_of(copy.log).horizon;
+    (void)story_expect(copy.story, copy.log);
+    struct files files = files_of(&copy);
+    assert_int_equal(files.compacted, copy.story->horizon > 0 ? 1 : 0);
+    finish(&copy);
+    return failing.failed;
+}
+
+static void wl_12_a_call_that_fails_leaves_the_old_or_the_new(void **state)
+{
+    (void)state;
+    struct fixture fixture = {.disk = disk_new(), .story = story_new()};
+    struct weir_log_options options = small_options();
+    options.segment_bytes = 65536;
+    fixture.log = open_log(&fixture.disk, &options);
+    story_fill(fixture.story, fixture.log, 6, SIZE, 6);
+    close_log(fixture.log);
+    for (int stays = 0; stays < 2; stays++) {
+        uint64_t fail_at = 1;
+        while (compact_with_failure(&fixture, fail_at, stays != 0)) {
+            fail_at++;
+        }
+        assert_true(fail_at > 40);
+    }
+    fixture.log = open_log(&fixture.disk, NULL);
+    finish(&fixture);
+}
+
 static void what_may_not_be_is_refused(void **state)
 {
     (void)state;
@@ -518,6 +597,7 @@ int main(void)
         cmocka_unit_test(a_pin_keeps_what_was_compacted_away),
         cmocka_unit_test(cd_11_a_compacted_view_that_is_overtaken_says_so),
         cmocka_unit_test(void_records_go_and_the_largest_records_stay),
+        cmocka_unit_test(wl_12_a_call_that_fails_leaves_the_old_or_the_new),
         cmocka_unit_test(what_may_not_be_is_refused),
     };
     return cmocka_run_group_tests_name("wal_compact", tests, NULL, NULL);

@@ -91,11 +91,49 @@ static void wl_06_what_was_truncated_of_a_compacted_log_is_not_copied(void **sta
     end(&fixture);
 }
 
+static int fail_nth(void *context, const char *call, const char *name, uint64_t offset, size_t size)
+{
+    int *countdown = context;
+    (void)call;
+    (void)name;
+    (void)offset;
+    (void)size;
+    return (*countdown)-- == 0 ? -EIO : 0;
+}
+
+static void any_failing_call_ends_it_or_does_not_matter(void **state)
+{
+    (void)state;
+    struct fixture fixture = begin();
+    struct story *story = story_new();
+    story_fill(story, fixture.log, 10, 1500, 4);
+    (void)story_compact(story, fixture.log, story->last);
+    int failed = 0;
+    for (int n = 0, left = -1; left < 0; n++) {
+        disk_free(&fixture.to);
+        fixture.to = disk_of(0, 0);
+        int countdown = n;
+        fixture.to_faults = (struct sim_memory_faults){fail_nth, &countdown};
+        int rc = back_up(&fixture, false);
+        fixture.to_faults = (struct sim_memory_faults){0};
+        left = countdown;
+        failed += rc < 0;
+        assert_int_equal(has_file(&fixture.to, "CONTROL"), rc == 0);
+        if (rc == 0) {
+            expect_story(&fixture, story);
+        }
+    }
+    assert_in_range(failed, 10, 10000);
+    story_free(story);
+    end(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_compacted_log_is_copied_with_what_was_kept),
         cmocka_unit_test(wl_06_what_was_truncated_of_a_compacted_log_is_not_copied),
+        cmocka_unit_test(any_failing_call_ends_it_or_does_not_matter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

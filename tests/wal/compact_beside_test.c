@@ -388,10 +388,12 @@ static void cd_11_writers_cursors_and_readers_go_on_while_it_compacts(void **sta
         shared.reader = fixture.reader;
         void *(*const mains[])(void *) = {append_main, compact_main, read_main, follow_main};
         pthread_t threads[4];
-        for (int i = 0; i < 4; i++) {
+        /* A reader process may read what is being stored, and finds out; threads must not. */
+        int count = media[medium].window_is_file ? 3 : 4;
+        for (int i = 0; i < count; i++) {
             assert_int_equal(pthread_create(&threads[i], NULL, mains[i], &shared), 0);
         }
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < count; i++) {
             pthread_join(threads[i], NULL);
         }
         assert_int_equal(shared.first_failure, 0);

@@ -112,6 +112,7 @@ static void writer_main(struct arena *arena, uint64_t seed)
         .ops = 100000,
         .payload_max = 12000,
         .truncates = base_prng_below(&prng, 2) == 0 || arena->setting->disk_mib != 0,
+        .compacts = base_prng_below(&prng, 2) == 0,
     };
     torture_run(&torture);
     _exit(weir_log_close(log) == 0 ? 0 : 2);
@@ -127,8 +128,13 @@ static void reader_main(struct arena *arena, struct view *view)
     struct weir_cursor *cursor;
     struct weir_cursor_options from = WEIR_CURSOR_OPTIONS_INIT;
     from.with_void = true;
-    if (weir_log_open(arena->directory, &options, &log, &why) < 0 ||
-        weir_cursor_open(log, &from, &cursor) < 0) {
+    from.from = WEIR_FROM_LSN;
+    int opened = weir_log_open(arena->directory, &options, &log, &why);
+    do {
+        from.lsn = opened == 0 ? referee_earliest_whole(log) : 0;
+        opened = opened < 0 ? opened : weir_cursor_open(log, &from, &cursor);
+    } while (opened == WEIR_E_TRUNCATED || opened == WEIR_E_HORIZON);
+    if (opened < 0) {
         referee_fail(arena->referee, "a reader is refused: %s", why.text);
         _exit(1);
     }
@@ -155,8 +161,8 @@ static void reader_main(struct arena *arena, struct view *view)
                 atomic_store(&view->seen, record.lsn);
             }
             next = record.lsn + 1;
-        } else if (rc == WEIR_E_TRUNCATED) {
-            rc = weir_cursor_seek(cursor, 0);
+        } else if (rc == WEIR_E_TRUNCATED || rc == WEIR_E_HORIZON) {
+            rc = weir_cursor_seek(cursor, referee_earliest_whole(log));
             if (rc == 0 && weir_cursor_position(cursor) < next) {
                 referee_fail(arena->referee, "a reader is set back from %ju to %ju",
                              (uintmax_t)next, (uintmax_t)weir_cursor_position(cursor));
@@ -165,7 +171,7 @@ static void reader_main(struct arena *arena, struct view *view)
         } else if (rc == 0) {
             rc = weir_cursor_wait(cursor, 100000000);
         }
-        if (rc < 0 && rc != WEIR_E_TRUNCATED) {
+        if (rc < 0 && rc != WEIR_E_TRUNCATED && rc != WEIR_E_HORIZON) {
             struct weir_error detail = WEIR_ERROR_INIT;
             (void)weir_cursor_error(cursor, &detail);
             referee_fail(arena->referee, "a reader at %ju: %s (%s)", (uintmax_t)next,

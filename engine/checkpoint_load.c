@@ -217,15 +217,6 @@ static int adopt_tables(struct loading *loading)
     return 1;
 }
 
-/* Back to an arena without anything in it, and the default table. */
-static int start_afresh(struct weir_engine *engine)
-{
-    table_free_all(engine);
-    arena_destroy(&engine->arena);
-    int rc = arena_init(&engine->arena, &engine->epochs, engine->options.index_bytes, 0);
-    return rc == 0 ? table_add(engine, WEIR_TABLE_DEFAULT, "", WEIR_LSN_NONE) : rc;
-}
-
 static int load(struct loading *loading)
 {
     int rc = read_head(loading);
@@ -235,7 +226,7 @@ static int load(struct loading *loading)
     rc = rc == 1 ? map_image(loading) : rc;
     rc = rc == 1 ? adopt_tables(loading) : rc;
     if (rc != 1 && loading->mapped) {
-        int afresh = start_afresh(loading->engine);
+        int afresh = engine_start_afresh(loading->engine);
         rc = afresh < 0 ? afresh : rc;
     }
     return rc;

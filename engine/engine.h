@@ -106,8 +106,11 @@ struct weir_engine {
     bool read_only;
     uint64_t change_bytes; /* most that head, key and value of a record may have together */
     uint64_t margin_bytes; /* room in the arena that a write must find */
-    _Atomic int failed;    /* the index is behind the log: nothing more is written */
-    _Atomic bool held;     /* the hold "engine" is set */
+    _Atomic int failed; /* the index is behind the log: nothing more is written; of a reader: there
+                           is none, and nothing is read */
+    _Atomic uint32_t renewing; /* 1: the index is being built anew, stay outside */
+    uint64_t layout;           /* of the log, when the index was built */
+    _Atomic bool held;         /* the hold "engine" is set */
     _Atomic uint64_t horizon;
     struct engine_epochs epochs;
     struct engine_arena arena;
@@ -203,6 +206,20 @@ weir_lsn stripe_applied(struct weir_engine *engine);
 
 /* min(applied, durable). */
 weir_lsn engine_settled(struct weir_engine *engine);
+
+/* ---- refresh.c ---- */
+
+/* Enters a section, or waits until the index that is being built anew is there. 0; what made that
+ * fail. epoch_leave() ends it. */
+int section_enter(struct weir_engine *engine, uint32_t *ret_slot);
+
+/* ---- open.c ---- */
+
+/* Throws tables, nodes and pins away; nobody uses them. 0; -ENOMEM. */
+int engine_start_afresh(struct weir_engine *engine);
+
+/* Loads a checkpoint, replays the rest, fills the report. The engine is empty. */
+int engine_build(struct weir_engine *engine, struct weir_error *why);
 
 /* ---- version.c ---- */
 

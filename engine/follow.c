@@ -145,21 +145,3 @@ int follow_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *
     weir_cursor_close(cursor);
     return rc;
 }
-
-int weir_engine_refresh(struct weir_engine *engine, weir_lsn *ret_lsn, struct weir_error *ret_error)
-{
-    if (engine == NULL) {
-        return -EINVAL;
-    }
-    int rc = engine_check(engine);
-    if (rc == 0 && engine->read_only) {
-        base_lock_acquire(&engine->follow.lock);
-        weir_lsn applied = atomic_load_explicit(&engine->follow.applied, memory_order_relaxed);
-        rc = follow_replay(engine, applied + 1, ret_error);
-        base_lock_release(&engine->follow.lock);
-    }
-    if (rc == 0 && ret_lsn != NULL) {
-        *ret_lsn = stripe_applied(engine);
-    }
-    return rc;
-}

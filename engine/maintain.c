@@ -62,6 +62,12 @@ int weir_engine_stat(struct weir_engine *engine, struct weir_engine_status *ret_
         return rc;
     }
     struct weir_engine_status status = WEIR_ENGINE_STATUS_INIT;
+    add_readers(engine, &status); /* without the section that follows */
+    uint32_t slot;
+    rc = section_enter(engine, &slot);
+    if (rc < 0) {
+        return rc;
+    }
     struct arena_stats arena;
     arena_read_stats(&engine->arena, &arena);
     status.index_bytes = arena.live;
@@ -74,7 +80,7 @@ int weir_engine_stat(struct weir_engine *engine, struct weir_engine_status *ret_
     status.since_checkpoint_bytes = checkpoint_behind_bytes(engine);
     status.space = space_look(engine, &status.free_bytes);
     add_tables(engine, &status);
-    add_readers(engine, &status);
+    epoch_leave(&engine->epochs, slot);
     status.size = ret_status->size;
     *ret_status = status;
     return 0;

@@ -148,6 +148,15 @@ static void free_parts(struct weir_engine *engine)
     place_drop_all(engine);
 }
 
+int engine_start_afresh(struct weir_engine *engine)
+{
+    table_free_all(engine);
+    arena_destroy(&engine->arena);
+    place_drop_all(engine);
+    int rc = arena_init(&engine->arena, &engine->epochs, engine->options.index_bytes, 0);
+    return rc == 0 ? table_add(engine, WEIR_TABLE_DEFAULT, "", WEIR_LSN_NONE) : rc;
+}
+
 static void count_keys(struct weir_engine *engine)
 {
     uint64_t all = 0, deleted = 0;
@@ -198,7 +207,7 @@ static int replay(struct weir_engine *engine, weir_lsn from, struct weir_error *
     return full ? WEIR_E_INDEX_FULL : rc;
 }
 
-static int build(struct weir_engine *engine, struct weir_error *why)
+int engine_build(struct weir_engine *engine, struct weir_error *why)
 {
     uint64_t start_ns = base_clock_monotonic_ns();
     engine->report = (struct weir_engine_open_report)WEIR_ENGINE_OPEN_REPORT_INIT;
@@ -208,6 +217,7 @@ static int build(struct weir_engine *engine, struct weir_error *why)
         return rc;
     }
     atomic_store_explicit(&engine->horizon, stat.horizon, memory_order_release);
+    engine->layout = stat.layout;
     weir_lsn from = stat.earliest;
     rc = load_checkpoint(engine, &from, start_ns);
     if (rc == 0 && from != WEIR_LSN_NONE) {
@@ -244,7 +254,7 @@ int weir_engine_open(struct weir_log *log, const struct weir_engine_options *opt
     rc = take_options(engine, options);
     rc = rc == 0 && !engine->read_only ? space_init(engine, ret_error) : rc;
     rc = rc == 0 ? make_parts(engine) : rc;
-    rc = rc == 0 ? build(engine, ret_error) : rc;
+    rc = rc == 0 ? engine_build(engine, ret_error) : rc;
     rc = rc == 0 && !engine->read_only ? see_to_hold(engine, ret_error) : rc;
     if (rc < 0) {
         free_parts(engine);

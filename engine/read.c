@@ -53,7 +53,10 @@ int weir_read_begin(struct weir_engine *engine, const struct weir_read_options *
         return rc;
     }
     struct weir_read read = {.engine = engine};
-    read.slot = epoch_enter(&engine->epochs);
+    rc = section_enter(engine, &read.slot);
+    if (rc < 0) {
+        return rc;
+    }
     rc = view_lsn(engine, options, &read.as_of);
     if (rc < 0) {
         epoch_leave(&engine->epochs, read.slot);

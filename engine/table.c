@@ -105,6 +105,8 @@ int weir_table_open(struct weir_engine *engine, const char *name, bool create_it
     if (rc == 0 && create_it && !engine->read_only && name[0] != '\0') {
         rc = engine_hold(engine); /* upkeep.lock comes before all others */
     }
+    uint32_t slot;
+    rc = rc == 0 ? section_enter(engine, &slot) : rc;
     if (rc < 0) {
         return rc;
     }
@@ -125,6 +127,7 @@ int weir_table_open(struct weir_engine *engine, const char *name, bool create_it
     }
     base_lock_release(&engine->tables.lock);
     stripe_unlock(engine, 0);
+    epoch_leave(&engine->epochs, slot);
     return rc;
 }
 
@@ -134,7 +137,12 @@ int weir_table_list(struct weir_engine *engine,
     if (engine == NULL || fn == NULL) {
         return -EINVAL;
     }
+    uint32_t slot;
     int rc = engine_check(engine);
+    rc = rc == 0 ? section_enter(engine, &slot) : rc;
+    if (rc < 0) {
+        return rc;
+    }
     uint32_t end = atomic_load_explicit(&engine->tables.end, memory_order_acquire);
     for (uint32_t i = 0; i < end && rc == 0; i++) {
         struct engine_table *table = table_of(engine, i);
@@ -148,5 +156,6 @@ int weir_table_list(struct weir_engine *engine,
         memcpy(info.name, table->name, sizeof info.name);
         rc = fn(context, &info);
     }
+    epoch_leave(&engine->epochs, slot);
     return rc;
 }

@@ -69,6 +69,7 @@ static int hold_source(struct backup *backup, struct control *ret_control)
                   "the source cannot be kept from truncation meanwhile: %s", weir_error_text(rc));
     }
     if (rc < 0) {
+        (void)weir_hold_drop(backup->log, backup->hold); /* it may be there and not be durable */
         backup->hold[0] = '\0';
     }
     backup->report->held = rc == 0;
@@ -235,7 +236,7 @@ int weir_backup(const char *source, const char *target, const struct weir_backup
         rc = weir_log_open(source, &from, &log, ret_error);
     }
     if (rc < 0) {
-        struct weir_log_options to;
+        struct weir_log_options to = WEIR_LOG_OPTIONS_INIT;
         (void)options_take(options.target, &to, NULL);
         salvage_drop_unused(&to, NULL);
         return rc;

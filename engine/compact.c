@@ -56,7 +56,7 @@ static void lower(struct limit *limit, weir_lsn horizon, const char *name)
 
 static int lower_to_hold(void *context, const struct weir_hold *hold)
 {
-    if (strcmp(hold->name, ENGINE_HOLD) != 0) {
+    if (strcmp(hold->name, WEIR_HOLD_ENGINE) != 0) {
         lower(context, hold->floor > 0 ? hold->floor - 1 : 0, hold->name);
     }
     return 0;

@@ -44,7 +44,7 @@ static inline struct epoch_retired *epoch_retired_next(struct epoch_retired *ent
 
 /*
  * Frees a whole list. Called by epoch_reclaim() on any thread, by one at a time, and itself calls
- * nothing of epochs.
+ * nothing of epochs but epoch_retire() into another bag.
  */
 typedef void (*epoch_free_fn)(void *context, struct epoch_retired *list);
 

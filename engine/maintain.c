@@ -16,7 +16,7 @@ int weir_engine_maintain(struct weir_engine *engine, struct weir_error *ret_erro
     if (rc < 0) {
         return engine_error(ret_error, rc, "%s", weir_error_text(rc));
     }
-    epoch_reclaim(&engine->epochs);
+    place_reclaim(engine);
     return checkpoint_make_if_due(engine, ret_error);
 }
 

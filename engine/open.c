@@ -57,7 +57,7 @@ int engine_hold(struct weir_engine *engine)
     base_lock_acquire(&engine->upkeep.lock);
     int rc = 0;
     if (!atomic_load_explicit(&engine->held, memory_order_relaxed)) {
-        rc = weir_hold_set(engine->log, ENGINE_HOLD, weir_durable_lsn(engine->log) + 1);
+        rc = weir_hold_set(engine->log, WEIR_HOLD_ENGINE, weir_durable_lsn(engine->log) + 1);
         if (rc == 0) {
             atomic_store_explicit(&engine->held, true, memory_order_release);
         }
@@ -69,7 +69,7 @@ int engine_hold(struct weir_engine *engine)
 static int is_engine_hold(void *context, const struct weir_hold *hold)
 {
     (void)context;
-    return strcmp(hold->name, ENGINE_HOLD) == 0 ? 1 : 0;
+    return strcmp(hold->name, WEIR_HOLD_ENGINE) == 0 ? 1 : 0;
 }
 
 static bool has_records(const struct weir_engine *engine)
@@ -87,7 +87,7 @@ static int see_to_hold(struct weir_engine *engine, struct weir_error *why)
         struct weir_stat stat = WEIR_STAT_INIT;
         rc = weir_log_stat(engine->log, &stat);
         if (rc == 0) {
-            rc = weir_hold_set(engine->log, ENGINE_HOLD, stat.earliest);
+            rc = weir_hold_set(engine->log, WEIR_HOLD_ENGINE, stat.earliest);
         }
         held = rc == 0;
     }

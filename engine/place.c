@@ -8,8 +8,8 @@
  * Failure modes: the segment is not in the log any more (WEIR_E_TRUNCATED), cannot be mapped, or
  * has no whole record there (WEIR_E_DAMAGED).
  *
- * Invariant: a slot that was filled is emptied by place_drop() only, when no section that could
- * have loaded it is open.
+ * Invariant: a slot that was filled is emptied when no section is open that could need it, and
+ * its segment unpinned when none is that could have loaded it.
  */
 #include "engine/engine.h"
 
@@ -139,8 +139,9 @@ void place_prefetch(struct weir_engine *engine, uint64_t address)
 
 /* ---- letting go ---- */
 
-/* No section is open any more that was when the segment's keys had moved. */
-static void unpin_list(void *context, struct epoch_retired *list)
+/* No section is open any more that was when the segment's keys had moved, so nobody needs the slot.
+ * Younger ones may have come by it all the same: the distance in a newer version leads there. */
+static void hide_list(void *context, struct epoch_retired *list)
 {
     struct engine_places *places = context;
     base_lock_acquire(&places->lock);
@@ -148,6 +149,20 @@ static void unpin_list(void *context, struct epoch_retired *list)
         struct epoch_retired *next = epoch_retired_next(list);
         struct place_leaving *leaving = (struct place_leaving *)(void *)list;
         atomic_store_explicit(&leaving->chunk->slots[leaving->index], NULL, memory_order_release);
+        epoch_retire(&places->gone, &leaving->retired, wal_address_segment_bytes(places->log));
+        list = next;
+    }
+    base_lock_release(&places->lock);
+}
+
+/* No section is open any more that was when the slot was emptied. */
+static void unpin_list(void *context, struct epoch_retired *list)
+{
+    struct engine_places *places = context;
+    base_lock_acquire(&places->lock);
+    while (list != NULL) {
+        struct epoch_retired *next = epoch_retired_next(list);
+        struct place_leaving *leaving = (struct place_leaving *)(void *)list;
         leaving->chunk->leaving[leaving->index] = false;
         wal_address_unpin(places->log, leaving->segment);
         base_free(leaving);
@@ -156,10 +171,13 @@ static void unpin_list(void *context, struct epoch_retired *list)
     base_lock_release(&places->lock);
 }
 
+/* The last bag that was made is emptied first when all are: into the other one. */
 void place_init(struct weir_engine *engine)
 {
-    engine->places.log = engine->log;
-    epoch_bag_init(&engine->places.bag, &engine->epochs, unpin_list, &engine->places);
+    struct engine_places *places = &engine->places;
+    places->log = engine->log;
+    epoch_bag_init(&places->gone, &engine->epochs, unpin_list, places);
+    epoch_bag_init(&places->bag, &engine->epochs, hide_list, places);
 }
 
 /* Sections that are open may still come by with an address in it: the slot stays as long as they.
@@ -196,6 +214,13 @@ void place_let_go(struct weir_engine *engine)
         }
     }
     base_lock_release(&places->lock);
+    place_reclaim(engine);
+}
+
+/* Twice: what the first one takes out of the slots, the next one may unpin. */
+void place_reclaim(struct weir_engine *engine)
+{
+    epoch_reclaim(&engine->epochs);
     epoch_reclaim(&engine->epochs);
 }
 

@@ -183,11 +183,12 @@ static int locate(struct weir_log *log, weir_lsn lsn, struct weir_cursor *ret_cu
     }
     *ret_cursor =
         (struct weir_cursor){.log = log, .compacted = true, .place = {.lsn = lsn, .end_lsn = lsn}};
-    cursor_begin_view(ret_cursor);
-    int rc = cursor_check_retained(ret_cursor, lsn);
-    if (rc == 0) {
-        rc = cursor_locate(ret_cursor);
-    }
+    int rc;
+    do { /* a compaction may get in between */
+        cursor_begin_view(ret_cursor);
+        rc = cursor_check_retained(ret_cursor, lsn);
+        rc = rc < 0 ? rc : cursor_locate(ret_cursor);
+    } while (rc == WEIR_E_HORIZON);
     const struct cursor_place *place = &ret_cursor->place;
     if (rc == 0 && (place->lsn != lsn || place->at == place->end)) {
         cursor_park(ret_cursor, lsn);

@@ -30,7 +30,6 @@
 
 #define NEWEST_LEFT 2u /* sealed ones */
 #define PROGRESS_BYTES ((uint64_t)1 << 20)
-#define ENGINE_HOLD "engine"
 
 /* What a segment holds. Bytes are of its groups once it is compacted. */
 struct survey {
@@ -91,7 +90,7 @@ int compact_check_holds(struct compaction *compaction)
     }
     for (size_t i = 0; rc == 0 && i < list.count; i++) {
         const struct weir_hold *hold = &list.holds[i];
-        if (hold->floor <= horizon && strcmp(hold->name, ENGINE_HOLD) != 0) {
+        if (hold->floor <= horizon && strcmp(hold->name, WEIR_HOLD_ENGINE) != 0) {
             rc =
                 log_error(compaction->why, WEIR_E_HELD, NULL, UINT64_MAX,
                           "the hold \"%s\" keeps LSN %llu and everything behind it as it was; a "

@@ -145,7 +145,7 @@ int cursor_locate(struct weir_cursor *cursor)
     return 0;
 }
 
-int cursor_go(struct weir_cursor *cursor, weir_lsn lsn)
+static int go_once(struct weir_cursor *cursor, weir_lsn lsn)
 {
     uint64_t compactions = cursor->compactions;
     cursor_begin_view(cursor);
@@ -169,6 +169,16 @@ int cursor_go(struct weir_cursor *cursor, weir_lsn lsn)
         segment_unpin(cursor->log, before.walk.segment);
     }
     return 0;
+}
+
+/* A compaction may get in between: then the view is another one. */
+int cursor_go(struct weir_cursor *cursor, weir_lsn lsn)
+{
+    int rc;
+    do {
+        rc = go_once(cursor, lsn);
+    } while (rc == WEIR_E_HORIZON && cursor->compacted);
+    return rc;
 }
 
 /* Truncation may get in between: then the earliest is another one. */

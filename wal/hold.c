@@ -435,6 +435,11 @@ static int check_floor(struct weir_log *log, weir_lsn floor)
     return floor < control.first_lsn ? WEIR_E_TRUNCATED : 0;
 }
 
+static bool is_engines(const char *name)
+{
+    return strcmp(name, WEIR_HOLD_ENGINE) == 0;
+}
+
 int weir_hold_set(struct weir_log *log, const char *name, weir_lsn floor)
 {
     int rc = check_call(log, name);
@@ -455,7 +460,8 @@ int weir_hold_set(struct weir_log *log, const char *name, weir_lsn floor)
         struct hold_file file = {0};
         rc = open_hold(log, name, &file);
         if (rc == 0) {
-            rc = update_hold(log, &file, floor);
+            rc = is_engines(name) && floor > file.hold.floor ? WEIR_E_ENGINES_HOLD
+                                                             : update_hold(log, &file, floor);
             close_hold(log, &file);
         } else if (rc == -ENOENT || rc == WEIR_E_DAMAGED) {
             rc = create_hold(log, name, floor);
@@ -479,6 +485,8 @@ int weir_hold_move(struct weir_log *log, const char *name, weir_lsn floor)
     }
     if (floor < file.hold.floor) {
         rc = -EINVAL;
+    } else if (is_engines(name)) {
+        rc = WEIR_E_ENGINES_HOLD;
     } else if (floor > file.hold.floor) {
         rc = update_hold(log, &file, floor);
     }
@@ -489,6 +497,7 @@ int weir_hold_move(struct weir_log *log, const char *name, weir_lsn floor)
 int weir_hold_drop(struct weir_log *log, const char *name)
 {
     int rc = check_call(log, name);
+    rc = rc == 0 && is_engines(name) ? WEIR_E_ENGINES_HOLD : rc;
     if (rc < 0) {
         return rc;
     }

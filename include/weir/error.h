@@ -52,7 +52,8 @@ extern "C" {
     X(WEIR_E_HORIZON, -20012, "the LSN lies at or below the horizon of compaction",                \
       "start from the state as of the horizon, then follow the stream")                            \
     X(WEIR_E_HELD, -20013, "a hold needs records that would be dropped",                           \
-      "move or drop the hold that is named, then try again")                                       \
+      "move or drop the hold that is named, then try again; the engine's own goes with none " \
+      "of these: `weir compact LOG`")                                                              \
     X(WEIR_E_FORKED, -20014, "this handle was opened before fork()",                               \
       "open the log again in the child; the parent's handle is its own")                           \
     X(WEIR_E_MEDIUM, -20015, "the medium that was asked for cannot be had here",                   \
@@ -85,7 +86,9 @@ extern "C" {
     X(WEIR_E_INDEX_FULL, -20028, "the index has reached its limit of memory",                      \
       "open the engine with a larger index_bytes, or delete keys and compact")                     \
     X(WEIR_E_DISK_LOW, -20029, "the file system has less room left than writes must leave free",   \
-      "make room: `weir compact LOG`, or remove other files; reads go on")
+      "make room: `weir compact LOG`, or remove other files; reads go on")                         \
+    X(WEIR_E_ENGINES_HOLD, -20035, "that hold belongs to the storage engine, which needs it",      \
+      "space of a log with tables comes back by `weir compact LOG`, not by truncation")
 
 #define WEIR_ERROR_ENUM(name, value, sentence, advice) name = value,
 enum weir_error_code { WEIR_ERRORS(WEIR_ERROR_ENUM) };

@@ -114,7 +114,8 @@ WEIR_EXPORT int weir_engine_maintain(struct weir_engine *engine, struct weir_err
  * @param ret_error  NULL, or the detail
  * Returns: 0; -EBUSY (the writer has compacted the log, and a read section stays open: end it and
  *   try again; until then reads may say WEIR_E_TRUNCATED); errors of weir_engine_open(), after
- * which sections say the same until it succeeds. Durability: it applies durable records only.
+ *   which sections say the same until it succeeds.
+ * Durability: it applies durable records only.
  * Threads: any.
  * Blocks: on reading the log.
  * Allocates: nodes of the index.

@@ -22,6 +22,9 @@
 extern "C" {
 #endif
 
+/* The storage engine's: it may be set where there is none, and lowered, and nothing else. */
+#define WEIR_HOLD_ENGINE "engine"
+
 #define WEIR_HOLD_NAME_MAX 63 /* letters, digits, '_', '-', '.', not starting with '.' */
 
 struct weir_hold {
@@ -35,9 +38,9 @@ struct weir_hold {
  * @param log    an open log (read-only is enough)
  * @param name   see WEIR_HOLD_NAME_MAX
  * @param floor  at least the earliest retained LSN, at most the last durable one plus one
- * Returns: 0; WEIR_E_TRUNCATED (floor is already gone); -EINVAL; WEIR_E_FORKED; -ETIMEDOUT
- *   (somebody else sets a hold or truncates for longer than lock_wait); -ENOSPC, -EACCES and other
- *   -errno.
+ * Returns: 0; WEIR_E_TRUNCATED (floor is already gone); WEIR_E_ENGINES_HOLD; -EINVAL;
+ *   WEIR_E_FORKED; -ETIMEDOUT (somebody else sets a hold or truncates for longer than lock_wait);
+ *   -ENOSPC, -EACCES and other -errno.
  * Durability: durable when it returns 0.
  * Threads: any.
  * Blocks: on a flush, and while another process truncates.
@@ -50,8 +53,8 @@ WEIR_EXPORT int weir_hold_set(struct weir_log *log, const char *name, weir_lsn f
  * @param log    an open log (read-only is enough)
  * @param name   an existing hold
  * @param floor  at least its floor now, at most the last durable LSN plus one
- * Returns: 0; WEIR_E_NO_HOLD; -EINVAL (it would go back: use weir_hold_set()); WEIR_E_DAMAGED
- *   (set it again); WEIR_E_FORKED; -ETIMEDOUT; -errno.
+ * Returns: 0; WEIR_E_NO_HOLD; WEIR_E_ENGINES_HOLD; -EINVAL (it would go back: weir_hold_set());
+ *   WEIR_E_DAMAGED (set it again); WEIR_E_FORKED; -ETIMEDOUT; -errno.
  * Durability: durable when it returns 0.
  * Threads: any.
  * Blocks: on a flush.
@@ -63,7 +66,7 @@ WEIR_EXPORT int weir_hold_move(struct weir_log *log, const char *name, weir_lsn 
  *
  * @param log   an open log (read-only is enough)
  * @param name  an existing hold
- * Returns: 0; WEIR_E_NO_HOLD; -EINVAL; WEIR_E_FORKED; -ETIMEDOUT; -errno.
+ * Returns: 0; WEIR_E_NO_HOLD; WEIR_E_ENGINES_HOLD; -EINVAL; WEIR_E_FORKED; -ETIMEDOUT; -errno.
  * Durability: durable when it returns 0.
  * Threads: any.
  * Blocks: on a flush of the directory.

@@ -21,6 +21,7 @@
 #define BIG_BYTES 9000u
 #define FILLER_BYTES (15u * 1024)
 #define WRITES_MAX 3u
+#define ROLLED_SEGMENTS 3u /* compaction leaves the newest alone */
 
 static const char *const names[ENGINE_OP_COUNT] = {
     [ENGINE_PUT] = "put",         [ENGINE_PUT_B] = "put-b",
@@ -255,9 +256,9 @@ static uint64_t segments_begun(struct run *run)
 
 static bool roll(struct run *run)
 {
-    uint64_t before = segments_begun(run);
+    uint64_t end = segments_begun(run) + ROLLED_SEGMENTS;
     bool right = true;
-    while (right && segments_begun(run) == before) {
+    while (right && segments_begun(run) < end) {
         right = put(run, 0, 2, FILLER_BYTES);
     }
     return right;

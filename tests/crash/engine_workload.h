@@ -17,7 +17,7 @@ enum engine_op {
     ENGINE_APPEND, /* a record of the application */
     ENGINE_TABLE,  /* makes one, and puts into it */
     ENGINE_COMMIT,
-    ENGINE_ROLL, /* fills the segment with versions of key 2 */
+    ENGINE_ROLL, /* fills segments with versions of key 2 */
     ENGINE_CHECKPOINT,
     ENGINE_COMPACT,
     ENGINE_CLOSE,  /* and opens again */

@@ -179,6 +179,38 @@ static void what_a_reader_was_lent_stays_while_its_segment_is_compacted_away(voi
     store_close(&store);
 }
 
+/* A newer version's link leads into the old segment, also for who begins when it is on its way out.
+ */
+static void what_a_link_led_to_stays_while_its_segment_is_let_go(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    put(&store, "a", "first");
+    churn(&store, 60);
+    weir_lsn horizon = latest(&store);
+    churn(&store, 20);
+    put(&store, "a", "second");
+    settle(&store);
+    struct weir_read older, younger;
+    struct weir_read_options options = WEIR_READ_OPTIONS_INIT;
+    struct weir_row row;
+    assert_int_equal(weir_read_begin(store.engine, NULL, &older), 0);
+    assert_true(compact(&store, horizon).steps > 0);
+    options.view = WEIR_VIEW_AS_OF;
+    options.lsn = horizon;
+    assert_int_equal(weir_read_begin(store.engine, &options, &younger), 0);
+    assert_int_equal(weir_get(&younger, 0, text("a"), &row), 1);
+    weir_read_end(&older);
+    assert_int_equal(weir_engine_maintain(store.engine, NULL), 0);
+    churn(&store, 20);
+    assert_int_equal(weir_engine_maintain(store.engine, NULL), 0);
+    assert_int_equal(row.value.size, 5);
+    assert_memory_equal(row.value.data, "first", 5);
+    weir_read_end(&younger);
+    store_close(&store);
+}
+
 static void se_09_a_checkpoint_is_renewed_when_addresses_have_moved(void **state)
 {
     (void)state;
@@ -266,6 +298,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(cd_10_one_version_of_live_keys_stays_and_none_of_deleted_ones),
         cmocka_unit_test(cd_10_the_horizon_passes_neither_a_hold_nor_a_snapshot),
         cmocka_unit_test(what_a_reader_was_lent_stays_while_its_segment_is_compacted_away),
+        cmocka_unit_test(what_a_link_led_to_stays_while_its_segment_is_let_go),
         cmocka_unit_test(se_09_a_checkpoint_is_renewed_when_addresses_have_moved),
         cmocka_unit_test(a_lower_horizon_than_there_is_gains_nothing),
         cmocka_unit_test(history_ends_at_the_version_that_counted_at_the_horizon),

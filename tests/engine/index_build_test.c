@@ -96,8 +96,8 @@ static void ranges_that_were_built_apart_are_joined_into_one_tree(void **state)
     (void)state;
     struct base_prng prng;
     base_prng_seed(&prng, 5);
-    for (unsigned turn = 0; turn < 25 * key_kind_count; turn++) {
-        struct key_set set = make(turn % key_kind_count, turn, 1 + turn * 7);
+    for (unsigned turn = 0; turn < 12 * key_kind_count; turn++) {
+        struct key_set set = make(turn % key_kind_count, turn, 1 + turn * 14);
         struct world *world = world_new(20000, 0);
         struct index_source source = world_source(world);
         uint64_t *addresses = addresses_for(&set);

@@ -181,7 +181,7 @@ static void writers_of_different_keys_and_readers_do_not_disturb_each_other(void
 {
     (void)state;
     for (unsigned kind = 0; kind < key_kind_count; kind++) {
-        crowd_at_work(kind, 900, 12000);
+        crowd_at_work(kind, 900, 8000);
     }
 }
 
@@ -190,7 +190,7 @@ static void writers_of_few_keys_meet_at_the_same_nodes(void **state)
 {
     (void)state;
     for (unsigned kind = 0; kind < key_kind_count; kind++) {
-        crowd_at_work(kind, 12, 12000);
+        crowd_at_work(kind, 12, 8000);
     }
 }
 

@@ -96,6 +96,10 @@ const struct oracle_version *oracle_live(const struct oracle *oracle, uint32_t t
 void oracle_fingerprint(const struct oracle *oracle, weir_lsn as_of, uint8_t ret_bytes[16],
                         uint64_t *ret_keys);
 
+/* Takes everything from the log instead, checking how its records are linked. For an oracle that
+ * knows of no record yet; false: oracle->failure. */
+bool oracle_learn(struct oracle *oracle);
+
 #define ORACLE_NEWEST UINT64_MAX
 
 /* Each of these compares what the engine says; false: oracle->failure says what is wrong. */

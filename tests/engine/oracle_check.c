@@ -220,6 +220,11 @@ static bool walk_history(struct oracle *oracle, struct weir_history *history, ui
         left--;
     }
     while ((rc = weir_history_next(history, &version)) == 1) {
+        if (left == 0 && version.deleted && version.lsn <= oracle->horizon) {
+            /* A delete that was compacted away and can still be found is the end, too. */
+            rc = weir_history_next(history, &version);
+            break;
+        }
         if (left == 0 || !is_version(&version, &chain->versions[left - 1])) {
             return oracle_fail(oracle, "history of key %u of table %u as of %ju shows %ju, not %ju",
                                key, table, (uintmax_t)as_of, (uintmax_t)version.lsn,

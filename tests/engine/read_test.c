@@ -276,6 +276,10 @@ static void se_08_the_engine_holds_the_log_and_truncation_is_refused_by_name(voi
     store_reopen(&store);
     assert_int_equal(weir_truncate_before(store.log, 5, &why), WEIR_E_HELD);
     expect(&store, "a", "1", 1);
+    assert_int_equal(weir_hold_drop(store.log, WEIR_HOLD_ENGINE), WEIR_E_ENGINES_HOLD);
+    assert_int_equal(weir_hold_move(store.log, WEIR_HOLD_ENGINE, 5), WEIR_E_ENGINES_HOLD);
+    assert_int_equal(weir_hold_set(store.log, WEIR_HOLD_ENGINE, 5), WEIR_E_ENGINES_HOLD);
+    assert_int_equal(weir_truncate_before(store.log, 5, &why), WEIR_E_HELD);
     store_close(&store);
 }
 

@@ -101,17 +101,19 @@ static void expect_rebuilt(struct store *store)
     struct contents followed, rebuilt;
     settle(store);
     struct fingerprint fingerprint = fingerprint_of(store, 0);
+    store_reopen(store);
+    replay_one_by_one(store->engine);
+    expect_fingerprint(store, 0, &fingerprint);
+    take_contents(store->engine, &followed);
     for (uint32_t threads = 1; threads <= 4; threads++) {
         store->engine_options.threads = threads;
         store_reopen(store);
-        expect_fingerprint(store, 0, &fingerprint);
         take_contents(store->engine, &rebuilt);
-        replay_one_by_one(store->engine);
-        take_contents(store->engine, &followed);
         expect_same(&rebuilt, &followed);
         free(rebuilt.addresses);
-        free(followed.addresses);
     }
+    expect_fingerprint(store, 0, &fingerprint);
+    free(followed.addresses);
 }
 
 /* ---- keys ---- */
@@ -312,10 +314,32 @@ static void se_03_a_log_that_was_truncated_is_rebuilt_from_what_is_left(void **s
     write_all(&store, &workloads[0], NULL);
     settle(&store);
     /* Nobody may do this with keys that he wants to keep. */
-    assert_int_equal(weir_hold_drop(store.log, ENGINE_HOLD), 0);
+    assert_int_equal(store.keeper->ops->remove(store.keeper, "holds/" WEIR_HOLD_ENGINE), 0);
     assert_int_equal(weir_truncate_before(store.log, 30000, &why), 0);
     store.engine_options.threads = 1;
     store_reopen(&store);
+    expect_rebuilt(&store);
+    store_close(&store);
+}
+
+/* Versions lie in another order than their LSNs then, and many LSNs are missing. */
+static void se_03_a_compacted_log_is_rebuilt_from_what_is_kept(void **state)
+{
+    (void)state;
+    struct store store;
+    struct weir_error why = WEIR_ERROR_INIT;
+    struct weir_compact_report report = WEIR_COMPACT_REPORT_INIT;
+    weir_table tables[TABLES];
+    open_store(&store);
+    write_all(&store, &workloads[0], tables);
+    settle(&store);
+    int rc = weir_engine_compact(store.engine, NULL, &report, &why);
+    if (rc < 0) {
+        print_error("%s\n", why.text);
+    }
+    assert_int_equal(rc, 0);
+    expect_rebuilt(&store);
+    write_all(&store, &workloads[7], NULL);
     expect_rebuilt(&store);
     store_close(&store);
 }
@@ -328,7 +352,7 @@ static void se_08_the_hold_of_an_engine_is_there_again_after_a_rebuild(void **st
     open_store(&store);
     write_all(&store, &workloads[1], NULL);
     settle(&store);
-    assert_int_equal(weir_hold_drop(store.log, ENGINE_HOLD), 0);
+    assert_int_equal(store.keeper->ops->remove(store.keeper, "holds/" WEIR_HOLD_ENGINE), 0);
     store_reopen(&store);
     assert_int_equal(weir_truncate_before(store.log, 30000, &why), WEIR_E_HELD);
     expect_rebuilt(&store);
@@ -380,7 +404,7 @@ static void the_report_says_what_was_done(void **state)
     assert_int_equal(weir_log_stat(store.log, &stat), 0);
     assert_int_equal(report.threads, 3);
     assert_int_equal(report.applied, stat.durable);
-    assert_true(report.replayed_records > 40000 && report.replayed_records <= stat.durable);
+    assert_true(report.replayed_records > 30000 && report.replayed_records <= stat.durable);
     assert_true(report.replayed_bytes > 0 && report.replayed_bytes < stat.log_bytes);
     assert_true(report.walk_s > 0 && report.build_s > 0);
     assert_true(report.walk_s + report.sort_s + report.build_s <= report.total_s * 1.01);
@@ -406,17 +430,20 @@ static int try_open(struct store *store, struct weir_error *ret_why)
     return weir_engine_open(store->log, &store->engine_options, &store->engine, ret_why);
 }
 
-/* The open fails with this error, whatever the number of threads, and gives everything back. */
+static void expect_use(const struct use *expected)
+{
+    struct use now = use_now();
+    assert_int_equal(now.blocks, expected->blocks);
+    assert_int_equal(now.pages, expected->pages);
+}
+
+/* The open fails with this error, whatever the number of threads. */
 static void expect_failure(struct store *store, int code, weir_lsn lsn)
 {
     for (uint32_t threads = 1; threads <= 4; threads += 3) {
         struct weir_error why;
         store->engine_options.threads = threads;
-        struct use before = use_now();
         assert_int_equal(try_open(store, &why), code);
-        struct use after = use_now();
-        assert_int_equal(after.blocks, before.blocks);
-        /* Segments that were mapped may stay so. */
         assert_int_equal(why.code, code);
         if (lsn != 0) {
             assert_int_equal(why.from_lsn, lsn);
@@ -460,6 +487,7 @@ static void a_table_that_the_log_did_not_name_before_is_refused_with_its_lsn(voi
     (void)state;
     for (int later = 0; later < 2; later++) {
         struct store store;
+        struct use before = use_now();
         open_store(&store);
         if (later != 0) {
             write_all(&store, &workloads[0], NULL);
@@ -480,6 +508,7 @@ static void a_table_that_the_log_did_not_name_before_is_refused_with_its_lsn(voi
         append_change(&store, WEIR_TABLES_MAX);
         expect_failure(&store, WEIR_E_RECORD, lsn);
         close_log(&store);
+        expect_use(&before);
     }
 }
 
@@ -501,6 +530,7 @@ static void records_that_no_engine_wrote_are_refused_with_their_lsn(void **state
     };
     for (size_t i = 0; i < sizeof records / sizeof records[0]; i++) {
         struct store store;
+        struct use before = use_now();
         open_store(&store);
         write_all(&store, &workloads[0], NULL);
         close_engine(&store);
@@ -508,6 +538,7 @@ static void records_that_no_engine_wrote_are_refused_with_their_lsn(void **state
         append_change(&store, 5);
         expect_failure(&store, WEIR_E_RECORD, lsn);
         close_log(&store);
+        expect_use(&before);
     }
 }
 
@@ -546,9 +577,7 @@ static void damage_is_refused_with_its_lsns(void **state)
         assert_string_equal(why.text, first.text);
         assert_int_equal(weir_log_close(store.log), 0);
     }
-    struct use after = use_now();
-    assert_int_equal(after.blocks, before.blocks);
-    assert_int_equal(after.pages, before.pages);
+    expect_use(&before);
     store.keeper->ops->destroy(store.keeper);
 }
 
@@ -564,6 +593,7 @@ static void progress_can_stop_a_rebuild(void **state)
     (void)state;
     struct store store;
     uint32_t calls = 0;
+    struct use before = use_now();
     open_store(&store);
     write_all(&store, &workloads[0], NULL);
     settle(&store);
@@ -579,12 +609,14 @@ static void progress_can_stop_a_rebuild(void **state)
         assert_int_equal(calls, 1);
     }
     close_log(&store);
+    expect_use(&before);
 }
 
 static void an_arena_that_is_too_small_is_full_and_says_so(void **state)
 {
     (void)state;
     struct store store;
+    struct use before = use_now();
     open_store(&store);
     write_all(&store, &workloads[0], NULL);
     close_engine(&store);
@@ -592,6 +624,7 @@ static void an_arena_that_is_too_small_is_full_and_says_so(void **state)
     settle(&store);
     expect_failure(&store, WEIR_E_INDEX_FULL, 0);
     close_log(&store);
+    expect_use(&before);
 }
 
 /* ---- the system says no ---- */
@@ -672,6 +705,7 @@ static void without_memory_the_open_fails_and_gives_everything_back(void **state
     struct store store;
     weir_table tables[TABLES];
     const struct workload workload = {"few", make_hot, 20000};
+    struct use before = use_now();
     open_store(&store);
     write_all(&store, &workload, tables);
     settle(&store);
@@ -680,7 +714,6 @@ static void without_memory_the_open_fails_and_gives_everything_back(void **state
     int rc = -ENOMEM;
     for (uint64_t nth = 1; rc != 0; nth++) {
         struct weir_error why;
-        struct use before = use_now();
         refusals.countdown = nth;
         base_system_set(&scarce);
         rc = try_open(&store, &why);
@@ -688,12 +721,10 @@ static void without_memory_the_open_fails_and_gives_everything_back(void **state
         refusals.countdown = 0;
         base_system_set(NULL);
         assert_true(rc == 0 || rc == -ENOMEM);
-        if (rc < 0) {
-            assert_true(refused);
-            assert_int_equal(use_now().blocks, before.blocks);
-        }
+        assert_true(rc == 0 || refused);
     }
     store_close(&store);
+    expect_use(&before);
 }
 
 int main(int argc, char **argv)
@@ -702,6 +733,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(se_02_a_rebuild_gives_what_replaying_record_by_record_gives),
         cmocka_unit_test(se_03_tables_are_rebuilt_each_by_itself),
         cmocka_unit_test(se_03_a_log_that_was_truncated_is_rebuilt_from_what_is_left),
+        cmocka_unit_test(se_03_a_compacted_log_is_rebuilt_from_what_is_kept),
         cmocka_unit_test(se_08_the_hold_of_an_engine_is_there_again_after_a_rebuild),
         cmocka_unit_test(a_long_rest_is_put_into_the_trees_that_are_there),
         cmocka_unit_test(the_report_says_what_was_done),

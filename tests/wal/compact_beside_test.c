@@ -358,7 +358,9 @@ static void read_view(struct shared *shared, struct weir_log *log)
             CHECK(shared, rc == 0 || rc == WEIR_E_HORIZON);
         }
     }
-    check_state(shared, newest, RECORDS);
+    if (next > RECORDS) {
+        check_state(shared, newest, RECORDS);
+    }
     weir_cursor_close(cursor);
 }
 

@@ -99,19 +99,6 @@ struct weir_engine {
     struct engine_stripe stripes[STRIPES];
 };
 
-/* ---- space.c ---- */
-
-/* Before any lock: 0, perhaps after a sleep; WEIR_E_DISK_LOW: nothing may be appended. */
-static inline int space_admit(struct weir_engine *engine, enum space_kind kind, uint64_t bytes)
-{
-    return __builtin_expect(engine->space.on, 0) ? space_watch(engine, kind, bytes) : 0;
-}
-
-static inline enum space_kind space_kind_of(const struct weir_write *write)
-{
-    return write->kind == WEIR_DELETE ? SPACE_DELETE : SPACE_PUT;
-}
-
 /* ---- table.c ---- */
 
 /* NULL when there is no table of that number. */

@@ -2,7 +2,7 @@
  * Disk watermarks: writes are slowed and refused before the disk is full, so that there is room
  * left to compact in.
  *
- *     rc = space_admit(engine, SPACE_PUT, bytes);     // before any lock; may sleep (engine.h)
+ *     rc = space_admit(engine, SPACE_PUT, bytes);     // before any lock; may sleep (write.h)
  *
  * What counts is the room for more of the log: free bytes of the file system, and segments that
  * were made ahead of need.

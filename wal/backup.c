@@ -69,6 +69,7 @@ static int hold_source(struct backup *backup, struct control *ret_control)
                   "the source cannot be kept from truncation meanwhile: %s", weir_error_text(rc));
     }
     if (rc < 0) {
+        (void)weir_hold_drop(backup->log, backup->hold); /* it may be there and not be durable */
         backup->hold[0] = '\0';
     }
     backup->report->held = rc == 0;
@@ -82,13 +83,6 @@ static int look_at_source(struct backup *backup, struct control *ret_control)
     int rc = hold_source(backup, ret_control);
     if (rc == 0 && log->reader != NULL) {
         rc = reader_refresh(log);
-    }
-    if (rc == 0 && (ret_control->horizon != WEIR_LSN_NONE ||
-                    atomic_load_explicit(&log->marks.horizon, memory_order_acquire) != 0)) {
-        rc = log_error(backup->why, WEIR_E_HORIZON, NULL, UINT64_MAX,
-                       "the log is compacted up to LSN %llu, and a compacted log cannot be backed "
-                       "up by this version: copy its directory while nothing writes it",
-                       (unsigned long long)ret_control->horizon);
     }
     backup->first = ret_control->first_lsn;
     backup->to = log_durable(log);
@@ -242,7 +236,7 @@ int weir_backup(const char *source, const char *target, const struct weir_backup
         rc = weir_log_open(source, &from, &log, ret_error);
     }
     if (rc < 0) {
-        struct weir_log_options to;
+        struct weir_log_options to = WEIR_LOG_OPTIONS_INIT;
         (void)options_take(options.target, &to, NULL);
         salvage_drop_unused(&to, NULL);
         return rc;

@@ -21,6 +21,7 @@ struct backup {
     char hold[WEIR_HOLD_NAME_MAX + 1]; /* "": none was set */
     weir_lsn first;                    /* of the copy */
     weir_lsn to;                       /* at least up to here */
+    uint64_t compacted;                /* ordinal of the compacted segment that is copied; 0 */
     uint64_t bytes, told_bytes;        /* copied; when progress was told last */
 };
 

@@ -45,35 +45,73 @@ static uint32_t check_record(const struct backup *backup, const struct format_re
     return whole ? stride : 0;
 }
 
-static void count_record(struct weir_backup_report *report, const struct format_record *record)
+/* How many LSNs it stands for: in a compacted segment a gap for all of its own. */
+static uint32_t lsns_of(const struct backup *backup, const struct format_record *record)
 {
+    bool gap = (le16_load(&record->flags) & WEIR_RECORD_GAP) != 0;
+    uint32_t user = le32_load(&record->user);
+    return gap && backup->target.writer.is_sparse && user > 0 ? user : 1;
+}
+
+static void count_record(struct backup *backup, const struct format_record *record)
+{
+    struct weir_backup_report *report = backup->report;
     if ((le16_load(&record->flags) & WEIR_RECORD_GAP) != 0) {
-        report->gap_lsns++;
+        report->gap_lsns += lsns_of(backup, record);
         return;
     }
     report->records++;
     report->payload_bytes += le32_load(&record->size) - FORMAT_RECORD_HEADER_BYTES;
 }
 
+/* Of the record at `at`: in a compacted segment it may say so itself. */
+static weir_lsn lsn_of(const struct backup *backup, const struct format_record *record,
+                       weir_lsn lsn)
+{
+    bool says = backup->target.writer.is_sparse &&
+                (le16_load(&record->flags) & FORMAT_RECORD_NUMBERED) != 0 &&
+                le32_load(&record->size) >= FORMAT_RECORD_HEADER_BYTES + FORMAT_RECORD_NUMBER_BYTES;
+    return says ? format_record_number(record) : lsn;
+}
+
 /* ---- one group ---- */
+
+static int copy_record(struct backup *backup, const struct cursor_place *place, const uint8_t *at,
+                       weir_lsn *lsn, uint32_t *ret_stride)
+{
+    struct salvage_writer *writer = &backup->target.writer;
+    const struct format_record *record = (const struct format_record *)at;
+    uint64_t room = (uint64_t)(place->end - at);
+    uint32_t stride = 0;
+    if (room >= FORMAT_RECORD_HEADER_BYTES) {
+        *lsn = lsn_of(backup, record, *lsn);
+        stride = check_record(backup, record, room, *lsn);
+    }
+    if (stride == 0 || *lsn < writer->next_lsn || *lsn >= place->end_lsn) {
+        return refuse_record(backup, place, at, *lsn);
+    }
+    if (writer->is_sparse) {
+        salvage_write_skip(writer, *lsn);
+    }
+    count_record(backup, record);
+    uint32_t lsns = lsns_of(backup, record);
+    int rc = salvage_write_record(writer, record);
+    writer->next_lsn += lsns - 1;
+    *lsn += lsns;
+    *ret_stride = stride;
+    return rc;
+}
 
 /* The rest of the group in which the cursor stands. */
 static int copy_group(struct backup *backup, struct cursor_place *place)
 {
     struct salvage_writer *writer = &backup->target.writer;
-    const uint8_t *at = place->at;
+    weir_lsn lsn = place->lsn;
     int rc = 0;
     salvage_write_group(writer, place->time_ns);
-    for (weir_lsn lsn = place->lsn; rc == 0 && lsn < place->end_lsn; lsn++) {
-        const struct format_record *record = (const struct format_record *)at;
-        uint64_t room = (uint64_t)(place->end - at);
-        uint32_t stride =
-            room < FORMAT_RECORD_HEADER_BYTES ? 0 : check_record(backup, record, room, lsn);
-        if (stride == 0) {
-            return refuse_record(backup, place, at, lsn);
-        }
-        rc = salvage_write_record(writer, record);
-        count_record(backup->report, record);
+    for (const uint8_t *at = place->at; rc == 0 && at < place->end;) {
+        uint32_t stride = 0;
+        rc = copy_record(backup, place, at, &lsn, &stride);
         at += stride;
     }
     rc = rc < 0 ? rc : salvage_write_end_group(writer);
@@ -81,6 +119,45 @@ static int copy_group(struct backup *backup, struct cursor_place *place)
     backup->bytes += (uint64_t)(place->end - place->at);
     place->at = place->end;
     place->lsn = place->end_lsn;
+    return rc;
+}
+
+/* ---- compacted segments ---- */
+
+static int leave_compacted(struct backup *backup)
+{
+    backup->compacted = 0;
+    return backup->target.writer.is_sparse ? salvage_write_leave(&backup->target.writer) : 0;
+}
+
+/* LSNs go on at `lsn` in an ordinary segment. What is missing in front of it was in a compacted one
+ * of which nothing was kept, so that the cursor went through it without a stop. */
+static int end_at(struct backup *backup, weir_lsn lsn)
+{
+    struct salvage_writer *writer = &backup->target.writer;
+    int rc = leave_compacted(backup);
+    if (rc == 0 && lsn > writer->next_lsn) {
+        rc = salvage_write_compacted(writer, lsn - 1);
+        rc = rc < 0 ? rc : salvage_write_leave(writer);
+    }
+    return rc;
+}
+
+/* What the group goes to: a compacted segment of the source is one of the copy. */
+static int follow_segment(struct backup *backup, const struct cursor_place *place)
+{
+    const struct wal_segment *segment = place->walk.segment;
+    if (!segment_is_compacted(segment)) {
+        return end_at(backup, place->lsn);
+    }
+    if (segment->ordinal == backup->compacted) {
+        return 0;
+    }
+    int rc = end_at(backup, segment->start.next_lsn);
+    if (rc == 0) {
+        backup->compacted = segment->ordinal;
+        rc = salvage_write_compacted(&backup->target.writer, segment->last_lsn);
+    }
     return rc;
 }
 
@@ -121,15 +198,19 @@ static int copy_groups(struct backup *backup, struct weir_cursor *cursor)
         if (rc < 0) {
             return take_error(backup, cursor, rc);
         }
+        if (rc == 0 && place->lsn > backup->to) {
+            break; /* behind what compaction has dropped */
+        }
         if (rc == 0) { /* nobody takes back what was durable */
             return log_error(backup->why, WEIR_E_LOST, NULL, UINT64_MAX,
                              "LSN %llu was durable and is not there any more",
                              (unsigned long long)place->lsn);
         }
-        rc = copy_group(backup, place);
+        rc = follow_segment(backup, place);
+        rc = rc < 0 ? rc : copy_group(backup, place);
         rc = rc < 0 ? rc : tell_progress(backup, place->lsn);
     }
-    return rc;
+    return rc == 0 ? end_at(backup, place->lsn) : rc;
 }
 
 int backup_copy(struct backup *backup)
@@ -138,7 +219,7 @@ int backup_copy(struct backup *backup)
     struct weir_cursor *cursor;
     options.from = WEIR_FROM_LSN;
     options.lsn = backup->first;
-    options.with_void = options.with_gaps = true;
+    options.with_void = options.with_gaps = options.compacted = true;
     int rc = weir_cursor_open(backup->log, &options, &cursor);
     if (rc < 0) {
         return log_error(backup->why, rc, NULL, UINT64_MAX,

@@ -152,12 +152,12 @@ int salvage_fill_lost(struct salvage *salvage, weir_lsn to);
 
 /* ---- salvage_copy.c ---- */
 
-/* From verification: a compacted segment begins or ends. */
-int salvage_compacted(void *context, const struct segment_header *header, bool leaves);
-
 /* Makes the source's CONTROL that of a log of its own: uuid, seed, layout, first ordinal. The epoch
  * is the caller's. */
 int salvage_new_identity(struct control *control, uint32_t block_bytes);
+
+/* From verification: a compacted segment begins or ends. */
+int salvage_compacted(void *context, const struct segment_header *header, bool leaves);
 
 /* From verification: copies a group, and what is missing in front of it as gaps. */
 int salvage_keep_group(void *context, const struct group_header *header, const uint8_t *bytes,

@@ -10,7 +10,8 @@
  * It works beside a live writer in another process (weir_backup() opens the source read-only), and
  * in the writer's own (weir_log_backup()). The copy holds every record from the earliest that was
  * retained to the last that was durable when the backup began, or some more: same LSN, time, type,
- * user word and flags; groups stay groups, so batches stay whole.
+ * user word and flags; groups stay groups, so batches stay whole. What was compacted away is not
+ * there, and the horizon is that of the source.
  *
  * The copy is another log: a new uuid, the layout number raised, the epoch one more. It is opened,
  * appended to, verified and truncated on its own. What stored a position in the source finds that

@@ -16,23 +16,52 @@
 
 static const struct subcommand {
     const char *name;
-    int (*run)(int argc, char **argv);
+    bench_command_fn run;
     const char *summary;
+    bool store; /* peers may take part: weir-peers runs it, too */
 } subcommands[] = {
-    {"append", bench_append_command, "Records per second and latency of appends"},
-    {"device", bench_device_command, "What the device does when nothing is in the way"},
-    {"scan", bench_scan_command, "Records per second of a cursor"},
-    {"recover", bench_recover_command, "How long a log takes to come back after a crash"},
-    {"peers", bench_peers_command, "Weir beside other systems, in turns, against its goals"},
+    {"append", bench_append_command, "Records per second and latency of appends", false},
+    {"device", bench_device_command, "What the device does when nothing is in the way", false},
+    {"scan", bench_scan_command, "Records per second of a cursor", false},
+    {"recover", bench_recover_command, "How long a log takes to come back after a crash", false},
+    {"put", bench_put_command, "Puts into the engine, beside appends and other stores", true},
+    {"get", bench_get_command, "Random gets", true},
+    {"scan-keys", bench_scan_keys_command, "All keys and values in order", true},
+    {"rebuild", bench_rebuild_command, "Opening an engine after a crash, from its log", true},
+    {"reopen", bench_reopen_command, "Opening an engine after a crash, by a checkpoint", true},
+    {"mixed", bench_mixed_command, "Latency of gets and puts at once", true},
+    {"memory", bench_memory_command, "What an engine takes for each key", true},
+    {"peers", bench_peers_command, "Weir beside other systems, in turns, against its goals", false},
 };
 
 static void print_usage(FILE *file)
 {
     (void)fputs("usage: weir bench SUBCOMMAND --dir D [OPTION...]\n\n", file);
     for (size_t index = 0; index < sizeof subcommands / sizeof *subcommands; index++) {
-        (void)fprintf(file, "  %-8s %s\n", subcommands[index].name, subcommands[index].summary);
+        (void)fprintf(file, "  %-9s  %s\n", subcommands[index].name, subcommands[index].summary);
     }
     (void)fputs("\nweir bench SUBCOMMAND --help lists its options.\n", file);
+}
+
+bench_command_fn bench_store_command(const char *name)
+{
+    for (size_t index = 0; index < sizeof subcommands / sizeof *subcommands; index++) {
+        if (subcommands[index].store && strcmp(subcommands[index].name, name) == 0) {
+            return subcommands[index].run;
+        }
+    }
+    return NULL;
+}
+
+/* `weir bench scan --keys N` is scan-keys: the log has records, only the engine has keys. */
+static bench_command_fn choose_scan(int argc, char **argv)
+{
+    for (int index = 0; index < argc; index++) {
+        if (strncmp(argv[index], "--keys", 6) == 0) {
+            return bench_scan_keys_command;
+        }
+    }
+    return bench_scan_command;
 }
 
 int bench_exit_code(int rc, bool interrupted)
@@ -66,7 +95,9 @@ int bench_main(int argc, char **argv)
     for (size_t index = 0; index < sizeof subcommands / sizeof *subcommands; index++) {
         if (strcmp(subcommands[index].name, name) == 0) {
             bench_catch_interrupt();
-            return subcommands[index].run(argc - 1, argv + 1);
+            bench_command_fn run = subcommands[index].run;
+            run = run == bench_scan_command ? choose_scan(argc, argv) : run;
+            return run(argc - 1, argv + 1);
         }
     }
     (void)fprintf(stderr, "weir: bench has no subcommand '%s'\n", name);

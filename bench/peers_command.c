@@ -15,12 +15,16 @@
 
 #define PROGRAM "weir-peers"
 
-int bench_peers_command(int argc, char **argv)
+#define WORDS_MAX 64u
+
+int bench_become_peers(char **words)
 {
     static const char *const places[] = {"", "../bench/", "bench/"};
-    (void)argc;
     static char name[] = "weir bench peers";
-    argv[0] = name;
+    char *argv[WORDS_MAX + 2] = {name};
+    for (unsigned index = 0; index < WORDS_MAX && words[index] != NULL; index++) {
+        argv[index + 1] = words[index];
+    }
     (void)signal(SIGINT, SIG_DFL); /* it catches its own */
     (void)signal(SIGTERM, SIG_DFL);
     char self[PATH_MAX];
@@ -41,4 +45,10 @@ int bench_peers_command(int argc, char **argv)
                   "it is part of a build with -DWEIR_PEERS=ON\n",
                   strerror(errno));
     return BENCH_EXIT_REFUSED;
+}
+
+int bench_peers_command(int argc, char **argv)
+{
+    (void)argc;
+    return bench_become_peers(argv + 1);
 }

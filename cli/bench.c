@@ -29,7 +29,7 @@ static int run(struct cli *cli, const void *options)
 const struct cli_command bench_command = {
     .name = "bench",
     .arguments = "append|device|scan|peers [OPTION...]",
-    .summary = "Measures the log and the device under it; weir bench --help says more",
+    .summary = "Measures the log, the engine and the device; weir bench --help says more",
     .run = run,
     .raw = true,
 };

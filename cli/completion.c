@@ -33,11 +33,13 @@ static void print_words(struct output *out, const char *words)
 /* The verbs that stand behind a command, and the commands behind help. */
 static void print_verbs(struct output *out)
 {
-    output_text(out, "    if [ \"$COMP_CWORD\" -eq 2 ]; then\n"
-                     "        case ${COMP_WORDS[1]} in\n"
-                     "        hold) words='list set move drop' ;;\n"
-                     "        bench) words='append device scan recover peers' ;;\n"
-                     "        help) words='");
+    output_text(out,
+                "    if [ \"$COMP_CWORD\" -eq 2 ]; then\n"
+                "        case ${COMP_WORDS[1]} in\n"
+                "        hold) words='list set move drop' ;;\n"
+                "        bench) words='append device scan recover put get scan-keys rebuild reopen "
+                "mixed memory peers' ;;\n"
+                "        help) words='");
     for (size_t i = 0; cli_commands[i] != NULL; i++) {
         output_format(out, "%s%s", i > 0 ? " " : "", cli_commands[i]->name);
     }

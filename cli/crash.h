@@ -15,7 +15,7 @@
 struct crash_options {
     struct cli_common common;
     const char *directory;
-    bool kill, power;
+    bool kill, power, engine;
     bool cold, keep, force;
     int durability; /* index in each|group|none */
     struct cli_number writers, size, records, rounds, seed;

@@ -5,6 +5,8 @@
 
 #include "cli/json.h"
 
+#include <stdio.h>
+
 static void findings_to_json(struct json *json, const struct crash_round *round)
 {
     json_array(json, "findings");
@@ -51,6 +53,38 @@ static void verify_to_json(struct json *json, const struct crash_round *round)
     json_object_end(json);
 }
 
+static void engine_open_to_json(struct json *json, const char *name,
+                                const struct weir_engine_open_report *report)
+{
+    json_object(json, name);
+    json_bool(json, "from_checkpoint", report->from_checkpoint);
+    json_u64(json, "checkpoint_lsn", report->checkpoint_lsn);
+    json_u64(json, "replayed_records", report->replayed_records);
+    json_u64(json, "replayed_bytes", report->replayed_bytes);
+    json_u64(json, "threads", report->threads);
+    for (const struct crash_engine_phase *phase = crash_engine_phases; phase->name != NULL;
+         phase++) {
+        json_double(json, phase->json, crash_engine_seconds(phase, report));
+    }
+    json_object_end(json);
+}
+
+static void engine_to_json(struct json *json, const struct crash_engine *engine)
+{
+    char hex[2 * sizeof engine->fingerprint + 1];
+    for (size_t i = 0; i < sizeof engine->fingerprint; i++) {
+        snprintf(hex + 2 * i, 3, "%02x", engine->fingerprint[i]);
+    }
+    json_object(json, "engine");
+    json_u64(json, "keys", engine->keys);
+    json_u64(json, "versions", engine->versions);
+    json_text(json, "fingerprint", hex);
+    json_bool(json, "same_without_checkpoint", engine->same);
+    engine_open_to_json(json, "open", &engine->opened);
+    engine_open_to_json(json, "rebuild", &engine->rebuilt);
+    json_object_end(json);
+}
+
 static void round_to_json(struct json *json, const struct crash *crash,
                           const struct crash_round *round)
 {
@@ -77,6 +111,9 @@ static void round_to_json(struct json *json, const struct crash *crash,
     json_double(json, "scan_records_per_s", crash_scan_records_per_s(round, NULL));
     json_double(json, "scan_bytes_per_s", crash_scan_bytes_per_s(round, NULL));
     verify_to_json(json, round);
+    if (crash->options->engine) {
+        engine_to_json(json, &round->engine);
+    }
     json_object_end(json);
 }
 
@@ -142,6 +179,7 @@ void crash_report_json(const struct crash *crash)
     json_double(&json, "seconds", crash->seconds);
     json_u64(&json, "wrong", sums.wrong);
     json_text(&json, "how", crash->power != NULL ? "power" : "kill");
+    json_bool(&json, "engine", crash->options->engine);
     json_u64(&json, "writers", crash->writers);
     json_text(&json, "durability", crash_durability_name(crash));
     json_u64(&json, "size_min", crash->sizes.min);

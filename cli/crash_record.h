@@ -25,7 +25,8 @@ struct crash_origin {
 size_t crash_record_make(struct crash_origin origin, const struct crash_sizes *sizes,
                          uint8_t *payload);
 
-/* Whose record it is; false when its bytes are not what that origin stands for.
+/* Whose record it is; false when its bytes are not what that origin stands for. The record of a put
+ * has these bytes as its value, under the key of that origin.
  * @param scratch  room for sizes->max */
 bool crash_record_read(const struct weir_record *record, const struct crash_sizes *sizes,
                        uint8_t *scratch, struct crash_origin *ret_origin);

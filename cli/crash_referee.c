@@ -179,7 +179,8 @@ bool crash_referee_is_cut(const struct crash_referee *referee)
 
 static bool is_loss(enum crash_fault fault)
 {
-    return fault == CRASH_MISSING || fault == CRASH_DIFFERENT || fault == CRASH_TWICE;
+    return fault == CRASH_MISSING || fault == CRASH_DIFFERENT || fault == CRASH_TWICE ||
+           fault == CRASH_STATE;
 }
 
 static void note_range(struct crash_verdict *verdict, enum crash_fault fault, weir_lsn from,
@@ -357,6 +358,17 @@ int crash_referee_judge(struct crash_referee *referee, struct weir_log *log, boo
     return rc;
 }
 
+bool crash_referee_knows(const struct crash_referee *referee, weir_lsn lsn,
+                         struct crash_origin origin)
+{
+    return lsn > referee->records_max || promised(referee, lsn) == id_of(origin);
+}
+
+void crash_verdict_note(struct crash_verdict *verdict, enum crash_fault fault, weir_lsn lsn)
+{
+    note(verdict, fault, lsn);
+}
+
 static const struct {
     const char *name, *text;
 } faults[CRASH_FAULTS] = {
@@ -367,6 +379,7 @@ static const struct {
     [CRASH_RETURNED] = {"returned", "holds a record that an earlier recovery had dropped"},
     [CRASH_ORDER] = {"order", "is not in the order in which its writer appended"},
     [CRASH_GAP] = {"gap", "is skipped by the log"},
+    [CRASH_STATE] = {"state", "is not what the engine shows of it"},
 };
 
 const char *crash_fault_name(enum crash_fault fault)

@@ -40,6 +40,7 @@ enum crash_fault {
     CRASH_RETURNED,  /* a record that an earlier recovery had dropped */
     CRASH_ORDER,     /* not the next record of its writer */
     CRASH_GAP,       /* an LSN that the log skips */
+    CRASH_STATE,     /* the engine does not show what the log holds: lost */
     CRASH_FAULTS,
 };
 
@@ -101,6 +102,13 @@ void crash_referee_judge_end(struct crash_referee *referee, struct crash_verdict
  */
 int crash_referee_judge(struct crash_referee *referee, struct weir_log *log, bool (*stop)(void),
                         struct crash_verdict *ret_verdict, struct weir_error *why);
+
+/* Whether the last judgement has found this record under this LSN. */
+bool crash_referee_knows(const struct crash_referee *referee, weir_lsn lsn,
+                         struct crash_origin origin);
+
+/* Adds a finding of somebody else who has looked at the log. */
+void crash_verdict_note(struct crash_verdict *verdict, enum crash_fault fault, weir_lsn lsn);
 
 const char *crash_fault_name(enum crash_fault fault); /* "missing" */
 const char *crash_fault_text(enum crash_fault fault); /* "was acknowledged and is not in the log" */

@@ -210,6 +210,38 @@ static void print_how_long(struct output *out, const struct crash *crash)
     print_medians(out, crash);
 }
 
+/* ---- the engine ---- */
+
+static void print_engine_times(struct output *out, const struct weir_engine_open_report *report)
+{
+    output_format(out, " %-10s", report->from_checkpoint ? "checkpoint" : "log");
+    for (const struct crash_engine_phase *phase = crash_engine_phases; phase->name != NULL;
+         phase++) {
+        output_format(out, " %7.2f", crash_engine_seconds(phase, report) * MS_PER_S);
+    }
+    output_count(out, (double)report->replayed_records, 10);
+}
+
+static void print_engine(struct output *out, const struct crash *crash)
+{
+    output_text(out, "\nThe engine: opening it by phase, in ms; and again from the log alone\n"
+                     "   round      keys  versions from      ");
+    for (const struct crash_engine_phase *phase = crash_engine_phases; phase->name != NULL;
+         phase++) {
+        output_format(out, " %7s", phase->name);
+    }
+    output_text(out, "  replayed  rebuild ms  state\n");
+    for (unsigned i = 0; i < crash->complete; i++) {
+        const struct crash_engine *engine = &crash->rounds[i].engine;
+        output_format(out, "  %6u", crash->rounds[i].number + 1);
+        output_count(out, (double)engine->keys, 10);
+        output_count(out, (double)engine->versions, 10);
+        print_engine_times(out, &engine->opened);
+        output_format(out, " %11.2f  %s\n", engine->rebuilt.total_s * MS_PER_S,
+                      engine->same ? "the same" : "DIFFERENT");
+    }
+}
+
 /* ---- how it grows ---- */
 
 static void print_growth(struct output *out, const struct crash *crash, const char *label,
@@ -256,6 +288,9 @@ void crash_report_text(const struct crash *crash)
         print_what_came_back(out, crash);
         print_verdict(out, crash);
         print_how_long(out, crash);
+        if (crash->options->engine) {
+            print_engine(out, crash);
+        }
         print_growths(out, crash);
     }
     if (crash->full) {

@@ -2,7 +2,7 @@
  * Recovery, timed and judged.
  *
  * 1. weir_log_open() recovers; its report has the times. Nothing else runs meanwhile.
- * 2. The referee reads every record.
+ * 2. The referee reads every record; with an engine, that is opened, judged and opened again.
  * 3. The log is closed; weir_verify() reads every byte of it from its files.
  *
  * Failures: a refusal to open after a crash is reported and ends the run; what the referee or
@@ -96,7 +96,8 @@ static int open_log(struct cli *cli, const struct crash_site *site, struct weir_
 }
 
 /* Everything that is asked of the open log. Returns 0 or a negative error. */
-static int judge_log(struct weir_log *log, struct crash_referee *referee, struct crash_round *round,
+static int judge_log(const struct crash_site *site, struct weir_log *log,
+                     struct crash_referee *referee, struct crash_round *round,
                      struct weir_error *why)
 {
     struct weir_stat stat = WEIR_STAT_INIT;
@@ -108,6 +109,10 @@ static int judge_log(struct weir_log *log, struct crash_referee *referee, struct
     if (rc == 0) {
         round->log_bytes = stat.log_bytes;
         rc = crash_referee_judge(referee, log, signals_interrupted, &round->verdict, why);
+    }
+    if (rc == 0 && site->engine) {
+        rc = crash_engine_judge(referee, log, signals_interrupted, &round->verdict, &round->engine,
+                                why);
     }
     return rc;
 }
@@ -150,7 +155,7 @@ int crash_round_recover(struct cli *cli, const struct crash_site *site,
     if (exit_code >= 0) {
         return exit_code;
     }
-    int rc = judge_log(log, referee, round, &why);
+    int rc = judge_log(site, log, referee, round, &why);
     int close_rc = weir_log_close(log);
     if (signals_interrupted()) {
         return -1;

@@ -6,6 +6,7 @@
 #define CLI_CRASH_ROUND_H
 
 #include "cli/command.h"
+#include "cli/crash_engine.h"
 #include "cli/crash_moment.h"
 #include "cli/crash_referee.h"
 
@@ -20,7 +21,8 @@ struct crash_round {
     struct weir_open_report report;
     struct crash_verdict verdict;
     struct weir_verify_report verify;
-    char finding[400]; /* of verify, the first; "" */
+    char finding[400];          /* of verify, the first; "" */
+    struct crash_engine engine; /* with site->engine */
 };
 
 /* Where the log is and how it is opened. */
@@ -31,6 +33,7 @@ struct crash_site {
     void *context;
     bool cold;   /* the log's files leave the page cache before each timed step */
     bool verify; /* the whole log is read, too */
+    bool engine; /* an engine is opened over it and judged */
 };
 
 /*

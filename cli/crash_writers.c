@@ -13,20 +13,26 @@
  */
 #include "cli/crash_writers.h"
 
+#include "cli/crash_engine.h"
+
 #include "base/alloc.h"
 #include "base/random.h"
 #include "base/thread.h"
 
 #include <weir/append.h>
+#include <weir/maintain.h>
+#include <weir/write.h>
 
 #include <errno.h>
 #include <stdatomic.h>
 
 #define BATCH_MAX 64u
-#define PENDING_MAX 8192u /* a power of two */
+#define PENDING_MAX 8192u    /* a power of two */
+#define CHECKPOINT_EVERY 32u /* turns of the first writer */
 
 struct team {
     const struct crash_writers *writers;
+    struct weir_engine *engine; /* NULL: they append */
     _Atomic uint32_t stop;
     _Atomic int error; /* of the log, the first */
 };
@@ -55,6 +61,13 @@ static int append_next(struct writer *writer, enum weir_durability durability)
     part.size = crash_record_make(origin, crash_referee_sizes(writers->referee), writer->payload);
     struct weir_entry entry = {.parts = &part, .part_count = 1};
     crash_referee_try(writers->referee, writer->index, origin.number);
+    if (writer->team->engine != NULL) {
+        uint8_t key[CRASH_KEY_BYTES];
+        crash_engine_key(origin, key);
+        return weir_put(
+            writer->team->engine, WEIR_TABLE_DEFAULT, (struct weir_bytes){key, sizeof key},
+            (struct weir_bytes){part.data, part.size}, durability, lsn_of(writer, origin.number));
+    }
     return weir_append(writers->log, &entry, durability, lsn_of(writer, origin.number));
 }
 
@@ -118,15 +131,27 @@ static int turn(struct writer *writer)
     }
 }
 
+/* What a checkpoint fails with is the log's error, which the next put finds as well. */
+static void make_checkpoint(const struct writer *writer, uint32_t turns)
+{
+    const struct team *team = writer->team;
+    if (team->engine != NULL && team->writers->checkpoints && writer->index == 0 &&
+        turns % CHECKPOINT_EVERY == CHECKPOINT_EVERY / 2) {
+        (void)weir_engine_checkpoint(team->engine, NULL, NULL);
+    }
+}
+
 static void writer_main(void *context)
 {
     struct writer *writer = context;
     struct team *team = writer->team;
     struct crash_referee *referee = team->writers->referee;
     int rc = 0;
-    while (rc == 0 && atomic_load(&team->stop) == 0 && !crash_referee_is_full(referee) &&
-           !crash_referee_is_cut(referee)) {
+    for (uint32_t turns = 1; rc == 0 && atomic_load(&team->stop) == 0 &&
+                             !crash_referee_is_full(referee) && !crash_referee_is_cut(referee);
+         turns++) {
         rc = turn(writer);
+        make_checkpoint(writer, turns);
     }
     if (rc < 0) {
         int none = 0;
@@ -146,14 +171,14 @@ static int prepare(struct writer *writer, struct team *team, unsigned index)
     return writer->lsns != NULL && writer->payload != NULL ? 0 : -ENOMEM;
 }
 
-int crash_writers_run(const struct crash_writers *writers)
+static int run_team(struct team *team)
 {
-    struct team team = {.writers = writers};
+    const struct crash_writers *writers = team->writers;
     struct writer *all = base_alloc_array(writers->count, sizeof all[0]);
     struct base_thread *threads = base_alloc_array(writers->count, sizeof threads[0]);
     int rc = all != NULL && threads != NULL ? 0 : -ENOMEM;
     for (unsigned i = 0; rc == 0 && i < writers->count; i++) {
-        rc = prepare(&all[i], &team, i);
+        rc = prepare(&all[i], team, i);
     }
     unsigned started = 0;
     while (rc == 0 && started < writers->count) {
@@ -161,7 +186,7 @@ int crash_writers_run(const struct crash_writers *writers)
         started += rc == 0;
     }
     if (rc < 0) {
-        atomic_store(&team.stop, 1);
+        atomic_store(&team->stop, 1);
     }
     for (unsigned i = 0; i < started; i++) {
         base_thread_join(&threads[i]);
@@ -172,5 +197,15 @@ int crash_writers_run(const struct crash_writers *writers)
     }
     base_free(all);
     base_free(threads);
-    return rc < 0 ? rc : atomic_load(&team.error);
+    return rc < 0 ? rc : atomic_load(&team->error);
+}
+
+int crash_writers_run(const struct crash_writers *writers)
+{
+    struct team team = {.writers = writers};
+    struct weir_engine_options options = crash_engine_options(0);
+    int rc = writers->engine ? weir_engine_open(writers->log, &options, &team.engine, NULL) : 0;
+    rc = rc < 0 ? rc : run_team(&team);
+    (void)weir_engine_close(team.engine); /* what it could fail with is the log's error */
+    return rc;
 }

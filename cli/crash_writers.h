@@ -1,7 +1,7 @@
 /*
- * The writers of a crash run: threads that append to one log as fast as it lets them, and tell the
- * referee which records are durable. They end when the log fails, when the referee's table is full
- * or when the power is cut.
+ * The writers of a crash run: threads that append to one log, or put into its engine, as fast as it
+ * lets them, and tell the referee which records are durable. They end when the log fails, when the
+ * referee's table is full or when the power is cut.
  */
 #ifndef CLI_CRASH_WRITERS_H
 #define CLI_CRASH_WRITERS_H
@@ -14,6 +14,8 @@ struct crash_writers {
     unsigned count;
     uint64_t seed; /* of the sizes of batches */
     enum weir_durability durability;
+    bool engine;      /* they put into an engine over the log */
+    bool checkpoints; /* and one of them makes checkpoints of it */
     /* Called behind each acknowledgement with the number of them in this round; any thread. */
     void (*acknowledged)(void *context, uint64_t count);
     void *context;

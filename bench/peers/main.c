@@ -4,12 +4,14 @@
  *
  *   weir-peers --dir D [--rows each,scan] [--rounds 5]    the contest: one table
  *   weir-peers --dir D --verify PEER                      appends, reopens, checks every record
+ *   weir-peers put|get|... --dir D --peers lmdb,rocksdb   stores: as weir bench put, with peers
  *   weir-peers --job FD                                   one job in a child (not for people)
  */
 #include "base/alloc.h"
 #include "base/text.h"
 #include "bench/exit.h"
 #include "bench/option.h"
+#include "bench/peers/kv.h"
 #include "bench/peers/report.h"
 #include "bench/workdir.h"
 
@@ -265,6 +267,10 @@ int main(int argc, char **argv)
                                   .seconds = 1.0,
                                   .job_fd = -1};
     argp_err_exit_status = BENCH_EXIT_USAGE;
+    int code = peers_kv_main(argc, argv);
+    if (code >= 0) {
+        return code;
+    }
     (void)argp_parse(&parser, argc, argv, 0, NULL, &arguments);
     if (arguments.job_fd >= 0) {
         return peer_job_child(arguments.job_fd);

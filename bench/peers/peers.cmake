@@ -5,6 +5,7 @@ weir_add_program(weir_peers OUTPUT weir-peers
         peers/append_loop.c
         peers/contest.c
         peers/job.c
+        peers/kv.c
         peers/main.c
         peers/peer.c
         peers/report.c
@@ -15,6 +16,9 @@ weir_add_program(weir_peers OUTPUT weir-peers
 function(weir_add_peer name)
     string(TOUPPER "${name}" upper)
     target_sources(weir_peers PRIVATE peers/${name}.c)
+    if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/peers/kv_${name}.c")
+        target_sources(weir_peers PRIVATE peers/kv_${name}.c)
+    endif()
     target_compile_definitions(weir_peers PRIVATE WEIR_PEER_${upper})
 endfunction()
 

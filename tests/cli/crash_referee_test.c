@@ -5,10 +5,13 @@
  * otherwise. What a log would have to do wrong is done by hand: another record is appended where
  * one was promised, a reservation is cancelled, bytes on the medium are flipped.
  */
+#include "cli/crash_engine.h"
 #include "cli/crash_moment.h"
 #include "cli/crash_referee.h"
 
 #include "tests/wal/support.h"
+
+#include <weir/write.h>
 
 #include <errno.h>
 #include <string.h>
@@ -480,6 +483,85 @@ static void a_judgement_can_be_given_up(void **state)
 
 /* ---- moments ---- */
 
+/* ---- the engine ---- */
+
+static weir_lsn put_under(struct court *court, struct crash_origin key, struct crash_origin value)
+{
+    struct weir_engine_options options = crash_engine_options(0);
+    struct weir_engine *engine;
+    uint8_t payload[100];
+    uint8_t name[CRASH_KEY_BYTES];
+    weir_lsn lsn = 0;
+    size_t size = crash_record_make(value, &sizes, payload);
+    crash_engine_key(key, name);
+    assert_int_equal(weir_engine_open(court->log, &options, &engine, NULL), 0);
+    assert_int_equal(weir_put(engine, WEIR_TABLE_DEFAULT, (struct weir_bytes){name, sizeof name},
+                              (struct weir_bytes){payload, size}, WEIR_EACH, &lsn),
+                     0);
+    assert_int_equal(weir_engine_close(engine), 0);
+    return lsn;
+}
+
+static void put_next(struct court *court, unsigned i)
+{
+    struct crash_origin origin = next_of(court, i);
+    promise(court, put_under(court, origin, origin), origin);
+}
+
+static struct crash_engine judge_engine(struct court *court)
+{
+    struct crash_engine engine;
+    struct weir_error why = WEIR_ERROR_INIT;
+    assert_int_equal(crash_referee_judge(court->referee, court->log, NULL, &court->verdict, &why),
+                     0);
+    assert_int_equal(
+        crash_engine_judge(court->referee, court->log, NULL, &court->verdict, &engine, &why), 0);
+    return engine;
+}
+
+static void an_engine_that_shows_every_put_has_no_findings(void **state)
+{
+    (void)state;
+    struct court court = open_court();
+    for (unsigned i = 0; i < 20; i++) {
+        put_next(&court, i % 2);
+    }
+    struct crash_engine engine = judge_engine(&court);
+    assert_int_equal(court.verdict.lost + court.verdict.wrong, 0);
+    assert_int_equal(engine.versions, 20);
+    assert_true(engine.same);
+    assert_false(engine.opened.from_checkpoint);
+    close_court(&court);
+}
+
+static void a_record_of_the_log_that_the_engine_does_not_show_is_lost(void **state)
+{
+    (void)state;
+    struct court court = open_court();
+    put_next(&court, 0);
+    struct crash_origin origin = next_of(&court, 1);
+    promise(&court, append(&court, origin), origin); /* no put: the engine passes it over */
+    (void)judge_engine(&court);
+    assert_int_equal(court.verdict.lost, 1);
+    assert_int_equal(court.verdict.finding[0].fault, CRASH_STATE);
+    assert_int_equal(court.verdict.finding[0].to_lsn, 2);
+    close_court(&court);
+}
+
+static void a_put_under_the_key_of_another_is_lost(void **state)
+{
+    (void)state;
+    struct court court = open_court();
+    put_next(&court, 0);
+    struct crash_origin origin = next_of(&court, 1);
+    struct crash_origin other = {origin.writer, origin.number + 1};
+    promise(&court, put_under(&court, other, origin), origin);
+    (void)judge_engine(&court);
+    assert_true(court.verdict.lost > 0);
+    assert_int_equal(court.verdict.finding[0].fault, CRASH_DIFFERENT);
+    close_court(&court);
+}
+
 static void the_same_seed_draws_the_same_moments(void **state)
 {
     (void)state;
@@ -527,6 +609,9 @@ int main(void)
         cmocka_unit_test(a_full_table_says_so_and_follows_no_more),
         cmocka_unit_test(more_findings_than_are_listed_are_still_counted),
         cmocka_unit_test(a_judgement_can_be_given_up),
+        cmocka_unit_test(an_engine_that_shows_every_put_has_no_findings),
+        cmocka_unit_test(a_record_of_the_log_that_the_engine_does_not_show_is_lost),
+        cmocka_unit_test(a_put_under_the_key_of_another_is_lost),
         cmocka_unit_test(the_same_seed_draws_the_same_moments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,6 +79,51 @@ class Crash(LogTest):
             self.assertIn(member, row)
 
 
+class Engine(Crash):
+    """Puts instead of appends: the log is judged as ever, and the engine over it."""
+
+    def assert_engine(self, row):
+        self.assertTrue(row["engine"])
+        for each in row["round"]:
+            engine = each["engine"]
+            self.assertTrue(engine["same_without_checkpoint"])
+            self.assertEqual(engine["versions"], each["recovered"])
+            self.assertTrue(0 < engine["keys"] <= engine["versions"])
+            self.assertEqual(len(engine["fingerprint"]), 32)
+            self.assertEqual(engine["rebuild"]["replayed_records"], each["recovered"])
+            self.assertFalse(engine["rebuild"]["from_checkpoint"])
+            for phase in ("load_s", "walk_s", "sort_s", "build_s"):
+                self.assertLessEqual(engine["open"][phase], engine["open"]["total_s"] * 1.01)
+
+    def test_a_killed_writer_loses_no_put(self):
+        for durability in ("each", "group", "none"):
+            with self.subTest(durability=durability):
+                row = self.crashed("--kill", "--engine", "--durability", durability, records=3000)
+                self.assert_whole(row, 3)
+                self.assert_engine(row)
+        self.assert_clean()
+
+    def test_a_power_cut_loses_no_put_on_any_simulated_medium(self):
+        for name, options in SHAPES.items():
+            with self.subTest(medium=name):
+                row = self.crashed("--power", "--engine", *options, rounds=6, records=2000)
+                self.assert_whole(row, 6)
+                self.assert_engine(row)
+        self.assert_clean()
+
+    def test_checkpoints_of_every_second_round_are_used(self):
+        row = self.crashed("--kill", "--engine", "--writers", "1", rounds=3, records=1000)
+        opened = [each["engine"]["open"]["from_checkpoint"] for each in row["round"]]
+        self.assertEqual(opened, [False, True, True])
+
+    def test_people_get_a_table_of_the_engine(self):
+        done = weir("crash", "--dir", self.directory, "--power", "--engine", "--rounds", "2",
+                    "--records", "300", "--segment-size", "256KiB", "--force")
+        self.assertEqual(done.exit, OK, done.err)
+        for words in ("The engine", "rebuild ms", "the same", "0 of them lost"):
+            self.assertIn(words, done.out.decode())
+
+
 class Kill(Crash):
     def test_a_killed_writer_loses_nothing_on_any_medium(self):
         for name, options in MEDIA.items():

@@ -37,8 +37,8 @@ static void info_says_what_it_is(void **state)
 
 static void a_name_that_leaves_the_directory_is_refused(void **state)
 {
-    static const char *const names[] = {"",     ".",    "..",     "/etc",  "a/",
-                                        "../a", "a/..", "a/../b", "a/b/c", "./a"};
+    static const char *const names[] = {"",     ".",    "..",     "/etc",    "a/",
+                                        "../a", "a/..", "a/../b", "a/b/c/d", "./a"};
     struct weir_medium *medium = fixture_of(state)->medium;
     assert_int_equal(medium->ops->make_directory(medium, "a"), 0);
     struct weir_file *kept = create_file(medium, "kept", 0);

@@ -113,6 +113,20 @@ int base_directory_file_system(const struct base_directory *directory, char *ret
     return 0;
 }
 
+int base_directory_free_bytes(const struct base_directory *directory, uint64_t *ret_free_bytes)
+{
+    struct statfs status;
+    if (fstatfs(directory->fd, &status) < 0) {
+        return -errno;
+    }
+    if (status.f_blocks == 0) {
+        return -EOPNOTSUPP;
+    }
+    uint64_t unit = (uint64_t)(status.f_frsize > 0 ? status.f_frsize : status.f_bsize);
+    *ret_free_bytes = (uint64_t)status.f_bavail * unit;
+    return 0;
+}
+
 static int open_subdirectory(const struct base_directory *directory, const char *name)
 {
     if (*name == '\0') {

@@ -67,6 +67,10 @@ void base_directory_close(struct base_directory *directory);
 int base_directory_file_system(const struct base_directory *directory, char *ret_name,
                                size_t name_size, bool *ret_is_memory);
 
+/* What files may still take, for who is not root. -EOPNOTSUPP: the file system counts nothing (a
+ * tmpfs without a limit, some network file systems); -errno. */
+int base_directory_free_bytes(const struct base_directory *directory, uint64_t *ret_free_bytes);
+
 /*
  * Finds out whether files here take O_DIRECT in blocks of BASE_FILE_BLOCK: asks statx and sysfs for
  * the alignment and then believes a trial write to an unnamed file. A full disk counts as a yes.

@@ -5,15 +5,25 @@
 #include "cli/command.h"
 
 extern const struct cli_command append_command;
+extern const struct cli_command backup_command;
 extern const struct cli_command bench_command;
+extern const struct cli_command checkpoint_command;
+extern const struct cli_command compact_command;
 extern const struct cli_command completion_command;
 extern const struct cli_command crash_command;
+extern const struct cli_command delete_command;
 extern const struct cli_command demo_command;
 extern const struct cli_command devices_command;
 extern const struct cli_command dump_command;
+extern const struct cli_command get_command;
 extern const struct cli_command help_command;
+extern const struct cli_command history_command;
 extern const struct cli_command hold_command;
+extern const struct cli_command import_command;
+extern const struct cli_command put_command;
+extern const struct cli_command rebuild_command;
 extern const struct cli_command salvage_command;
+extern const struct cli_command scan_command;
 extern const struct cli_command stat_command;
 extern const struct cli_command tail_command;
 extern const struct cli_command truncate_command;

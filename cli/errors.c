@@ -30,6 +30,7 @@ static bool is_device_error(int code)
     case -ENODEV:
     case -EREMOTEIO:
     case WEIR_E_POISONED:
+    case WEIR_E_DISK_LOW:
         return true;
     default:
         return false;
@@ -48,6 +49,7 @@ int cli_exit_code(int code)
     case WEIR_E_LOST:
     case WEIR_E_HOLE:
     case WEIR_E_CUT_SHORT:
+    case WEIR_E_RECORD:
         return CLI_DEVICE;
     default:
         return cli_exit_code_open(code);
@@ -152,7 +154,8 @@ static int fail(struct cli *cli, int exit_code, int code, const struct weir_erro
     snprintf(sentence, sizeof sentence, "%s: %s", tried,
              detailed ? without_path(cli, why->text) : weir_error_text(code));
     char advice[ADVICE_SIZE]; /* that of EINVAL sends a programmer to the headers */
-    cli_advice(cli, code == -EINVAL ? "" : weir_error_advice(code), advice, sizeof advice);
+    bool advised = code != -EINVAL && !(exit_code == CLI_NO && code == -ENOENT); /* no such key */
+    cli_advice(cli, advised ? weir_error_advice(code) : "", advice, sizeof advice);
     report(cli, exit_code, sentence, weir_error_name(code), advice, detailed ? why : NULL);
     return exit_code;
 }
@@ -175,6 +178,16 @@ int cli_fail_open(struct cli *cli, int code, const struct weir_error *why, const
     vsnprintf(tried, sizeof tried, format, arguments);
     va_end(arguments);
     return fail(cli, cli_exit_code_open(code), code, why, tried);
+}
+
+int cli_fail_no(struct cli *cli, int code, const struct weir_error *why, const char *format, ...)
+{
+    char tried[SENTENCE_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(tried, sizeof tried, format, arguments);
+    va_end(arguments);
+    return fail(cli, CLI_NO, code, why, tried);
 }
 
 int cli_refuse(struct cli *cli, int exit_code, const char *format, ...)

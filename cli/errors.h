@@ -34,6 +34,11 @@ __attribute__((format(printf, 4, 5))) int cli_fail_open(struct cli *cli, int cod
                                                         const struct weir_error *why,
                                                         const char *format, ...);
 
+/* The answer is no: CLI_NO, whatever the code. */
+__attribute__((format(printf, 4, 5))) int cli_fail_no(struct cli *cli, int code,
+                                                      const struct weir_error *why,
+                                                      const char *format, ...);
+
 /* An advice of the library with this run's path in place of LOG, where that can be pasted. */
 void cli_advice(const struct cli *cli, const char *advice, char *ret_text, size_t size);
 

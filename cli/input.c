@@ -55,8 +55,30 @@ static int lend(struct input *input, size_t skip, size_t size, size_t behind, co
     return 1;
 }
 
+/* Throws away what is there of a line that is skipped. Returns whether it has ended. */
+static bool skip(struct input *input)
+{
+    const char *from = input->buffer + input->start;
+    const char *newline = memchr(from, '\n', input_rest(input));
+    size_t size = newline != NULL ? (size_t)(newline - from) + 1 : input_rest(input);
+    input->start += size;
+    input->offset += size;
+    input->scanned = input->start;
+    input->skipping = newline == NULL;
+    return newline != NULL;
+}
+
+void input_skip_line(struct input *input)
+{
+    input->skipping = true;
+    input->records++;
+}
+
 static int next_line(struct input *input, const char **ret_data, size_t *ret_size)
 {
+    if (input->skipping && !skip(input)) {
+        return 0;
+    }
     const char *from = input->buffer + input->scanned;
     const char *newline = memchr(from, '\n', input->end - input->scanned);
     size_t size =

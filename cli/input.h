@@ -5,8 +5,8 @@
  *         store(data, size);
  *     rc = input_fill(&input);                                  // waits for more
  *
- * A record is lent until the next call. Lines: everything up to '\n', any bytes, NUL too; a last
- * line without one counts. Binary: a length of four bytes, little-endian, then as many bytes.
+ * A record is lent until the next input_fill(). Lines: everything up to '\n', any bytes, NUL too; a
+ * last line without one counts. Binary: a length of four bytes, little-endian, then as many bytes.
  */
 #ifndef CLI_INPUT_H
 #define CLI_INPUT_H
@@ -25,6 +25,7 @@ struct input {
     char *buffer;
     size_t capacity, start, end; /* buffer[start, end) is not lent yet */
     size_t scanned;              /* no '\n' in buffer[start, scanned) */
+    bool skipping;               /* the line that begins at start is thrown away as it comes */
 };
 
 /* Returns 0 or -ENOMEM. */
@@ -37,6 +38,9 @@ void input_close(struct input *input);
  * -EPROTO (binary, and the input ended inside a length or a record: offset says where it starts).
  */
 int input_next(struct input *input, const char **ret_data, size_t *ret_size);
+
+/* Behind -E2BIG: goes on with the line behind that one, which still counts as lent. */
+void input_skip_line(struct input *input);
 
 /* Whether input_fill() would return at once. */
 bool input_is_ready(const struct input *input);

@@ -28,10 +28,20 @@
 /* In the order of the list that people see. */
 /* clang-format off */
 const struct cli_command *const cli_commands[] = {
+    &put_command,
+    &get_command,
+    &delete_command,
+    &scan_command,
+    &history_command,
+    &import_command,
+    &checkpoint_command,
+    &compact_command,
+    &rebuild_command,
     &append_command,
     &tail_command,
     &verify_command,
     &salvage_command,
+    &backup_command,
     &stat_command,
     &dump_command,
     &truncate_command,

@@ -249,6 +249,8 @@ void output_label(struct output *output, const char *label)
     output_format(output, "  %-16s ", label);
 }
 
+#define PROGRESS_COLUMNS 30
+
 static bool progress_drawn;
 
 void progress_show(const char *format, ...)
@@ -272,4 +274,24 @@ void progress_clear(void)
         fflush(stderr);
         progress_drawn = false;
     }
+}
+
+void progress_bar(const char *what, uint64_t done_bytes, uint64_t all_bytes)
+{
+    char bar[PROGRESS_COLUMNS + 1], amounts[80];
+    struct base_text text;
+    base_text_init(&text, amounts, sizeof amounts);
+    base_text_append_size(&text, done_bytes);
+    if (all_bytes == 0) {
+        progress_show("%s: %s ...", what, amounts);
+        return;
+    }
+    double share = done_bytes < all_bytes ? (double)done_bytes / (double)all_bytes : 1;
+    size_t filled = (size_t)(share * PROGRESS_COLUMNS);
+    memset(bar, '#', filled);
+    memset(bar + filled, ' ', PROGRESS_COLUMNS - filled);
+    bar[PROGRESS_COLUMNS] = '\0';
+    base_text_append(&text, " of ");
+    base_text_append_size(&text, all_bytes);
+    progress_show("%s [%s] %3.0f%% %s", what, bar, share * 100, amounts);
 }

@@ -61,4 +61,7 @@ int output_flush(struct output *output);
 __attribute__((format(printf, 1, 2))) void progress_show(const char *format, ...);
 void progress_clear(void);
 
+/* "what  [#####     ]  50%  1.5 GiB of 3 GiB"; @param all_bytes  0 when it is not known */
+void progress_bar(const char *what, uint64_t done_bytes, uint64_t all_bytes);
+
 #endif

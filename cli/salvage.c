@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/errors.h"
 #include "cli/findings.h"
+#include "cli/inside.h"
 #include "cli/json.h"
 #include "cli/options.h"
 #include "cli/signals.h"
@@ -21,10 +22,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 struct salvage_options {
     struct cli_common common;
@@ -167,31 +165,6 @@ static void print_text(struct cli *cli, const struct salvage *salvage)
 
 /* ---- running it ---- */
 
-/* The directory that holds `path`, which need not exist: "a/b/" lies in "a", "b" in ".". */
-static void parent_of(const char *path, char parent[PATH_MAX])
-{
-    size_t length = strlen(path);
-    while (length > 1 && path[length - 1] == '/') {
-        length--;
-    }
-    while (length > 0 && path[length - 1] != '/') {
-        length--;
-    }
-    (void)snprintf(parent, PATH_MAX, "%.*s", length > 0 ? (int)length : 1, length > 0 ? path : ".");
-}
-
-/* A new log inside of the damaged one would change that. */
-static bool lies_inside(const char *to, const char *from)
-{
-    char parent[PATH_MAX], inner[PATH_MAX], outer[PATH_MAX];
-    parent_of(to, parent);
-    if (realpath(parent, inner) == NULL || realpath(from, outer) == NULL) {
-        return false; /* what is not there is refused when it is opened */
-    }
-    size_t length = strlen(outer);
-    return strncmp(inner, outer, length) == 0 && (inner[length] == '/' || inner[length] == '\0');
-}
-
 static int copy_log(struct cli *cli, const struct salvage_options *options, struct salvage *salvage)
 {
     struct weir_log_options from, to = WEIR_LOG_OPTIONS_INIT;
@@ -230,7 +203,7 @@ static int run(struct cli *cli, const void *opaque)
     if (salvage.from[0] == '\0' || salvage.to[0] == '\0') {
         return cli_usage_error(cli, "SRC and DST name directories: neither may be empty");
     }
-    if (lies_inside(salvage.to, salvage.from)) {
+    if (path_lies_inside(salvage.to, salvage.from)) {
         return cli_refuse(cli, CLI_REFUSED,
                           "cannot salvage %s to %s: the new log would lie inside of the old one, "
                           "which must not change; name a directory elsewhere",

@@ -2,12 +2,14 @@
  * weir stat: the numbers of a log, and who holds it.
  *
  * 1. The log is opened read-only, beside a writer if there is one.
- * 2. Its stat, its open report and its holds become a table or one JSON object.
+ * 2. With --engine the engine is opened as well, which may replay a part of the log.
+ * 3. Its stat, its open report and its holds become a table or one JSON object.
  */
 #include "cli/commands.h"
 #include "cli/errors.h"
 #include "cli/json.h"
 #include "cli/options.h"
+#include "cli/stat_engine.h"
 
 #include "base/text.h"
 
@@ -18,12 +20,23 @@
 
 struct stat_options {
     struct cli_common common;
+    bool engine;
+};
+
+static const struct cli_option stat_options[] = {
+    {"engine", CLI_FLAG, 0, NULL, "also tables, keys and checkpoint: replays what none covers",
+     offsetof(struct stat_options, engine)},
+    {0},
 };
 
 struct facts {
     struct weir_stat stat;
     struct weir_open_report report;
     char uuid[33];
+    bool has_free_bytes; /* some file systems do not tell */
+    uint64_t free_bytes;
+    bool has_tables;
+    struct stat_engine engine; /* its engine is NULL unless it was asked for */
 };
 
 static int hold_to_json(void *context, const struct weir_hold *hold)
@@ -80,6 +93,9 @@ static int print_json(struct cli *cli, struct weir_log *log, const struct facts 
     json_u64(&json, "segments", stat->segments);
     json_u64(&json, "compacted_segments", stat->compacted_segments);
     json_u64(&json, "spare_segments", stat->spare_segments);
+    if (facts->has_free_bytes) {
+        json_u64(&json, "free_bytes", facts->free_bytes);
+    }
     json_u64(&json, "segment_bytes", stat->segment_bytes);
     json_u64(&json, "run_ahead_bytes", stat->run_ahead_bytes);
     json_u64(&json, "group_bytes", stat->group_bytes);
@@ -90,6 +106,10 @@ static int print_json(struct cli *cli, struct weir_log *log, const struct facts 
     json_array(&json, "holds");
     int rc = weir_hold_list(log, hold_to_json, &json);
     json_array_end(&json);
+    json_bool(&json, "has_tables", facts->has_tables);
+    if (rc == 0 && facts->engine.engine != NULL) {
+        rc = stat_engine_to_json(&json, &facts->engine);
+    }
     json_end(&json);
     return rc;
 }
@@ -136,7 +156,13 @@ static int print_text(struct cli *cli, struct weir_log *log, const struct facts 
     output_number_of(out, stat->segments, "segment");
     output_text(out, " of ");
     output_size(out, stat->segment_bytes);
-    output_format(out, ", %" PRIu64 " spare\n", stat->spare_segments);
+    output_format(out, ", %" PRIu64 " spare", stat->spare_segments);
+    if (facts->has_free_bytes) {
+        output_text(out, "; ");
+        output_size(out, facts->free_bytes);
+        output_text(out, " free in the file system");
+    }
+    output_char(out, '\n');
     if (stat->horizon > 0) {
         output_label(out, "horizon");
         output_format(out, "LSN %" PRIu64 ", in %" PRIu64 " compacted ", stat->horizon,
@@ -164,7 +190,37 @@ static int print_text(struct cli *cli, struct weir_log *log, const struct facts 
                   medium->file_system, medium->durable ? "yes" : "no (memory)");
     output_label(out, "identity");
     output_format(out, "%s\n", facts->uuid);
-    return weir_hold_list(log, hold_to_text, out);
+    int rc = weir_hold_list(log, hold_to_text, out);
+    if (rc == 0 && facts->engine.engine != NULL) {
+        rc = stat_engine_print(cli, &facts->engine);
+    } else if (rc == 0 && facts->has_tables) {
+        output_label(out, "engine");
+        output_text(out, "it has tables; --engine counts their keys\n");
+    }
+    return rc;
+}
+
+/* Returns 0 or a negative error. */
+static int collect(struct weir_log *log, struct facts *facts)
+{
+    struct base_text uuid;
+    int rc = weir_log_stat(log, &facts->stat);
+    if (rc == 0) {
+        rc = weir_log_report(log, &facts->report);
+    }
+    if (rc == 0) {
+        rc = stat_has_tables(log, &facts->has_tables);
+    }
+    facts->has_free_bytes = weir_log_free_bytes(log, &facts->free_bytes) == 0;
+    base_text_init(&uuid, facts->uuid, sizeof facts->uuid);
+    base_text_append_hex(&uuid, facts->report.uuid, sizeof facts->report.uuid);
+    return rc;
+}
+
+static int show(struct cli *cli, struct weir_log *log, const struct facts *facts)
+{
+    int rc = cli->json ? print_json(cli, log, facts) : print_text(cli, log, facts);
+    return rc < 0 ? cli_fail(cli, rc, NULL, "cannot read the state of %s", cli->path) : CLI_OK;
 }
 
 static int run(struct cli *cli, const void *opaque)
@@ -176,27 +232,25 @@ static int run(struct cli *cli, const void *opaque)
         return exit_code;
     }
     struct facts facts = {.stat = WEIR_STAT_INIT, .report = {.size = sizeof facts.report}};
-    struct base_text uuid;
-    int rc = weir_log_stat(log, &facts.stat);
-    if (rc == 0) {
-        rc = weir_log_report(log, &facts.report);
+    int rc = collect(log, &facts);
+    exit_code = rc < 0 ? cli_fail(cli, rc, NULL, "cannot read the state of %s", cli->path) : -1;
+    if (exit_code < 0 && options->engine) {
+        exit_code = stat_engine_open(cli, log, &facts.engine);
     }
-    if (rc == 0) {
-        base_text_init(&uuid, facts.uuid, sizeof facts.uuid);
-        base_text_append_hex(&uuid, facts.report.uuid, sizeof facts.report.uuid);
-        rc = cli->json ? print_json(cli, log, &facts) : print_text(cli, log, &facts);
+    if (exit_code < 0) {
+        exit_code = show(cli, log, &facts);
     }
-    exit_code = rc < 0 ? cli_fail(cli, rc, NULL, "cannot read the state of %s", cli->path) : CLI_OK;
+    stat_engine_close(&facts.engine);
     return cli_close(cli, log, exit_code);
 }
 
 const struct cli_command stat_command = {
     .name = "stat",
     .arguments = "LOG [OPTION...]",
-    .summary = "Shows what a log holds, its limits, its writer and its holds",
+    .summary = "Shows what a log holds, its limits, its writer, its holds and its tables",
     .arguments_min = 1,
     .arguments_max = 1,
     .options_size = sizeof(struct stat_options),
-    .options = {cli_open_options, cli_output_options},
+    .options = {stat_options, cli_open_options, cli_output_options},
     .run = run,
 };

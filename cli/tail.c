@@ -5,8 +5,9 @@
  * 2. A cursor lends records in batches; each becomes a row.
  * 3. Caught up: without -f that is the end; with -f the rows are flushed and the cursor waits.
  *
- * A gap of a salvaged log is one row; --raw and --binary, which have no form for it, end in front
- * of it with an error.
+ * Up to the horizon of a compacted log the rows are what compaction left; a note says so. A gap of
+ * a salvaged log is one row; --raw and --binary, which have no form for it, end in front of it with
+ * an error.
  *
  * Failures: a start below the earliest record, damage that is met, a cursor that truncation
  * overtook: the rows before it are printed, then the error with its LSNs. A closed pipe ends with
@@ -22,8 +23,10 @@
 #include "base/le.h"
 #include "base/text.h"
 
+#include <weir/change.h>
 #include <weir/cursor.h>
 #include <weir/finding.h>
+#include <weir/inspect.h>
 
 #include <errno.h>
 #include <inttypes.h>
@@ -106,6 +109,25 @@ static int parse_from(const char *text, struct weir_cursor_options *ret_options)
 
 /* ---- rows ---- */
 
+/* What a record of the engine says, behind its bytes: to read along, "data" is what counts. */
+static void change_to_json(struct json *json, const struct weir_record *record)
+{
+    static const char *const operations[] = {
+        [WEIR_INSERT] = "insert", [WEIR_UPDATE] = "update", [WEIR_REMOVE] = "delete"};
+    struct weir_change change;
+    weir_table table;
+    char name[WEIR_TABLE_NAME_MAX + 1];
+    if (weir_change_decode(record, &change) == 1) {
+        json_text(json, "op", operations[change.operation]);
+        json_u64(json, "table", change.table);
+        json_bytes(json, "key", change.key.data, change.key.size);
+    } else if (weir_table_decode(record, &table, name) == 1) {
+        json_text(json, "op", "table");
+        json_u64(json, "table", table);
+        json_text(json, "name", name);
+    }
+}
+
 static void print_json(struct output *out, const struct weir_record *record)
 {
     struct json json;
@@ -114,6 +136,7 @@ static void print_json(struct output *out, const struct weir_record *record)
     json_time(&json, "time", record->time_ns);
     json_u64(&json, "type", record->type);
     json_bytes(&json, "data", record->data, record->size);
+    change_to_json(&json, record);
     json_end(&json);
 }
 
@@ -242,6 +265,18 @@ static int print_records(struct cli *cli, const struct tail_options *options,
     return CLI_OK;
 }
 
+static void note_horizon(const struct cli *cli, struct weir_log *log,
+                         const struct weir_cursor *cursor)
+{
+    struct weir_stat stat = WEIR_STAT_INIT;
+    if (weir_log_stat(log, &stat) == 0 && weir_cursor_position(cursor) <= stat.horizon) {
+        cli_note(cli,
+                 "the log was compacted: up to LSN %" PRIu64 " the versions of live keys and "
+                 "records of other types are shown, the others are gone",
+                 stat.horizon);
+    }
+}
+
 static int run(struct cli *cli, const void *opaque)
 {
     const struct tail_options *options = opaque;
@@ -252,6 +287,7 @@ static int run(struct cli *cli, const void *opaque)
                                "seconds since 1970), not '%s'",
                                options->from);
     }
+    from.compacted = true;
     from.with_gaps = !options->raw && !options->binary; /* which have no form for a gap */
     if (options->raw + options->binary + cli->json > 1) {
         return cli_usage_error(cli, "--raw, --binary and --json exclude each other");
@@ -268,6 +304,7 @@ static int run(struct cli *cli, const void *opaque)
                              options->from != NULL ? options->from : "earliest");
         return cli_close(cli, log, exit_code);
     }
+    note_horizon(cli, log, cursor);
     exit_code = print_records(cli, options, cursor);
     weir_cursor_close(cursor);
     return cli_close(cli, log, exit_code);
@@ -281,7 +318,9 @@ const struct cli_command tail_command = {
         "Opens LOG read-only and may run beside a writer. Controls and bytes that are not UTF-8\n"
         "are shown as \\n, \\xNN; with --json they are in data_base64; --raw prints them as they\n"
         "are. Where records were lost before LOG was made by a salvage, one row stands for the\n"
-        "gap; --raw and --binary stop there.",
+        "gap; --raw and --binary stop there. Records of the engine have type 65281, with --json "
+        "also\n"
+        "op, table (its number) and key; 65282 names a table.",
     .arguments_min = 1,
     .arguments_max = 1,
     .options_size = sizeof(struct tail_options),

@@ -250,7 +250,11 @@ static int run(struct compacting *compacting, struct weir_error *why)
     report->steps = done.steps;
     report->records_kept = done.records_kept;
     report->records_dropped = done.records_dropped;
-    place_let_go(engine);
+    if (done.untold) { /* keys have old addresses still: those segments stay pinned */
+        atomic_store_explicit(&engine->failed, rc, memory_order_relaxed);
+    } else {
+        place_let_go(engine);
+    }
     rc = rc == 0 ? compacting->failed : rc;
     int settled = settle_horizon(compacting);
     int noted = note_space(engine, &report->bytes_after, &report->segments_after);

@@ -8,6 +8,7 @@
  *   snapshots  snapshot.c   what the horizon must not pass                 snapshots.lock
  *   follow     follow.c     applying records in the order of the log       follow.lock
  *   upkeep     maintain.c   the last checkpoint; one at a time             upkeep.lock
+ *   space      space.c      how much room the disk has left                atomics, space.lock
  *
  * Lock order: upkeep, follow, stripes (ascending), tables, snapshots, places; nodes of the index;
  * then the locks of the log. Read sections (epochs) are entered before any of them but upkeep and
@@ -19,6 +20,7 @@
 #include "engine/index.h"
 #include "engine/place.h"
 #include "engine/record.h"
+#include "engine/space.h"
 #include "wal/address.h"
 
 #include <weir/maintain.h>
@@ -92,6 +94,7 @@ struct weir_engine {
     struct engine_snapshots snapshots;
     struct engine_follow follow;
     struct engine_upkeep upkeep;
+    struct engine_space space;
     struct base_lock compacting; /* addresses move, or must not; comes before all others */
     struct engine_stripe stripes[STRIPES];
 };

@@ -78,7 +78,7 @@ int weir_engine_stat(struct weir_engine *engine, struct weir_engine_status *ret_
     status.checkpoint_lsn =
         atomic_load_explicit(&engine->upkeep.checkpoint_lsn, memory_order_relaxed);
     status.since_checkpoint_bytes = checkpoint_behind_bytes(engine);
-    status.free_bytes = UINT64_MAX;
+    status.space = space_look(engine, &status.free_bytes);
     add_tables(engine, &status);
     epoch_leave(&engine->epochs, slot);
     status.size = ret_status->size;

@@ -252,6 +252,7 @@ int weir_engine_open(struct weir_log *log, const struct weir_engine_options *opt
         ret_error->code = 0;
     }
     rc = take_options(engine, options);
+    rc = rc == 0 && !engine->read_only ? space_init(engine, ret_error) : rc;
     rc = rc == 0 ? make_parts(engine) : rc;
     rc = rc == 0 ? engine_build(engine, ret_error) : rc;
     rc = rc == 0 && !engine->read_only ? see_to_hold(engine, ret_error) : rc;

@@ -16,29 +16,42 @@
 #include <errno.h>
 #include <string.h>
 
-int table_add(struct weir_engine *engine, weir_table number, const char *name, weir_lsn created)
+static struct engine_table *make(struct weir_engine *engine, weir_table number, const char *name)
+{
+    struct engine_table *table = base_alloc_aligned(BASE_CACHE_LINE, sizeof *table);
+    if (table != NULL) {
+        memset(table, 0, sizeof *table);
+        const struct index_source source = {
+            .load = place_load_key, .prefetch = place_prefetch_key, .context = engine};
+        index_init(&table->index, &engine->arena, &source);
+        table->number = number;
+        strncpy(table->name, name, WEIR_TABLE_NAME_MAX);
+    }
+    return table;
+}
+
+static void publish(struct weir_engine *engine, struct engine_table *table, weir_lsn created)
 {
     struct engine_tables *tables = &engine->tables;
+    table->created = created;
+    if (table->number >= atomic_load_explicit(&tables->end, memory_order_relaxed)) {
+        atomic_store_explicit(&tables->end, table->number + 1, memory_order_relaxed);
+    }
+    /* Release pairs with the acquire in table_of(). */
+    atomic_store_explicit(&tables->slots[table->number], table, memory_order_release);
+}
+
+int table_add(struct weir_engine *engine, weir_table number, const char *name, weir_lsn created)
+{
     WEIR_ASSERT(number < WEIR_TABLES_MAX);
     if (table_of(engine, number) != NULL) {
         return 0;
     }
-    struct engine_table *table = base_alloc_aligned(BASE_CACHE_LINE, sizeof *table);
+    struct engine_table *table = make(engine, number, name);
     if (table == NULL) {
         return -ENOMEM;
     }
-    memset(table, 0, sizeof *table);
-    const struct index_source source = {
-        .load = place_load_key, .prefetch = place_prefetch_key, .context = engine};
-    index_init(&table->index, &engine->arena, &source);
-    table->number = number;
-    table->created = created;
-    strncpy(table->name, name, WEIR_TABLE_NAME_MAX);
-    if (number >= atomic_load_explicit(&tables->end, memory_order_relaxed)) {
-        atomic_store_explicit(&tables->end, number + 1, memory_order_relaxed);
-    }
-    /* Release pairs with the acquire in table_of(). */
-    atomic_store_explicit(&tables->slots[number], table, memory_order_release);
+    publish(engine, table, created);
     return 0;
 }
 
@@ -77,21 +90,26 @@ static int append_table(struct weir_engine *engine, weir_table number, const cha
     return wal_address_append(engine->log, &batch, WEIR_EACH, ret_lsn);
 }
 
+/* What can fail comes before the append: its number would be given again. */
 static int create(struct weir_engine *engine, const char *name, weir_table *ret_table)
 {
     uint32_t number = atomic_load_explicit(&engine->tables.end, memory_order_relaxed);
     if (number >= WEIR_TABLES_MAX) {
         return WEIR_E_TABLES;
     }
+    struct engine_table *table = make(engine, number, name);
+    if (table == NULL) {
+        return -ENOMEM;
+    }
     weir_lsn lsn = WEIR_LSN_NONE;
     int rc = append_table(engine, number, name, &lsn);
-    if (rc == 0) {
-        rc = table_add(engine, number, name, lsn);
+    if (rc < 0) {
+        base_free(table);
+        return rc;
     }
-    if (rc == 0) {
-        *ret_table = number;
-    }
-    return rc;
+    publish(engine, table, lsn);
+    *ret_table = number;
+    return 0;
 }
 
 int weir_table_open(struct weir_engine *engine, const char *name, bool create_it,

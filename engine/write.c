@@ -179,8 +179,9 @@ int weir_engine_write(struct weir_engine *engine, const struct weir_write *write
     change.lsn = WEIR_LSN_NONE;
     int rc = write_check(engine, write, &change.table);
     if (rc == 0) {
-        rc = write_admit(engine, durability,
-                         ROUGH_RECORD_BYTES + write->key.size + write->value.size);
+        uint64_t bytes = ROUGH_RECORD_BYTES + write->key.size + write->value.size;
+        rc = write_admit(engine, durability, bytes);
+        rc = rc == 0 ? space_admit(engine, space_kind_of(write), bytes) : rc;
     }
     if (rc < 0) {
         return rc;

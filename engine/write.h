@@ -35,6 +35,17 @@ int write_apply(struct weir_engine *engine, struct write_change *change);
 /* Room, hold, failed before, read-only: what is to be met before any lock is taken. */
 int write_admit(struct weir_engine *engine, enum weir_durability durability, uint64_t bytes);
 
+/* Before any lock: 0, perhaps after a sleep; WEIR_E_DISK_LOW: nothing may be appended. */
+static inline int space_admit(struct weir_engine *engine, enum space_kind kind, uint64_t bytes)
+{
+    return __builtin_expect(engine->space.on, 0) ? space_watch(engine, kind, bytes) : 0;
+}
+
+static inline enum space_kind space_kind_of(const struct weir_write *write)
+{
+    return write->kind == WEIR_DELETE ? SPACE_DELETE : SPACE_PUT;
+}
+
 /* After the locks: waits where each is asked for. */
 int write_settle(struct weir_engine *engine, enum weir_durability durability, weir_lsn last_lsn);
 

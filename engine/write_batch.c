@@ -97,6 +97,16 @@ static int check_all(struct batch *batch, const struct weir_write *writes, uint6
     return 0;
 }
 
+static enum space_kind kind_of(const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        if (space_kind_of(batch->changes[i].write) == SPACE_PUT) {
+            return SPACE_PUT;
+        }
+    }
+    return SPACE_DELETE;
+}
+
 static uint32_t lock_all(struct batch *batch)
 {
     uint32_t lowest = STRIPES;
@@ -210,6 +220,7 @@ static int write_all(struct batch *batch, const struct weir_write *writes,
     int rc = check_all(batch, writes, &bytes);
     if (rc == 0) {
         rc = write_admit(batch->engine, durability, bytes);
+        rc = rc == 0 ? space_admit(batch->engine, kind_of(batch), bytes) : rc;
     }
     if (rc < 0) {
         return rc;

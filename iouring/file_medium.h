@@ -69,6 +69,7 @@ int file_store_make_directory(struct weir_medium *medium, const char *name);
 int file_store_rename(struct weir_medium *medium, const char *from, const char *to);
 int file_store_remove(struct weir_medium *medium, const char *name);
 int file_store_sync_directory(struct weir_medium *medium, const char *directory);
+int file_store_space(struct weir_medium *medium, uint64_t *ret_free_bytes);
 int file_store_lock(struct weir_file *file, enum weir_lock_mode mode);
 int file_store_map(struct weir_file *file, size_t size_bytes, const uint8_t **ret_base);
 int file_store_map_private(struct weir_file *file, uint64_t offset, void *address,
@@ -91,6 +92,6 @@ void file_medium_destroy(struct weir_medium *medium);
     .unmap = file_store_unmap, .map_private = file_store_map_private,                              \
     .flush_file = file_medium_flush_file, .poll = file_medium_poll,                                \
     .eventfd = file_medium_eventfd, .read_begin = file_store_read_begin,                           \
-    .read_end = file_store_read_end, .destroy = file_medium_destroy
+    .read_end = file_store_read_end, .space = file_store_space, .destroy = file_medium_destroy
 
 #endif

@@ -176,6 +176,11 @@ int file_store_sync_directory(struct weir_medium *medium, const char *directory)
     return base_directory_sync(&medium_of(medium)->directory, directory);
 }
 
+int file_store_space(struct weir_medium *medium, uint64_t *ret_free_bytes)
+{
+    return base_directory_free_bytes(&medium_of(medium)->directory, ret_free_bytes);
+}
+
 int file_store_lock(struct weir_file *file, enum weir_lock_mode mode)
 {
     static const enum base_file_lock locks[] = {

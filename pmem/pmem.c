@@ -166,6 +166,7 @@ static const struct weir_medium_ops pmem_ops = {
     .flush_file = pmem_window_flush_file,
     .poll = no_completions,
     .eventfd = idle_eventfd,
+    .space = pmem_store_space,
     .destroy = destroy,
 };
 

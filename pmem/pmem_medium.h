@@ -37,6 +37,7 @@ int pmem_store_make_directory(struct weir_medium *medium, const char *name);
 int pmem_store_rename(struct weir_medium *medium, const char *from, const char *to);
 int pmem_store_remove(struct weir_medium *medium, const char *name);
 int pmem_store_sync_directory(struct weir_medium *medium, const char *directory);
+int pmem_store_space(struct weir_medium *medium, uint64_t *ret_free_bytes);
 int pmem_store_lock(struct weir_file *file, enum weir_lock_mode mode);
 int pmem_store_map(struct weir_file *file, size_t size_bytes, const uint8_t **ret_base);
 int pmem_store_map_private(struct weir_file *file, uint64_t offset, void *address,

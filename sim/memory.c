@@ -401,6 +401,31 @@ static int memory_remove(struct weir_medium *medium, const char *name)
     return rc;
 }
 
+static int memory_space(struct weir_medium *medium, uint64_t *ret_free_bytes)
+{
+    int rc = enter_directory(medium, "space", "");
+    if (rc < 0) {
+        return rc;
+    }
+    struct sim_disk *disk = memory_of(medium)->disk;
+    base_lock_acquire(&disk->lock);
+    uint64_t capacity = disk->capacity_bytes, used = disk->used_bytes;
+    base_lock_release(&disk->lock);
+    if (capacity == 0) {
+        return -EOPNOTSUPP;
+    }
+    *ret_free_bytes = capacity > used ? capacity - used : 0;
+    return 0;
+}
+
+void sim_memory_capacity_set(struct weir_medium *medium, uint64_t capacity_bytes)
+{
+    struct sim_disk *disk = memory_of(medium)->disk;
+    base_lock_acquire(&disk->lock);
+    disk->capacity_bytes = capacity_bytes;
+    base_lock_release(&disk->lock);
+}
+
 static int memory_sync_directory(struct weir_medium *medium, const char *directory)
 {
     int rc = enter_directory(medium, "sync_directory", directory);
@@ -611,7 +636,7 @@ out_self:
     .unmap = memory_unmap, .map_private = memory_map_private, .window_open = sim_window_open,      \
     .load = sim_window_load, .freeze = sim_window_freeze, .window_close = sim_window_close,        \
     .persist = sim_window_persist, .flush_file = sim_window_flush_file, .poll = sim_window_poll,   \
-    .eventfd = sim_window_eventfd, .destroy = memory_destroy
+    .eventfd = sim_window_eventfd, .space = memory_space, .destroy = memory_destroy
 
 const struct weir_medium_ops sim_memory_block_ops = {MEMORY_OPS};
 const struct weir_medium_ops sim_memory_pmem_ops = {

@@ -71,6 +71,10 @@ struct sim_disk *sim_memory_disk(struct weir_medium *medium);
 /* Replaces the fault hook; {0} removes it. Not while another thread is inside the medium. */
 void sim_memory_faults_set(struct weir_medium *medium, const struct sim_memory_faults *faults);
 
+/* Somebody else takes room on this disk, or gives it back. 0: there is no limit, and nobody knows
+ * how much is free. */
+void sim_memory_capacity_set(struct weir_medium *medium, uint64_t capacity_bytes);
+
 #define SIM_MEMORY_UNIT 512u             /* a sector: what is decided at once on block media */
 #define SIM_MEMORY_ENTRY UINT64_MAX      /* offset: the directory entry of that name */
 #define SIM_MEMORY_SIZE (UINT64_MAX - 1) /* offset: the file's size */

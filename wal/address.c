@@ -241,6 +241,25 @@ struct weir_medium *wal_address_medium(struct weir_log *log)
     return log->medium;
 }
 
+int wal_address_room(struct weir_log *log, uint64_t *ret_bytes)
+{
+    struct wal_segments *table = &log->segments;
+    uint64_t free_bytes, spares = 0;
+    int rc = weir_log_free_bytes(log, &free_bytes);
+    if (rc < 0) {
+        return rc;
+    }
+    base_lock_acquire(&table->lock);
+    while (spares < table->count &&
+           table->slots[table->count - 1 - spares]->state == SEGMENT_SPARE) {
+        spares++;
+    }
+    base_lock_release(&table->lock);
+    uint64_t made = spares << log->limits.segment_shift;
+    *ret_bytes = free_bytes < UINT64_MAX - made ? free_bytes + made : UINT64_MAX;
+    return 0;
+}
+
 uint64_t wal_address_of(const struct weir_log *log, const struct weir_cursor *cursor,
                         const struct weir_record *record)
 {

@@ -99,6 +99,10 @@ int wal_address_identify(struct weir_log *log, weir_lsn lsn,
 /* The medium of the log's directory: for files beside it. */
 struct weir_medium *wal_address_medium(struct weir_log *log);
 
+/* What may still be appended before the disk is full: what is free, and the segments that were made
+ * ahead of need. Errors as weir_log_free_bytes(). */
+int wal_address_room(struct weir_log *log, uint64_t *ret_bytes);
+
 /* The address of the record that a cursor has just lent. */
 uint64_t wal_address_of(const struct weir_log *log, const struct weir_cursor *cursor,
                         const struct weir_record *record);

@@ -55,6 +55,7 @@ struct wal_address_compaction_report {
     uint64_t segments_in, segments_out;
     uint64_t bytes_in, bytes_out; /* of their groups */
     uint64_t records_kept, records_dropped;
+    bool untold; /* it failed when a step was done, and not all that has moved was told */
 };
 
 /* Returns 0 (also when there was nothing to do); what keep() or throttle() returned; WEIR_E_HELD (a

@@ -47,18 +47,27 @@ struct survey_list {
 
 /* ---- asking the engine ---- */
 
-/* Cancelled, or truncated: no replay meets it. */
-static bool nobody_sees(const struct weir_log *log, const struct run_reader *reader)
+/* Cancelled, truncated, or of a gap whose first record stands for it: no replay misses it. */
+static bool nobody_sees(const struct compaction *compaction, const struct run_reader *reader)
 {
     return (le16_load(&reader->record->flags) & WEIR_RECORD_VOID) != 0 ||
-           reader->lsn < log_earliest(log);
+           reader->lsn < log_earliest(compaction->log) || reader->lsn <= compaction->gap_end;
+}
+
+static void note_gap(struct compaction *compaction, const struct run_reader *reader)
+{
+    uint32_t length = le32_load(&reader->record->user);
+    if ((le16_load(&reader->record->flags) & WEIR_RECORD_GAP) != 0) {
+        compaction->gap_end = reader->lsn + (length > 0 ? length : 1) - 1;
+    }
 }
 
 int compact_judge(struct compaction *compaction, const struct run_reader *reader)
 {
-    if (nobody_sees(compaction->log, reader)) {
+    if (nobody_sees(compaction, reader)) {
         return WAL_ADDRESS_DROP;
     }
+    note_gap(compaction, reader);
     if (!run_is_of_engine(reader)) {
         return WAL_ADDRESS_KEEP;
     }
@@ -169,7 +178,7 @@ static int survey_record(struct compaction *compaction, const struct run_reader 
 {
     int verdict = compact_judge(compaction, reader);
     if (verdict == WAL_ADDRESS_DROP) {
-        survey->droppable += nobody_sees(compaction->log, reader) ? 0 : 1;
+        survey->droppable += nobody_sees(compaction, reader) ? 0 : 1;
     } else if (verdict == WAL_ADDRESS_DROP_LAST) {
         survey->deletes++;
         weigh_record(with_deletes, reader);
@@ -188,6 +197,7 @@ static int survey_segment(struct compaction *compaction, struct wal_segment *seg
     struct weight with_deletes = {.plan = {.group_bytes = compaction->log->limits.group_bytes}};
     struct weight without = with_deletes;
     int rc;
+    compaction->gap_end = WEIR_LSN_NONE;
     while ((rc = run_read(&reader, compaction->why)) == 1) {
         if (reader.begins_group) {
             end_group(&with_deletes);

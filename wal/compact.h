@@ -20,6 +20,8 @@ struct compaction {
     struct weir_error *why;
     uint64_t read_bytes, told_bytes;
     bool deletes_go; /* nothing is left in front of the run that could be dropped */
+    weir_lsn
+        gap_end; /* of the gap that was met last in this pass: its first record stands for it */
 };
 
 /* Whether the record that was read stays: enum wal_address_verdict; < 0 ends it. */

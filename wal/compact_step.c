@@ -71,6 +71,9 @@ static int make_header(struct step *step)
 {
     struct segment_header first, behind;
     const struct wal_segment *last = step->old[step->count - 1];
+    if (step->log->control.compact_next + 1 >= FORMAT_COMPACTED_ORDINAL) {
+        return -EFBIG; /* ordinals are used up */
+    }
     int rc = header_of(step, step->old[0], &first);
     rc = rc < 0 ? rc : header_of(step, step->behind, &behind);
     if (rc < 0 || behind.base_lsn != last->last_lsn + 1 || step->behind->first != last->last + 1) {
@@ -97,6 +100,20 @@ static int make_header(struct step *step)
 
 /* ---- copying ---- */
 
+/* In a sparse group one record stands for a gap: for as much of it as the segment stands for. */
+static int copy_gap(struct step *step, const struct run_reader *reader,
+                    struct sparse_writer *writer)
+{
+    weir_lsn most = step->header.last_lsn - reader->lsn + 1;
+    uint32_t length = le32_load(&reader->record->user);
+    struct format_record gap = {0};
+    le32_store(&gap.size, FORMAT_RECORD_HEADER_BYTES); /* the CRC of no bytes is 0 */
+    gap.type = reader->record->type;
+    le16_store(&gap.flags, WEIR_RECORD_GAP);
+    le32_store(&gap.user, length < most ? length : (uint32_t)most);
+    return sparse_write_record(writer, &gap, reader->lsn);
+}
+
 static int copy_record(struct step *step, const struct run_reader *reader,
                        struct sparse_writer *writer)
 {
@@ -112,6 +129,9 @@ static int copy_record(struct step *step, const struct run_reader *reader,
     }
     step->result->kept++;
     step->result->kept_deletes += verdict == WAL_ADDRESS_DROP_LAST ? 1 : 0;
+    if ((le16_load(&reader->record->flags) & WEIR_RECORD_GAP) != 0) {
+        return copy_gap(step, reader, writer);
+    }
     return sparse_write_record(writer, reader->record, reader->lsn);
 }
 
@@ -120,6 +140,7 @@ static int copy_records(struct step *step, struct sparse_writer *writer)
     struct compaction *compaction = step->compaction;
     struct run_reader reader = {.log = step->log, .segments = step->old, .count = step->count};
     int rc;
+    compaction->gap_end = WEIR_LSN_NONE;
     while ((rc = run_read(&reader, compaction->why)) == 1) {
         if (reader.begins_group) {
             sparse_write_group(writer, reader.group.time_ns);
@@ -328,21 +349,29 @@ static int switch_over(struct step *step)
 /* ---- afterwards ---- */
 
 /* Both runs hold the engine's records that were kept in the same order; the old one more: those
- * have no address now. */
-static void tell_addresses(struct step *step)
+ * have no address now. A run that cannot be read is not a run that has ended: what is behind was
+ * not dropped, and nobody can tell where it is. */
+static int tell_addresses(struct step *step)
 {
     const struct wal_address_compaction *request = step->compaction->request;
     struct run_reader now = {.log = step->log, .segments = &step->made, .count = 1};
     struct run_reader old = {.log = step->log, .segments = step->old, .count = step->count};
-    bool more = request->moved != NULL && run_read(&now, NULL) == 1;
-    while (request->moved != NULL && run_read(&old, NULL) == 1) {
-        bool kept = more && now.lsn == old.lsn;
+    struct weir_error *why = step->compaction->why;
+    if (request->moved == NULL) {
+        return 0;
+    }
+    int more = run_read(&now, why), rc = 0;
+    while (more >= 0 && (rc = run_read(&old, why)) == 1) {
+        bool kept = more == 1 && now.lsn == old.lsn;
         if (run_is_of_engine(&old)) {
             struct weir_record record = run_record(&old);
             request->moved(request->context, &record, old.address, kept ? now.address : 0);
         }
-        more = kept ? run_read(&now, NULL) == 1 : more;
+        more = kept ? run_read(&now, why) : more;
     }
+    rc = more < 0 ? more : rc;
+    step->compaction->report->untold = rc < 0;
+    return rc;
 }
 
 static void let_go(struct step *step)
@@ -378,9 +407,9 @@ static int run_step(struct step *step, const uint64_t *ordinals)
     rc = check_file(step);
     rc = rc != 0 ? rc : switch_over(step);
     if (rc == 0) {
-        tell_addresses(step);
+        rc = tell_addresses(step);
         segment_unpin(step->log, step->made);
-        return 0;
+        return rc;
     }
     if (step->made != NULL) {
         free_made(step);

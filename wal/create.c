@@ -70,9 +70,10 @@ int create_check_unfinished(struct weir_medium *medium, struct weir_error *why)
         return rc == -ENOENT ? 0 : rc;
     }
     medium->ops->close(file);
-    return log_error(why, WEIR_E_NOT_A_LOG, FORMAT_SALVAGE_NAME, UINT64_MAX,
-                     "the directory holds a salvage that was interrupted: remove the directory, "
-                     "then salvage again");
+    return log_error(
+        why, WEIR_E_NOT_A_LOG, FORMAT_SALVAGE_NAME, UINT64_MAX,
+        "the directory holds what an interrupted salvage or backup wrote: remove it, then "
+        "do that again");
 }
 
 int create_check_directory(struct weir_medium *medium, struct weir_error *why)

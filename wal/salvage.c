@@ -76,87 +76,14 @@ static int open_source(struct salvage *salvage, const char *directory,
     return rc < 0 ? rc : look_at_source(salvage);
 }
 
-static int refuse_entry(void *context, const char *name)
-{
-    struct salvage *salvage = context;
-    bool lock = salvage->target_lock != NULL && strcmp(name, LOCK_NAME) == 0;
-    if (lock) {
-        return 0;
-    }
-    return log_error(salvage->why, -ENOTEMPTY, name, UINT64_MAX,
-                     "%s holds %s already, and a salvage is written into an empty directory",
-                     salvage->target_name, name);
-}
-
-/* As if nothing had been begun. Best effort: what stays has SALVAGE beside it, and no CONTROL. */
-static void undo_target(struct salvage *salvage)
-{
-    struct weir_medium *target = salvage->target;
-    salvage_remove_holds(target);
-    salvage_write_undo(&salvage->writer, target);
-    (void)target->ops->remove(target, FORMAT_SALVAGE_NAME);
-    (void)target->ops->remove(target, LOCK_NAME);
-    (void)target->ops->sync_directory(target, "");
-}
-
-static int write_marker(struct weir_medium *target)
-{
-    struct weir_file *marker;
-    int rc = target->ops->create(target, FORMAT_SALVAGE_NAME, 0, &marker);
-    if (rc == 0) {
-        target->ops->close(marker);
-        rc = target->ops->sync_directory(target, "");
-    }
-    return rc;
-}
-
-/* Empty, then locked, then still empty. */
-static int claim_target(struct salvage *salvage)
-{
-    struct weir_medium *target = salvage->target;
-    if (create_check_unfinished(target, NULL) == WEIR_E_NOT_A_LOG) {
-        return log_error(salvage->why, -ENOTEMPTY, FORMAT_SALVAGE_NAME, UINT64_MAX,
-                         "%s holds a salvage that was interrupted: remove the directory, then "
-                         "salvage again",
-                         salvage->target_name);
-    }
-    int rc = target->ops->list(target, "", refuse_entry, salvage);
-    rc = rc != 0 ? rc
-                 : lock_take(target, WEIR_LOCK_EXCLUSIVE, 0, &salvage->target_lock, salvage->why);
-    rc = rc != 0 ? rc : target->ops->list(target, "", refuse_entry, salvage);
-    if (rc != 0) {
-        return rc;
-    }
-    rc = write_marker(target);
-    if (rc < 0) {
-        undo_target(salvage);
-    }
-    return rc;
-}
-
-static int open_target(struct salvage *salvage, const char *directory)
-{
-    struct weir_log_options *options = &salvage->target_options;
-    bool custom = options->medium == WEIR_MEDIUM_CUSTOM;
-    options->flags &= WEIR_LOG_ALLOW_EMULATED_PMEM;
-    int rc = custom || directory == NULL ? 0 : medium_make_directory(directory);
-    if (rc < 0) {
-        return log_error(salvage->why, rc, NULL, UINT64_MAX, "%s cannot be made: %s", directory,
-                         weir_error_text(rc));
-    }
-    rc = medium_select(directory, options, &salvage->target, salvage->why);
-    return rc < 0 ? rc : claim_target(salvage);
-}
-
 /* ---- the whole ---- */
 
 static int finish(struct salvage *salvage)
 {
-    struct salvage_writer *writer = &salvage->writer;
-    struct weir_medium *target = salvage->target;
+    const struct salvage_writer *writer = &salvage->target.writer;
     int rc = salvage_fill_end(salvage);
     rc = rc != 0 ? rc : salvage_copy_holds(salvage);
-    rc = rc != 0 ? rc : salvage_write_finish(writer);
+    rc = rc != 0 ? rc : salvage_target_finish(&salvage->target);
     if (rc != 0) {
         return rc;
     }
@@ -165,8 +92,6 @@ static int finish(struct salvage *salvage)
     report->kept_from = empty ? WEIR_LSN_NONE : writer->control.first_lsn;
     report->kept_to = empty ? WEIR_LSN_NONE : writer->next_lsn - 1;
     memcpy(report->uuid, writer->control.uuid, sizeof report->uuid);
-    (void)target->ops->remove(target, FORMAT_SALVAGE_NAME); /* CONTROL counts, whether or not */
-    (void)target->ops->sync_directory(target, "");
     return 0;
 }
 
@@ -190,11 +115,10 @@ static int copy_log(struct salvage *salvage)
     report->cut_bytes = salvage->found.cut_bytes;
     report->open_begin = salvage->found.open_begin;
     report->read_bytes = verify->scan.read_bytes;
-    report->written_bytes = salvage->writer.written_bytes;
+    report->written_bytes = salvage->target.writer.written_bytes;
     if (rc != 0) {
-        undo_target(salvage);
+        salvage_target_undo(&salvage->target);
     }
-    salvage_write_free(&salvage->writer);
     return rc;
 }
 
@@ -202,21 +126,10 @@ static void close_both(struct salvage *salvage)
 {
     verify_free(&salvage->verify);
     base_free(salvage->reasons);
-    if (salvage->target != NULL) {
-        lock_drop(salvage->target, &salvage->target_lock);
-        salvage->target->ops->destroy(salvage->target);
-    }
+    salvage_target_close(&salvage->target);
     if (salvage->verify.medium != NULL) {
         lock_drop(salvage->verify.medium, &salvage->source_lock);
         salvage->verify.medium->ops->destroy(salvage->verify.medium);
-    }
-}
-
-/* A custom medium belongs to the call, also when it came to nothing. */
-static void drop_unused(const struct weir_log_options *options, const struct weir_medium *used)
-{
-    if (options->custom_medium != NULL && options->custom_medium != used) {
-        options->custom_medium->ops->destroy(options->custom_medium);
     }
 }
 
@@ -237,18 +150,18 @@ int weir_salvage(const char *source, const struct weir_log_options *source_optio
         .report = &report,
         .why = ret_error,
         .found = {.size = sizeof salvage.found, .ok = true},
-        .target_name = destination != NULL && destination[0] != '\0' ? destination : "NEW",
+        .target = {.work = "a salvage", .again = "salvage"},
     };
     int rc = options_take(source_options, &options, ret_error);
-    int taken = options_take(destination_options, &salvage.target_options, ret_error);
+    int taken = options_take(destination_options, &salvage.target.options, ret_error);
     rc = rc < 0 ? rc : taken;
     rc = rc < 0 ? rc : open_source(&salvage, source, &options);
-    rc = rc < 0 ? rc : open_target(&salvage, destination);
+    rc = rc < 0 ? rc : salvage_target_open(&salvage.target, destination, ret_error);
     rc = rc != 0 ? rc : copy_log(&salvage);
-    drop_unused(&options, salvage.verify.medium);
-    drop_unused(&salvage.target_options, salvage.target);
+    bool opened = salvage.target.medium != NULL;
+    salvage_drop_unused(&options, salvage.verify.medium);
     close_both(&salvage);
-    log_error_explain(ret_error, rc, salvage.target != NULL ? destination : source);
+    log_error_explain(ret_error, rc, opened ? destination : source);
     report.seconds = (double)(base_clock_monotonic_ns() - start_ns) / (double)BASE_NS_PER_S;
     if (rc == 0) {
         *ret_report = report;

@@ -1,7 +1,8 @@
 /*
  * Salvage from the inside: for the files that begin with its name only.
  *
- *   salvage.c        both directories, from the call to CONTROL
+ *   salvage.c        from the call to CONTROL
+ *   salvage_target.c the directory of the new log, which a backup uses, too
  *   salvage_copy.c   what verification hands over, and the end of the log
  *   salvage_gap.c    findings, and the gaps that they are the reason for
  *   salvage_holds.c  the source's holds
@@ -31,6 +32,7 @@
 #include "wal/sparse_write.h"
 #include "wal/verify.h"
 
+#include <weir/retain.h>
 #include <weir/salvage.h>
 
 struct salvage_writer {
@@ -83,6 +85,29 @@ int salvage_write_finish(struct salvage_writer *writer);
 /* Removes the files that were made, as far as that is possible; also before a start. */
 void salvage_write_undo(struct salvage_writer *writer, struct weir_medium *medium);
 
+/* Where the new log goes. Set work, again and options; zero the rest. */
+struct salvage_target {
+    const char *work, *again; /* "a salvage", "salvage" */
+    struct weir_log_options options;
+    const char *name;
+    struct weir_medium *medium;
+    struct weir_file *lock;
+    struct salvage_writer writer;
+};
+
+/* ---- salvage_target.c ---- */
+
+/* Makes the directory, claims it, and marks it as unfinished. 0; -ENOTEMPTY and other errors of
+ * weir_salvage(). Close it in any case. */
+int salvage_target_open(struct salvage_target *target, const char *directory,
+                        struct weir_error *why);
+int salvage_target_finish(struct salvage_target *target); /* now it is a log */
+void salvage_target_undo(struct salvage_target *target);
+void salvage_target_close(struct salvage_target *target);
+
+/* A custom medium belongs to the call, also when it came to nothing. */
+void salvage_drop_unused(const struct weir_log_options *options, const struct weir_medium *used);
+
 /* A finding that costs records, until they are behind the writer. */
 struct reason {
     struct weir_finding finding;
@@ -97,11 +122,7 @@ struct salvage {
     struct weir_error *why;
     struct weir_file *source_lock;
 
-    const char *target_name;
-    struct weir_log_options target_options;
-    struct weir_medium *target;
-    struct weir_file *target_lock;
-    struct salvage_writer writer;
+    struct salvage_target target;
 
     struct reason *reasons;
     size_t reason_count, reason_capacity;
@@ -131,6 +152,10 @@ int salvage_fill_lost(struct salvage *salvage, weir_lsn to);
 
 /* ---- salvage_copy.c ---- */
 
+/* Makes the source's CONTROL that of a log of its own: uuid, seed, layout, first ordinal. The epoch
+ * is the caller's. */
+int salvage_new_identity(struct control *control, uint32_t block_bytes);
+
 /* From verification: a compacted segment begins or ends. */
 int salvage_compacted(void *context, const struct segment_header *header, bool leaves);
 
@@ -142,6 +167,14 @@ int salvage_keep_group(void *context, const struct group_header *header, const u
 int salvage_fill_end(struct salvage *salvage);
 
 /* ---- salvage_holds.c ---- */
+
+/* The newest valid slot of a hold. 0; WEIR_E_DAMAGED; WEIR_E_NEWER_FORMAT; -ENOENT and other
+ * -errno. */
+int salvage_read_hold(struct weir_medium *medium, const char *name, uint32_t uuid_seed,
+                      struct weir_hold *ret_hold);
+
+/* Writes it to the new log, clipped to its LSNs. The directory is there. */
+int salvage_write_hold(struct salvage_writer *writer, struct weir_hold hold);
 
 /* Copies the holds of the source, clipped to the LSNs of the new log; counts them, and tells of
  * those that are damaged. 0; what the watcher returned; -errno. */

@@ -12,7 +12,6 @@
  */
 #include "wal/salvage.h"
 
-#include "base/crc32c.h"
 #include "base/random.h"
 #include "wal/log.h"
 #include "wal/options.h"
@@ -21,7 +20,19 @@
 
 /* ---- groups ---- */
 
-static int new_identity(const struct salvage *salvage, struct control *control)
+int salvage_new_identity(struct control *control, uint32_t block_bytes)
+{
+    control->layout++;
+    control->generation = 0;
+    control->first_ordinal = FORMAT_FIRST_ORDINAL;
+    control->block_bytes = block_bytes;
+    control->compact_next = control->compact_first = control->compact_last = 0;
+    int rc = base_random_bytes(control->uuid, sizeof control->uuid);
+    return rc < 0 ? rc : base_random_bytes(&control->seed, sizeof control->seed);
+}
+
+/* Above those that CONTROL and the headers name. */
+static int new_control(const struct salvage *salvage, struct control *control)
 {
     const struct verify *verify = &salvage->verify;
     uint64_t epoch = verify->has_control ? control->epoch : 0;
@@ -31,17 +42,11 @@ static int new_identity(const struct salvage *salvage, struct control *control)
         epoch = newer ? segment->header.epoch : epoch;
     }
     control->epoch = epoch + 1;
-    control->layout++;
-    control->generation = 0;
-    control->first_ordinal = FORMAT_FIRST_ORDINAL;
-    control->block_bytes = salvage->target->info.block_bytes;
-    control->compact_next = control->compact_first = control->compact_last = 0;
     if (!verify->has_control) { /* the largest that the source can have had */
         control->group_bytes = control->run_ahead_bytes / 4;
         control->record_bytes = options_largest_record(control->group_bytes);
     }
-    int rc = base_random_bytes(control->uuid, sizeof control->uuid);
-    return rc < 0 ? rc : base_random_bytes(&control->seed, sizeof control->seed);
+    return salvage_new_identity(control, salvage->target.medium->info.block_bytes);
 }
 
 /* The first LSN of the new log is known: that of the first retained record, or of its group. */
@@ -49,20 +54,23 @@ static int start_writing(struct salvage *salvage, weir_lsn base_lsn)
 {
     struct wal_limits limits;
     struct control control = salvage->verify.control;
-    int rc = new_identity(salvage, &control);
+    int rc = new_control(salvage, &control);
     rc = rc < 0 ? rc
-                : options_apply(&salvage->target_options, &control, control.block_bytes, &limits,
+                : options_apply(&salvage->target.options, &control, control.block_bytes, &limits,
                                 salvage->why);
-    return rc < 0 ? rc : salvage_write_start(&salvage->writer, salvage->target, &control, base_lsn);
+    return rc < 0 ? rc
+                  : salvage_write_start(&salvage->target.writer, salvage->target.medium, &control,
+                                        base_lsn);
 }
 
-static bool is_whole(const struct salvage_writer *writer, const struct format_record *record)
+static bool is_whole(const struct salvage_writer *writer, const struct format_record *record,
+                     weir_lsn lsn)
 {
     uint32_t size = le32_load(&record->size);
     uint32_t payload = size - FORMAT_RECORD_HEADER_BYTES;
     uint64_t stride = format_align(size, FORMAT_RECORD_ALIGN);
     const uint8_t *data = (const uint8_t *)(record + 1);
-    return base_crc32c(0, data, payload) == le32_load(&record->crc) &&
+    return group_record_is_whole(record, lsn) &&
            scan_is_zero(data + payload, (size_t)(stride - size)) &&
            salvage_write_fits(writer, payload);
 }
@@ -76,7 +84,7 @@ static const struct format_record *record_behind(const struct format_record *rec
 static void count_record(struct salvage *salvage, const struct format_record *record, weir_lsn lsn)
 {
     bool gap = (le16_load(&record->flags) & WEIR_RECORD_GAP) != 0; /* of an earlier salvage */
-    if (lsn >= salvage->writer.control.first_lsn && !gap) {
+    if (lsn >= salvage->target.writer.control.first_lsn && !gap) {
         salvage->report->records++;
         salvage->report->payload_bytes += le32_load(&record->size) - FORMAT_RECORD_HEADER_BYTES;
     }
@@ -94,14 +102,14 @@ static uint32_t gap_length(const struct format_record *record)
 static int copy_records(struct salvage *salvage, const struct group_header *header,
                         const uint8_t *bytes)
 {
-    struct salvage_writer *writer = &salvage->writer;
+    struct salvage_writer *writer = &salvage->target.writer;
     const struct format_record *record =
         (const struct format_record *)(bytes + FORMAT_GROUP_HEADER_BYTES);
     weir_lsn last = header->first_lsn + header->record_count - 1;
     weir_lsn bad_to = WEIR_LSN_NONE; /* a run of damaged records from next_lsn on */
     int rc = 0;
     for (weir_lsn lsn = header->first_lsn; lsn <= last && rc == 0; lsn++) {
-        bool whole = is_whole(writer, record);
+        bool whole = is_whole(writer, record, lsn);
         if (whole && bad_to != WEIR_LSN_NONE) {
             rc = salvage_gap(salvage, bad_to, salvage_reason_for(salvage, writer->next_lsn), false);
             bad_to = WEIR_LSN_NONE;
@@ -125,7 +133,7 @@ static int copy_records(struct salvage *salvage, const struct group_header *head
 static int copy_sparse_records(struct salvage *salvage, const struct group_header *header,
                                const uint8_t *bytes)
 {
-    struct salvage_writer *writer = &salvage->writer;
+    struct salvage_writer *writer = &salvage->target.writer;
     const struct format_record *record =
         (const struct format_record *)(bytes + FORMAT_GROUP_HEADER_BYTES);
     weir_lsn lsn = header->first_lsn - 1;
@@ -134,7 +142,7 @@ static int copy_sparse_records(struct salvage *salvage, const struct group_heade
         lsn = group_likely_lsn(header, i, record, lsn);
         if (lsn >= writer->next_lsn) {
             salvage_write_skip(writer, lsn);
-            if (is_whole(writer, record) && group_record_is_whole(record, lsn)) {
+            if (is_whole(writer, record, lsn)) {
                 uint32_t count = gap_length(record);
                 rc = salvage_write_record(writer, record);
                 writer->next_lsn += count - 1;
@@ -151,7 +159,7 @@ static int copy_sparse_records(struct salvage *salvage, const struct group_heade
 /* A compacted segment of the source: one of the new log, with the same LSNs. */
 static int enter_compacted(struct salvage *salvage, const struct segment_header *header)
 {
-    struct salvage_writer *writer = &salvage->writer;
+    struct salvage_writer *writer = &salvage->target.writer;
     weir_lsn first = salvage->verify.control.first_lsn;
     int rc = 0;
     if (!writer->started) {
@@ -168,7 +176,7 @@ static int enter_compacted(struct salvage *salvage, const struct segment_header 
 
 static int leave_compacted(struct salvage *salvage)
 {
-    struct salvage_writer *writer = &salvage->writer;
+    struct salvage_writer *writer = &salvage->target.writer;
     if (!writer->is_sparse) {
         return 0; /* its LSNs were met before */
     }
@@ -192,13 +200,13 @@ static int tell_progress(struct salvage *salvage)
         return 0;
     }
     salvage->told_bytes = read_bytes;
-    return watch->progress(watch->context, read_bytes, salvage->writer.next_lsn - 1);
+    return watch->progress(watch->context, read_bytes, salvage->target.writer.next_lsn - 1);
 }
 
 static int copy_group(struct salvage *salvage, const struct group_header *header,
                       const uint8_t *bytes)
 {
-    struct salvage_writer *writer = &salvage->writer;
+    struct salvage_writer *writer = &salvage->target.writer;
     weir_lsn first = salvage->verify.control.first_lsn;
     int rc = 0;
     if (!writer->started) {
@@ -269,7 +277,7 @@ static weir_lsn last_known(const struct salvage *salvage)
  * what has no known end the first LSN becomes a gap, so that no reader passes it unknowingly. */
 int salvage_fill_end(struct salvage *salvage)
 {
-    struct salvage_writer *writer = &salvage->writer;
+    struct salvage_writer *writer = &salvage->target.writer;
     int rc = !writer->started ? start_writing(salvage, salvage->verify.control.first_lsn) : 0;
     weir_lsn known = last_known(salvage);
     if (rc == 0 && known >= writer->next_lsn) {

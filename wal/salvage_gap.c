@@ -145,7 +145,7 @@ static void mark_used(struct salvage *salvage, weir_lsn from, weir_lsn to)
  * missed by anybody. */
 int salvage_gap(struct salvage *salvage, weir_lsn to, struct reason *reason, bool open_end)
 {
-    struct salvage_writer *writer = &salvage->writer;
+    struct salvage_writer *writer = &salvage->target.writer;
     struct weir_finding gap = reason != NULL ? reason->finding : unexplained();
     weir_lsn from = writer->next_lsn;
     weir_lsn first = writer->control.first_lsn;
@@ -178,7 +178,7 @@ static weir_lsn end_of_reason(const struct salvage *salvage, const struct reason
 /* Writes gaps up to `to`, one for each reason. */
 int salvage_fill_gap(struct salvage *salvage, weir_lsn to)
 {
-    struct salvage_writer *writer = &salvage->writer;
+    struct salvage_writer *writer = &salvage->target.writer;
     int rc = 0;
     salvage_write_group(writer, 0); /* of the time of the group before */
     while (rc == 0 && writer->next_lsn <= to) {
@@ -196,7 +196,8 @@ static struct reason *first_reason(struct salvage *salvage, weir_lsn to)
     struct reason *first = NULL;
     for (size_t i = 0; i < salvage->reason_count; i++) {
         struct reason *reason = &salvage->reasons[i];
-        if (reason->finding.from_lsn <= to && reason->finding.to_lsn >= salvage->writer.next_lsn &&
+        if (reason->finding.from_lsn <= to &&
+            reason->finding.to_lsn >= salvage->target.writer.next_lsn &&
             (first == NULL || reason->finding.from_lsn < first->finding.from_lsn)) {
             first = reason;
         }
@@ -207,7 +208,7 @@ static struct reason *first_reason(struct salvage *salvage, weir_lsn to)
 /* What no reason names was dropped by compaction. */
 int salvage_fill_lost(struct salvage *salvage, weir_lsn to)
 {
-    struct salvage_writer *writer = &salvage->writer;
+    struct salvage_writer *writer = &salvage->target.writer;
     struct reason *reason;
     int rc = 0;
     salvage_write_group(writer, 0);

@@ -23,20 +23,20 @@ static void path_of(const char *name, char path[PATH_BYTES])
     (void)snprintf(path, PATH_BYTES, HOLD_DIRECTORY "/%s", name);
 }
 
-/* The newest valid slot. 0; WEIR_E_DAMAGED; WEIR_E_NEWER_FORMAT; -errno. */
-static int read_hold(struct salvage *self, const char *name, struct weir_hold *ret_hold)
+int salvage_read_hold(struct weir_medium *medium, const char *name, uint32_t uuid_seed,
+                      struct weir_hold *ret_hold)
 {
     char path[PATH_BYTES];
     uint8_t slots[HOLD_FILE_BYTES];
     struct weir_file *file;
     path_of(name, path);
-    int rc = self->verify.medium->ops->open(self->verify.medium, path, WEIR_FILE_READ, &file);
+    int rc = medium->ops->open(medium, path, WEIR_FILE_READ, &file);
     if (rc < 0) {
         return rc;
     }
     size_t size = 0;
-    rc = self->verify.medium->ops->read(file, 0, slots, sizeof slots, &size);
-    self->verify.medium->ops->close(file);
+    rc = medium->ops->read(file, 0, slots, sizeof slots, &size);
+    medium->ops->close(file);
     if (rc < 0) {
         return scan_is_medium_error(rc) ? WEIR_E_DAMAGED : rc;
     }
@@ -44,8 +44,7 @@ static int read_hold(struct salvage *self, const char *name, struct weir_hold *r
     for (size_t at = 0; at + FORMAT_BLOCK <= size; at += FORMAT_BLOCK) {
         struct weir_hold hold;
         uint64_t generation;
-        rc = hold_decode(slots + at, name, group_uuid_seed(self->verify.control.uuid), &hold,
-                         &generation);
+        rc = hold_decode(slots + at, name, uuid_seed, &hold, &generation);
         if (rc == WEIR_E_NEWER_FORMAT) {
             return rc;
         }
@@ -57,21 +56,22 @@ static int read_hold(struct salvage *self, const char *name, struct weir_hold *r
     return newest > 0 ? 0 : WEIR_E_DAMAGED;
 }
 
-static void clip(const struct salvage_writer *writer, struct weir_hold *hold)
+static weir_lsn clip(const struct salvage_writer *writer, weir_lsn floor)
 {
     weir_lsn first = writer->control.first_lsn;
     weir_lsn next = writer->chain.next_lsn;
-    hold->floor = hold->floor < first ? first : hold->floor > next ? next : hold->floor;
+    return floor < first ? first : floor > next ? next : floor;
 }
 
-static int write_hold(struct salvage *self, const struct weir_hold *hold)
+int salvage_write_hold(struct salvage_writer *writer, struct weir_hold hold)
 {
     char path[PATH_BYTES];
     uint8_t slots[HOLD_FILE_BYTES];
     struct weir_file *file;
-    struct weir_medium *medium = self->writer.medium;
-    path_of(hold->name, path);
-    hold_encode(slots, hold, 1, self->writer.uuid_seed);
+    struct weir_medium *medium = writer->medium;
+    hold.floor = clip(writer, hold.floor);
+    path_of(hold.name, path);
+    hold_encode(slots, &hold, 1, writer->uuid_seed);
     memcpy(slots + FORMAT_BLOCK, slots, FORMAT_BLOCK);
     int rc = medium->ops->create(medium, path, sizeof slots, &file);
     if (rc < 0) {
@@ -101,21 +101,19 @@ static int copy_hold(void *context, const char *name)
     if (!hold_name_is_valid(name)) {
         return 0;
     }
-    int rc = read_hold(self, name, &hold);
+    int rc = salvage_read_hold(self->verify.medium, name,
+                               group_uuid_seed(self->verify.control.uuid), &hold);
     if (rc == WEIR_E_DAMAGED) {
         return tell_lost(self, name);
     }
-    if (rc == 0) {
-        clip(&self->writer, &hold);
-        rc = write_hold(self, &hold);
-    }
+    rc = rc < 0 ? rc : salvage_write_hold(&self->target.writer, hold);
     self->report->holds += rc == 0;
     return rc;
 }
 
 int salvage_copy_holds(struct salvage *self)
 {
-    struct weir_medium *target = self->writer.medium;
+    struct weir_medium *target = self->target.writer.medium;
     int rc = target->ops->make_directory(target, HOLD_DIRECTORY);
     if (rc == 0) {
         rc = self->verify.medium->ops->list(self->verify.medium, HOLD_DIRECTORY, copy_hold, self);

@@ -347,8 +347,9 @@ void salvage_write_free(struct salvage_writer *writer)
 
 bool salvage_write_fits(const struct salvage_writer *writer, uint64_t payload_bytes)
 {
+    uint64_t number = writer->is_sparse ? FORMAT_RECORD_NUMBER_BYTES : 0; /* it may have got one */
     return FORMAT_GROUP_HEADER_BYTES + format_record_stride(payload_bytes) <=
-           writer->control.group_bytes;
+           writer->control.group_bytes + number;
 }
 
 void salvage_write_group(struct salvage_writer *writer, uint64_t time_ns)

@@ -182,7 +182,7 @@ bool segment_table_has_run(const struct weir_log *log, uint64_t first, uint64_t 
 {
     const struct wal_segments *table = &log->segments;
     uint32_t from = find_slot(table, first), to = find_slot(table, last);
-    if (to >= table->count || table->slots[from]->first != first ||
+    if (from >= table->count || to >= table->count || table->slots[from]->first != first ||
         table->slots[to]->last != last) {
         return false;
     }

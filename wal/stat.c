@@ -172,6 +172,18 @@ int weir_log_stat(struct weir_log *log, struct weir_stat *ret_stat)
     return rc < 0 ? rc : hand_over(ret_stat, &stat, sizeof stat);
 }
 
+int weir_log_free_bytes(struct weir_log *log, uint64_t *ret_free_bytes)
+{
+    if (log == NULL || ret_free_bytes == NULL) {
+        return -EINVAL;
+    }
+    int rc = log_check(log);
+    if (rc == 0 && log->medium->ops->space == NULL) {
+        rc = -EOPNOTSUPP;
+    }
+    return rc < 0 ? rc : log->medium->ops->space(log->medium, ret_free_bytes);
+}
+
 int weir_log_report(const struct weir_log *log, struct weir_open_report *ret_report)
 {
     if (log == NULL || ret_report == NULL) {

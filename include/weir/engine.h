@@ -78,7 +78,9 @@ struct weir_engine_options {
     uint64_t checkpoint_bytes; /* weir_engine_maintain() and close make a checkpoint when the log
                                   has grown by this since the last; default 256 MiB; UINT64_MAX:
                                   never */
-    uint64_t warn_free_bytes;  /* disk watermarks, see weir_engine_space(); default: none. */
+    /* Disk watermarks, see enum weir_space; default: none. warn >= slow >= stop, where they are
+     * set; with stop above spare_segments + 1 segments the disk never becomes full of the log. */
+    uint64_t warn_free_bytes;
     uint64_t slow_free_bytes;
     uint64_t stop_free_bytes;
     weir_progress_fn progress;

@@ -55,6 +55,20 @@ struct weir_stat {
  */
 WEIR_EXPORT int weir_log_stat(struct weir_log *log, struct weir_stat *ret_stat);
 
+/* How much room the file system has left, as it tells an ordinary user.
+ *
+ * @param log             an open log
+ * @param ret_free_bytes  what files may still take; quotas are not seen. Spare segments, which
+ *                        weir_log_stat() counts, are made already and not among it
+ * Returns: 0; -EOPNOTSUPP (the file system or a medium of one's own does not tell); -EINVAL;
+ *   WEIR_E_FORKED; -errno.
+ * Durability: none.
+ * Threads: any.
+ * Blocks: hardly: one call of the system.
+ * Allocates: nothing.
+ */
+WEIR_EXPORT int weir_log_free_bytes(struct weir_log *log, uint64_t *ret_free_bytes);
+
 /* What verification found in all. */
 struct weir_verify_report {
     size_t size;     /* sizeof(struct weir_verify_report) */

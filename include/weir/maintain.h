@@ -139,11 +139,19 @@ WEIR_EXPORT int weir_engine_refresh(struct weir_engine *engine, weir_lsn *ret_ls
 WEIR_EXPORT int weir_engine_fingerprint(struct weir_engine *engine, weir_lsn lsn,
                                         uint8_t ret_fingerprint[16], uint64_t *ret_keys);
 
+/* How much room is left for the log, against the watermarks of weir_engine_options: what is free in
+ * the file system, and in segments that were made ahead of need.
+ *
+ * Deletes are refused below half of stop_free_bytes only: they are what compaction turns into room.
+ * Compaction, truncation, reads and closing always go on. Writes go on by themselves once there is
+ * room again. weir_append() of one's own records is not watched. */
 enum weir_space {
     WEIR_SPACE_OK = 0,
     WEIR_SPACE_WARN = 1, /* below warn_free_bytes */
-    WEIR_SPACE_SLOW = 2, /* below slow_free_bytes: each write waits a little, the more the less */
-    WEIR_SPACE_STOP = 3, /* below stop_free_bytes: writes are refused with WEIR_E_DISK_LOW */
+    WEIR_SPACE_SLOW = 2, /* below slow_free_bytes: each write waits a little, the more the less room
+                            is left: up to 20 ms, with no lock held */
+    WEIR_SPACE_STOP = 3, /* what would leave less than stop_free_bytes is refused with
+                            WEIR_E_DISK_LOW, before anything is appended */
 };
 
 struct weir_engine_status {
@@ -158,7 +166,7 @@ struct weir_engine_status {
     weir_lsn oldest_snapshot;        /* 0 = none */
     weir_lsn checkpoint_lsn;         /* P of the last checkpoint; 0 = none */
     uint64_t since_checkpoint_bytes; /* of the log */
-    uint64_t free_bytes;             /* of the file system; UINT64_MAX: not known */
+    uint64_t free_bytes;             /* see enum weir_space; UINT64_MAX: not known */
     enum weir_space space;
     uint32_t reserved;
 };

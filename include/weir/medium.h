@@ -189,6 +189,12 @@ struct weir_medium_ops {
      * lets go of the buffer, so it must not be used again. */
     int (*read_end)(struct weir_file *file, uint64_t ticket, size_t *ret_size_bytes);
 
+    /* ---- room: NULL where nobody knows ---- */
+
+    /* How many bytes files may still take here, as far as the file system tells an ordinary user:
+     * quotas are not seen. -EOPNOTSUPP: it does not tell. */
+    int (*space)(struct weir_medium *medium, uint64_t *ret_free_bytes);
+
     void (*destroy)(struct weir_medium *medium); /* all files and windows are closed */
 };
 

@@ -5,6 +5,7 @@
 #define WEIR_WEIR_H
 
 #include <weir/append.h>
+#include <weir/backup.h>
 #include <weir/change.h>
 #include <weir/cursor.h>
 #include <weir/engine.h>

@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 import subprocess
+import unittest
 
 from command import TIMEOUT_S, LogTest, main, weir
 
@@ -29,6 +31,22 @@ class Examples(LogTest):
             shown = re.search(r"```c\n(.*?)```", file.read(), re.DOTALL)[1]
         with open(os.path.join(ROOT, "examples", "append_and_tail.c"), encoding="utf-8") as file:
             self.assertIn(shown, file.read())
+
+    @unittest.skipUnless(shutil.which("dpkg-query"), "there is no dpkg-query")
+    def test_the_commands_of_the_engine_in_the_readme_do_what_they_say(self):
+        with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+            blocks = re.findall(r"```sh\n(.*?)```", file.read(), re.DOTALL)
+        block = next(block for block in blocks if "weir put" in block)
+        path = os.path.dirname(os.environ["WEIR"]) + ":" + os.environ["PATH"]
+        done = subprocess.run(["bash", "-ec", block], capture_output=True, timeout=TIMEOUT_S,
+                              cwd=self.directory, env={**os.environ, "PATH": path}, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        out = done.stdout.decode()
+        self.assertTrue(out.startswith('{"lsn":1}\n{"lsn":2}\ngreen\n'), out)
+        history = [line.split()[-1] for line in out.splitlines()[3:5]]
+        self.assertEqual(history, ["red", "green"])
+        self.assertEqual(len([line for line in out.splitlines() if line.startswith("lib")]), 5)
+        self.assertIn("fingerprint", out)
 
     def test_event_loop_answers_each_line_with_its_lsn(self):
         lines = b"".join(b"line %d\n" % number for number in range(1, 2001))

@@ -59,6 +59,33 @@ class FullDisk(LogTest):
         done = weir("append", self.log, stdin=b"goes on\n")
         self.assertEqual((done.exit, done.lsns()), (OK, [latest + 1]), done.err)
 
+    def versions(self, begin, end):
+        """Versions of a thousand keys."""
+        lines = b"".join(b"k%03d\t%d " % (n % 1000, n) + b"v" * 500 + b"\n"
+                         for n in range(begin, end))
+        return weir("import", self.log, "--segment-size", "256KiB", "--json", stdin=lines)
+
+    def fill_with_versions(self):
+        """Imports until there is no room: how many were stored."""
+        done = self.versions(0, 32000)
+        error = self.assert_error(done, DEVICE)
+        self.assertEqual(error["code"], "ENOSPC")
+        return done.rows()[0]["stored"]
+
+    def check_versions(self, stored):
+        """Every key has the version that was reported stored last, or one that came later."""
+        rows = weir("scan", self.log, "--json").rows()
+        self.assertEqual(len(rows), 1000)
+        for row in rows:
+            key, number = int(row["key"][1:]), int(row["value"].split()[0])
+            self.assertEqual(number % 1000, key)
+            self.assertGreaterEqual(number, stored - 1000)
+
+    def test_an_import_that_fills_the_disk_is_exit_4_and_what_it_reported_is_there(self):
+        stored = self.fill_with_versions()
+        self.assertGreater(stored, 5000)
+        self.check_versions(stored)
+
     def test_a_crash_run_that_fills_the_disk_is_exit_4_and_leaves_nothing(self):
         before = os.listdir(self.mount)
         done = weir("crash", "--dir", self.mount, "--kill", "--segment-size", "256KiB", "--rounds",
@@ -93,6 +120,34 @@ class FullDisk(LogTest):
         done = weir("salvage", source, self.log)
         self.assertEqual(done.exit, OK, done.err)
         self.assertEqual(len(weir("tail", self.log, "--json").rows()), 1)
+
+    def test_a_backup_that_finds_no_room_leaves_nothing_and_goes_through_once_there_is(self):
+        source = self.path("source")
+        weir("append", source, "--segment-size", "256KiB",
+             stdin=b"x" * 1000 + b"\n" + b"y" * 1000 + b"\n")
+        self.fill_with_ballast()
+        for ballast in (True, False):
+            if not ballast:  # it fills up in the middle
+                os.remove(os.path.join(self.mount, "ballast"))
+                weir("append", source, "--durability", "none", stdin=(b"z" * 1000 + b"\n") * 12000)
+            error = self.assert_error(weir("backup", source, self.log, "--json"), DEVICE, self.log)
+            self.assertEqual(error["code"], "ENOSPC")
+            if os.path.exists(self.log):
+                self.assertEqual([name for name in os.listdir(self.log) if name != "holds"], [])
+            self.assertEqual(weir("hold", "list", source, "--json").rows(), [])
+        self.assertEqual(weir("truncate", source, "--before", 11000).exit, OK)
+        done = weir("backup", source, self.log, "--json")
+        self.assertEqual(done.exit, OK, done.err)
+        self.assertEqual(len(weir("tail", self.log, "--json").rows()), done.row()["records"])
+
+    def test_a_backup_of_a_log_on_a_full_disk(self):
+        self.fill()
+        self.fill_with_ballast()
+        copy = self.path("copy")
+        done = weir("backup", self.log, copy, "--json")
+        self.assertEqual(done.exit, OK, done.err)
+        self.assertEqual(weir("tail", copy).out, weir("tail", self.log).out)
+        self.assertTrue(weir("verify", copy, "--json").row()["ok"])
 
 
 if __name__ == "__main__":

@@ -58,13 +58,13 @@ class Usage(LogTest):
         self.assertFalse(os.path.exists(self.log), "a usage error does nothing")
 
     def test_a_usage_error_is_json_when_json_is_asked_for(self):
-        for arguments in (["append", "--json"], ["put", "x", "--json"],
+        for arguments in (["append", "--json"], ["query", "x", "--json"],
                           ["tail", "a", "b", "--json"]):
             with self.subTest(arguments=arguments):
                 self.assert_error(weir(*arguments), USAGE)
 
     def test_an_unknown_command_is_named(self):
-        self.assertIn("'put'", self.assert_usage("put", "LOG", "k", "v"))
+        self.assertIn("'query'", self.assert_usage("query", "LOG", "name", "v"))
 
     def test_two_dashes_end_the_options(self):
         done = weir("tail", "--json", "--", "--help")

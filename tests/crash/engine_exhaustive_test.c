@@ -61,10 +61,10 @@ static const struct scope slice = {
     .longest = 3, .subsets_of = 2, .random = 1, .depth = {0, 1}, .stride = {1, 7, 17, 523}};
 
 static const struct scope passes[] = {
-    {.longest = 2, .subsets_of = 4, .random = 2, .depth = {1, 1}, .stride = {1, 1, 1}},
-    {.longest = 3, .subsets_of = 4, .random = 2, .depth = {1, 1}, .stride = {1, 1, 1, 1}},
-    {.longest = 2, .subsets_of = 6, .random = 4, .depth = {1, 1, 1}, .stride = {1, 1, 1}},
-    {.longest = 4, .subsets_of = 6, .random = 4, .depth = {1, 1, 1}, .stride = {1, 1, 1, 1, 1}},
+    {.longest = 2, .subsets_of = 4, .random = 2, .depth = {0, 1}, .stride = {1, 1, 1}},
+    {.longest = 3, .subsets_of = 4, .random = 2, .depth = {0, 1}, .stride = {1, 1, 1, 1}},
+    {.longest = 2, .subsets_of = 6, .random = 4, .depth = {0, 1, 1}, .stride = {1, 1, 1}},
+    {.longest = 4, .subsets_of = 6, .random = 4, .depth = {0, 1, 1}, .stride = {1, 1, 1, 1, 1}},
 };
 
 static bool next_sequence(struct engine_workload *workload)

@@ -15,6 +15,12 @@
 #define TABLES 3u
 #define KEY_MAX 65000u
 
+#if defined(__SANITIZE_THREAD__)
+#define MANY 20000u /* two threads have something to do */
+#else
+#define MANY 40000u
+#endif
+
 /* ---- what an engine holds ---- */
 
 struct contents {
@@ -212,14 +218,14 @@ struct workload {
 };
 
 static const struct workload workloads[] = {
-    {"random", make_random, 40000},
-    {"ascending", make_ascending, 40000},
-    {"descending", make_descending, 40000},
-    {"hot", make_hot, 40000},
-    {"one", make_one, 40000},
-    {"prefixes", make_prefixes, 40000},
-    {"zeros and ones", make_zeros_and_ones, 30000},
-    {"urls", make_urls, 40000},
+    {"random", make_random, MANY},
+    {"ascending", make_ascending, MANY},
+    {"descending", make_descending, MANY},
+    {"hot", make_hot, MANY},
+    {"one", make_one, MANY},
+    {"prefixes", make_prefixes, MANY},
+    {"zeros and ones", make_zeros_and_ones, MANY},
+    {"urls", make_urls, MANY},
     {"long", make_long, 3000},
 };
 
@@ -314,10 +320,32 @@ static void se_03_a_log_that_was_truncated_is_rebuilt_from_what_is_left(void **s
     write_all(&store, &workloads[0], NULL);
     settle(&store);
     /* Nobody may do this with keys that he wants to keep. */
-    assert_int_equal(weir_hold_drop(store.log, WEIR_HOLD_ENGINE), 0);
-    assert_int_equal(weir_truncate_before(store.log, 30000, &why), 0);
+    assert_int_equal(store.keeper->ops->remove(store.keeper, "holds/" WEIR_HOLD_ENGINE), 0);
+    assert_int_equal(weir_truncate_before(store.log, MANY / 2, &why), 0);
     store.engine_options.threads = 1;
     store_reopen(&store);
+    expect_rebuilt(&store);
+    store_close(&store);
+}
+
+/* Versions lie in another order than their LSNs then, and many LSNs are missing. */
+static void se_03_a_compacted_log_is_rebuilt_from_what_is_kept(void **state)
+{
+    (void)state;
+    struct store store;
+    struct weir_error why = WEIR_ERROR_INIT;
+    struct weir_compact_report report = WEIR_COMPACT_REPORT_INIT;
+    weir_table tables[TABLES];
+    open_store(&store);
+    write_all(&store, &workloads[0], tables);
+    settle(&store);
+    int rc = weir_engine_compact(store.engine, NULL, &report, &why);
+    if (rc < 0) {
+        print_error("%s\n", why.text);
+    }
+    assert_int_equal(rc, 0);
+    expect_rebuilt(&store);
+    write_all(&store, &workloads[7], NULL);
     expect_rebuilt(&store);
     store_close(&store);
 }
@@ -330,9 +358,9 @@ static void se_08_the_hold_of_an_engine_is_there_again_after_a_rebuild(void **st
     open_store(&store);
     write_all(&store, &workloads[1], NULL);
     settle(&store);
-    assert_int_equal(weir_hold_drop(store.log, WEIR_HOLD_ENGINE), 0);
+    assert_int_equal(store.keeper->ops->remove(store.keeper, "holds/" WEIR_HOLD_ENGINE), 0);
     store_reopen(&store);
-    assert_int_equal(weir_truncate_before(store.log, 30000, &why), WEIR_E_HELD);
+    assert_int_equal(weir_truncate_before(store.log, MANY / 2, &why), WEIR_E_HELD);
     expect_rebuilt(&store);
     store_close(&store);
 }
@@ -382,7 +410,7 @@ static void the_report_says_what_was_done(void **state)
     assert_int_equal(weir_log_stat(store.log, &stat), 0);
     assert_int_equal(report.threads, 3);
     assert_int_equal(report.applied, stat.durable);
-    assert_true(report.replayed_records > 30000 && report.replayed_records <= stat.durable);
+    assert_true(report.replayed_records > MANY * 3 / 4 && report.replayed_records <= stat.durable);
     assert_true(report.replayed_bytes > 0 && report.replayed_bytes < stat.log_bytes);
     assert_true(report.walk_s > 0 && report.build_s > 0);
     assert_true(report.walk_s + report.sort_s + report.build_s <= report.total_s * 1.01);
@@ -711,6 +739,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(se_02_a_rebuild_gives_what_replaying_record_by_record_gives),
         cmocka_unit_test(se_03_tables_are_rebuilt_each_by_itself),
         cmocka_unit_test(se_03_a_log_that_was_truncated_is_rebuilt_from_what_is_left),
+        cmocka_unit_test(se_03_a_compacted_log_is_rebuilt_from_what_is_kept),
         cmocka_unit_test(se_08_the_hold_of_an_engine_is_there_again_after_a_rebuild),
         cmocka_unit_test(a_long_rest_is_put_into_the_trees_that_are_there),
         cmocka_unit_test(the_report_says_what_was_done),

@@ -6,6 +6,7 @@
  */
 #include "store.h"
 
+#include "base/thread.h"
 #include "tests/engine/crowd.h"
 
 #include <stdio.h>
@@ -17,6 +18,7 @@
 struct setting {
     unsigned writers, readers, steps, padding;
     bool upkeep, compacts;
+    bool follows; /* a reader's engine beside it */
 };
 
 static uint64_t number(const char *name, uint64_t otherwise)
@@ -57,6 +59,77 @@ static uint64_t sum_of_counters(const struct oracle *oracle)
     return sum;
 }
 
+/* ---- a reader beside the writer ---- */
+
+struct follower {
+    struct store *store;
+    struct crowd crowd; /* its view of the keys, and its failure */
+    struct base_thread thread;
+    _Atomic bool done;
+    unsigned refreshes;
+};
+
+static bool open_beside(struct follower *follower)
+{
+    struct sim_memory_options disk = follower->store->disk;
+    struct weir_log_options options = WEIR_LOG_OPTIONS_INIT;
+    struct weir_error why = WEIR_ERROR_INIT;
+    disk.read_only = true;
+    options.flags = WEIR_LOG_READ_ONLY;
+    options.medium = WEIR_MEDIUM_CUSTOM;
+    int rc = sim_memory_open(&disk, &options.custom_medium);
+    rc = rc == 0 ? weir_log_open("memory", &options, &follower->crowd.log, &why) : rc;
+    rc = rc == 0 ? weir_engine_open(follower->crowd.log, &follower->store->engine_options,
+                                    &follower->crowd.engine, &why)
+                 : rc;
+    return rc == 0 || crowd_fail(&follower->crowd, "open beside: %d %s", rc, why.text);
+}
+
+static bool follow_once(struct follower *follower)
+{
+    struct weir_error why = WEIR_ERROR_INIT;
+    int rc = weir_engine_refresh(follower->crowd.engine, NULL, &why);
+    follower->refreshes++;
+    return rc == 0 || crowd_fail(&follower->crowd, "refresh: %d %s", rc, why.text);
+}
+
+static void follow(void *context)
+{
+    struct follower *follower = context;
+    bool right = true;
+    while (right && !atomic_load(&follower->done)) {
+        right = follow_once(follower) && crowd_count_money(&follower->crowd, ORACLE_NEWEST);
+        base_yield();
+    }
+}
+
+static void begin_following(struct follower *follower, struct store *store,
+                            const struct oracle *oracle, uint64_t seed)
+{
+    *follower = (struct follower){.store = store, .crowd = {.seed = seed}};
+    crowd_begin(&follower->crowd, oracle);
+    (void)open_beside(follower);
+    expect_right(&follower->crowd);
+    assert_int_equal(base_thread_start(&follower->thread, "follower", follow, follower), 0);
+}
+
+/* When all is durable it shows the same as the writer. */
+static void end_following(struct follower *follower, struct oracle *oracle, uint64_t seed)
+{
+    atomic_store(&follower->done, true);
+    base_thread_join(&follower->thread);
+    expect_right(&follower->crowd);
+    (void)follow_once(follower);
+    expect_right(&follower->crowd);
+    oracle->engine = follower->crowd.engine;
+    if (!oracle_check_gets(oracle, ORACLE_NEWEST) || !oracle_check_scans(oracle, ORACLE_NEWEST) ||
+        !oracle_check_fingerprint(oracle, ORACLE_NEWEST)) {
+        fail_msg("WEIR_SEED=%ju: beside: %s", (uintmax_t)seed, oracle->failure);
+    }
+    assert_int_equal(weir_engine_close(follower->crowd.engine), 0);
+    assert_int_equal(weir_log_close(follower->crowd.log), 0);
+}
+
 static void run_seed(uint64_t seed, const struct setting *setting)
 {
     static struct store store;
@@ -77,6 +150,10 @@ static void run_seed(uint64_t seed, const struct setting *setting)
                            .compacts = setting->compacts};
     crowd_begin(&crowd, &oracle);
     assert_true(crowd_fill(&crowd));
+    static struct follower follower;
+    if (setting->follows) {
+        begin_following(&follower, &store, &oracle, seed);
+    }
     crowd_run(&crowd);
     expect_right(&crowd);
     settle(&store);
@@ -85,6 +162,9 @@ static void run_seed(uint64_t seed, const struct setting *setting)
         fail_msg("WEIR_SEED=%ju: %s", (uintmax_t)seed, oracle.failure);
     }
     assert_int_equal(sum_of_counters(&oracle), atomic_load(&crowd.counted));
+    if (setting->follows) {
+        end_following(&follower, &oracle, seed);
+    }
     expect_fold(&store, &oracle, seed);
     store_reopen(&store);
     expect_fold(&store, &oracle, seed);
@@ -140,6 +220,18 @@ static void cd_11_nothing_that_can_be_read_changes_while_the_log_is_compacted(vo
                           .compacts = true});
 }
 
+static void cd_11_a_reader_beside_sees_all_the_money_while_the_log_is_compacted(void **state)
+{
+    (void)state;
+    run(&(struct setting){.writers = 2,
+                          .readers = 1,
+                          .steps = 2000,
+                          .padding = 400,
+                          .upkeep = true,
+                          .compacts = true,
+                          .follows = true});
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +239,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(se_07_every_snapshot_has_all_the_money_while_writers_go_on),
         cmocka_unit_test(se_09_checkpoints_made_beside_writers_open_to_the_same_state),
         cmocka_unit_test(cd_11_nothing_that_can_be_read_changes_while_the_log_is_compacted),
+        cmocka_unit_test(cd_11_a_reader_beside_sees_all_the_money_while_the_log_is_compacted),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -527,6 +527,20 @@ static void a_read_only_medium_changes_no_file_of_the_directory(void **state)
     reader->ops->destroy(reader);
 }
 
+static void the_room_that_is_left_is_told_or_not_known(void **state)
+{
+    struct fixture *fixture = *state;
+    struct weir_medium *medium = fixture->medium;
+    uint64_t bytes = 77;
+    int rc = medium->ops->space(medium, &bytes);
+    if (rc == -EOPNOTSUPP) {
+        assert_int_equal(bytes, 77); /* a disk without a limit */
+        return;
+    }
+    assert_int_equal(rc, 0);
+    assert_true(bytes > 0 && bytes < UINT64_MAX);
+}
+
 static void a_read_only_medium_opens_an_empty_directory(void **state)
 {
     struct weir_medium *reader = open_another(fixture_of(state), true);
@@ -562,6 +576,7 @@ const struct contract_test store_contract[] = {
     CONTRACT_TEST(a_view_shows_the_file_and_outlives_its_handle),
     CONTRACT_TEST(a_read_only_medium_changes_no_file_of_the_directory),
     CONTRACT_TEST(a_read_only_medium_opens_an_empty_directory),
+    CONTRACT_TEST(the_room_that_is_left_is_told_or_not_known),
 };
 
 const size_t store_contract_count = sizeof store_contract / sizeof *store_contract;

@@ -530,6 +530,59 @@ static void damage_in_a_compacted_segment_becomes_a_gap(void **state)
     free_fixture(&fixture);
 }
 
+/* Dense gaps become one record each; what lies in front and behind is dropped or kept. */
+static void gaps_of_a_salvaged_log_stay_when_it_is_compacted(void **state)
+{
+    (void)state;
+    struct story *story = story_new();
+    struct test_disk disk = disk_new(), copy;
+    struct weir_log *log = open_log(&disk, NULL);
+    for (int i = 0; i < 4; i++) {
+        story_fill(story, log, 10, SIZE, 1);
+        story_application(story, log, 300);
+    }
+    close_log(log);
+    for (uint64_t block = 4; block < 9; block++) {
+        flip(&disk, "segment-0000000000000001", block * FORMAT_BLOCK + 20);
+    }
+    struct weir_salvage_report report = salvage(&disk, &copy);
+    assert_true(report.gap_lsns > 3);
+    log = open_log(&copy, NULL);
+    story_fill(story, log, 10, SIZE, 4);
+    weir_lsn gap_from = 0, gap_to = 0;
+    for (int round = 0; round < 2; round++) {
+        struct weir_cursor_options options = WEIR_CURSOR_OPTIONS_INIT;
+        struct weir_error why = WEIR_ERROR_INIT;
+        struct weir_cursor *cursor;
+        struct weir_record record;
+        options.compacted = true;
+        int rc = weir_cursor_open(log, &options, &cursor);
+        assert_int_equal(rc, 0);
+        while ((rc = weir_cursor_next(cursor, &record)) == 1) {
+        }
+        assert_int_equal(rc, WEIR_E_GAP);
+        assert_int_equal(weir_cursor_error(cursor, &why), 0);
+        assert_true(round == 0 || (why.from_lsn == gap_from && why.to_lsn == gap_to));
+        gap_from = why.from_lsn;
+        gap_to = why.to_lsn;
+        weir_cursor_close(cursor);
+        if (round == 0) {
+            for (weir_lsn lsn = 1; lsn <= story->last; lsn++) {
+                uint64_t time_ns;
+                (void)wal_address_find(log, lsn, &story->records[lsn].address, &time_ns);
+            }
+            story_compact(story, log, story->last);
+        }
+    }
+    close_log(log);
+    struct weir_verify_report whole = verify(&copy);
+    assert_true(whole.ok);
+    assert_int_equal(whole.gap_lsns, report.gap_lsns);
+    disk_free(&copy);
+    disk_free(&disk);
+    story_free(story);
+}
+
 static void without_control_a_run_that_is_still_there_counts(void **state)
 {
     (void)state;
@@ -558,6 +611,7 @@ int main(void)
         cmocka_unit_test(a_missing_compacted_segment_is_refused),
         cmocka_unit_test(a_compacted_log_is_salvaged_without_gaps),
         cmocka_unit_test(damage_in_a_compacted_segment_becomes_a_gap),
+        cmocka_unit_test(gaps_of_a_salvaged_log_stay_when_it_is_compacted),
         cmocka_unit_test(without_control_a_run_that_is_still_there_counts),
     };
     return cmocka_run_group_tests_name("wal_compact_damage", tests, NULL, NULL);

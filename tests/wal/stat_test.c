@@ -4,6 +4,7 @@
 #include "support.h"
 
 #include "base/clock.h"
+#include "wal/address.h"
 #include "wal/log.h"
 
 #include <errno.h>
@@ -141,12 +142,42 @@ static void a_struct_of_another_version_is_filled_as_far_as_it_is_known(void **s
     disk_free(&disk);
 }
 
+static void the_room_that_is_left_goes_as_segments_are_made(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    uint64_t before = 77, after, room;
+    struct weir_log *log = open_log(&disk, NULL);
+    assert_int_equal(weir_log_free_bytes(log, &before), -EOPNOTSUPP); /* there is no limit */
+    assert_int_equal(before, 77);
+    sim_memory_capacity_set(disk.keeper, 100 * SMALL_SEGMENT);
+    assert_int_equal(weir_log_free_bytes(log, &before), 0);
+    assert_in_range(before, 90 * SMALL_SEGMENT, 100 * SMALL_SEGMENT);
+    assert_int_equal(wal_address_room(log, &room), 0);
+    assert_int_equal(room, before + stat_of(log).spare_segments * SMALL_SEGMENT);
+    uint8_t payload[3000] = {1};
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(try_append(log, payload, sizeof payload, WEIR_GROUP, NULL), 0);
+    }
+    assert_int_equal(weir_log_free_bytes(log, &after), 0);
+    assert_true(after + 10 * SMALL_SEGMENT <= before);
+    assert_int_equal(wal_address_room(log, &room), 0);
+    assert_int_equal(room, after + stat_of(log).spare_segments * SMALL_SEGMENT);
+    sim_memory_capacity_set(disk.keeper, SMALL_SEGMENT); /* less than there is */
+    assert_int_equal(weir_log_free_bytes(log, &after), 0);
+    assert_int_equal(after, 0);
+    assert_int_equal(weir_log_free_bytes(log, NULL), -EINVAL);
+    close_log(log);
+    disk_free(&disk);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(watermarks_and_counters_follow_what_was_appended),
         cmocka_unit_test(times_are_those_of_the_records_wherever_they_lie),
         cmocka_unit_test(wl_16_stat_names_the_oldest_open_reservation_and_its_age),
+        cmocka_unit_test(the_room_that_is_left_goes_as_segments_are_made),
         cmocka_unit_test(a_struct_of_another_version_is_filled_as_far_as_it_is_known),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);

@@ -33,6 +33,7 @@ VALUE(from_checkpoint, outcome->facts.from_checkpoint)
 VALUE(index_bytes, outcome->facts.index_bytes)
 VALUE(index_per_key,
       (double)outcome->facts.index_bytes / (double)(outcome->log_keys > 0 ? outcome->log_keys : 1))
+VALUE(window_bytes, outcome->facts.window_bytes)
 VALUE(anonymous_bytes, outcome->anonymous_bytes)
 VALUE(anonymous_per_key,
       (double)outcome->anonymous_bytes / (double)(outcome->log_keys > 0 ? outcome->log_keys : 1))
@@ -101,6 +102,7 @@ static const struct kv_column memory_columns[] = {
     {"index_bytes_per_key", "index/key", 10, 1, 1.0, index_per_key},
     {"anonymous_bytes_per_key", "anon/key", 10, 1, 1.0, anonymous_per_key},
     {"anonymous_bytes", "anon MB", 10, 1, 1e-6, anonymous_bytes},
+    {"window_bytes", "windows MB", 10, 1, 1e-6, window_bytes},
     {"index_bytes", NULL, 0, 0, 1.0, index_bytes},
     {NULL, NULL, 0, 0, 0.0, NULL},
 };

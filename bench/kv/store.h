@@ -55,6 +55,7 @@ struct kv_facts {
     char medium[16], io[16];
     bool durable, emulated;
     uint64_t keys, deleted_keys, index_bytes;
+    uint64_t window_bytes; /* of the log, whatever the number of keys */
     bool from_checkpoint;
     uint64_t replayed_records;
     double open_log_s, load_s, walk_s, sort_s, build_s, engine_s; /* of opening */

@@ -139,6 +139,10 @@ static void tell_facts(void *context, struct kv_facts *ret_facts)
         ret_facts->build_s = report.build_s;
         ret_facts->engine_s = report.total_s;
     }
+    struct weir_stat stat = WEIR_STAT_INIT;
+    if (weir_log_stat(store->log, &stat) == 0) {
+        ret_facts->window_bytes = stat.window_bytes;
+    }
     struct weir_engine_status status = WEIR_ENGINE_STATUS_INIT;
     if (store->engine != NULL && weir_engine_stat(store->engine, &status) == 0) {
         ret_facts->keys = status.keys;

@@ -292,7 +292,7 @@ static int replace(struct compaction *compaction, const struct survey_list *list
         ordinals[i] = list->items[first + i].ordinal;
     }
     int rc = compact_run(compaction, ordinals, count, ret_made);
-    if (rc == 0) {
+    if (rc == 0 || compaction->report->untold) { /* done, whoever was told */
         count_step(compaction, list, first, count, ret_made);
     }
     return rc;

@@ -122,9 +122,9 @@ class Checkpoint(UpkeepTest):
 
 
 class Compact(UpkeepTest):
-    def versions(self, rounds=30, keys=800):
+    def versions(self, rounds=30, keys=800, padding=b""):
         """Many versions of the same keys, in small segments; the last of each counts."""
-        self.load(((b"k%04d" % key, b"%d/%d" % (number, key))
+        self.load(((b"k%04d" % key, b"%d/%d" % (number, key) + padding)
                    for number in range(rounds) for key in range(keys)), "--table", "fruit")
 
     def test_compaction_gives_space_back_and_changes_no_fingerprint(self):
@@ -183,9 +183,9 @@ class Compact(UpkeepTest):
         self.assertIn("LSN 14999, which the hold backup", text)
 
     def test_a_signal_ends_it_behind_a_step_with_a_report_and_exit_5(self):
-        self.versions()
+        self.versions(padding=b"." * 400)
         before = self.state()
-        with Running("compact", self.log, "--rate", "100k", "--json") as running:
+        with Running("compact", self.log, "--rate", "1MiB", "--json") as running:
             while not self.row("stat", self.log)["live_writer"]:
                 pass
             running.signal(signal.SIGINT)

@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 
 #define PAIRS 256u
+#define TAIL_MAX 10000u /* records behind a checkpoint */
 #define FRAME_BYTES 64u /* of a record beside key and value, generously */
 
 /* What durable puts take of the log, generously: each flush a block of 4 KiB. */
@@ -132,7 +133,8 @@ static int fill_store(struct kv_session *session, const struct kv_case *question
     }
     const struct kv_ops *ops = session->ops;
     bool checkpoint = question->checkpoint && ops->checkpoint != NULL;
-    uint64_t first = checkpoint ? question->records - question->records / 100 : question->records;
+    uint64_t tail = question->records / 100 < TAIL_MAX ? question->records / 100 : TAIL_MAX;
+    uint64_t first = question->records - (checkpoint ? tail : 0);
     filler->session = session;
     int rc = ops->writer_open(session->store, &filler->writer);
     if (rc == 0) {

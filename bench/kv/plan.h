@@ -63,11 +63,11 @@ struct kv_case {
     uint64_t records;
     unsigned update_percent, delete_percent; /* of the records, while filling */
     unsigned read_percent;                   /* of a mixed load */
-    bool checkpoint;        /* of a fill: make one when all but the last hundredth is put */
-    bool no_checkpoint;     /* of an open: do not use it */
-    bool cold;              /* files are dropped from the page cache before */
-    bool read_mode;         /* of a fill: it will be read */
-    bool dies;              /* the process is killed with SIGKILL behind its answer */
+    bool checkpoint;    /* of a fill: make one when all but the last hundredth, or 10000, is put */
+    bool no_checkpoint; /* of an open: do not use it */
+    bool cold;          /* files are dropped from the page cache before */
+    bool read_mode;     /* of a fill: it will be read */
+    bool dies;          /* the process is killed with SIGKILL behind its answer */
     const char *goal_store; /* whose ratio has a goal, or NULL */
     double goal;
 };

@@ -190,33 +190,42 @@ static void moved(void *context, const struct weir_record *record, uint64_t old_
 
 /* ---- pace ---- */
 
-static void sleep_until(uint64_t end_ns)
+static bool is_stopped(const struct compacting *compacting, uint64_t bytes)
+{
+    const struct weir_compact_options *options = compacting->options;
+    uint64_t all = compacting->all_bytes > bytes ? compacting->all_bytes : bytes;
+    return options->progress != NULL &&
+           options->progress(options->progress_context, bytes, all) != 0;
+}
+
+/* Sleeps until so many bytes are allowed; the caller's progress is asked all the while. */
+static int sleep_for_rate(struct compacting *compacting, uint64_t bytes)
 {
     _Atomic uint32_t nothing = 0;
+    double seconds = (double)bytes / (double)compacting->options->bytes_per_second;
+    uint64_t end_ns = compacting->start_ns + (uint64_t)(seconds * (double)BASE_NS_PER_S);
     uint64_t now_ns;
     while ((now_ns = base_clock_monotonic_ns()) < end_ns) {
         int64_t left = (int64_t)(end_ns - now_ns);
         base_wait(&nothing, 0, left < SLEEP_SLICE_NS ? left : SLEEP_SLICE_NS, false);
+        if (is_stopped(compacting, bytes)) {
+            return -ECANCELED;
+        }
     }
+    return 0;
 }
 
 static int pace(void *context, uint64_t bytes)
 {
     struct compacting *compacting = context;
-    const struct weir_compact_options *options = compacting->options;
     place_let_go(compacting->engine);
     if (compacting->failed < 0) {
         return compacting->failed;
     }
-    if (options->progress != NULL &&
-        options->progress(options->progress_context, bytes, compacting->all_bytes) != 0) {
+    if (is_stopped(compacting, bytes)) {
         return -ECANCELED;
     }
-    if (options->bytes_per_second > 0) {
-        double seconds = (double)bytes / (double)options->bytes_per_second;
-        sleep_until(compacting->start_ns + (uint64_t)(seconds * (double)BASE_NS_PER_S));
-    }
-    return 0;
+    return compacting->options->bytes_per_second > 0 ? sleep_for_rate(compacting, bytes) : 0;
 }
 
 /* ---- the call ---- */
@@ -254,6 +263,8 @@ static int run(struct compacting *compacting, struct weir_error *why)
         atomic_store_explicit(&engine->failed, rc, memory_order_relaxed);
     } else {
         place_let_go(engine);
+        (void)wal_address_compact_reserve(
+            engine->log); /* for the next time, as far as there is room */
     }
     rc = rc == 0 ? compacting->failed : rc;
     int settled = settle_horizon(compacting);

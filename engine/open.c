@@ -9,6 +9,7 @@
  * everything is given back and the log is as it was.
  */
 #include "engine/checkpoint.h"
+#include "wal/address_compact.h"
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -48,6 +49,13 @@ int engine_check(const struct weir_engine *engine)
 
 /* ---- the hold ---- */
 
+/* Space of a log with tables comes back by compaction alone, so what that writes into is there
+ * before the disk is full. Where there is no room for it now, compaction looks again. */
+static void reserve_for_compaction(struct weir_engine *engine)
+{
+    (void)wal_address_compact_reserve(engine->log);
+}
+
 int engine_hold(struct weir_engine *engine)
 {
     /* Acquire pairs with the release below: the hold is durable. */
@@ -59,6 +67,7 @@ int engine_hold(struct weir_engine *engine)
     if (!atomic_load_explicit(&engine->held, memory_order_relaxed)) {
         rc = weir_hold_set(engine->log, WEIR_HOLD_ENGINE, weir_durable_lsn(engine->log) + 1);
         if (rc == 0) {
+            reserve_for_compaction(engine);
             atomic_store_explicit(&engine->held, true, memory_order_release);
         }
     }
@@ -94,6 +103,9 @@ static int see_to_hold(struct weir_engine *engine, struct weir_error *why)
     if (rc < 0) {
         return engine_error(why, rc, "the log cannot be held for the engine: %s",
                             weir_error_text(rc));
+    }
+    if (held) {
+        reserve_for_compaction(engine);
     }
     atomic_store_explicit(&engine->held, held, memory_order_release);
     return 0;

@@ -81,6 +81,15 @@ class FullDisk(LogTest):
             self.assertEqual(number % 1000, key)
             self.assertGreaterEqual(number, stored - 1000)
 
+    def test_compaction_makes_room_on_a_full_disk(self):
+        stored = self.fill_with_versions()
+        done = weir("compact", self.log, "--json")
+        self.assertEqual(done.exit, OK, done.out + done.err.encode())
+        self.assertLess(done.row()["bytes_after"], done.row()["bytes_before"])
+        self.check_versions(stored)
+        done = weir("put", self.log, "after", "it")
+        self.assertEqual(done.exit, OK, done.err)
+
     def test_an_import_that_fills_the_disk_is_exit_4_and_what_it_reported_is_there(self):
         stored = self.fill_with_versions()
         self.assertGreater(stored, 5000)

@@ -106,6 +106,16 @@ int place_version(struct weir_engine *engine, uint64_t address, struct engine_ve
                                            : WEIR_E_DAMAGED;
 }
 
+int place_row(struct weir_engine *engine, uint64_t address, struct weir_row *ret_row)
+{
+    struct weir_record record;
+    int rc = place_read(engine, address, &record);
+    if (rc < 0) {
+        return rc;
+    }
+    return record.type == WEIR_TYPE_CHANGE ? record_read_row(&record, ret_row) : WEIR_E_DAMAGED;
+}
+
 int place_find(struct weir_engine *engine, struct engine_table *table, struct weir_bytes key,
                struct engine_version *ret_version)
 {

@@ -53,6 +53,9 @@ int place_version(struct weir_engine *engine, uint64_t address, struct engine_ve
 int place_find(struct weir_engine *engine, struct engine_table *table, struct weir_bytes key,
                struct engine_version *ret_version);
 
+/* The row at an address, for views that show the newest: 1; 0 (a delete: the key alone); errors. */
+int place_row(struct weir_engine *engine, uint64_t address, struct weir_row *ret_row);
+
 /* Asks for the lines of a record that will be read soon. */
 void place_prefetch(struct weir_engine *engine, uint64_t address);
 

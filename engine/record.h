@@ -7,6 +7,7 @@
 #include "base/le.h"
 
 #include <weir/change.h>
+#include <weir/read.h>
 
 struct record_change {
     struct le64 previous;
@@ -92,6 +93,23 @@ static inline int record_read_key(const struct weir_record *record, struct recor
                                    .table = le32_load(&change->table),
                                    .deleted = deleted};
     return 0;
+}
+
+/* A change as a reader gets it: 1; 0 (a delete: the key alone is filled in); WEIR_E_RECORD. */
+static inline int record_read_row(const struct weir_record *record, struct weir_row *ret_row)
+{
+    struct record_key key;
+    int rc = record_read_key(record, &key);
+    if (__builtin_expect(rc < 0, 0)) {
+        return rc;
+    }
+    const uint8_t *end = (const uint8_t *)record->data + record->size;
+    ret_row->key.data = key.data;
+    ret_row->key.size = key.size;
+    ret_row->value.data = key.data + key.size;
+    ret_row->value.size = (size_t)(end - (key.data + key.size));
+    ret_row->lsn = record->lsn;
+    return key.deleted ? 0 : 1;
 }
 
 /* The payload of a table's record: room for RECORD_TABLE_BYTES_MAX. Returns its size. */

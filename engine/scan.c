@@ -25,8 +25,9 @@ struct weir_scan {
     uint64_t addresses[SCAN_BATCH];
     int count, next; /* of addresses */
     bool ended;
-    int error;   /* of the index, told once */
-    int pending; /* of a row, told when the rows before it were taken */
+    bool unbounded; /* neither prefix nor ends: every key is shown */
+    int error;      /* of the index, told once */
+    int pending;    /* of a row, told when the rows before it were taken */
 };
 
 static int compare(struct weir_bytes a, struct weir_bytes b)
@@ -45,6 +46,9 @@ static bool has_prefix(struct weir_bytes key, struct weir_bytes prefix)
 /* Is the key on this side of the lower end? */
 static bool is_above(const struct weir_scan *scan, struct weir_bytes key)
 {
+    if (scan->unbounded) {
+        return true;
+    }
     return compare(key, scan->options.from) >= 0 && compare(key, scan->options.prefix) >= 0;
 }
 
@@ -53,6 +57,9 @@ static bool is_above(const struct weir_scan *scan, struct weir_bytes key)
 static bool is_below(const struct weir_scan *scan, struct weir_bytes key)
 {
     const struct weir_scan_options *options = &scan->options;
+    if (scan->unbounded) {
+        return true;
+    }
     return (!options->bounded || compare(key, options->to) < 0) &&
            (has_prefix(key, options->prefix) || compare(key, options->prefix) < 0);
 }
@@ -141,6 +148,7 @@ int weir_scan_open(struct weir_read *read, const struct weir_scan_options *optio
     }
     scan->read = read;
     scan->options = *options;
+    scan->unbounded = options->prefix.size == 0 && options->from.size == 0 && !options->bounded;
     index_iterator_init(&scan->iterator, &table->index);
     if (options->bounded && options->to.size == 0) {
         scan->ended = true; /* no key is less than the empty one */
@@ -185,6 +193,19 @@ static int refill(struct weir_scan *scan)
     return rc;
 }
 
+/* The row as it was: 1; 0 (absent); errors. */
+static int show_as_of(struct weir_scan *scan, uint64_t address, struct weir_row *ret_row)
+{
+    struct engine_version version;
+    int rc = place_version(scan->read->engine, address, &version);
+    rc = rc == 0 ? version_as_of(scan->read->engine, scan->read->as_of, &version) : rc;
+    if (rc <= 0 || version.operation == WEIR_REMOVE) {
+        return rc < 0 ? rc : 0;
+    }
+    *ret_row = (struct weir_row){version.key, version.value, version.lsn};
+    return 1;
+}
+
 /* The next entry of the index, as the view shows it: 1; 0 (nothing to be shown, or the end, which
  * sets ended); errors. */
 static int step(struct weir_scan *scan, struct weir_row *ret_row)
@@ -199,27 +220,17 @@ static int step(struct weir_scan *scan, struct weir_row *ret_row)
     if (scan->next + SCAN_AHEAD < scan->count) {
         place_prefetch(engine, scan->addresses[scan->next + SCAN_AHEAD]);
     }
-    struct engine_version version;
-    int rc = place_version(engine, scan->addresses[scan->next++], &version);
+    uint64_t address = scan->addresses[scan->next++];
+    int rc = place_row(engine, address, ret_row);
     if (rc < 0) {
         return rc;
     }
-    bool above = is_above(scan, version.key), below = is_below(scan, version.key);
-    if (!above || !below) {
+    bool above = is_above(scan, ret_row->key), below = is_below(scan, ret_row->key);
+    if (__builtin_expect(!above || !below, 0)) {
         scan->ended = scan->options.reverse ? !above : !below;
         return 0;
     }
-    if (scan->read->as_of != UINT64_MAX) {
-        rc = version_as_of(engine, scan->read->as_of, &version);
-        if (rc <= 0) {
-            return rc;
-        }
-    }
-    if (version.operation == WEIR_REMOVE) {
-        return 0;
-    }
-    *ret_row = (struct weir_row){version.key, version.value, version.lsn};
-    return 1;
+    return scan->read->as_of == UINT64_MAX ? rc : show_as_of(scan, address, ret_row);
 }
 
 static int take_pending(struct weir_scan *scan)

@@ -58,7 +58,7 @@ struct scope {
 };
 
 static const struct scope slice = {
-    .longest = 3, .subsets_of = 2, .random = 1, .depth = {0, 1}, .stride = {1, 7, 17, 523}};
+    .longest = 3, .subsets_of = 2, .random = 1, .depth = {0, 1}, .stride = {1, 14, 29, 911}};
 
 static const struct scope passes[] = {
     {.longest = 2, .subsets_of = 4, .random = 2, .depth = {0, 1}, .stride = {1, 1, 1}},

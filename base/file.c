@@ -432,6 +432,9 @@ int base_file_map(const struct base_file *file, size_t size_bytes, uint8_t **ret
     if (base == MAP_FAILED) {
         return -errno;
     }
+    /* What is not in the page cache yet is read in large folios, where the file system has them,
+     * and mapped by large entries: random reads then miss the TLB less. A request. */
+    (void)madvise(base, size_bytes, MADV_HUGEPAGE);
     rc = base_file_map_populate(base, size_bytes);
     if (rc < 0) {
         munmap(base, size_bytes);
@@ -458,6 +461,7 @@ int base_file_map_private(const struct base_file *file, uint64_t offset, void *a
     if (base == MAP_FAILED) {
         return -errno;
     }
+    (void)madvise(base, size_bytes, MADV_HUGEPAGE); /* as above */
     rc = base_file_map_populate(base, size_bytes);
     if (rc < 0) {
         base = mmap(address, size_bytes, protection,

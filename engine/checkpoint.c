@@ -54,6 +54,7 @@ struct making {
     struct weir_file *file;
     uint8_t *block; /* head, tables and CRCs */
     uint64_t block_bytes;
+    uint64_t image_offset; /* at or behind block_bytes */
 };
 
 /* ---- building ---- */
@@ -166,7 +167,7 @@ static void fill_head(struct making *making, const struct wal_address_identity *
     le64_store(&head->until_lsn, making->until_lsn);
     le32_store(&head->chain, identity->chain);
     le32_store(&head->table_count, making->table_count);
-    le64_store(&head->image_offset, making->block_bytes);
+    le64_store(&head->image_offset, making->image_offset);
     le64_store(&head->image_bytes, making->image_bytes);
     le64_store(&head->keys, making->keys);
     uint8_t *at = making->block + CHECKPOINT_BLOCK;
@@ -189,7 +190,7 @@ static int write_file(struct making *making, const struct weir_medium *medium)
     int rc = medium->ops->write(making->file, 0, making->block, making->block_bytes);
     for (uint64_t at = 0; at < image && rc == 0; at += WRITE_BYTES) {
         uint64_t size = image - at < WRITE_BYTES ? image - at : WRITE_BYTES;
-        rc = medium->ops->write(making->file, making->block_bytes + at, making->arena.memory + at,
+        rc = medium->ops->write(making->file, making->image_offset + at, making->arena.memory + at,
                                 size);
     }
     return rc == 0 ? medium->ops->sync(making->file) : rc;
@@ -229,6 +230,7 @@ static int write_all(struct making *making)
     uint64_t parts = making->table_count * sizeof *making->tables +
                      checkpoint_pieces(making->image_bytes) * sizeof(struct le32);
     making->block_bytes = CHECKPOINT_BLOCK + checkpoint_round(parts);
+    making->image_offset = checkpoint_image_offset(parts, making->image_bytes);
     making->block = base_pages_alloc(making->block_bytes, 0);
     if (making->block == NULL) {
         return -ENOMEM;
@@ -295,7 +297,7 @@ static int make(struct weir_engine *engine, struct weir_checkpoint_report *repor
         report->lsn = making.replay_lsn;
         report->until = making.until_lsn;
         report->keys = making.keys;
-        report->bytes = making.block_bytes + checkpoint_round(making.image_bytes);
+        report->bytes = making.image_offset + checkpoint_round(making.image_bytes);
         report->build_s = seconds_between(start_ns, built_ns);
         report->write_s = seconds_between(built_ns, end_ns);
         report->total_s = seconds_between(start_ns, end_ns);

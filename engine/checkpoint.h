@@ -16,6 +16,7 @@
 
 #define CHECKPOINT_BLOCK 4096u
 #define CHECKPOINT_PIECE_BYTES ((uint64_t)1 << 20) /* of the image, for one CRC */
+#define CHECKPOINT_LARGE_PAGE ((uint64_t)2 << 20)
 #define CHECKPOINT_VERSION 1u
 #define CHECKPOINT_NATIVE UINT64_C(0x0102030405060708)
 
@@ -56,6 +57,15 @@ extern const uint8_t checkpoint_magic[8];
 static inline uint64_t checkpoint_round(uint64_t bytes)
 {
     return (bytes + CHECKPOINT_BLOCK - 1) & ~(uint64_t)(CHECKPOINT_BLOCK - 1);
+}
+
+/* Where the image begins: behind the parts; a large one where a large page can begin, so that it is
+ * mapped by large entries. */
+static inline uint64_t checkpoint_image_offset(uint64_t parts_bytes, uint64_t image_bytes)
+{
+    uint64_t alignment =
+        image_bytes >= CHECKPOINT_LARGE_PAGE ? CHECKPOINT_LARGE_PAGE : CHECKPOINT_BLOCK;
+    return (CHECKPOINT_BLOCK + parts_bytes + alignment - 1) & ~(alignment - 1);
 }
 
 static inline uint64_t checkpoint_pieces(uint64_t image_bytes)

@@ -97,7 +97,8 @@ static int check_sizes(struct loading *loading)
     uint64_t size = 0;
     int rc = loading->medium->ops->size(loading->file, &size);
     if (rc < 0 || tables > TABLES_BYTES_MAX ||
-        loading->image_offset != CHECKPOINT_BLOCK + checkpoint_round(loading->parts_bytes) ||
+        loading->image_offset !=
+            checkpoint_image_offset(loading->parts_bytes, loading->image_bytes) ||
         size != loading->image_offset + checkpoint_round(loading->image_bytes)) {
         return refuse(loading, "the checkpoint's file does not have the length that it says");
     }
@@ -109,7 +110,7 @@ static int check_sizes(struct loading *loading)
 
 static int read_parts(struct loading *loading)
 {
-    uint64_t bytes = loading->image_offset - CHECKPOINT_BLOCK;
+    uint64_t bytes = checkpoint_round(loading->parts_bytes);
     loading->parts = base_alloc_aligned(CHECKPOINT_BLOCK, bytes);
     if (loading->parts == NULL) {
         return -ENOMEM;

@@ -156,9 +156,9 @@ static int store(struct weir_engine *engine, struct write_change *change,
     struct weir_entry entry;
     write_build(change, &entry);
     struct wal_address_batch batch = {
-        .entries = &entry, .count = 1, .stamp = stamp, .context = change};
+        .entries = &entry, .count = 1, .stamp = stamp, .context = change, .waits_later = true};
     stripe_announce(engine, change->stripe);
-    rc = wal_address_append(engine->log, &batch, write_durability(durability), NULL);
+    rc = wal_address_append(engine->log, &batch, durability, NULL);
     if (change->lsn != WEIR_LSN_NONE) {
         int applied = write_apply(engine, change);
         rc = rc < 0 ? rc : applied;

@@ -49,10 +49,4 @@ static inline enum space_kind space_kind_of(const struct weir_write *write)
 /* After the locks: waits where each is asked for. */
 int write_settle(struct weir_engine *engine, enum weir_durability durability, weir_lsn last_lsn);
 
-/* WEIR_EACH is waited for without a lock. */
-static inline enum weir_durability write_durability(enum weir_durability durability)
-{
-    return durability == WEIR_EACH ? WEIR_NONE : durability;
-}
-
 #endif

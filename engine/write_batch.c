@@ -199,10 +199,13 @@ static int store_all(struct batch *batch, uint32_t lowest, enum weir_durability 
     if (rc < 0) {
         return rc;
     }
-    struct wal_address_batch records = {
-        .entries = batch->entries, .count = batch->count, .stamp = stamp, .context = batch};
+    struct wal_address_batch records = {.entries = batch->entries,
+                                        .count = batch->count,
+                                        .stamp = stamp,
+                                        .context = batch,
+                                        .waits_later = true};
     stripe_announce(batch->engine, lowest);
-    rc = wal_address_append(batch->engine->log, &records, write_durability(durability), NULL);
+    rc = wal_address_append(batch->engine->log, &records, durability, NULL);
     if (batch->changes[0].lsn != WEIR_LSN_NONE) {
         for (size_t i = 0; i < batch->count; i++) {
             int applied = write_apply(batch->engine, &batch->changes[i]);

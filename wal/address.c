@@ -30,6 +30,7 @@ int wal_address_append(struct weir_log *log, const struct wal_address_batch *bat
 {
     struct publish_batch numbered = {.entries = batch->entries,
                                      .count = batch->count,
+                                     .waits_later = batch->waits_later,
                                      .numbered = true,
                                      .stamp = batch->stamp,
                                      .context = batch->context};

@@ -26,6 +26,7 @@ struct wal_address_batch {
      * to may still be changed. Must not call into the log. */
     void (*stamp)(void *context, size_t index, weir_lsn lsn, uint64_t address);
     void *context;
+    bool waits_later; /* WEIR_EACH does not wait: weir_wait() does, with no lock held */
 };
 
 /* weir_append_batch() of records that carry their LSN: 8 bytes of each payload's limit. Neither

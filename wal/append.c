@@ -304,6 +304,10 @@ int publish_batch(struct weir_log *log, const struct publish_batch *batch,
     if (ret_first_lsn != NULL) {
         *ret_first_lsn = place.lsn;
     }
+    if (batch->waits_later && durability == WEIR_EACH) {
+        durability = WEIR_NONE; /* no group was closed for it */
+        place.closed = false;
+    }
     return publish_finish(log, &place, place.lsn + batch->count - 1, durability);
 }
 

@@ -17,7 +17,8 @@ int publish_measure(const struct weir_log *log, const struct weir_entry *entry,
 struct publish_batch {
     const struct weir_entry *entries;
     size_t count;
-    bool numbered; /* each payload is preceded by its record's LSN (docs/FORMAT.md, 6) */
+    bool waits_later; /* with WEIR_EACH: the caller waits, when it has let go of its own locks */
+    bool numbered;    /* each payload is preceded by its record's LSN (docs/FORMAT.md, 6) */
     /* NULL, or called before record `index` is copied: its bytes may still be changed. */
     void (*stamp)(void *context, size_t index, weir_lsn lsn, uint64_t address);
     void *context;

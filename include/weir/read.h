@@ -19,8 +19,9 @@
  * names the oldest one and what it holds.
  *
  * Views: the newest values (the default; they may not be durable yet), durable ones, or all as of
- * an LSN. Within a view as of an LSN every read sees exactly the state behind that record, batches
- * whole. The others see each key at the moment of the call.
+ * an LSN. Within a view as of an LSN every read sees exactly the state behind that record; of a
+ * batch all or nothing, unless that LSN lies inside of it. The others see each key at the moment of
+ * the call.
  *
  * Cost of a view as of an LSN: a key that was changed since costs a step back for each of its newer
  * versions, at most 256 and then one for each 256 more.

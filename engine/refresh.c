@@ -22,6 +22,7 @@
 
 #define NAP_NS INT64_C(1000000)
 #define NAPS_MAX 1000u
+#define BUILDS_MAX 16u
 
 int section_enter(struct weir_engine *engine, uint32_t *ret_slot)
 {
@@ -73,23 +74,41 @@ static int renew(struct weir_engine *engine, struct weir_error *why)
                             "the log was compacted, and a read section that stays open keeps the "
                             "index from being built anew");
     }
-    int rc = engine_start_afresh(engine);
-    rc = rc == 0 ? engine_build(engine, why) : rc;
+    int rc;
+    unsigned turn = 0;
+    do { /* the writer may compact again meanwhile */
+        rc = engine_start_afresh(engine);
+        rc = rc == 0 ? engine_build(engine, why) : rc;
+    } while ((rc == WEIR_E_HORIZON || rc == WEIR_E_TRUNCATED) && ++turn < BUILDS_MAX);
     atomic_store_explicit(&engine->failed, rc, memory_order_relaxed);
     let_in(engine);
     return rc;
 }
 
-/* Under follow.lock. */
+/* Learns how far the writer is, and whether addresses have moved since the index was built. */
+static bool has_moved(struct weir_engine *engine)
+{
+    struct weir_cursor_options latest = WEIR_CURSOR_OPTIONS_INIT;
+    latest.from = WEIR_FROM_LATEST;
+    struct weir_cursor *cursor;
+    if (weir_cursor_open(engine->log, &latest, &cursor) == 0) {
+        weir_cursor_close(cursor);
+    }
+    struct wal_address_identity identity;
+    return wal_address_identify(engine->log, WEIR_LSN_NONE, &identity) < 0 ||
+           identity.layout != engine->layout;
+}
+
+/* Under follow.lock. Looks before it replays: of a compacted log the deletes are gone that the
+ * index would have to see. */
 static int follow(struct weir_engine *engine, struct weir_error *why)
 {
     weir_lsn applied = atomic_load_explicit(&engine->follow.applied, memory_order_relaxed);
     int rc = atomic_load_explicit(&engine->failed, memory_order_relaxed);
-    rc = rc == 0 ? follow_replay(engine, applied + 1, why) : rc;
-    struct wal_address_identity identity;
-    int known = wal_address_identify(engine->log, WEIR_LSN_NONE, &identity);
-    bool moved = known == 0 && identity.layout != engine->layout;
-    return rc < 0 || moved ? renew(engine, why) : 0;
+    if (rc == 0 && !has_moved(engine)) {
+        rc = follow_replay(engine, applied + 1, why);
+    }
+    return rc < 0 || has_moved(engine) ? renew(engine, why) : 0;
 }
 
 int weir_engine_refresh(struct weir_engine *engine, weir_lsn *ret_lsn, struct weir_error *ret_error)

@@ -140,7 +140,11 @@ static int keep(void *context, const struct weir_record *record, uint64_t addres
         return WAL_ADDRESS_KEEP;
     }
     uint32_t slot = epoch_enter(&compacting->engine->epochs);
-    int rc = judge(compacting, record, address);
+    /* The old place is kept readable for sections that have its address and have not read it yet.
+     */
+    struct wal_segment *segment;
+    int rc = place_segment(compacting->engine, address, &segment);
+    rc = rc == 0 ? judge(compacting, record, address) : rc;
     epoch_leave(&compacting->engine->epochs, slot);
     return rc;
 }

@@ -318,7 +318,10 @@ static int compact(struct weir_engine *engine, const struct weir_compact_options
 static bool options_are_valid(const struct weir_compact_options *options,
                               const struct weir_compact_report *report)
 {
-    return options->size == sizeof *options && (report == NULL || report->size >= sizeof *report);
+    static const uint8_t zeros[sizeof options->reserved] = {0};
+    return options->size == sizeof *options &&
+           memcmp(options->reserved, zeros, sizeof zeros) == 0 &&
+           (report == NULL || report->size >= sizeof *report);
 }
 
 int weir_engine_compact(struct weir_engine *engine, const struct weir_compact_options *options,

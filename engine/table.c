@@ -138,6 +138,8 @@ int weir_table_open(struct weir_engine *engine, const char *name, bool create_it
         rc = WEIR_E_NO_TABLE;
     } else if (engine->read_only) {
         rc = WEIR_E_READ_ONLY;
+    } else if (atomic_load_explicit(&engine->failed, memory_order_relaxed) < 0) {
+        rc = atomic_load_explicit(&engine->failed, memory_order_relaxed);
     } else {
         stripe_announce(engine, 0);
         rc = create(engine, name, ret_table);

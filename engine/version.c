@@ -17,6 +17,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <weir/inspect.h>
+
 static bool is_version_of(const struct engine_version *found, const struct engine_version *of,
                           weir_lsn lsn)
 {
@@ -58,6 +60,16 @@ static weir_lsn horizon_of(struct weir_engine *engine)
     return atomic_load_explicit(&engine->horizon, memory_order_acquire);
 }
 
+/* The writer of a reader's log may have moved it since the index was built. */
+static weir_lsn learn_horizon(struct weir_engine *engine)
+{
+    struct weir_stat stat = WEIR_STAT_INIT;
+    if (weir_log_stat(engine->log, &stat) == 0 && stat.horizon > horizon_of(engine)) {
+        atomic_store_explicit(&engine->horizon, stat.horizon, memory_order_release);
+    }
+    return horizon_of(engine);
+}
+
 int version_before(struct weir_engine *engine, const struct engine_version *version,
                    struct engine_version *ret_before)
 {
@@ -71,6 +83,9 @@ int version_before(struct weir_engine *engine, const struct engine_version *vers
     int rc = find_by_lsn(engine, version, previous, ret_before);
     /* A delete that counted for nobody was dropped; and the horizon may just have moved. */
     bool may_miss = version->operation == WEIR_INSERT || version->lsn <= horizon_of(engine);
+    if (rc == 0 && !may_miss && engine->read_only) {
+        may_miss = version->lsn <= learn_horizon(engine);
+    }
     return rc == 0 && !may_miss ? WEIR_E_DAMAGED : rc;
 }
 

@@ -146,7 +146,8 @@ static void stamp(void *context, size_t index, weir_lsn lsn, uint64_t address)
 static int store(struct weir_engine *engine, struct write_change *change,
                  enum weir_durability durability)
 {
-    int rc = find_before(engine, change);
+    int rc = write_check_index(engine);
+    rc = rc == 0 ? find_before(engine, change) : rc;
     if (rc == 0) {
         rc = write_decide(change);
     }
@@ -159,9 +160,9 @@ static int store(struct weir_engine *engine, struct write_change *change,
         .entries = &entry, .count = 1, .stamp = stamp, .context = change, .waits_later = true};
     stripe_announce(engine, change->stripe);
     rc = wal_address_append(engine->log, &batch, durability, NULL);
-    if (change->lsn != WEIR_LSN_NONE) {
-        int applied = write_apply(engine, change);
-        rc = rc < 0 ? rc : applied;
+    int applied = change->lsn != WEIR_LSN_NONE ? write_apply(engine, change) : 0;
+    if (applied < 0) {
+        return applied; /* the announcement stays: applied never passes the record */
     }
     stripe_retract(engine, change->stripe);
     return rc;

@@ -32,6 +32,13 @@ void write_build(struct write_change *change, struct weir_entry *ret_entry);
 /* Brings the record into the index. A failure is remembered: the index is then behind the log. */
 int write_apply(struct weir_engine *engine, struct write_change *change);
 
+/* Under the stripe's lock: an index that is behind the log is asked no more, or a record would link
+ * past a version. */
+static inline int write_check_index(const struct weir_engine *engine)
+{
+    return atomic_load_explicit(&engine->failed, memory_order_relaxed);
+}
+
 /* Room, hold, failed before, read-only: what is to be met before any lock is taken. */
 int write_admit(struct weir_engine *engine, enum weir_durability durability, uint64_t bytes);
 

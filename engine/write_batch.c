@@ -195,7 +195,8 @@ static void stamp(void *context, size_t index, weir_lsn lsn, uint64_t address)
 /* With all stripes locked. */
 static int store_all(struct batch *batch, uint32_t lowest, enum weir_durability durability)
 {
-    int rc = decide_all(batch);
+    int rc = write_check_index(batch->engine);
+    rc = rc == 0 ? decide_all(batch) : rc;
     if (rc < 0) {
         return rc;
     }
@@ -206,10 +207,11 @@ static int store_all(struct batch *batch, uint32_t lowest, enum weir_durability 
                                         .waits_later = true};
     stripe_announce(batch->engine, lowest);
     rc = wal_address_append(batch->engine->log, &records, durability, NULL);
-    if (batch->changes[0].lsn != WEIR_LSN_NONE) {
-        for (size_t i = 0; i < batch->count; i++) {
-            int applied = write_apply(batch->engine, &batch->changes[i]);
-            rc = rc < 0 ? rc : applied;
+    bool appended = batch->changes[0].lsn != WEIR_LSN_NONE;
+    for (size_t i = 0; i < batch->count && appended; i++) {
+        int applied = write_apply(batch->engine, &batch->changes[i]);
+        if (applied < 0) {
+            return applied; /* the announcement stays: applied never passes the batch */
         }
     }
     stripe_retract(batch->engine, lowest);

@@ -229,7 +229,7 @@ static void print_summary(struct import *import, bool interrupted)
     json_u64(&json, "stored", batch->stored);
     json_u64(&json, "skipped", import->skipped);
     json_u64(&json, "lines", import->input.records);
-    json_u64(&json, "first_lsn", batch->first);
+    json_u64(&json, "first_lsn", batch->durable != WEIR_LSN_NONE ? batch->first : WEIR_LSN_NONE);
     json_u64(&json, "last_lsn", batch->durable);
     json_u64(&json, "bytes", batch->bytes_stored);
     json_double(&json, "seconds", import->seconds);
@@ -266,12 +266,16 @@ static int report_end(struct import *import, int rc, int stored_rc)
                  weir_error_text(cli->out.error));
         return cli->out.error == -EPIPE ? CLI_INTERRUPTED : CLI_DEVICE;
     }
+    if (stored_rc < 0) { /* before anything that would say that they were stored */
+        return cli_fail(cli, stored_rc, NULL, "cannot store the rows up to line %" PRIu64,
+                        import->input.records);
+    }
     if (import->stopped) {
         return cli_refuse(cli, CLI_REFUSED,
                           "line %" PRIu64 ": %s; the rows in front of it were stored",
                           import->input.records, import->reason);
     }
-    if (rc == -EINTR && stored_rc == 0) {
+    if (rc == -EINTR) {
         cli_note(cli, "interrupted behind line %" PRIu64, import->input.records);
         return CLI_INTERRUPTED;
     }
@@ -279,7 +283,6 @@ static int report_end(struct import *import, int rc, int stored_rc)
         return cli_fail(cli, rc, NULL, "the input cannot be read behind line %" PRIu64,
                         import->input.records);
     }
-    rc = stored_rc < 0 ? stored_rc : rc;
     return rc == 0 ? CLI_OK
                    : cli_fail(cli, rc, NULL, "cannot store the rows up to line %" PRIu64,
                               import->input.records);

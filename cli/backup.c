@@ -110,12 +110,8 @@ static void print_text(struct cli *cli, const struct backup *backup)
     place_report_medium(out, &report->medium);
 }
 
-static void note_holds(const struct cli *cli, const struct weir_backup_report *report)
+static void note_left_hold(const struct cli *cli, const struct weir_backup_report *report)
 {
-    if (!report->held) {
-        cli_note(cli, "no hold could be set in %s/holds: a truncation would have ended the backup",
-                 cli->path);
-    }
     if (report->left_hold[0] != '\0') {
         cli_note(cli, "its hold could not be dropped again: `weir hold drop %s %s`", cli->path,
                  report->left_hold);
@@ -138,6 +134,7 @@ static int copy_log(struct cli *cli, const struct backup_options *options, struc
     how.progress = show_progress;
     int rc = weir_backup(backup->from, backup->to, &how, &backup->report, &why);
     progress_clear();
+    note_left_hold(cli, &backup->report);
     if (rc == -EINTR) {
         return cli_refuse(cli, CLI_INTERRUPTED, "interrupted: nothing was left in %s", backup->to);
     }
@@ -149,7 +146,10 @@ static int copy_log(struct cli *cli, const struct backup_options *options, struc
     } else {
         print_text(cli, backup);
     }
-    note_holds(cli, &backup->report);
+    if (!backup->report.held) {
+        cli_note(cli, "no hold could be set in %s/holds: a truncation would have ended the backup",
+                 cli->path);
+    }
     return CLI_OK;
 }
 

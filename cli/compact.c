@@ -17,8 +17,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define ASKED_FOR "options" /* what limited_by says of weir_compact_options.horizon */
-
 struct compact_options {
     struct cli_common common;
     struct cli_number horizon;
@@ -61,7 +59,7 @@ static void print_limit(struct output *out, const struct weir_compact_report *re
 {
     output_label(out, "horizon");
     output_format(out, "LSN %" PRIu64, report->horizon);
-    if (strcmp(report->limited_by, ASKED_FOR) == 0) {
+    if (strcmp(report->limited_by, WEIR_LIMITED_BY_OPTIONS) == 0) {
         output_text(out, ", as it was asked for");
     } else if (report->limited_by[0] != '\0') {
         output_format(out, ", which the hold %s does not let go further", report->limited_by);

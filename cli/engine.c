@@ -139,8 +139,21 @@ int engine_read(struct engine *engine, const struct cli_number *as_of)
                  "LSN and later ones can be read",
                  status.horizon);
     }
+    if (!past) {
+        return cli_fail(engine->cli, rc, &why, "cannot read %s", engine->cli->path);
+    }
     return cli_fail(engine->cli, rc, &why, "cannot read %s as of LSN %" PRIu64, engine->cli->path,
                     options.lsn);
+}
+
+int engine_open_to_read(struct engine *engine, struct cli *cli, const struct cli_common *common,
+                        const char *table, const struct cli_number *as_of)
+{
+    int exit_code = engine_open(engine, cli, common, WEIR_LOG_READ_ONLY, NULL);
+    if (exit_code < 0) {
+        exit_code = engine_find_table(engine, table, false);
+    }
+    return exit_code < 0 ? engine_read(engine, as_of) : exit_code;
 }
 
 /* ---- writing ---- */

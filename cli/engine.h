@@ -63,6 +63,10 @@ int engine_find_table(struct engine *engine, const char *name, bool create);
 /* Begins the section. @param as_of  NULL or not given: the newest */
 int engine_read(struct engine *engine, const struct cli_number *as_of);
 
+/* Opens read-only, finds the table, begins the section. */
+int engine_open_to_read(struct engine *engine, struct cli *cli, const struct cli_common *common,
+                        const char *table, const struct cli_number *as_of);
+
 /* Stores one change, waits until it is durable, prints {"lsn":N}. Returns the exit code. */
 int engine_write(struct engine *engine, const struct weir_write *write,
                  enum weir_durability durability);

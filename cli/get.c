@@ -59,13 +59,8 @@ static int run(struct cli *cli, const void *opaque)
     if (exit_code >= 0) {
         return exit_code;
     }
-    exit_code = engine_open(&engine, cli, &options->common, WEIR_LOG_READ_ONLY, NULL);
-    if (exit_code < 0) {
-        exit_code = engine_find_table(&engine, options->table, false);
-    }
-    if (exit_code < 0) {
-        exit_code = engine_read(&engine, &options->as_of);
-    }
+    exit_code =
+        engine_open_to_read(&engine, cli, &options->common, options->table, &options->as_of);
     if (exit_code < 0) {
         exit_code = get(&engine, key);
     }

@@ -110,13 +110,8 @@ static int run(struct cli *cli, const void *opaque)
     if (options->prefix != NULL && (options->from != NULL || options->to != NULL)) {
         return cli_usage_error(cli, "--prefix excludes --from and --to");
     }
-    int exit_code = engine_open(&engine, cli, &options->common, WEIR_LOG_READ_ONLY, NULL);
-    if (exit_code < 0) {
-        exit_code = engine_find_table(&engine, options->table, false);
-    }
-    if (exit_code < 0) {
-        exit_code = engine_read(&engine, &options->as_of);
-    }
+    int exit_code =
+        engine_open_to_read(&engine, cli, &options->common, options->table, &options->as_of);
     if (exit_code < 0) {
         exit_code = scan(&engine, options);
     }

@@ -68,7 +68,7 @@ static void raise_horizon(struct weir_engine *engine, struct limit *limit)
     weir_lsn snapshot;
     base_lock_acquire(&engine->snapshots.lock);
     if (snapshot_oldest(engine, &snapshot)) {
-        lower(limit, snapshot, "snapshot");
+        lower(limit, snapshot, WEIR_LIMITED_BY_SNAPSHOT);
     }
     if (limit->horizon > atomic_load_explicit(&engine->horizon, memory_order_relaxed)) {
         /* Release pairs with the acquire in version.c. */
@@ -82,7 +82,7 @@ static int choose_horizon(struct compacting *compacting)
     struct weir_engine *engine = compacting->engine;
     struct limit limit = {.horizon = engine_settled(engine)};
     if (compacting->options->horizon != WEIR_LSN_NONE) {
-        lower(&limit, compacting->options->horizon, "options");
+        lower(&limit, compacting->options->horizon, WEIR_LIMITED_BY_OPTIONS);
     }
     int rc = weir_hold_list(engine->log, lower_to_hold, &limit);
     if (rc < 0) {
@@ -186,9 +186,14 @@ static void move(struct compacting *compacting, const struct engine_version *ver
 static void moved(void *context, const struct weir_record *record, uint64_t old_address,
                   uint64_t new_address)
 {
+    struct compacting *compacting = context;
     struct engine_version version;
-    if (record->type == WEIR_TYPE_CHANGE && record_read(record, old_address, &version) == 0) {
-        move(context, &version, new_address);
+    int rc = record->type == WEIR_TYPE_CHANGE ? record_read(record, old_address, &version) : 1;
+    if (rc == 0) {
+        move(compacting, &version, new_address);
+    } else if (rc < 0) {
+        compacting->failed = rc;
+        atomic_store_explicit(&compacting->engine->failed, rc, memory_order_relaxed);
     }
 }
 
@@ -222,10 +227,10 @@ static int sleep_for_rate(struct compacting *compacting, uint64_t bytes)
 static int pace(void *context, uint64_t bytes)
 {
     struct compacting *compacting = context;
-    place_let_go(compacting->engine);
     if (compacting->failed < 0) {
-        return compacting->failed;
+        return compacting->failed; /* keys have old addresses still: those segments stay pinned */
     }
+    place_let_go(compacting->engine);
     if (is_stopped(compacting, bytes)) {
         return -ECANCELED;
     }
@@ -263,8 +268,10 @@ static int run(struct compacting *compacting, struct weir_error *why)
     report->steps = done.steps;
     report->records_kept = done.records_kept;
     report->records_dropped = done.records_dropped;
-    if (done.untold) { /* keys have old addresses still: those segments stay pinned */
-        atomic_store_explicit(&engine->failed, rc, memory_order_relaxed);
+    if (done.untold ||
+        compacting->failed < 0) { /* keys have old addresses still: those segments stay pinned */
+        int why_not = rc < 0 ? rc : compacting->failed;
+        atomic_store_explicit(&engine->failed, why_not, memory_order_relaxed);
     } else {
         place_let_go(engine);
         (void)wal_address_compact_reserve(

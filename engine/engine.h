@@ -152,6 +152,9 @@ int engine_start_afresh(struct weir_engine *engine);
 /* Loads a checkpoint, replays the rest, fills the report. The engine is empty. */
 int engine_build(struct weir_engine *engine, struct weir_error *why);
 
+/* The same, once more when a writer beside has compacted the log meanwhile. */
+int engine_build_beside(struct weir_engine *engine, struct weir_error *why);
+
 /* ---- version.c ---- */
 
 /* From a version to the one before: 1; 0 (there is none, or it was compacted away, or it is at or

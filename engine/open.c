@@ -23,6 +23,7 @@
 #include <weir/retain.h>
 
 #define THREADS_MAX 8u
+#define BUILDS_MAX 16u /* of a reader whose writer compacts under it, again and again */
 #define CHECKPOINT_BYTES_DEFAULT ((uint64_t)256 << 20)
 #define MARGIN_BYTES_MAX ((uint64_t)16 << 20)
 #define MARGIN_SHARE 64u
@@ -244,6 +245,18 @@ int engine_build(struct weir_engine *engine, struct weir_error *why)
     return rc;
 }
 
+int engine_build_beside(struct weir_engine *engine, struct weir_error *why)
+{
+    int rc = engine_build(engine, why);
+    for (unsigned turn = 1;
+         turn < BUILDS_MAX && engine->read_only && (rc == WEIR_E_HORIZON || rc == WEIR_E_TRUNCATED);
+         turn++) {
+        rc = engine_start_afresh(engine);
+        rc = rc == 0 ? engine_build(engine, why) : rc;
+    }
+    return rc;
+}
+
 int weir_engine_open(struct weir_log *log, const struct weir_engine_options *options,
                      struct weir_engine **ret_engine, struct weir_error *ret_error)
 {
@@ -266,7 +279,7 @@ int weir_engine_open(struct weir_log *log, const struct weir_engine_options *opt
     rc = take_options(engine, options);
     rc = rc == 0 && !engine->read_only ? space_init(engine, ret_error) : rc;
     rc = rc == 0 ? make_parts(engine) : rc;
-    rc = rc == 0 ? engine_build(engine, ret_error) : rc;
+    rc = rc == 0 ? engine_build_beside(engine, ret_error) : rc;
     rc = rc == 0 && !engine->read_only ? see_to_hold(engine, ret_error) : rc;
     if (rc < 0) {
         free_parts(engine);

@@ -5,9 +5,9 @@
  * meanwhile, segments that the index points into may be gone: then the index is built anew, while
  * sections wait outside.
  *
- * Failure modes: a section that does not end holds the building up (-EBUSY after a second: nothing
- * has changed, and reads in segments that are gone say WEIR_E_TRUNCATED); a log that cannot be
- * read: the engine is empty then, and every section says so.
+ * Failure modes: a section that does not end holds the building up (-EBUSY after a second: the
+ * index is as it was, and reads in segments that are gone say WEIR_E_TRUNCATED); a log that cannot
+ * be read: the engine is empty then, and every section says so.
  *
  * Invariant: nobody is inside while tables, nodes and pins are exchanged: whoever enters shows
  * himself first and then looks whether somebody is renewing; who renews says so first, then looks
@@ -22,7 +22,6 @@
 
 #define NAP_NS INT64_C(1000000)
 #define NAPS_MAX 1000u
-#define BUILDS_MAX 16u
 
 int section_enter(struct weir_engine *engine, uint32_t *ret_slot)
 {
@@ -74,12 +73,8 @@ static int renew(struct weir_engine *engine, struct weir_error *why)
                             "the log was compacted, and a read section that stays open keeps the "
                             "index from being built anew");
     }
-    int rc;
-    unsigned turn = 0;
-    do { /* the writer may compact again meanwhile */
-        rc = engine_start_afresh(engine);
-        rc = rc == 0 ? engine_build(engine, why) : rc;
-    } while ((rc == WEIR_E_HORIZON || rc == WEIR_E_TRUNCATED) && ++turn < BUILDS_MAX);
+    int rc = engine_start_afresh(engine);
+    rc = rc == 0 ? engine_build_beside(engine, why) : rc;
     atomic_store_explicit(&engine->failed, rc, memory_order_relaxed);
     let_in(engine);
     return rc;
@@ -116,11 +111,18 @@ int weir_engine_refresh(struct weir_engine *engine, weir_lsn *ret_lsn, struct we
     if (engine == NULL) {
         return engine_error(ret_error, -EINVAL, "no engine was given");
     }
+    if (ret_error != NULL) {
+        ret_error->code = 0;
+    }
     int rc = engine_check(engine);
     if (rc == 0 && engine->read_only) {
         base_lock_acquire(&engine->follow.lock);
         rc = follow(engine, ret_error);
         base_lock_release(&engine->follow.lock);
+    }
+    if (rc < 0 && (ret_error == NULL || ret_error->code != rc)) {
+        return engine_error(ret_error, rc, "the engine cannot be brought up to date: %s",
+                            weir_error_text(rc));
     }
     if (rc == 0 && ret_lsn != NULL) {
         *ret_lsn = stripe_applied(engine);

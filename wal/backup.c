@@ -214,6 +214,8 @@ int weir_log_backup(struct weir_log *log, const char *target,
     report.seconds = (double)(base_clock_monotonic_ns() - start_ns) / (double)BASE_NS_PER_S;
     if (rc == 0) {
         *ret_report = report;
+    } else { /* what is left behind is told all the same */
+        memcpy(ret_report->left_hold, report.left_hold, sizeof ret_report->left_hold);
     }
     return rc;
 }

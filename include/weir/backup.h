@@ -81,7 +81,7 @@ struct weir_backup_report {
  * @param source      path of the log's directory; only holds/ in it is written to
  * @param target      a directory that is empty or absent (its parent must exist)
  * @param options     NULL, or media and who wants to know
- * @param ret_report  its size member is set by the caller
+ * @param ret_report  its size member is set by the caller; on failure left_hold alone is filled in
  * @param ret_error   NULL, or where to put the detail of a failure; its size member is set
  * Returns: 0; what progress returned; -ENOTEMPTY (target holds something); WEIR_E_DAMAGED,
  *   WEIR_E_CUT_SHORT and the others that weir_log_open() refuses a damaged log with (the detail has
@@ -103,7 +103,7 @@ WEIR_EXPORT int weir_backup(const char *source, const char *target,
  * @param log         an open log
  * @param target      a directory that is empty or absent (its parent must exist)
  * @param options     NULL, or the medium and who wants to know
- * @param ret_report  its size member is set by the caller
+ * @param ret_report  its size member is set by the caller; on failure left_hold alone is filled in
  * @param ret_error   NULL, or where to put the detail of a failure; its size member is set
  * Returns: as weir_backup(); WEIR_E_FORKED.
  * Durability: the copy is durable when it returns 0.

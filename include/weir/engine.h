@@ -141,7 +141,7 @@ WEIR_EXPORT int weir_engine_close(struct weir_engine *engine);
  * @param ret_report  its size member is set by the caller
  * Returns: 0; -EINVAL.
  * Durability: none.
- * Threads: any.
+ * Threads: any; not while weir_engine_refresh() runs.
  * Blocks: never.
  * Allocates: nothing.
  */

@@ -61,10 +61,15 @@ struct weir_compact_options {
 
 #define WEIR_COMPACT_OPTIONS_INIT WEIR_SIZED_INIT(weir_compact_options)
 
+/* What weir_compact_report.limited_by says when it was no hold: no hold has such a name. */
+#define WEIR_LIMITED_BY_SNAPSHOT "(snapshot)"
+#define WEIR_LIMITED_BY_OPTIONS "(options)"
+
 struct weir_compact_report {
     size_t size;                        /* sizeof(struct weir_compact_report) */
     weir_lsn horizon;                   /* H, afterwards */
-    char limited_by[64];                /* name of the hold, or "snapshot"; "" = durable */
+    /* Name of the hold that kept H there, or WEIR_LIMITED_BY_*; "" = what is durable. */
+    char limited_by[64];
     uint64_t bytes_before, bytes_after; /* of segments */
     uint64_t records_dropped, records_kept;
     uint64_t segments_before, segments_after;
@@ -81,9 +86,10 @@ struct weir_compact_report {
  * @param options     NULL for the defaults
  * @param ret_report  NULL, or what was done, also on failure; its size member is set
  * @param ret_error   NULL, or the detail
- * Returns: 0 (also when nothing was to be gained); WEIR_E_READ_ONLY; WEIR_E_POISONED;
- *   WEIR_E_DAMAGED; -ECANCELED (progress said so: the steps that were done stay); -ENOSPC; -ENOMEM;
- *   -errno; WEIR_E_FORKED.
+ * Returns: 0 (also when nothing was to be gained, or when the checkpoint could not be renewed
+ *   afterwards: see weir_engine_status.checkpoint_lsn); WEIR_E_READ_ONLY; WEIR_E_POISONED;
+ *   WEIR_E_DAMAGED; WEIR_E_HELD (a hold was set meanwhile); -ECANCELED (progress said so: the steps
+ *   that were done stay); -EINVAL; -ENOSPC; -ENOMEM; -errno; WEIR_E_FORKED.
  * Durability: each step has happened or has not.
  * Threads: any.
  * Blocks: on reading and writing what is compacted, and on flushes.

@@ -101,7 +101,8 @@ WEIR_EXPORT void weir_read_end(struct weir_read *read);
  * @param ret_row  filled when it returns 1
  * Returns: 1; 0 (absent, or deleted); WEIR_E_KEY; WEIR_E_NO_TABLE; WEIR_E_HORIZON (the view has
  *   fallen behind the horizon meanwhile: a snapshot keeps it); WEIR_E_DAMAGED (the record, or the
- *   link to the version before it, fails its checks).
+ *   link to the version before it, fails its checks); WEIR_E_TRUNCATED (a reader's, whose writer
+ *   has compacted the log: weir_engine_refresh()).
  * Durability: that of the view.
  * Threads: the section's.
  * Blocks: on reading the record, when it is not in memory.

@@ -138,7 +138,7 @@ static void cd_10_the_horizon_passes_neither_a_hold_nor_a_snapshot(void **state)
     assert_int_equal(weir_snapshot_open(store.engine, kept, &snapshot), 0);
     churn(&store, 30);
     report = compact(&store, 0);
-    assert_string_equal(report.limited_by, "snapshot");
+    assert_string_equal(report.limited_by, WEIR_LIMITED_BY_SNAPSHOT);
     assert_true(report.horizon <= kept);
     expect_fingerprint(&store, kept, &then);
     weir_snapshot_close(snapshot);

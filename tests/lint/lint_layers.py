@@ -48,13 +48,13 @@ PURE_HEADERS = {
     "errno.h", "inttypes.h", "limits.h", "stdalign.h", "stdarg.h", "stdatomic.h", "stdbool.h",
     "stddef.h", "stdint.h", "stdio.h", "stdlib.h", "string.h", "sys/types.h",
 }
-ENGINE_HEADERS = {"urcu.h", "urcu-bp.h", "xxhash.h"}
+ENGINE_HEADERS = {"xxhash.h"}
 
 PURE_SYMBOL = re.compile(
     r"(mem(cpy|move|set|cmp|chr|rchr|mem)|str(n?len|n?cmp|n?cpy|r?chr|str|spn|cspn|error_r)|stpcpy"
     r"|bcmp|qsort|qsort_r|bsearch|v?snprintf|__(mem\w+|v?snprintf|str\w+|stpcpy)_chk"
     r"|__isoc99_sscanf|sscanf)$")
-ENGINE_SYMBOL = re.compile(r"(urcu_bp_\w+|rcu_\w+|XXH\w+)$")
+ENGINE_SYMBOL = re.compile(r"XXH\w+$")
 COMPILER_SYMBOL = re.compile(
     r"(__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__tls_get_addr|__(asan|ubsan|tsan|sanitizer|gcov|llvm"
     r"|sancov|sanitize|start___sancov|stop___sancov)_?\w*|mangled_path)$")
@@ -75,7 +75,7 @@ def judge_include(path, target, quoted):
             return None
         if target in PURE_HEADERS:
             return None
-        if room == "engine" and (target in ENGINE_HEADERS or target.startswith("urcu/")):
+        if room == "engine" and target in ENGINE_HEADERS:
             return None
         return f"{room}/ calls nothing of the system but base"
     if room == "include":

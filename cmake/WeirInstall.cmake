@@ -42,6 +42,8 @@ list(TRANSFORM weir_packages REPLACE "([<>=]+)" " \\1 " OUTPUT_VARIABLE weir_req
 file(RELATIVE_PATH WEIR_PC_PREFIX "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 string(REGEX REPLACE "/$" "" WEIR_PC_PREFIX "${WEIR_PC_PREFIX}")
 list(JOIN weir_requires ", " WEIR_PC_REQUIRES_PRIVATE)
+list(TRANSFORM weir_plain PREPEND "-l" OUTPUT_VARIABLE weir_libs)
+list(JOIN weir_libs " " WEIR_PC_LIBS_PRIVATE)
 configure_file("${PROJECT_SOURCE_DIR}/cmake/weir.pc.in" "${PROJECT_BINARY_DIR}/weir.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/weir.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")

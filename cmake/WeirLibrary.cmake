@@ -2,6 +2,7 @@
 
 get_property(weir_rooms GLOBAL PROPERTY WEIR_LIBRARY_ROOMS)
 get_property(weir_packages GLOBAL PROPERTY WEIR_LIBRARY_PACKAGES)
+get_property(weir_plain GLOBAL PROPERTY WEIR_LIBRARY_PLAIN)
 list(REMOVE_DUPLICATES weir_packages)
 
 find_package(Threads REQUIRED)
@@ -20,8 +21,8 @@ foreach(spec ${weir_packages})
     target_link_libraries(weir PRIVATE ${target})
     target_link_libraries(weir_static PRIVATE ${target})
 endforeach()
-target_link_libraries(weir PRIVATE Threads::Threads)
-target_link_libraries(weir_static PRIVATE Threads::Threads)
+target_link_libraries(weir PRIVATE ${weir_plain} Threads::Threads)
+target_link_libraries(weir_static PRIVATE ${weir_plain} Threads::Threads)
 
 set(weir_map "${PROJECT_SOURCE_DIR}/cmake/weir.map")
 target_link_options(weir PRIVATE "LINKER:--version-script=${weir_map}")

@@ -8,6 +8,7 @@ find_package(PkgConfig REQUIRED)
 
 set_property(GLOBAL PROPERTY WEIR_LIBRARY_ROOMS "")
 set_property(GLOBAL PROPERTY WEIR_LIBRARY_PACKAGES "")
+set_property(GLOBAL PROPERTY WEIR_LIBRARY_PLAIN "")
 set_property(GLOBAL PROPERTY WEIR_ROOMS "")
 
 # Adds the folders that exist.
@@ -32,9 +33,10 @@ endfunction()
 
 # A room: the OBJECT library weir_<name>. base, pmem, iouring, wal, engine and derived become part
 # of libweir; for any other see weir_add_side_room.
-# PACKAGES are pkg-config modules that users of the static library have to link too.
+# PACKAGES are pkg-config modules that users of the static library have to link too, PLAIN are
+# libraries that Debian ships without such a module.
 function(weir_add_room name)
-    cmake_parse_arguments(room "" "" "SOURCES;PACKAGES;LIBS" ${ARGN})
+    cmake_parse_arguments(room "" "" "SOURCES;PACKAGES;PLAIN;LIBS" ${ARGN})
     add_library(weir_${name} OBJECT ${room_SOURCES})
     set_target_properties(weir_${name} PROPERTIES
         POSITION_INDEPENDENT_CODE ON C_EXTENSIONS OFF)
@@ -47,6 +49,7 @@ function(weir_add_room name)
     if(name MATCHES "^(base|pmem|iouring|wal|engine|derived)$")
         set_property(GLOBAL APPEND PROPERTY WEIR_LIBRARY_ROOMS ${name})
         set_property(GLOBAL APPEND PROPERTY WEIR_LIBRARY_PACKAGES ${room_PACKAGES})
+        set_property(GLOBAL APPEND PROPERTY WEIR_LIBRARY_PLAIN ${room_PLAIN})
     endif()
 endfunction()
 

@@ -52,7 +52,7 @@ extern "C" {
     X(WEIR_E_HORIZON, -20012, "the LSN lies at or below the horizon of compaction",                \
       "start from the state as of the horizon, then follow the stream")                            \
     X(WEIR_E_HELD, -20013, "a hold needs records that would be dropped",                           \
-      "move or drop the hold that is named, then try again; the engine's own goes with none " \
+      "move or drop the hold that is named, then try again; the engine's own goes with none "      \
       "of these: `weir compact LOG`")                                                              \
     X(WEIR_E_FORKED, -20014, "this handle was opened before fork()",                               \
       "open the log again in the child; the parent's handle is its own")                           \
@@ -88,7 +88,19 @@ extern "C" {
     X(WEIR_E_DISK_LOW, -20029, "the file system has less room left than writes must leave free",   \
       "make room: `weir compact LOG`, or remove other files; reads go on")                         \
     X(WEIR_E_ENGINES_HOLD, -20030, "that hold belongs to the storage engine, which needs it",      \
-      "space of a log with tables comes back by `weir compact LOG`, not by truncation")
+      "space of a log with tables comes back by `weir compact LOG`, not by truncation")            \
+    X(WEIR_E_POSITION_LOST, -20031, "what came behind the position was compacted or truncated",    \
+      "rebuild the system: `weir rebuild LOG NAME`, weir_host_rebuild(); or attach it anew")       \
+    X(WEIR_E_ATTACHED, -20032, "a consumer of that name is attached already",                      \
+      "detach it, stop the process that drives it, or take another name")                          \
+    X(WEIR_E_PARKED, -20033, "the derived system is parked: it failed at an event",                \
+      "mend what the reason names, then retry; or skip the event, or rebuild")                     \
+    X(WEIR_E_STATE, -20034, "a state beside the log is damaged, or is of another log or history",  \
+      "nothing is lost: it is derived data, `weir rebuild LOG NAME` makes it again")               \
+    X(WEIR_E_BEHIND, -20035, "the derived system has not got as far as that LSN",                  \
+      "wait longer, or flush; `weir consumers LOG` shows how far each one is")                     \
+    X(WEIR_E_NO_SYSTEM, -20036, "there is no derived system or consumer of that name",             \
+      "`weir consumers LOG` lists them")
 
 #define WEIR_ERROR_ENUM(name, value, sentence, advice) name = value,
 enum weir_error_code { WEIR_ERRORS(WEIR_ERROR_ENUM) };

@@ -95,6 +95,7 @@ struct weir_engine {
     struct engine_follow follow;
     struct engine_upkeep upkeep;
     struct engine_space space;
+    _Atomic uint32_t streams;    /* that are open: changes.c */
     struct base_lock compacting; /* addresses move, or must not; comes before all others */
     struct engine_stripe stripes[STRIPES];
 };
@@ -161,6 +162,15 @@ int engine_build_beside(struct weir_engine *engine, struct weir_error *why);
  * below the horizon and so is this one); WEIR_E_DAMAGED and others. */
 int version_before(struct weir_engine *engine, const struct engine_version *version,
                    struct engine_version *ret_before);
+
+/* The value that an update or a remove took the place of; what is found counts, wherever the
+ * horizon is by now. 0; WEIR_E_HORIZON (it is gone, and the version is at or below the horizon);
+ * WEIR_E_DAMAGED (it is gone otherwise, or was a delete); errors of reading. */
+int version_before_image(struct weir_engine *engine, const struct engine_version *version,
+                         struct engine_version *ret_before);
+
+/* The horizon as it is now: the writer beside a reader may have moved it. */
+weir_lsn version_learn_horizon(struct weir_engine *engine);
 
 /* The version that counts as of an LSN, from the newest one on (which may be it): 1, a delete too;
  * 0 (none is that old); WEIR_E_HORIZON; errors as above. */

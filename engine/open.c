@@ -299,7 +299,9 @@ int weir_engine_close(struct weir_engine *engine)
         return 0;
     }
     struct epoch_oldest oldest;
-    if (engine->snapshots.count > 0 || epoch_oldest(&engine->epochs, &oldest)) {
+    /* Acquire pairs with the release in changes_open.c. */
+    bool streams = atomic_load_explicit(&engine->streams, memory_order_acquire) > 0;
+    if (streams || engine->snapshots.count > 0 || epoch_oldest(&engine->epochs, &oldest)) {
         return -EBUSY;
     }
     if (engine_check(engine) == 0) {

@@ -60,8 +60,7 @@ static weir_lsn horizon_of(struct weir_engine *engine)
     return atomic_load_explicit(&engine->horizon, memory_order_acquire);
 }
 
-/* The writer of a reader's log may have moved it since the index was built. */
-static weir_lsn learn_horizon(struct weir_engine *engine)
+weir_lsn version_learn_horizon(struct weir_engine *engine)
 {
     struct weir_stat stat = WEIR_STAT_INIT;
     if (weir_log_stat(engine->log, &stat) == 0 && stat.horizon > horizon_of(engine)) {
@@ -84,9 +83,35 @@ int version_before(struct weir_engine *engine, const struct engine_version *vers
     /* A delete that counted for nobody was dropped; and the horizon may just have moved. */
     bool may_miss = version->operation == WEIR_INSERT || version->lsn <= horizon_of(engine);
     if (rc == 0 && !may_miss && engine->read_only) {
-        may_miss = version->lsn <= learn_horizon(engine);
+        may_miss = version->lsn <= version_learn_horizon(engine);
     }
     return rc == 0 && !may_miss ? WEIR_E_DAMAGED : rc;
+}
+
+/* A moment ago it was there: a compaction beside has moved it since it was found. */
+#define LOOKS_MAX 16u
+
+int version_before_image(struct weir_engine *engine, const struct engine_version *version,
+                         struct engine_version *ret_before)
+{
+    bool found = find_by_distance(engine, version, ret_before);
+    int rc = 0;
+    for (unsigned look = 0; !found && rc == 0 && look < LOOKS_MAX; look++) {
+        if (version->previous != WEIR_LSN_NONE) {
+            rc = find_by_lsn(engine, version, version->previous, ret_before);
+            found = rc == 1;
+        }
+        if (!found && version->lsn <= version_learn_horizon(engine)) {
+            return WEIR_E_HORIZON;
+        }
+        if (!engine->read_only) {
+            break;
+        }
+    }
+    if (!found) {
+        return rc == 0 ? WEIR_E_DAMAGED : rc;
+    }
+    return ret_before->operation == WEIR_REMOVE ? WEIR_E_DAMAGED : 0;
 }
 
 /* One step towards as_of, which lies before the version: 1, 0 or an error as version_before(). */

@@ -63,7 +63,8 @@ static weir_lsn horizon_of(struct weir_engine *engine)
 weir_lsn version_learn_horizon(struct weir_engine *engine)
 {
     struct weir_stat stat = WEIR_STAT_INIT;
-    if (weir_log_stat(engine->log, &stat) == 0 && stat.horizon > horizon_of(engine)) {
+    if (engine->read_only && weir_log_stat(engine->log, &stat) == 0 &&
+        stat.horizon > horizon_of(engine)) {
         atomic_store_explicit(&engine->horizon, stat.horizon, memory_order_release);
     }
     return horizon_of(engine);
@@ -80,11 +81,10 @@ int version_before(struct weir_engine *engine, const struct engine_version *vers
         return 1;
     }
     int rc = find_by_lsn(engine, version, previous, ret_before);
-    /* A delete that counted for nobody was dropped; and the horizon may just have moved. */
-    bool may_miss = version->operation == WEIR_INSERT || version->lsn <= horizon_of(engine);
-    if (rc == 0 && !may_miss && engine->read_only) {
-        may_miss = version->lsn <= version_learn_horizon(engine);
-    }
+    /* A delete that counted for nobody was dropped; or the horizon has moved: whoever reads as of
+     * an LSN below it has to be told, also behind a delete. */
+    weir_lsn horizon = rc == 0 ? version_learn_horizon(engine) : 0;
+    bool may_miss = version->operation == WEIR_INSERT || version->lsn <= horizon;
     return rc == 0 && !may_miss ? WEIR_E_DAMAGED : rc;
 }
 

@@ -117,6 +117,45 @@ static void cd_11_a_reader_follows_a_writer_that_compacts(void **state)
     store_close(&store);
 }
 
+static void se_07_a_reader_never_takes_a_dropped_version_for_an_absent_key(void **state)
+{
+    (void)state;
+    struct store store;
+    struct beside beside;
+    store_open(&store);
+    weir_lsn present = put(&store, "key", "here");
+    churn(&store, 20);
+    erase(&store, "key");
+    churn(&store, 20);
+    weir_lsn horizon = put(&store, "between", "1");
+    churn(&store, 20);
+    put(&store, "key", "again");
+    settle(&store);
+    assert_int_equal(weir_engine_checkpoint(store.engine, NULL, NULL), 0);
+    open_beside(&store, &beside); /* from the checkpoint: it has not read what will be dropped */
+    struct weir_compact_options options = WEIR_COMPACT_OPTIONS_INIT;
+    options.horizon = horizon;
+    options.thorough = true;
+    assert_int_equal(weir_engine_compact(store.engine, &options, NULL, NULL), 0);
+    put(&store, "after", "compaction");
+    settle(&store);
+    struct weir_cursor_options latest = WEIR_CURSOR_OPTIONS_INIT;
+    struct weir_cursor *cursor;
+    latest.from = WEIR_FROM_LATEST;
+    assert_int_equal(weir_cursor_open(beside.log, &latest, &cursor), 0); /* the log looks again */
+    weir_cursor_close(cursor);
+    struct weir_read_options as_of = WEIR_READ_OPTIONS_INIT;
+    struct weir_read read;
+    struct weir_row row;
+    as_of.view = WEIR_VIEW_AS_OF;
+    as_of.lsn = present;
+    assert_int_equal(weir_read_begin(beside.engine, &as_of, &read), 0);
+    assert_int_equal(weir_get(&read, 0, text("key"), &row), WEIR_E_HORIZON);
+    weir_read_end(&read);
+    close_beside(&beside);
+    store_close(&store);
+}
+
 static void a_section_that_stays_open_holds_the_renewal_up_and_is_told(void **state)
 {
     (void)state;
@@ -148,6 +187,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reader_applies_what_its_writer_has_made_durable),
         cmocka_unit_test(cd_11_a_reader_follows_a_writer_that_compacts),
+        cmocka_unit_test(se_07_a_reader_never_takes_a_dropped_version_for_an_absent_key),
         cmocka_unit_test(a_section_that_stays_open_holds_the_renewal_up_and_is_told),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);

@@ -104,6 +104,7 @@ WEIR_EXPORT int weir_state_commit(struct weir_state_writer *writer, const char *
 /* Throws away what was written, and gives the writer back.
  *
  * @param writer  NULL is allowed
+ * Returns: nothing.
  * Durability: none; the old file stays.
  * Threads: one at a time.
  * Blocks: hardly.
@@ -172,6 +173,7 @@ WEIR_EXPORT uint64_t weir_state_left(const struct weir_state_reader *reader);
 /* Gives a reader back.
  *
  * @param reader  NULL is allowed
+ * Returns: nothing.
  * Durability: none.
  * Threads: one at a time.
  * Blocks: never.

@@ -4,8 +4,8 @@
  *     rc = dictionary_add(&words, data, size, &number);    // 1 added, 0 was there
  *     text = dictionary_text(&words, number);
  *
- * Numbers are dense: the next one is the least recently used of those that were removed, else
- * dictionary_end(). A text stays where it is until it is removed.
+ * Numbers are dense: the next one is that which was removed last, else dictionary_end(). A text
+ * stays where it is until it is removed.
  *
  *     rc = dictionary_order(&words, &count);               // up to date
  *     for (at = dictionary_lower_bound(&words, data, size); at < count; at++)
@@ -26,17 +26,28 @@
 struct dictionary_slot;
 struct dictionary_entry;
 
+/* Changes that the order takes in one by one; more, and it looks at every number. */
+#define DICTIONARY_FEW 64u
+
+struct dictionary_order {
+    uint32_t *numbers;
+    uint32_t count, capacity;
+    uint32_t stale; /* of the count: of texts that were removed */
+    uint32_t hole_count, recent_count;
+    uint32_t holes[DICTIONARY_FEW];  /* positions of the stale ones, while these are few */
+    uint32_t recent[DICTIONARY_FEW]; /* numbers that were added, while these are few */
+};
+
 struct dictionary {
-    struct dictionary_slot *slots; /* open addressing: hash and number */
-    struct dictionary_entry *entries;
-    uint64_t *is_ordered; /* one bit for each number: it is in `order` at its place */
-    uint32_t *order;
+    struct dictionary_slot *slots;    /* open addressing: hash and number */
+    struct dictionary_entry *entries; /* of each number */
     uint32_t slot_bits;
-    uint32_t capacity; /* of entries and is_ordered */
+    uint32_t capacity; /* of entries */
     uint32_t end, count, free_number;
-    uint32_t order_count, order_capacity;
-    uint32_t unordered, stale; /* numbers that are to come into `order`; that are to leave it */
     struct slab texts;
+    struct dictionary_order order;
+    uint8_t *row; /* where the name of a long row is put together */
+    size_t row_size;
 };
 
 /* Allocates nothing. */

@@ -10,9 +10,10 @@
  * The slab is the caller's, one for all of its postings.
  *
  * Memory: what CRoaring allocates comes from malloc and is not counted by base/alloc.h; it is in
- * posting_bytes(). CRoaring 0.2.66 does not survive a malloc that fails (it writes through the
- * NULL). Before it is asked to do what can allocate, posting_add() makes sure, by allocating and
- * freeing through base/alloc.h, that there is room for what it can need at most.
+ * posting_bytes(). CRoaring 0.2.66 does not survive a malloc that fails: it writes through the
+ * NULL. So before it is asked for what can allocate, room for as much as it can need is allocated
+ * through base/alloc.h and freed again; when that fails, so does the call, with nothing changed. A
+ * removal cannot fail: it may ask malloc for 8 KiB, when a container has become sparse.
  *
  * Threads: one at a time.
  */
@@ -35,7 +36,7 @@ struct posting {
 struct posting_walk {
     uint32_t ordinal;
     /* ---- private ---- */
-    uint32_t left; /* of the few, behind this one */
+    uint32_t left; /* of the few, behind this one; UINT32_MAX: of a bitmap */
     const uint32_t *few;
     roaring_uint32_iterator_t iterator;
 };
@@ -45,7 +46,7 @@ int posting_add(struct slab *slab, struct posting *posting, uint32_t ordinal);
 /* True: it was there. Never fails. */
 bool posting_remove(struct slab *slab, struct posting *posting, uint32_t ordinal);
 bool posting_contains(const struct slab *slab, const struct posting *posting, uint32_t ordinal);
-uint64_t posting_count(const struct posting *posting);
+uint64_t posting_count(const struct slab *slab, const struct posting *posting);
 bool posting_is_empty(const struct posting *posting);
 
 /* False: there is none (any more). The posting must not change in between. */
@@ -78,6 +79,6 @@ int posting_decode(struct slab *slab, struct posting *posting, uint32_t end,
 void posting_free(struct slab *slab, struct posting *posting);
 
 /* Bytes of memory beside the 8 and beside the slab: those of CRoaring. */
-uint64_t posting_bytes(const struct posting *posting);
+uint64_t posting_bytes(const struct slab *slab, const struct posting *posting);
 
 #endif

@@ -15,8 +15,8 @@
 #include <stdint.h>
 
 #define SLAB_PAGE_SIZE ((size_t)16 << 10)
-#define SLAB_BLOCK_MAX ((size_t)2040)
-#define SLAB_CLASSES 40
+#define SLAB_BLOCK_MAX ((size_t)2048)
+#define SLAB_CLASSES 48
 
 struct slab_page;
 struct slab_large;
@@ -24,7 +24,8 @@ struct slab_large;
 struct slab {
     struct slab_page *pages; /* what is known of each page */
     uint32_t page_count, page_capacity;
-    uint32_t free_page;          /* a list of pages without any block, or SLAB_NONE */
+    uint32_t kept_page, bare_page; /* lists of pages without blocks, with their memory, without */
+    uint32_t kept_count;
     uint32_t open[SLAB_CLASSES]; /* lists of pages with a free block */
     struct slab_large *large;    /* blocks with an allocation of their own */
     uint32_t large_count, large_capacity, large_free;

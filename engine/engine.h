@@ -80,7 +80,7 @@ struct weir_engine {
     struct weir_engine_open_report report;
     bool read_only;
     uint64_t change_bytes; /* most that head, key and value of a record may have together */
-    uint64_t margin_bytes; /* room in the arena that a write must find */
+    uint64_t margin_bytes; /* room in the arena that a new key must find */
     _Atomic int failed; /* the index is behind the log: nothing more is written; of a reader: there
                            is none, and nothing is read */
     _Atomic uint32_t renewing; /* 1: the index is being built anew, stay outside */

@@ -26,6 +26,7 @@
 #define BUILDS_MAX 16u /* of a reader whose writer compacts under it, again and again */
 #define CHECKPOINT_BYTES_DEFAULT ((uint64_t)256 << 20)
 #define MARGIN_BYTES_MAX ((uint64_t)16 << 20)
+#define MARGIN_BYTES_MIN ((uint64_t)8192) /* room for some nodes of the largest class */
 #define MARGIN_SHARE 64u
 #define REST_RECORDS 200000u        /* behind a checkpoint: fewer are applied one by one */
 #define FULL_BYTES ((uint64_t)8192) /* in the arena: less than this is left when it is full */
@@ -146,6 +147,7 @@ static int make_parts(struct weir_engine *engine)
     }
     place_init(engine);
     uint64_t share = engine->arena.limit / MARGIN_SHARE;
+    share = share > MARGIN_BYTES_MIN ? share : MARGIN_BYTES_MIN;
     engine->margin_bytes = share < MARGIN_BYTES_MAX ? share : MARGIN_BYTES_MAX;
     engine->change_bytes = wal_address_record_bytes(engine->log) - RECORD_HEAD_BYTES_MAX;
     return table_add(engine, WEIR_TABLE_DEFAULT, "", WEIR_LSN_NONE);

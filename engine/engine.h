@@ -63,8 +63,8 @@ struct engine_snapshots {
 
 struct engine_follow {
     struct base_lock lock;
-    _Atomic uint64_t applied; /* of a read-only log: how far it was replayed; else what was found
-                                 to be applied so far: it never goes back */
+    _Atomic uint64_t replayed; /* up to here; of a reader it is what is applied */
+    _Atomic uint64_t found;    /* of a writer: what stripe_applied() has found; never goes back */
 };
 
 struct engine_upkeep {

@@ -9,10 +9,11 @@
  *   follow     follow.c     applying records in the order of the log       follow.lock
  *   upkeep     maintain.c   the last checkpoint; one at a time             upkeep.lock
  *   space      space.c      how much room the disk has left                atomics, space.lock
+ *   told       open.c       the report of the last build                   told.lock
  *
  * Lock order: upkeep, follow, stripes (ascending), tables, snapshots, places; nodes of the index;
- * then the locks of the log. Read sections (epochs) are entered before any of them but upkeep and
- * follow.
+ * then the locks of the log; told beside them all. Read sections (epochs) are entered before any of
+ * them but upkeep and follow.
  */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
@@ -74,10 +75,16 @@ struct engine_upkeep {
     char reason[200];                  /* why a checkpoint was not used */
 };
 
+struct engine_told {
+    struct base_lock lock;
+    struct weir_engine_open_report report;
+};
+
 struct weir_engine {
     struct weir_log *log;
     struct weir_engine_options options;
-    struct weir_engine_open_report report;
+    struct weir_engine_open_report report; /* of who builds, or follows */
+    struct engine_told told;               /* the same of the last build, for others */
     bool read_only;
     uint64_t change_bytes; /* most that head, key and value of a record may have together */
     uint64_t margin_bytes; /* room in the arena that a new key must find */

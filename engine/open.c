@@ -222,6 +222,13 @@ static int replay(struct weir_engine *engine, weir_lsn from, struct weir_error *
     return full ? WEIR_E_INDEX_FULL : rc;
 }
 
+static void tell(struct weir_engine *engine)
+{
+    base_lock_acquire(&engine->told.lock);
+    engine->told.report = engine->report;
+    base_lock_release(&engine->told.lock);
+}
+
 int engine_build(struct weir_engine *engine, struct weir_error *why)
 {
     uint64_t start_ns = base_clock_monotonic_ns();
@@ -244,6 +251,7 @@ int engine_build(struct weir_engine *engine, struct weir_error *why)
                           memory_order_relaxed);
     engine->report.applied = engine_settled(engine);
     engine->report.total_s = seconds_since(start_ns);
+    tell(engine);
     return rc;
 }
 
@@ -312,13 +320,15 @@ int weir_engine_close(struct weir_engine *engine)
     return 0;
 }
 
-int weir_engine_report(const struct weir_engine *engine, struct weir_engine_open_report *ret_report)
+int weir_engine_report(struct weir_engine *engine, struct weir_engine_open_report *ret_report)
 {
     if (engine == NULL || ret_report == NULL || ret_report->size < sizeof *ret_report) {
         return -EINVAL;
     }
     size_t size = ret_report->size;
-    *ret_report = engine->report;
+    base_lock_acquire(&engine->told.lock);
+    *ret_report = engine->told.report;
+    base_lock_release(&engine->told.lock);
     ret_report->size = size;
     return 0;
 }

@@ -141,11 +141,11 @@ WEIR_EXPORT int weir_engine_close(struct weir_engine *engine);
  * @param ret_report  its size member is set by the caller
  * Returns: 0; -EINVAL.
  * Durability: none.
- * Threads: any; not while weir_engine_refresh() runs.
+ * Threads: any.
  * Blocks: never.
  * Allocates: nothing.
  */
-WEIR_EXPORT int weir_engine_report(const struct weir_engine *engine,
+WEIR_EXPORT int weir_engine_report(struct weir_engine *engine,
                                    struct weir_engine_open_report *ret_report);
 
 /* The log that the engine is a view of.

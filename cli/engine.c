@@ -156,6 +156,19 @@ int engine_open_to_read(struct engine *engine, struct cli *cli, const struct cli
     return exit_code < 0 ? engine_read(engine, as_of) : exit_code;
 }
 
+int engine_look_again(struct engine *engine, const struct cli_number *as_of)
+{
+    struct weir_error why = WEIR_ERROR_INIT;
+    weir_read_end(&engine->read);
+    engine->reading = false;
+    int rc = weir_engine_refresh(engine->engine, NULL, &why);
+    if (rc < 0) {
+        return cli_fail(engine->cli, rc, &why, "cannot read %s, which was compacted meanwhile",
+                        engine->cli->path);
+    }
+    return engine_read(engine, as_of);
+}
+
 /* ---- writing ---- */
 
 void engine_note(const struct engine *engine, enum weir_durability durability, const char *format,

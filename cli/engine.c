@@ -202,7 +202,9 @@ static int say_conflict(struct engine *engine, const struct weir_write *write)
     struct weir_error why = WEIR_ERROR_INIT;
     struct weir_row row;
     int rc = -ENOENT;
-    if (engine_read(engine, NULL) < 0) {
+    if (weir_read_begin(engine->engine, NULL, &engine->read) ==
+        0) { /* else nothing is told of it */
+        engine->reading = true;
         rc = weir_get(&engine->read, engine->table, write->key, &row);
     }
     if (rc == 1 && write->expected == WEIR_LSN_NONE) {

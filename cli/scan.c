@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/engine.h"
 #include "cli/errors.h"
+#include "cli/print_rows.h"
 #include "cli/signals.h"
 
 #include <inttypes.h>
@@ -38,29 +39,7 @@ static const struct cli_option scan_options[] = {
     {0},
 };
 
-static void print_row(struct cli *cli, const struct weir_row *row, bool escaped)
-{
-    struct output *out = &cli->out;
-    output_row_begin(out);
-    if (cli->json) {
-        struct json json;
-        json_begin(&json, out);
-        json_bytes(&json, "key", row->key.data, row->key.size);
-        json_bytes(&json, "value", row->value.data, row->value.size);
-        json_u64(&json, "lsn", row->lsn);
-        json_end(&json);
-    } else {
-        void (*put)(struct output *, const void *, size_t) =
-            escaped ? output_escaped : output_bytes;
-        put(out, row->key.data, row->key.size);
-        output_char(out, '\t');
-        put(out, row->value.data, row->value.size);
-        output_char(out, '\n');
-    }
-    output_row_end(out);
-}
-
-static int print_rows(struct cli *cli, struct weir_scan *scan, uint64_t left)
+static int print_all(struct cli *cli, struct weir_scan *scan, uint64_t left)
 {
     struct weir_row rows[BATCH];
     bool escaped = isatty(cli->out.fd) == 1;
@@ -76,7 +55,7 @@ static int print_rows(struct cli *cli, struct weir_scan *scan, uint64_t left)
             break;
         }
         for (int i = 0; i < count; i++) {
-            print_row(cli, &rows[i], escaped);
+            print_row(cli, &rows[i], escaped, NULL);
         }
         left -= (uint64_t)count;
     }
@@ -98,7 +77,7 @@ static int scan(struct engine *engine, const struct scan_options *options)
         return cli_fail(engine->cli, rc, NULL, "cannot scan %s", engine->cli->path);
     }
     int exit_code =
-        print_rows(engine->cli, rows, options->limit.given ? options->limit.value : UINT64_MAX);
+        print_all(engine->cli, rows, options->limit.given ? options->limit.value : UINT64_MAX);
     weir_scan_close(rows);
     return exit_code;
 }

@@ -9,6 +9,7 @@
  *   follow     follow.c     applying records in the order of the log       follow.lock
  *   upkeep     maintain.c   the last checkpoint; one at a time             upkeep.lock
  *   space      space.c      how much room the disk has left                atomics, space.lock
+ *   after_write  after_write.c  whom writers tell                          atomics, its lock
  *
  * Lock order: upkeep, follow, stripes (ascending), tables, snapshots, places; nodes of the index;
  * then the locks of the log. Read sections (epochs) are entered before any of them but upkeep and
@@ -74,6 +75,13 @@ struct engine_upkeep {
     char reason[200];                  /* why a checkpoint was not used */
 };
 
+struct engine_after_write {
+    struct base_lock lock; /* setting it */
+    _Atomic(weir_after_write_fn) fn;
+    void *context;
+    _Atomic uint32_t running; /* writers that call it, or are about to look */
+};
+
 struct weir_engine {
     struct weir_log *log;
     struct weir_engine_options options;
@@ -95,6 +103,7 @@ struct weir_engine {
     struct engine_follow follow;
     struct engine_upkeep upkeep;
     struct engine_space space;
+    struct engine_after_write after_write;
     struct base_lock compacting; /* addresses move, or must not; comes before all others */
     struct engine_stripe stripes[STRIPES];
 };

@@ -11,6 +11,7 @@
  */
 #include "base/assert.h"
 #include "base/crc32c.h"
+#include "wal/callback.h"
 #include "wal/commit.h"
 #include "wal/publish.h"
 #include "wal/reservation.h"
@@ -38,6 +39,9 @@ int publish_check(const struct weir_log *log, enum weir_durability durability)
     }
     if (durability != WEIR_EACH && durability != WEIR_GROUP && durability != WEIR_NONE) {
         return -EINVAL;
+    }
+    if (callback_is_inside(log)) {
+        return -EDEADLK;
     }
     return log_is_poisoned(log) ? WEIR_E_POISONED : 0;
 }

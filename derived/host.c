@@ -22,6 +22,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <weir/append.h>
+
 #define SAVE_RECORDS_DEFAULT ((uint64_t)1 << 20)
 
 static _Thread_local uint32_t inside;

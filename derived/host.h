@@ -18,6 +18,7 @@
 
 #include "derived/gate.h"
 
+
 #include "base/thread.h"
 
 #include <weir/host.h>

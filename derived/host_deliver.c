@@ -22,6 +22,7 @@
 
 #include <weir/append.h>
 #include <weir/maintain.h>
+#include <weir/write.h>
 
 /* ---- lanes meet ---- */
 

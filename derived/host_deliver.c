@@ -21,6 +21,7 @@
 #include <stdio.h>
 
 #include <weir/append.h>
+#include <weir/inspect.h>
 #include <weir/maintain.h>
 #include <weir/write.h>
 
@@ -146,7 +147,8 @@ static struct host_system *take_due(struct weir_host *host, bool *ret_status)
         weir_lsn since = system->saved > system->tried ? system->saved : system->tried;
         bool save_due = system->whole && system->position > since &&
                         system->position - since >= host->save_records;
-        if (!system->unsaved && system->ready && !system->leaving && (system->status_due || save_due)) {
+        if (!system->unsaved && system->ready && !system->leaving &&
+            (system->status_due || save_due)) {
             *ret_status = system->status_due;
             system->status_due = false;
             system->tried = *ret_status ? system->tried : system->position;

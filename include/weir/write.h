@@ -53,7 +53,9 @@ struct weir_write {
  * @param engine      an open engine
  * @param write       what to do
  * @param durability  what is to be achieved before it returns
- * @param ret_lsn     NULL, or the LSN of the record, the key's new version
+ * @param ret_lsn     NULL, or the LSN of the record, the key's new version. Set when it returns 0
+ *                    only; when the wait for durability failed, the record is in the log and reads
+ *                    show it all the same
  * Returns: 0; -ENOENT (delete of an absent key: nothing is appended); WEIR_E_CONFLICT; WEIR_E_KEY
  *   (0 bytes, or more than the limit); WEIR_E_TOO_BIG (key and value together); WEIR_E_NO_TABLE;
  *   WEIR_E_DISK_LOW; WEIR_E_INDEX_FULL; -ENOMEM; WEIR_E_DAMAGED (the version before cannot be

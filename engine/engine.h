@@ -76,16 +76,16 @@ struct engine_upkeep {
     char reason[200];                  /* why a checkpoint was not used */
 };
 
+struct engine_told {
+    struct base_lock lock;
+    struct weir_engine_open_report report;
+};
+
 struct engine_after_write {
     struct base_lock lock; /* setting it */
     _Atomic(weir_after_write_fn) fn;
     void *context;
     _Atomic uint32_t running; /* writers that call it, or are about to look */
-};
-
-struct engine_told {
-    struct base_lock lock;
-    struct weir_engine_open_report report;
 };
 
 struct weir_engine {
@@ -110,8 +110,8 @@ struct weir_engine {
     struct engine_follow follow;
     struct engine_upkeep upkeep;
     struct engine_space space;
-    struct engine_after_write after_write;
     _Atomic uint32_t streams;    /* that are open: changes.c */
+    struct engine_after_write after_write;
     struct base_lock compacting; /* addresses move, or must not; comes before all others */
     struct engine_stripe stripes[STRIPES];
 };

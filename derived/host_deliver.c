@@ -21,6 +21,7 @@
 #include <stdio.h>
 
 #include <weir/append.h>
+#include <weir/inspect.h>
 #include <weir/maintain.h>
 #include <weir/write.h>
 

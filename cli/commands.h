@@ -10,6 +10,7 @@ extern const struct cli_command bench_command;
 extern const struct cli_command checkpoint_command;
 extern const struct cli_command compact_command;
 extern const struct cli_command completion_command;
+extern const struct cli_command consumers_command;
 extern const struct cli_command crash_command;
 extern const struct cli_command delete_command;
 extern const struct cli_command demo_command;

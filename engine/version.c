@@ -35,7 +35,7 @@ static bool find_by_distance(struct weir_engine *engine, const struct engine_ver
         return false;
     }
     uint64_t address = version->address - (uint64_t)version->distance * RECORD_DISTANCE_UNIT;
-    return place_version(engine, address, ret_before) == 0 &&
+    return place_version(&engine->places, address, ret_before) == 0 &&
            is_version_of(ret_before, version, version->previous);
 }
 
@@ -46,7 +46,7 @@ static int find_by_lsn(struct weir_engine *engine, const struct engine_version *
     uint64_t address, time_ns;
     int rc = wal_address_find(engine->log, lsn, &address, &time_ns);
     if (rc == 0) {
-        rc = place_version(engine, address, ret_before);
+        rc = place_version(&engine->places, address, ret_before);
     }
     if (rc == 0) {
         return is_version_of(ret_before, version, lsn) ? 1 : WEIR_E_DAMAGED;

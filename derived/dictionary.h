@@ -62,6 +62,14 @@ int dictionary_add(struct dictionary *dictionary, const void *data, size_t size,
 /* Its number, or DICTIONARY_NONE. */
 uint32_t dictionary_find(const struct dictionary *dictionary, const void *data, size_t size);
 
+/* The same for one who has the hash already, to look up many at once: first a prefetch of each. */
+uint64_t dictionary_hash(const void *data, size_t size);
+void dictionary_prefetch(const struct dictionary *dictionary, uint64_t hash);
+uint32_t dictionary_find_hashed(const struct dictionary *dictionary, uint64_t hash,
+                                const void *data, size_t size);
+int dictionary_add_hashed(struct dictionary *dictionary, uint64_t hash, const void *data,
+                          size_t size, uint32_t *ret_number);
+
 /* Removes a number that is there. Never fails. */
 void dictionary_remove(struct dictionary *dictionary, uint32_t number);
 

@@ -128,9 +128,9 @@ static uint64_t bitmap_bytes(const struct weir_text *text)
         }
         const struct text_word *word = &text->word_at[number];
         const struct posting *slices = text_slices(text, word);
-        bytes += posting_bytes(&word->rows);
+        bytes += posting_bytes(&text->slab, &word->rows);
         for (uint32_t slice = 0; slice < word->slice_count; slice++) {
-            bytes += posting_bytes(&slices[slice]);
+            bytes += posting_bytes(&text->slab, &slices[slice]);
         }
     }
     return bytes;

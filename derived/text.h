@@ -94,9 +94,9 @@ struct weir_text {
 
     struct dictionary names; /* of words */
     struct dictionary rows;
-    struct slab slab;            /* of postings and slices */
-    struct text_word *word_at;   /* by number */
-    struct text_row *row_at;     /* by ordinal */
+    struct slab slab;          /* of postings and slices */
+    struct text_word *word_at; /* by number */
+    struct text_row *row_at;   /* by ordinal */
     uint32_t word_room, row_room;
     uint64_t tokens, postings;
     uint64_t skipped_documents;

@@ -100,9 +100,9 @@ int text_reserve_row(struct weir_text *text, uint32_t ordinal)
 static int reserve_changes(struct weir_text *text, uint64_t count)
 {
     void *array = text->changes;
-    int rc = count > UINT32_MAX ? -ENOMEM
-                                : grow(&array, &text->change_room, sizeof *text->changes,
-                                       (uint32_t)count);
+    int rc = count > UINT32_MAX
+                 ? -ENOMEM
+                 : grow(&array, &text->change_room, sizeof *text->changes, (uint32_t)count);
     text->changes = array;
     text->change_count = 0;
     return rc;
@@ -168,9 +168,8 @@ static int compare_state(struct weir_text *text, uint32_t ordinal)
         return rc;
     }
     for (uint32_t word = 0; word < dictionary_end(&text->names); word++) {
-        uint32_t before = dictionary_has(&text->names, word)
-                              ? text_frequency(text, word, ordinal)
-                              : 0;
+        uint32_t before =
+            dictionary_has(&text->names, word) ? text_frequency(text, word, ordinal) : 0;
         if (before == 0) {
             continue;
         }
@@ -219,8 +218,8 @@ static void find_words(struct weir_text *text)
     for (uint32_t i = 0; i < text->change_count; i++) {
         struct text_change *change = &text->changes[i];
         if (change->word == DICTIONARY_NONE) {
-            change->word = dictionary_find_hashed(&text->names, change->hash, change->data,
-                                                  change->size);
+            change->word =
+                dictionary_find_hashed(&text->names, change->hash, change->data, change->size);
         }
         if (change->word != DICTIONARY_NONE) {
             __builtin_prefetch(&text->word_at[change->word], 1);

@@ -172,10 +172,8 @@ static int count_word(struct text_document *document, uint32_t size)
         place = find_place(document, hash, data, size);
     }
     document->slots[place] = slot_of(document, document->count);
-    document->terms[document->count++] = (struct text_term){.hash = hash,
-                                                            .offset = (uint32_t)document->used,
-                                                            .size = size,
-                                                            .frequency = 1};
+    document->terms[document->count++] = (struct text_term){
+        .hash = hash, .offset = (uint32_t)document->used, .size = size, .frequency = 1};
     document->used += size;
     document->length++;
     return 0;

@@ -73,7 +73,7 @@ static int resolve(struct text_search *search, struct text_query_term *term)
     }
     for (uint32_t position = term->first; position < term->end; position++) {
         uint32_t word = search_word(search, term, position);
-        term->rows += posting_count(&text->word_at[word].rows);
+        term->rows += posting_count(&text->slab, &text->word_at[word].rows);
     }
     return 0;
 }
@@ -193,7 +193,8 @@ static int take_bits(struct text_search *search, const uint64_t *bits)
     }
     for (size_t i = 0; i < bits_size(search); i++) {
         for (uint64_t rest = bits[i]; rest != 0; rest &= rest - 1) {
-            search->rows[search->row_count++] = (uint32_t)(i * 64) + (uint32_t)__builtin_ctzll(rest);
+            search->rows[search->row_count++] =
+                (uint32_t)(i * 64) + (uint32_t)__builtin_ctzll(rest);
         }
     }
     WEIR_ASSERT(search->row_count == count);

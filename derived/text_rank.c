@@ -66,7 +66,7 @@ static void add_posting(const struct text_search *search, const struct posting *
 {
     const struct slab *slab = &search->text->slab;
     const uint32_t *rows = search->rows;
-    if ((uint64_t)search->row_count * LOOKUP_STEPS < posting_count(posting)) {
+    if ((uint64_t)search->row_count * LOOKUP_STEPS < posting_count(slab, posting)) {
         for (uint32_t i = 0; i < search->row_count; i++) {
             frequencies[i] += posting_contains(slab, posting, rows[i]) ? weight : 0;
         }
@@ -113,8 +113,8 @@ static void measure_rows(const struct text_search *search, double *ret_norms)
     }
 }
 
-static int score_terms(const struct text_search *search, const double *norms,
-                       uint32_t *frequencies, double *scores)
+static int score_terms(const struct text_search *search, const double *norms, uint32_t *frequencies,
+                       double *scores)
 {
     double rows = dictionary_count(&search->text->rows);
     for (uint32_t i = 0; i < search->term_count; i++) {
@@ -206,7 +206,8 @@ static uint64_t lead_of(struct weir_bytes name, uint32_t skip)
     return lead;
 }
 
-/* A key that ends early has zeros for a lead, as one with zeros in it: they are compared in full. */
+/* A key that ends early has zeros for a lead, as one with zeros in it: they are compared in full.
+ */
 static void make_leads(const struct text_search *search, struct hit *hits, uint32_t count)
 {
     const struct dictionary *rows = &search->text->rows;

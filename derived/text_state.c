@@ -202,7 +202,7 @@ static uint64_t count_slices(const struct weir_text *text, const struct text_wor
     const struct posting *slices = text_slices(text, word);
     uint64_t count = 0;
     for (uint32_t slice = 0; slice < word->slice_count; slice++) {
-        count += posting_count(&slices[slice]);
+        count += posting_count(&text->slab, &slices[slice]);
     }
     return count;
 }
@@ -231,7 +231,7 @@ static int count_word(struct loading *loading, uint32_t number, uint64_t hash)
         loading->lengths[ordinal] += frequency;
         text->row_at[ordinal].signature += document_sign(hash, frequency);
     }
-    text->postings += posting_count(&word->rows);
+    text->postings += posting_count(&text->slab, &word->rows);
     return in_slices == count_slices(text, word) ? 0 : WEIR_E_STATE;
 }
 
@@ -444,8 +444,8 @@ static int list_entry(struct weir_text *text, uint32_t word, uint32_t ordinal, v
     entry.key = rows_key(&text->rows, ordinal, &entry.table);
     store_hash(hash_of(text, word, ordinal), entry.hash);
     entry.text.data = text->scratch;
-    entry.text.size = name_entry(text->scratch, entry.table,
-                                 dictionary_text(&text->names, word), entry.key);
+    entry.text.size =
+        name_entry(text->scratch, entry.table, dictionary_text(&text->names, word), entry.key);
     return listing->fn(listing->context, &entry);
 }
 

@@ -26,7 +26,8 @@
 #include <utf8proc.h>
 
 #define TABLE_POINTS 0x800
-#define POINTS_MAX (4 * WORDS_CHARACTERS_MAX) /* no character has more than 4 in any of the forms */
+#define POINTS_MAX (4 * WORDS_CHARACTERS_MAX) /* no character has more than 4 in any of the forms  \
+                                               */
 
 /* What the table says of a code point, unless it is what to write instead. */
 #define NO_WORD 0
@@ -84,8 +85,9 @@ static uint32_t decompose(const int32_t *points, uint32_t count, utf8proc_option
     uint32_t made = 0;
     for (uint32_t i = 0; i < count; i++) {
         int boundary = 0;
-        utf8proc_ssize_t more = utf8proc_decompose_char(
-            points[i], ret_points + made, (utf8proc_ssize_t)(POINTS_MAX - made), options, &boundary);
+        utf8proc_ssize_t more =
+            utf8proc_decompose_char(points[i], ret_points + made,
+                                    (utf8proc_ssize_t)(POINTS_MAX - made), options, &boundary);
         WEIR_ASSERT(more >= 0 && (uint32_t)more <= POINTS_MAX - made);
         made += (uint32_t)more;
     }
@@ -103,9 +105,9 @@ static bool may_have_iota_below(int32_t point)
 static uint32_t fold(struct words *words, uint32_t count, bool iota_below)
 {
     if (iota_below) {
-        uint32_t decomposed = decompose(
-            words->points, count, (utf8proc_option_t)(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE),
-            words->folded);
+        uint32_t decomposed =
+            decompose(words->points, count,
+                      (utf8proc_option_t)(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE), words->folded);
         count = decomposed < WORDS_CHARACTERS_MAX ? decomposed : WORDS_CHARACTERS_MAX;
         memcpy(words->points, words->folded, count * sizeof *words->points);
     }

@@ -227,6 +227,7 @@ int wal_address_identify(struct weir_log *log, weir_lsn lsn,
         /* The cursor's walk has passed the group. */
         identity.epoch = (uint32_t)cursor.place.walk.chain.epoch;
         identity.chain = cursor.place.walk.chain.crc;
+        identity.compacted = segment_is_compacted(cursor.place.walk.segment);
         cursor_park(&cursor, lsn);
     }
     base_lock_acquire(&log->control_lock);

@@ -91,6 +91,7 @@ struct wal_address_identity {
     uint64_t layout;
     uint64_t epoch; /* low 32 bits */
     uint32_t chain; /* CRC of the group's header */
+    bool compacted; /* the record was moved: its group is another one than it was written in */
 };
 
 /* The identity at a durable LSN; of an empty log at LSN 0. Results as wal_address_find(). */

@@ -143,9 +143,7 @@ static uint32_t find_slot(const struct dictionary *dictionary, const void *data,
         if (slot->hash != hash) {
             continue;
         }
-        const struct dictionary_entry *entry = &dictionary->entries[slot->number];
-        if (entry->size == size &&
-            (size == 0 || memcmp(slab_at(&dictionary->texts, entry->text), data, size) == 0)) {
+        if (dictionary_is(dictionary, slot->number, data, size)) {
             return at;
         }
     }
@@ -251,6 +249,46 @@ void dictionary_prefetch(const struct dictionary *dictionary, uint64_t hash)
     if (dictionary->count > 0) {
         __builtin_prefetch(&dictionary->slots[short_hash(hash) & slot_mask(dictionary)]);
     }
+}
+
+/* The first slot from that of the hash on that has it: nearly always the one. */
+static uint32_t guess_number(const struct dictionary *dictionary, uint32_t hash)
+{
+    uint32_t mask = slot_mask(dictionary);
+    for (uint32_t at = hash & mask;; at = (at + 1) & mask) {
+        const struct dictionary_slot *slot = &dictionary->slots[at];
+        if (slot->hash == hash || slot->number == DICTIONARY_NONE) {
+            return slot->number;
+        }
+    }
+}
+
+uint32_t dictionary_guess(const struct dictionary *dictionary, uint64_t hash)
+{
+    if (dictionary->count == 0) {
+        return DICTIONARY_NONE;
+    }
+    uint32_t number = guess_number(dictionary, short_hash(hash));
+    if (number != DICTIONARY_NONE) {
+        __builtin_prefetch(&dictionary->entries[number]);
+    }
+    return number;
+}
+
+void dictionary_prefetch_text(const struct dictionary *dictionary, uint32_t number)
+{
+    const struct dictionary_entry *entry = &dictionary->entries[number];
+    if (entry->size > 0) {
+        __builtin_prefetch(slab_at(&dictionary->texts, entry->text));
+    }
+}
+
+bool dictionary_is(const struct dictionary *dictionary, uint32_t number, const void *data,
+                   size_t size)
+{
+    const struct dictionary_entry *entry = &dictionary->entries[number];
+    return entry->size == size &&
+           (size == 0 || memcmp(slab_at(&dictionary->texts, entry->text), data, size) == 0);
 }
 
 static int add_new(struct dictionary *dictionary, const void *data, size_t size, uint32_t hash,

@@ -219,9 +219,58 @@ static int few_to_many(struct slab *slab, struct posting *posting)
     return 0;
 }
 
+/* Behind the last ordinal, into the last container, when it has room: what most calls are, without
+ * a search and without anything that allocates. False: another way, please. */
+static bool append_to_many(struct many *many, uint32_t ordinal)
+{
+    const roaring_array_t *list = &many->bitmap->high_low_container;
+    int32_t last = list->size - 1;
+    if (last < 0 || list->keys[last] != ordinal >> 16 ||
+        list->typecodes[last] != ARRAY_CONTAINER_TYPE_CODE) {
+        return false;
+    }
+    struct array_container_s *container = list->containers[last];
+    uint16_t low = (uint16_t)ordinal;
+    if (container->cardinality == 0 || container->cardinality == container->capacity ||
+        container->cardinality == DEFAULT_MAX_SIZE ||
+        container->array[container->cardinality - 1] >= low) {
+        return false;
+    }
+    container->array[container->cardinality++] = low;
+    many->count++;
+    return true;
+}
+
+/* The same for a last container that is a set of bits: it has room for all. 1; 0; -1: another way,
+ * please. */
+static int add_to_last_bits(struct many *many, uint32_t ordinal)
+{
+    const roaring_array_t *list = &many->bitmap->high_low_container;
+    int32_t at = list->size - 1;
+    if (at < 0 || list->keys[at] != ordinal >> 16 ||
+        list->typecodes[at] != BITSET_CONTAINER_TYPE_CODE) {
+        return -1;
+    }
+    struct bitset_container_s *container = list->containers[at];
+    uint64_t *word = &container->array[(ordinal & 0xffff) / 64];
+    uint64_t bit = UINT64_C(1) << ordinal % 64;
+    int added = (*word & bit) == 0;
+    *word |= bit;
+    container->cardinality += added;
+    many->count += (uint64_t)added;
+    return added;
+}
+
 static int add_to_many(struct slab *slab, struct posting *posting, uint32_t ordinal)
 {
     struct many *many = many_at(slab, posting);
+    if (append_to_many(many, ordinal)) {
+        return 1;
+    }
+    int in_bits = add_to_last_bits(many, ordinal);
+    if (in_bits >= 0) {
+        return in_bits;
+    }
     if (make_sure_of_containers(many->bitmap, 1) < 0) {
         return -ENOMEM;
     }
@@ -269,6 +318,15 @@ int posting_add(struct slab *slab, struct posting *posting, uint32_t ordinal)
         return add_to_many(slab, posting, ordinal);
     }
     WEIR_UNREACHABLE();
+}
+
+void posting_prefetch(const struct slab *slab, const struct posting *posting)
+{
+    if (kind_of(posting) == KIND_FEW) {
+        __builtin_prefetch(few_at(slab, posting) + few_count(posting), 1);
+    } else if (kind_of(posting) == KIND_MANY) {
+        __builtin_prefetch(many_at(slab, posting), 1);
+    }
 }
 
 /* ---- removing ---- */

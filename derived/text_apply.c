@@ -209,21 +209,40 @@ static int compare(struct weir_text *text, uint32_t ordinal)
 
 /* ---- changing it ---- */
 
-/* Finds the words of all changes, each slot on its way while others are looked at. */
+/* A guess that was right, or what there is to find. */
+static uint32_t find_word(const struct dictionary *names, const struct text_change *change)
+{
+    if (change->word == DICTIONARY_NONE ||
+        dictionary_is(names, change->word, change->data, change->size)) {
+        return change->word;
+    }
+    return dictionary_find_hashed(names, change->hash, change->data, change->size);
+}
+
+/* Finds the words of all changes, step by step, so that the memory of one word is on its way while
+ * the others are looked at. */
 static void find_words(struct weir_text *text)
 {
-    for (uint32_t i = 0; i < text->change_count; i++) {
-        dictionary_prefetch(&text->names, text->changes[i].hash);
+    struct dictionary *names = &text->names;
+    struct text_change *changes = text->changes;
+    uint32_t count = text->change_count;
+    for (uint32_t i = 0; i < count; i++) {
+        dictionary_prefetch(names, changes[i].hash);
     }
-    for (uint32_t i = 0; i < text->change_count; i++) {
-        struct text_change *change = &text->changes[i];
-        if (change->word == DICTIONARY_NONE) {
-            change->word =
-                dictionary_find_hashed(&text->names, change->hash, change->data, change->size);
+    for (uint32_t i = 0; i < count; i++) {
+        changes[i].word = dictionary_guess(names, changes[i].hash);
+        if (changes[i].word != DICTIONARY_NONE) {
+            __builtin_prefetch(&text->word_at[changes[i].word], 1);
         }
-        if (change->word != DICTIONARY_NONE) {
-            __builtin_prefetch(&text->word_at[change->word], 1);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (changes[i].word != DICTIONARY_NONE) {
+            dictionary_prefetch_text(names, changes[i].word);
+            posting_prefetch(&text->slab, &text->word_at[changes[i].word].rows);
         }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        changes[i].word = find_word(names, &changes[i]);
     }
 }
 

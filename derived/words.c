@@ -26,8 +26,9 @@
 #include <utf8proc.h>
 
 #define TABLE_POINTS 0x800
-#define POINTS_MAX (4 * WORDS_CHARACTERS_MAX) /* no character has more than 4 in any of the forms  \
-                                               */
+#define POINTS_MAX                                                                                 \
+    (4 * WORDS_CHARACTERS_MAX) /* no character has more than 4 in any of the forms                 \
+                                */
 
 /* What the table says of a code point, unless it is what to write instead. */
 #define NO_WORD 0

@@ -102,6 +102,9 @@ uint32_t dictionary_lower_bound(const struct dictionary *dictionary, const void 
 /* The first position behind all texts that begin with the prefix. After an order. */
 uint32_t dictionary_prefix_end(const struct dictionary *dictionary, const void *data, size_t size);
 
+/* Sorts numbers by their texts: 0; -ENOMEM (they are as they were). */
+int dictionary_sort(const struct dictionary *dictionary, uint32_t *numbers, uint32_t count);
+
 /* As memcmp, a shorter one before a longer one that begins with it. */
 int dictionary_compare(struct weir_bytes left, struct weir_bytes right);
 

@@ -607,29 +607,37 @@ int posting_and_into(const struct slab *slab, const struct posting *posting,
 
 /* ---- to a state file and back ---- */
 
-void posting_encode(const struct slab *slab, const struct posting *posting, struct encoder *encoder)
+void posting_encode_as(const struct slab *slab, const struct posting *posting,
+                       const uint32_t *numbers, struct encoder *encoder)
 {
     encode_number(encoder, posting_count(slab, posting));
     struct posting_walk walk;
-    uint64_t above = 0; /* the least that can come next */
+    uint64_t least = 0; /* that can come next */
     for (bool more = posting_first(slab, posting, &walk); more; more = posting_next(&walk)) {
-        encode_number(encoder, walk.ordinal - above);
-        above = (uint64_t)walk.ordinal + 1;
+        uint32_t ordinal = numbers != NULL ? numbers[walk.ordinal] : walk.ordinal;
+        WEIR_ASSERT(ordinal >= least);
+        encode_number(encoder, ordinal - least);
+        least = (uint64_t)ordinal + 1;
     }
 }
 
+void posting_encode(const struct slab *slab, const struct posting *posting, struct encoder *encoder)
+{
+    posting_encode_as(slab, posting, NULL, encoder);
+}
+
 static int decode_chunk(struct decoder *decoder, uint32_t *ordinals, uint32_t count,
-                        uint64_t *above, uint32_t end)
+                        uint64_t *least, uint32_t end)
 {
     for (uint32_t index = 0; index < count; index++) {
         uint64_t difference;
-        int rc = *above < end ? decode_number(decoder, end - 1 - *above, &difference)
+        int rc = *least < end ? decode_number(decoder, end - 1 - *least, &difference)
                               : (decoder->error = WEIR_E_STATE);
         if (rc < 0) {
             return rc;
         }
-        ordinals[index] = (uint32_t)(*above + difference);
-        *above += difference + 1;
+        ordinals[index] = (uint32_t)(*least + difference);
+        *least += difference + 1;
     }
     return 0;
 }
@@ -638,8 +646,8 @@ static int decode_few(struct slab *slab, struct posting *posting, uint32_t count
                       struct decoder *decoder)
 {
     uint32_t ordinals[POSTING_FEW_MAX];
-    uint64_t above = 0;
-    int rc = decode_chunk(decoder, ordinals, count, &above, end);
+    uint64_t least = 0;
+    int rc = decode_chunk(decoder, ordinals, count, &least, end);
     if (rc < 0 || count == 0) {
         return rc;
     }
@@ -662,10 +670,10 @@ static int decode_into_bitmap(roaring_bitmap_t *bitmap, uint64_t count, uint32_t
                               struct decoder *decoder)
 {
     uint32_t ordinals[CHUNK];
-    uint64_t above = 0;
+    uint64_t least = 0;
     while (count > 0) {
         uint32_t chunk = count < CHUNK ? (uint32_t)count : CHUNK;
-        int rc = decode_chunk(decoder, ordinals, chunk, &above, end);
+        int rc = decode_chunk(decoder, ordinals, chunk, &least, end);
         if (rc < 0) {
             return rc;
         }

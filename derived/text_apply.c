@@ -243,6 +243,9 @@ static void find_words(struct weir_text *text)
     }
     for (uint32_t i = 0; i < count; i++) {
         changes[i].word = find_word(names, &changes[i]);
+        if (changes[i].word != DICTIONARY_NONE) {
+            posting_prefetch_more(&text->slab, &text->word_at[changes[i].word].rows);
+        }
     }
 }
 

@@ -19,6 +19,8 @@
 
 #include <weir/inspect.h>
 
+#define TURNS_MAX 16u /* of compactions that come between finding a record and reading it */
+
 static bool is_version_of(const struct engine_version *found, const struct engine_version *of,
                           weir_lsn lsn)
 {
@@ -44,14 +46,18 @@ static int find_by_lsn(struct weir_engine *engine, const struct engine_version *
                        weir_lsn lsn, struct engine_version *ret_before)
 {
     uint64_t address, time_ns;
-    int rc = wal_address_find(engine->log, lsn, &address, &time_ns);
-    if (rc == 0) {
-        rc = place_version(engine, address, ret_before);
+    int rc = 0, found = 0;
+    for (unsigned turn = 0; turn < TURNS_MAX && found == 0; turn++) {
+        found = wal_address_find(engine->log, lsn, &address, &time_ns);
+        rc = found == 0 ? place_version(engine, address, ret_before) : found;
+        if (rc != WEIR_E_TRUNCATED) {
+            break; /* else it has moved just then: it is somewhere else now, or nowhere */
+        }
     }
     if (rc == 0) {
         return is_version_of(ret_before, version, lsn) ? 1 : WEIR_E_DAMAGED;
     }
-    return rc == -ENOENT || rc == WEIR_E_TRUNCATED ? 0 : rc;
+    return found == -ENOENT || found == WEIR_E_TRUNCATED ? 0 : rc;
 }
 
 static weir_lsn horizon_of(struct weir_engine *engine)
@@ -60,11 +66,11 @@ static weir_lsn horizon_of(struct weir_engine *engine)
     return atomic_load_explicit(&engine->horizon, memory_order_acquire);
 }
 
-/* The writer of a reader's log may have moved it since the index was built. */
-static weir_lsn learn_horizon(struct weir_engine *engine)
+weir_lsn version_learn_horizon(struct weir_engine *engine)
 {
     struct weir_stat stat = WEIR_STAT_INIT;
-    if (weir_log_stat(engine->log, &stat) == 0 && stat.horizon > horizon_of(engine)) {
+    if (engine->read_only && weir_log_stat(engine->log, &stat) == 0 &&
+        stat.horizon > horizon_of(engine)) {
         atomic_store_explicit(&engine->horizon, stat.horizon, memory_order_release);
     }
     return horizon_of(engine);
@@ -81,12 +87,37 @@ int version_before(struct weir_engine *engine, const struct engine_version *vers
         return 1;
     }
     int rc = find_by_lsn(engine, version, previous, ret_before);
-    /* A delete that counted for nobody was dropped; and the horizon may just have moved. */
-    bool may_miss = version->operation == WEIR_INSERT || version->lsn <= horizon_of(engine);
-    if (rc == 0 && !may_miss && engine->read_only) {
-        may_miss = version->lsn <= learn_horizon(engine);
-    }
+    /* A delete that counted for nobody was dropped; or the horizon has moved: whoever reads as of
+     * an LSN below it has to be told, also behind a delete. */
+    weir_lsn horizon = rc == 0 ? version_learn_horizon(engine) : 0;
+    bool may_miss = version->operation == WEIR_INSERT || version->lsn <= horizon;
     return rc == 0 && !may_miss ? WEIR_E_DAMAGED : rc;
+}
+
+/* A moment ago it was there: a compaction beside has moved it since it was found. */
+#define LOOKS_MAX 16u
+
+int version_before_image(struct weir_engine *engine, const struct engine_version *version,
+                         struct engine_version *ret_before)
+{
+    bool found = find_by_distance(engine, version, ret_before);
+    int rc = 0;
+    for (unsigned look = 0; !found && rc == 0 && look < LOOKS_MAX; look++) {
+        if (version->previous != WEIR_LSN_NONE) {
+            rc = find_by_lsn(engine, version, version->previous, ret_before);
+            found = rc == 1;
+        }
+        if (!found && version->lsn <= version_learn_horizon(engine)) {
+            return WEIR_E_HORIZON;
+        }
+        if (!engine->read_only) {
+            break;
+        }
+    }
+    if (!found) {
+        return rc == 0 ? WEIR_E_DAMAGED : rc;
+    }
+    return ret_before->operation == WEIR_REMOVE ? WEIR_E_DAMAGED : 0;
 }
 
 /* One step towards as_of, which lies before the version: 1, 0 or an error as version_before(). */

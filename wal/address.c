@@ -214,6 +214,26 @@ int wal_address_find(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address,
     return 0;
 }
 
+bool wal_address_at_group_end(const struct weir_cursor *cursor)
+{
+    return cursor->place.at >= cursor->place.end;
+}
+
+bool wal_address_ends_group(struct weir_log *log, weir_lsn lsn)
+{
+    if (lsn == WEIR_LSN_NONE || lsn >= log_durable(log)) {
+        return true; /* durable moves from group to group */
+    }
+    struct weir_cursor cursor;
+    int rc = locate(log, lsn, &cursor);
+    if (rc < 0) {
+        return rc == -ENOENT || rc == WEIR_E_TRUNCATED; /* the first that is retained begins one */
+    }
+    bool ends = cursor.place.end_lsn == lsn + 1;
+    cursor_park(&cursor, lsn);
+    return ends;
+}
+
 int wal_address_identify(struct weir_log *log, weir_lsn lsn,
                          struct wal_address_identity *ret_identity)
 {
@@ -227,6 +247,7 @@ int wal_address_identify(struct weir_log *log, weir_lsn lsn,
         /* The cursor's walk has passed the group. */
         identity.epoch = (uint32_t)cursor.place.walk.chain.epoch;
         identity.chain = cursor.place.walk.chain.crc;
+        identity.compacted = segment_is_compacted(cursor.place.walk.segment);
         cursor_park(&cursor, lsn);
     }
     base_lock_acquire(&log->control_lock);

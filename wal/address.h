@@ -91,6 +91,7 @@ struct wal_address_identity {
     uint64_t layout;
     uint64_t epoch; /* low 32 bits */
     uint32_t chain; /* CRC of the group's header */
+    bool compacted; /* the record was moved: its group is another one than it was written in */
 };
 
 /* The identity at a durable LSN; of an empty log at LSN 0. Results as wal_address_find(). */
@@ -107,6 +108,14 @@ int wal_address_room(struct weir_log *log, uint64_t *ret_bytes);
 /* The address of the record that a cursor has just lent. */
 uint64_t wal_address_of(const struct weir_log *log, const struct weir_cursor *cursor,
                         const struct weir_record *record);
+
+/* Has the cursor lent the last record of a group, so that nothing that was appended together is cut
+ * where it stands? */
+bool wal_address_at_group_end(const struct weir_cursor *cursor);
+
+/* Does a group end with this LSN? True also of 0, and when nothing behind it is durable; false when
+ * that cannot be told. */
+bool wal_address_ends_group(struct weir_log *log, weir_lsn lsn);
 
 /* For all that carry their LSN in the batch that a cursor has just lent: address = data + bias. */
 uint64_t wal_address_bias(const struct weir_log *log, const struct weir_cursor *cursor);

@@ -27,6 +27,7 @@
 #include <weir/salvage.h>
 #include <weir/snapshot.h>
 #include <weir/state.h>
+#include <weir/state_lock.h>
 #include <weir/system.h>
 #include <weir/text.h>
 #include <weir/types.h>

@@ -53,7 +53,9 @@ struct weir_write {
  * @param engine      an open engine
  * @param write       what to do
  * @param durability  what is to be achieved before it returns
- * @param ret_lsn     NULL, or the LSN of the record, the key's new version
+ * @param ret_lsn     NULL, or the LSN of the record, the key's new version. Set when it returns 0
+ *                    only; when the wait for durability failed, the record is in the log and reads
+ *                    show it all the same
  * Returns: 0; -ENOENT (delete of an absent key: nothing is appended); WEIR_E_CONFLICT; WEIR_E_KEY
  *   (0 bytes, or more than the limit); WEIR_E_TOO_BIG (key and value together); WEIR_E_NO_TABLE;
  *   WEIR_E_DISK_LOW; WEIR_E_INDEX_FULL; -ENOMEM; WEIR_E_DAMAGED (the version before cannot be
@@ -64,7 +66,7 @@ struct weir_write {
  * Allocates: nodes of the index.
  */
 WEIR_EXPORT int weir_engine_write(struct weir_engine *engine, const struct weir_write *write,
-                           enum weir_durability durability, weir_lsn *ret_lsn);
+                                  enum weir_durability durability, weir_lsn *ret_lsn);
 
 /* Stores all changes or none, with consecutive LSNs. A key may occur more than once: the later one
  * is the newer version. A delete of an absent key makes the batch fail, as a condition does.
@@ -81,8 +83,8 @@ WEIR_EXPORT int weir_engine_write(struct weir_engine *engine, const struct weir_
  * Allocates: about 80 bytes for each change, freed before it returns; nodes of the index.
  */
 WEIR_EXPORT int weir_engine_write_batch(struct weir_engine *engine, const struct weir_write *writes,
-                                 size_t count, enum weir_durability durability,
-                                 weir_lsn *ret_first_lsn);
+                                        size_t count, enum weir_durability durability,
+                                        weir_lsn *ret_first_lsn);
 
 /* Puts a key, whether it is there or not.
  *

@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/engine.h"
 #include "cli/errors.h"
+#include "cli/print_rows.h"
 #include "cli/signals.h"
 
 #include <weir/maintain.h>
@@ -42,28 +43,6 @@ static const struct cli_option scan_options[] = {
     {0},
 };
 
-static void print_row(struct cli *cli, const struct weir_row *row, bool escaped)
-{
-    struct output *out = &cli->out;
-    output_row_begin(out);
-    if (cli->json) {
-        struct json json;
-        json_begin(&json, out);
-        json_bytes(&json, "key", row->key.data, row->key.size);
-        json_bytes(&json, "value", row->value.data, row->value.size);
-        json_u64(&json, "lsn", row->lsn);
-        json_end(&json);
-    } else {
-        void (*put)(struct output *, const void *, size_t) =
-            escaped ? output_escaped : output_bytes;
-        put(out, row->key.data, row->key.size);
-        output_char(out, '\t');
-        put(out, row->value.data, row->value.size);
-        output_char(out, '\n');
-    }
-    output_row_end(out);
-}
-
 struct listing {
     struct weir_scan_options what;
     uint64_t left;
@@ -74,7 +53,7 @@ struct listing {
 };
 
 /* 0; errors of the engine. */
-static int print_rows(struct engine *engine, struct listing *listing)
+static int print_all(struct engine *engine, struct listing *listing)
 {
     struct weir_row rows[BATCH];
     struct weir_scan *scan;
@@ -88,7 +67,7 @@ static int print_rows(struct engine *engine, struct listing *listing)
         count =
             weir_scan_next_batch(scan, rows, listing->left < BATCH ? (int)listing->left : BATCH);
         for (int i = 0; i < count; i++) {
-            print_row(engine->cli, &rows[i], listing->escaped);
+            print_row(engine->cli, &rows[i], listing->escaped, NULL);
             listing->last = rows[i].key;
         }
         listing->left -= count > 0 ? (uint64_t)count : 0;
@@ -127,13 +106,13 @@ static int scan(struct engine *engine, struct listing *listing)
 {
     struct cli *cli = engine->cli;
     listing->what.table = engine->table;
-    int rc = print_rows(engine, listing);
+    int rc = print_all(engine, listing);
     for (int looks = 1; rc == WEIR_E_TRUNCATED && looks < ENGINE_LOOKS; looks++) {
         int exit_code = look_again(engine, listing);
         if (exit_code >= 0) {
             return exit_code;
         }
-        rc = print_rows(engine, listing);
+        rc = print_all(engine, listing);
     }
     if (rc < 0) {
         return cli_fail(cli, rc, NULL, "cannot read on in %s", cli->path);

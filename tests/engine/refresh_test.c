@@ -101,7 +101,7 @@ static void se_07_a_reader_never_takes_a_dropped_version_for_an_absent_key(void 
     put(&store, "key", "again");
     settle(&store);
     assert_int_equal(weir_engine_checkpoint(store.engine, NULL, NULL), 0);
-    open_beside(&store, &beside); /* from the checkpoint: it has not read what will be dropped */
+    store_open_beside(&store, &beside); /* from the checkpoint: it has not read what will be dropped */
     struct weir_compact_options options = WEIR_COMPACT_OPTIONS_INIT;
     options.horizon = horizon;
     options.thorough = true;
@@ -121,7 +121,7 @@ static void se_07_a_reader_never_takes_a_dropped_version_for_an_absent_key(void 
     assert_int_equal(weir_read_begin(beside.engine, &as_of, &read), 0);
     assert_int_equal(weir_get(&read, 0, text("key"), &row), WEIR_E_HORIZON);
     weir_read_end(&read);
-    close_beside(&beside);
+    store_close_beside(&beside);
     store_close(&store);
 }
 

@@ -17,6 +17,7 @@
 #include "wal/address.h"
 
 #include "base/crc32c.h"
+#include "wal/callback.h"
 #include "wal/cursor.h"
 #include "wal/publish.h"
 
@@ -45,6 +46,11 @@ uint64_t wal_address_record_bytes(const struct weir_log *log)
 int wal_address_check(const struct weir_log *log)
 {
     return log_check(log);
+}
+
+bool wal_address_is_inside(const struct weir_log *log)
+{
+    return callback_is_inside(log);
 }
 
 bool wal_address_is_read_only(const struct weir_log *log)

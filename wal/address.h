@@ -39,6 +39,9 @@ uint64_t wal_address_record_bytes(const struct weir_log *log);
 
 /* 0, or why no call is possible on this handle now: WEIR_E_FORKED. */
 int wal_address_check(const struct weir_log *log);
+
+/* Is this thread inside a callback that this log feeds? Then it may not append. */
+bool wal_address_is_inside(const struct weir_log *log);
 bool wal_address_is_read_only(const struct weir_log *log);
 
 /* The last LSN that was given out, durable or not. */

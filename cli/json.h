@@ -36,6 +36,7 @@ void json_u64(struct json *json, const char *name, uint64_t value);
 void json_i64(struct json *json, const char *name, int64_t value);
 void json_double(struct json *json, const char *name, double value); /* null unless finite */
 void json_bool(struct json *json, const char *name, bool value);
+void json_null(struct json *json, const char *name);
 void json_time(struct json *json, const char *name, uint64_t time_ns);
 
 /* Text that should be UTF-8; whatever is not becomes U+FFFD. */

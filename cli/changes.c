@@ -37,7 +37,7 @@ struct changes_options {
 
 static const struct cli_option changes_options[] = {
     {"from", CLI_TEXT, 0, "LSN|beginning|now|snapshot",
-     "where to start (beginning); snapshot: the state as of now, then what follows",
+     "where to start (beginning); snapshot: first the state as of now",
      offsetof(struct changes_options, from)},
     {"table", CLI_TEXT, 't', "T", "only changes of this table (all)",
      offsetof(struct changes_options, table)},

@@ -41,6 +41,9 @@ uint64_t wal_address_record_bytes(const struct weir_log *log);
 int wal_address_check(const struct weir_log *log);
 bool wal_address_is_read_only(const struct weir_log *log);
 
+/* The horizon of compaction, as far as this handle knows. */
+weir_lsn wal_address_horizon(const struct weir_log *log);
+
 /* The last LSN that was given out, durable or not. */
 weir_lsn wal_address_reserved(const struct weir_log *log);
 

@@ -137,17 +137,27 @@ static int open_subdirectory(const struct base_directory *directory, const char 
     return base_open_at(directory->fd, name, O_RDONLY | O_DIRECTORY, 0);
 }
 
-static bool is_regular(int at, const struct dirent *entry)
+static bool is_dots(const char *name)
 {
-    if (entry->d_type != DT_UNKNOWN) {
-        return entry->d_type == DT_REG;
-    }
-    struct stat status;
-    return fstatat(at, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode);
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-int base_directory_list(const struct base_directory *directory, const char *name,
-                        base_file_name_fn fn, void *context)
+/* type: S_IFREG or S_IFDIR. */
+static bool is_of_type(int at, const struct dirent *entry, mode_t type)
+{
+    if (is_dots(entry->d_name)) {
+        return false;
+    }
+    if (entry->d_type != DT_UNKNOWN) {
+        return entry->d_type == (type == S_IFDIR ? DT_DIR : DT_REG);
+    }
+    struct stat status;
+    return fstatat(at, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           (status.st_mode & S_IFMT) == type;
+}
+
+static int list_type(const struct base_directory *directory, const char *name, mode_t type,
+                     base_file_name_fn fn, void *context)
 {
     int fd = open_subdirectory(directory, name);
     if (fd < 0) {
@@ -167,12 +177,24 @@ int base_directory_list(const struct base_directory *directory, const char *name
             rc = -errno;
             break;
         }
-        if (is_regular(fd, entry)) {
+        if (is_of_type(fd, entry, type)) {
             rc = fn(context, entry->d_name);
         }
     }
     closedir(stream);
     return rc;
+}
+
+int base_directory_list(const struct base_directory *directory, const char *name,
+                        base_file_name_fn fn, void *context)
+{
+    return list_type(directory, name, S_IFREG, fn, context);
+}
+
+int base_directory_list_directories(const struct base_directory *directory, const char *name,
+                                    base_file_name_fn fn, void *context)
+{
+    return list_type(directory, name, S_IFDIR, fn, context);
 }
 
 static int sync_parent(const char *path)
@@ -230,6 +252,14 @@ int base_directory_make(const struct base_directory *directory, const char *name
         return -errno;
     }
     return S_ISDIR(status.st_mode) ? 0 : -ENOTDIR;
+}
+
+int base_directory_remove(const struct base_directory *directory, const char *name)
+{
+    if (!base_file_name_is_valid(name)) {
+        return -EINVAL;
+    }
+    return unlinkat(directory->fd, name, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 
 int base_directory_sync(const struct base_directory *directory, const char *name)

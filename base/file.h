@@ -87,10 +87,15 @@ int base_directory_probe_direct(const struct base_directory *directory, uint32_t
 int base_directory_list(const struct base_directory *directory, const char *name,
                         base_file_name_fn fn, void *context);
 
+/* The same for each directory in it, without "." and "..". */
+int base_directory_list_directories(const struct base_directory *directory, const char *name,
+                                    base_file_name_fn fn, void *context);
+
 /* Makes a directory whose parent exists, and makes its name durable. 0 (also when it is there),
  * -ENOENT, -ENOTDIR, -EACCES, ... */
 int base_path_make_directory(const char *path);
 int base_directory_make(const struct base_directory *directory, const char *name);
+int base_directory_remove(const struct base_directory *directory, const char *name);
 int base_directory_sync(const struct base_directory *directory, const char *name);
 
 /*

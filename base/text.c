@@ -155,9 +155,9 @@ void base_text_append_duration(struct base_text *text, uint64_t duration_ns)
     append_with_unit(text, duration_ns, units);
 }
 
-/* The length of the valid sequence at `bytes`, 0 if there is none. */
-static size_t sequence_length(const uint8_t *bytes, size_t size)
+size_t base_utf8_sequence(const void *data, size_t size)
 {
+    const uint8_t *bytes = data;
     uint8_t lead = bytes[0];
     if (lead < 0x80) {
         return 1;
@@ -188,7 +188,7 @@ bool base_utf8_is_valid(const void *data, size_t size)
 {
     const uint8_t *bytes = data;
     while (size > 0) {
-        size_t length = size >= 8 && word_is_ascii(bytes) ? 8 : sequence_length(bytes, size);
+        size_t length = size >= 8 && word_is_ascii(bytes) ? 8 : base_utf8_sequence(bytes, size);
         if (length == 0) {
             return false;
         }

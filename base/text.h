@@ -49,6 +49,10 @@ void base_text_append_duration(struct base_text *text, uint64_t duration_ns);
 /* Strict: no overlong forms, no surrogates, nothing beyond U+10FFFF. */
 bool base_utf8_is_valid(const void *data, size_t size);
 
+/* Of the one character that `data` begins with: its bytes, or 0 if they are none.
+ * @param size  > 0. */
+size_t base_utf8_sequence(const void *data, size_t size);
+
 /*
  * All parsers read the whole string. Return 0, -EINVAL (not of that form), or -ERANGE (of that
  * form, too large to represent); *ret_ is untouched on failure.

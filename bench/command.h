@@ -19,6 +19,9 @@ int bench_reopen_command(int argc, char **argv);
 int bench_mixed_command(int argc, char **argv);
 int bench_memory_command(int argc, char **argv);
 
+/* Of derived systems (bench/derived). */
+int bench_derived_command(int argc, char **argv);
+
 typedef int (*bench_command_fn)(int argc, char **argv);
 
 /* One of those by its name: "put"; NULL: it is none of them. */

@@ -31,6 +31,7 @@ static const struct subcommand {
     {"reopen", bench_reopen_command, "Opening an engine after a crash, by a checkpoint", true},
     {"mixed", bench_mixed_command, "Latency of gets and puts at once", true},
     {"memory", bench_memory_command, "What an engine takes for each key", true},
+    {"derived", bench_derived_command, "What derived systems cost, and what writers pay", true},
     {"peers", bench_peers_command, "Weir beside other systems, in turns, against its goals", false},
 };
 

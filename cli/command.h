@@ -31,11 +31,19 @@ enum cli_option_kind {
     CLI_SIZE,
     CLI_DURATION, /* in nanoseconds */
     CLI_CHOICE,   /* int: the index in `value`, words separated by '|' */
+    CLI_LIST,     /* struct cli_list: may be given more than once */
 };
 
 struct cli_number {
     uint64_t value;
     bool given;
+};
+
+#define CLI_LIST_MAX 8
+
+struct cli_list {
+    const char *values[CLI_LIST_MAX];
+    int count;
 };
 
 struct cli_option {

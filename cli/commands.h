@@ -21,14 +21,19 @@ extern const struct cli_command help_command;
 extern const struct cli_command history_command;
 extern const struct cli_command hold_command;
 extern const struct cli_command import_command;
+extern const struct cli_command index_command;
 extern const struct cli_command put_command;
+extern const struct cli_command query_command;
 extern const struct cli_command rebuild_command;
 extern const struct cli_command salvage_command;
 extern const struct cli_command scan_command;
+extern const struct cli_command search_command;
 extern const struct cli_command stat_command;
 extern const struct cli_command tail_command;
+extern const struct cli_command text_command;
 extern const struct cli_command truncate_command;
 extern const struct cli_command verify_command;
+extern const struct cli_command view_command;
 
 /* The list of commands, as `weir --help` shows it. */
 void help_print_all(struct cli *cli);

@@ -1,12 +1,15 @@
 /*
  * weir demo: what this machine's device can do, what the log makes of it, and that a crash loses
- * nothing. Half a minute, no root, no special hardware.
+ * nothing, and what can be derived from it. A minute, no root, no special hardware.
  *
  * 1. A fresh directory is made below --dir; the medium that runs there is found out.
  * 2. demo_measure: the device by itself, then appends of 1, 8 and 64 writers, each durable.
- * 3. demo_import: this machine's list of packages, or --input, appended and read back.
- * 4. demo_crash: writers are killed with SIGKILL; what they acknowledged is looked for.
- * 5. One report; the directory is removed, unless --keep.
+ * 3. demo_crash: writers are killed with SIGKILL; what they acknowledged is looked for.
+ * 4. demo_documents: this machine's list of packages, or --input, in a table, with an index, a view
+ *    and a full text over it.
+ * 5. demo_recover: who changes them is killed, what was acknowledged is looked for; then all that
+ * is derived is deleted and built again from the log: equal fingerprints.
+ * 6. One report; the directory is removed, unless --keep.
  *
  * Failures: reported where they happen, after which the directory is removed all the same. A signal
  * ends it behind the part that runs, with a report of what is complete and exit 5. An acknowledged
@@ -32,8 +35,16 @@
 static const struct cli_option demo_options[] = {
     {"dir", CLI_TEXT, 0, "DIR", "where to work: the device to look at (the current directory)",
      offsetof(struct demo_options, directory)},
-    {"input", CLI_TEXT, 0, "FILE", "append the lines of FILE (this machine's list of packages)",
+    {"input", CLI_TEXT, 0, "FILE", "import the lines of FILE (this machine's list of packages)",
      offsetof(struct demo_options, input)},
+    {"key", CLI_TEXT, 'k', "FIELD", "of JSON lines: what the key is (the number of the line)",
+     offsetof(struct demo_options, key)},
+    {"group", CLI_TEXT, 'g', "FIELD", "what to index and to group by (section)",
+     offsetof(struct demo_options, group)},
+    {"sum", CLI_TEXT, 0, "FIELD", "what to add up in each group (installed_size)",
+     offsetof(struct demo_options, sum)},
+    {"text", CLI_TEXT, 0, "FIELD", "what to search in (summary; line, of lines that are not JSON)",
+     offsetof(struct demo_options, text)},
     {"keep", CLI_FLAG, 0, NULL, "leave the logs for a look", offsetof(struct demo_options, keep)},
     {0},
 };
@@ -76,8 +87,8 @@ static int look_around(struct demo *demo)
 
 static int run_parts(struct demo *demo)
 {
-    static int (*const parts[])(struct demo *) = {look_around, demo_measure, demo_import,
-                                                  demo_crash};
+    static int (*const parts[])(struct demo *) = {look_around, demo_measure, demo_crash,
+                                                  demo_documents, demo_recover};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         int exit_code = parts[i](demo);
         progress_clear();
@@ -97,7 +108,10 @@ static int judge(const struct demo *demo)
     if (demo->interrupted) {
         return CLI_INTERRUPTED;
     }
-    return demo->crash.lost > 0 || demo->import.different > 0 ? CLI_NO : CLI_OK;
+    return demo->crash.lost > 0 || demo->documents.different > 0 || demo->recover.lost > 0 ||
+                   demo->recover.unequal > 0
+               ? CLI_NO
+               : CLI_OK;
 }
 
 static int run(struct cli *cli, const void *options)
@@ -120,6 +134,7 @@ static int run(struct cli *cli, const void *options)
         }
         exit_code = judge(&demo);
     }
+    demo_rows_free(&demo.rows);
     if (!demo.options->keep) {
         workdir_remove(cli, demo.directory);
     }
@@ -129,10 +144,10 @@ static int run(struct cli *cli, const void *options)
 const struct cli_command demo_command = {
     .name = "demo",
     .arguments = "[--dir DIR] [OPTION...]",
-    .summary = "Measures this device, appends, kills the writer, recovers and reports",
-    .details = "Takes about half a minute and 2 GiB of space that it gives back. Exit 1 when a "
+    .summary = "Measures this device, appends, crashes, recovers, derives, rebuilds and reports",
+    .details = "Takes less than a minute and 2 GiB of space that it gives back. Exit 1 when a "
                "record that\n"
-               "was acknowledged is lost.",
+               "was acknowledged is lost, or something derived is not what the log gives.",
     .options_size = sizeof(struct demo_options),
     .options = {demo_options, cli_open_options, cli_output_options},
     .run = run,

@@ -5,6 +5,7 @@
 #ifndef CLI_DEMO_H
 #define CLI_DEMO_H
 
+#include "cli/demo_rows.h"
 #include "cli/machine.h"
 #include "cli/options.h"
 
@@ -18,6 +19,7 @@ struct demo_options {
     struct cli_common common;
     const char *directory;
     const char *input;
+    const char *key, *group, *sum, *text; /* fields of the documents */
     bool keep;
 };
 
@@ -46,13 +48,35 @@ struct demo_measure {
 #endif
 };
 
-/* Real records, appended and read back. */
-struct demo_import {
+#define DEMO_SYSTEMS 3 /* an index, a view, a full text */
+
+/* Real documents, imported while the three follow, and what those answer. */
+struct demo_documents {
     bool done;
     char source[PATH_MAX]; /* "" when there was nothing to import */
-    uint64_t records, bytes;
-    double append_s, read_s;
-    uint64_t different; /* records that did not come back as they were: must be 0 */
+    double import_s;       /* until the last one was durable, */
+    double derived_s;      /* and until all three had applied it */
+    double read_s;
+    uint64_t different; /* documents that did not come back as they were: must be 0 */
+    uint64_t groups, top_count, index_rows, text_rows;
+    char top[64]; /* the largest group */
+    char top_sum[64];
+    char word[32]; /* "" when there is none */
+    double index_s, text_s;
+};
+
+/* The same after a crash, and built from the log alone. */
+struct demo_recover {
+    bool recovered, done;
+    uint64_t told; /* changes that were acknowledged */
+    uint64_t lost; /* documents that do not have the version that was: must be 0 */
+    double log_s, engine_s, derived_s;
+    struct {
+        uint64_t events;
+        double seconds;
+    } rebuilt[DEMO_SYSTEMS + 1]; /* the engine first */
+    uint8_t before[DEMO_SYSTEMS + 1][16], after[DEMO_SYSTEMS + 1][16];
+    unsigned unequal; /* fingerprints: must be 0 */
 };
 
 #define DEMO_ROUNDS 3
@@ -76,17 +100,21 @@ struct demo {
     struct machine machine;
     struct weir_medium_info medium;
     struct demo_measure measure;
-    struct demo_import import;
+    struct demo_rows rows;
+    struct demo_documents documents;
+    struct demo_recover recover;
     struct demo_crash crash;
     double seconds;
     bool interrupted;
 };
 
 extern const unsigned demo_writers[DEMO_RUNS];
+extern const char *const demo_system_names[DEMO_SYSTEMS];
 
 int demo_measure(struct demo *demo);
-int demo_import(struct demo *demo);
 int demo_crash(struct demo *demo);
+int demo_documents(struct demo *demo);
+int demo_recover(struct demo *demo);
 
 /* Options of the logs that the parts open. */
 void demo_log_options(const struct demo *demo, uint32_t flags,

@@ -9,6 +9,8 @@
 #include "cli/json.h"
 #include "cli/place_report.h"
 
+#include "base/text.h"
+
 #include <inttypes.h>
 
 #ifdef WEIR_CLI_HAS_BENCH
@@ -95,17 +97,70 @@ static void place_to_json(struct json *json, const struct demo *demo)
     json_text(json, "reason", demo->medium.reason);
 }
 
-static void import_to_json(struct json *json, const struct demo_import *import)
+static void documents_to_json(struct json *json, const struct demo *demo)
 {
-    json_object(json, "import");
-    json_text(json, "source", import->source);
-    json_u64(json, "records", import->records);
-    json_u64(json, "bytes", import->bytes);
+    const struct demo_documents *documents = &demo->documents;
+    json_object(json, "documents");
+    json_text(json, "source", documents->source);
+    json_u64(json, "rows", demo->rows.count);
+    json_u64(json, "bytes", demo->rows.bytes);
     json_text(json, "durability", "group");
-    json_double(json, "append_s", import->append_s);
-    json_double(json, "read_s", import->read_s);
-    json_u64(json, "different", import->different);
+    json_double(json, "import_s", documents->import_s);
+    json_double(json, "derived_s", documents->derived_s);
+    json_double(json, "read_s", documents->read_s);
+    json_u64(json, "different", documents->different);
+    json_u64(json, "groups", documents->groups);
+    json_text(json, "largest_group", documents->top);
+    json_u64(json, "largest_group_rows", documents->top_count);
+    json_number(json, "largest_group_sum",
+                documents->top_sum[0] != '\0' ? documents->top_sum : "null");
+    json_u64(json, "index_rows", documents->index_rows);
+    json_double(json, "index_s", documents->index_s);
+    json_text(json, "word", documents->word);
+    json_u64(json, "text_rows", documents->text_rows);
+    json_double(json, "text_s", documents->text_s);
     json_object_end(json);
+}
+
+static void hex_to_json(struct json *json, const char *name, const uint8_t fingerprint[16])
+{
+    char hex[33];
+    struct base_text text;
+    base_text_init(&text, hex, sizeof hex);
+    base_text_append_hex(&text, fingerprint, 16);
+    json_text(json, name, hex);
+}
+
+static const char *rebuilt_name(size_t which)
+{
+    return which == 0 ? "engine" : demo_system_names[which - 1];
+}
+
+static void recover_to_json(struct json *json, const struct demo_recover *recover)
+{
+    json_object(json, "recover");
+    json_text(json, "how", "kill -9");
+    json_text(json, "durability", "each");
+    json_u64(json, "acknowledged", recover->told);
+    json_u64(json, "lost", recover->lost);
+    json_double(json, "log_s", recover->log_s);
+    json_double(json, "engine_s", recover->engine_s);
+    json_double(json, "derived_s", recover->derived_s);
+    json_object_end(json);
+    if (!recover->done) {
+        return;
+    }
+    json_array(json, "rebuild");
+    for (size_t i = 0; i <= DEMO_SYSTEMS; i++) {
+        json_object(json, NULL);
+        json_text(json, "name", rebuilt_name(i));
+        json_u64(json, "events", recover->rebuilt[i].events);
+        json_double(json, "seconds", recover->rebuilt[i].seconds);
+        hex_to_json(json, "before", recover->before[i]);
+        hex_to_json(json, "after", recover->after[i]);
+        json_object_end(json);
+    }
+    json_array_end(json);
 }
 
 static void crash_to_json(struct json *json, const struct demo_crash *crash)
@@ -142,11 +197,14 @@ void demo_report_json(const struct demo *demo)
     json_begin(&json, &demo->cli->out);
     place_to_json(&json, demo);
     measure_to_json(&json, demo);
-    if (demo->import.done) {
-        import_to_json(&json, &demo->import);
-    }
     if (demo->crash.rounds > 0) {
         crash_to_json(&json, &demo->crash);
+    }
+    if (demo->documents.done) {
+        documents_to_json(&json, demo);
+    }
+    if (demo->recover.recovered) {
+        recover_to_json(&json, &demo->recover);
     }
     json_double(&json, "seconds", demo->seconds);
     json_bool(&json, "interrupted", demo->interrupted);
@@ -241,24 +299,60 @@ static void print_measure(struct output *out, const struct demo *demo)
     print_runs(out, &demo->measure);
 }
 
-static void print_import(struct output *out, const struct demo_import *import)
+static void print_documents(struct output *out, const struct demo *demo)
 {
-    output_text(out, "\nReal records\n");
-    if (import->source[0] == '\0') {
+    const struct demo_documents *documents = &demo->documents;
+    output_text(out,
+                "\nReal documents, with an index, a view and a full text that follow the log\n");
+    if (documents->source[0] == '\0') {
         output_text(out, "  none: there is no dpkg-query here; name a file with --input\n");
         return;
     }
-    output_label(out, "appended");
-    output_count(out, (double)import->records, 0);
-    output_text(out, " lines (");
-    output_size(out, import->bytes);
-    output_format(out, ") of %s, durable after %.1f ms\n", import->source, import->append_s * 1e3);
+    output_label(out, "imported");
+    output_count(out, (double)demo->rows.count, 0);
+    output_text(out, " (");
+    output_size(out, demo->rows.bytes);
+    output_format(out, ") of %s, durable after %.1f ms, in all three after %.1f ms\n",
+                  documents->source, documents->import_s * 1e3, documents->derived_s * 1e3);
     output_label(out, "read back");
-    output_format(out, "in %.1f ms, ", import->read_s * 1e3);
-    if (import->different == 0) {
-        output_text(out, "every byte as it was\n");
+    if (documents->different == 0) {
+        output_format(out, "in %.1f ms, every byte as it was\n", documents->read_s * 1e3);
     } else {
-        output_format(out, "%" PRIu64 " records DIFFERENT\n", import->different);
+        output_format(out, "%" PRIu64 " documents DIFFERENT\n", documents->different);
+    }
+    output_label(out, "view");
+    output_number_of(out, documents->groups, "group");
+    output_format(out, "; the largest is '%s': %" PRIu64 " rows, sum %s\n", documents->top,
+                  documents->top_count, documents->top_sum);
+    output_label(out, "index");
+    output_format(out, "'%s': %" PRIu64 " rows in %.0f us\n", documents->top, documents->index_rows,
+                  documents->index_s * 1e6);
+    output_label(out, "full text");
+    output_format(out, "'%s': %" PRIu64 " rows in %.0f us\n", documents->word, documents->text_rows,
+                  documents->text_s * 1e6);
+}
+
+static void print_recover(struct output *out, const struct demo_recover *recover)
+{
+    output_label(out, "kill -9");
+    output_count(out, (double)recover->told, 0);
+    output_text(out, " changes acknowledged, lost ");
+    output_count(out, (double)recover->lost, 0);
+    output_format(out, "; back in %.1f ms: log %.1f, engine %.1f, derived %.1f\n",
+                  (recover->log_s + recover->engine_s + recover->derived_s) * 1e3,
+                  recover->log_s * 1e3, recover->engine_s * 1e3, recover->derived_s * 1e3);
+    if (!recover->done) {
+        return;
+    }
+    output_label(out, "from the log");
+    for (size_t i = 0; i <= DEMO_SYSTEMS; i++) {
+        output_format(out, "%s%s %.1f ms", i > 0 ? ", " : "", rebuilt_name(i),
+                      recover->rebuilt[i].seconds * 1e3);
+    }
+    if (recover->unequal == 0) {
+        output_text(out, ": equal fingerprints\n");
+    } else {
+        output_format(out, ": %u fingerprints DIFFER\n", recover->unequal);
     }
 }
 
@@ -290,11 +384,14 @@ void demo_report_text(const struct demo *demo)
     struct output *out = &demo->cli->out;
     print_place(out, demo);
     print_measure(out, demo);
-    if (demo->import.done || (demo->import.source[0] == '\0' && !demo->interrupted)) {
-        print_import(out, &demo->import);
-    }
     if (demo->crash.rounds > 0) {
         print_crash(out, &demo->crash);
+    }
+    if (demo->documents.done || (demo->documents.source[0] == '\0' && !demo->interrupted)) {
+        print_documents(out, demo);
+    }
+    if (demo->recover.recovered) {
+        print_recover(out, &demo->recover);
     }
     output_format(out, "\n%s after %.1f s%s%s\n", demo->interrupted ? "Interrupted" : "Done",
                   demo->seconds, demo->options->keep ? "; the logs are in " : "",

@@ -156,6 +156,19 @@ int engine_open_to_read(struct engine *engine, struct cli *cli, const struct cli
     return exit_code < 0 ? engine_read(engine, as_of) : exit_code;
 }
 
+int engine_look_again(struct engine *engine, const struct cli_number *as_of)
+{
+    struct weir_error why = WEIR_ERROR_INIT;
+    weir_read_end(&engine->read);
+    engine->reading = false;
+    int rc = weir_engine_refresh(engine->engine, NULL, &why);
+    if (rc < 0) {
+        return cli_fail(engine->cli, rc, &why, "cannot read %s, which was compacted meanwhile",
+                        engine->cli->path);
+    }
+    return engine_read(engine, as_of);
+}
+
 /* ---- writing ---- */
 
 void engine_note(const struct engine *engine, enum weir_durability durability, const char *format,
@@ -189,7 +202,9 @@ static int say_conflict(struct engine *engine, const struct weir_write *write)
     struct weir_error why = WEIR_ERROR_INIT;
     struct weir_row row;
     int rc = -ENOENT;
-    if (engine_read(engine, NULL) < 0) {
+    if (weir_read_begin(engine->engine, NULL, &engine->read) ==
+        0) { /* else nothing is told of it */
+        engine->reading = true;
         rc = weir_get(&engine->read, engine->table, write->key, &row);
     }
     if (rc == 1 && write->expected == WEIR_LSN_NONE) {

@@ -67,6 +67,12 @@ int engine_read(struct engine *engine, const struct cli_number *as_of);
 int engine_open_to_read(struct engine *engine, struct cli *cli, const struct cli_common *common,
                         const char *table, const struct cli_number *as_of);
 
+/* A writer's compaction has taken away what this reader's engine points to (WEIR_E_TRUNCATED): the
+ * section is given back, the engine follows, the section begins anew. At most ENGINE_LOOKS times.
+ */
+#define ENGINE_LOOKS 8
+int engine_look_again(struct engine *engine, const struct cli_number *as_of);
+
 /* Stores one change, waits until it is durable, prints {"lsn":N}. Returns the exit code. */
 int engine_write(struct engine *engine, const struct weir_write *write,
                  enum weir_durability durability);

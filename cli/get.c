@@ -4,7 +4,8 @@
  * 1. The log is opened read-only, beside a writer if there is one, and its engine with it.
  * 2. The value's bytes and a newline go out as they are; with --json a row.
  *
- * Failures: an absent key is exit 1, with nothing on standard output (with --json: the error).
+ * Failures: an absent key is exit 1, with nothing on standard output (with --json: the error). A
+ * writer that compacts the log in between: the engine follows it, and looks again.
  */
 #include "cli/commands.h"
 #include "cli/engine.h"
@@ -22,12 +23,19 @@ static const struct cli_option get_options[] = {
     {0},
 };
 
-static int get(struct engine *engine, struct weir_bytes key)
+static int get(struct engine *engine, struct weir_bytes key, const struct cli_number *as_of)
 {
     struct cli *cli = engine->cli;
     struct output *out = &cli->out;
     struct weir_row row;
     int rc = weir_get(&engine->read, engine->table, key, &row);
+    for (int looks = 1; rc == WEIR_E_TRUNCATED && looks < ENGINE_LOOKS; looks++) {
+        int exit_code = engine_look_again(engine, as_of);
+        if (exit_code >= 0) {
+            return exit_code;
+        }
+        rc = weir_get(&engine->read, engine->table, key, &row);
+    }
     if (rc < 0) {
         return cli_fail(cli, rc, NULL, "cannot read the key from %s", cli->path);
     }
@@ -62,7 +70,7 @@ static int run(struct cli *cli, const void *opaque)
     exit_code =
         engine_open_to_read(&engine, cli, &options->common, options->table, &options->as_of);
     if (exit_code < 0) {
-        exit_code = get(&engine, key);
+        exit_code = get(&engine, key, &options->as_of);
     }
     return engine_close(&engine, exit_code);
 }

@@ -5,7 +5,8 @@
  * 2. The links between the versions are followed back; each version is a row.
  *
  * Failures: a key that never was is exit 1. Damage that is met: the rows before it are printed,
- * then the error.
+ * then the error. A writer that compacts the log in between: the engine follows it, and the rows
+ * that are still to come are read anew.
  */
 #include "cli/commands.h"
 #include "cli/engine.h"
@@ -58,45 +59,66 @@ static void print_version(struct cli *cli, const struct weir_key_version *versio
     output_row_end(out);
 }
 
-static int print_history(struct engine *engine, struct weir_bytes key, uint64_t left)
+struct listing {
+    const struct history_options *options;
+    struct weir_bytes key;
+    uint64_t rows, most;
+    weir_lsn last; /* printed: those behind it are to come */
+};
+
+/* 0; errors of the engine. */
+static int print_versions(struct engine *engine, struct listing *listing)
 {
-    struct cli *cli = engine->cli;
     struct weir_history history;
     struct weir_key_version version;
-    uint64_t rows = 0;
-    int rc = weir_history_begin(&engine->read, engine->table, key, &history);
-    while (rc == 0 && rows < left && cli->out.error == 0) {
-        if (signals_interrupted()) {
-            return CLI_INTERRUPTED;
-        }
+    int rc = weir_history_begin(&engine->read, engine->table, listing->key, &history);
+    rc = rc == 0 ? 1 : rc;
+    while (rc == 1 && listing->rows < listing->most && engine->cli->out.error == 0 &&
+           !signals_interrupted()) {
         rc = weir_history_next(&history, &version);
-        if (rc <= 0) {
-            break;
+        if (rc == 1 && version.lsn < listing->last) {
+            print_version(engine->cli, &version);
+            listing->last = version.lsn;
+            listing->rows++;
         }
-        print_version(cli, &version);
-        rows++;
-        rc = 0;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static int print_history(struct engine *engine, struct listing *listing)
+{
+    struct cli *cli = engine->cli;
+    int rc = print_versions(engine, listing);
+    for (int looks = 1; rc == WEIR_E_TRUNCATED && looks < ENGINE_LOOKS; looks++) {
+        int exit_code = engine_look_again(engine, &listing->options->as_of);
+        if (exit_code >= 0) {
+            return exit_code;
+        }
+        rc = print_versions(engine, listing);
     }
     if (rc < 0) {
         return cli_fail(cli, rc, NULL, "cannot read the history of the key in %s", cli->path);
     }
-    return rows == 0 && left > 0 ? engine_say_absent(engine) : CLI_OK;
+    if (signals_interrupted()) {
+        return CLI_INTERRUPTED;
+    }
+    return listing->rows == 0 && listing->most > 0 ? engine_say_absent(engine) : CLI_OK;
 }
 
 static int run(struct cli *cli, const void *opaque)
 {
     const struct history_options *options = opaque;
-    struct weir_bytes key;
     struct engine engine;
-    int exit_code = engine_key(cli, cli->argument[1], &key);
+    struct listing listing = {.options = options, .last = UINT64_MAX};
+    listing.most = options->limit.given ? options->limit.value : UINT64_MAX;
+    int exit_code = engine_key(cli, cli->argument[1], &listing.key);
     if (exit_code >= 0) {
         return exit_code;
     }
     exit_code =
         engine_open_to_read(&engine, cli, &options->common, options->table, &options->as_of);
     if (exit_code < 0) {
-        exit_code =
-            print_history(&engine, key, options->limit.given ? options->limit.value : UINT64_MAX);
+        exit_code = print_history(&engine, &listing);
     }
     return engine_close(&engine, exit_code);
 }

@@ -323,11 +323,12 @@ static int check_options(struct cli *cli, const struct import_options *options,
         return cli_usage_error(cli, form->json ? "JSON needs --key FIELD: the field that is the key"
                                                : "--key belongs to JSON, not to tsv");
     }
-    if (form->json && json_path_parse(options->key, &form->path) < 0) {
+    int rc = form->json ? base_json_paths_create(&options->key, 1, 0, &form->path) : 0;
+    if (rc == -EINVAL) {
         return cli_usage_error(cli, "--key takes up to %d names with a dot between them, not '%s'",
-                               JSON_PATH_MAX, options->key);
+                               BASE_JSON_NAMES_MAX, options->key);
     }
-    return -1;
+    return rc < 0 ? cli_fail(cli, rc, NULL, "cannot prepare the import") : -1;
 }
 
 /* Before the log is made. Returns -1 to go on. */
@@ -375,29 +376,36 @@ static int import_file(struct import *import, int fd)
     return exit_code;
 }
 
-static int run(struct cli *cli, const void *opaque)
+static int import_into_log(struct import *import)
 {
-    const struct import_options *options = opaque;
-    struct import import = {.cli = cli, .options = options};
+    struct cli *cli = import->cli;
     int fd;
-    int exit_code = check_options(cli, options, &import.form);
-    if (exit_code < 0) {
-        exit_code = open_file(&import, &fd);
-    }
+    int exit_code = open_file(import, &fd);
     if (exit_code >= 0) {
         return exit_code;
     }
-    exit_code = engine_open(&import.engine, cli, &options->common, WEIR_LOG_CREATE, NULL);
+    exit_code = engine_open(&import->engine, cli, &import->options->common, WEIR_LOG_CREATE, NULL);
     if (exit_code < 0) {
-        exit_code = engine_find_table(&import.engine, options->table, true);
+        exit_code = engine_find_table(&import->engine, import->options->table, true);
     }
     if (exit_code < 0) {
-        exit_code = import_file(&import, fd);
+        exit_code = import_file(import, fd);
     }
     if (fd != STDIN_FILENO) {
         close(fd);
     }
-    return engine_close(&import.engine, exit_code);
+    return engine_close(&import->engine, exit_code);
+}
+
+static int run(struct cli *cli, const void *opaque)
+{
+    struct import import = {.cli = cli, .options = opaque};
+    int exit_code = check_options(cli, import.options, &import.form);
+    if (exit_code < 0) {
+        exit_code = import_into_log(&import);
+    }
+    base_json_paths_free(import.form.path);
+    return exit_code;
 }
 
 const struct cli_command import_command = {

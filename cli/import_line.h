@@ -7,7 +7,7 @@
 #ifndef CLI_IMPORT_LINE_H
 #define CLI_IMPORT_LINE_H
 
-#include "cli/json_find.h"
+#include "base/json.h"
 
 #include <weir/engine.h>
 
@@ -18,7 +18,7 @@
 struct import_form {
     bool json;         /* else key, tab, value */
     const char *field; /* of json, as it was given */
-    struct json_path path;
+    struct base_json_paths *path;
     char *key; /* room for a key that has to be unescaped, and a little more */
     size_t key_capacity;
 };

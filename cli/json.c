@@ -94,6 +94,12 @@ void json_double(struct json *json, const char *name, double value)
     }
 }
 
+void json_number(struct json *json, const char *name, const char *digits)
+{
+    key(json, name);
+    output_text(json->output, digits);
+}
+
 void json_bool(struct json *json, const char *name, bool value)
 {
     key(json, name);

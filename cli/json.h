@@ -35,6 +35,8 @@ void json_array_end(struct json *json);
 void json_u64(struct json *json, const char *name, uint64_t value);
 void json_i64(struct json *json, const char *name, int64_t value);
 void json_double(struct json *json, const char *name, double value); /* null unless finite */
+/* A number that is text already, of the form that JSON has. */
+void json_number(struct json *json, const char *name, const char *digits);
 void json_bool(struct json *json, const char *name, bool value);
 void json_null(struct json *json, const char *name);
 void json_time(struct json *json, const char *name, uint64_t time_ns);

@@ -134,6 +134,12 @@ static int set_value(struct cli *cli, const struct cli_option *option, const cha
         *(bool *)target = true;
     } else if (option->kind == CLI_TEXT) {
         *(const char **)target = value;
+    } else if (option->kind == CLI_LIST) {
+        struct cli_list *list = target;
+        if (list->count == CLI_LIST_MAX) {
+            return cli_usage_error(cli, "--%s can be given %d times", option->name, CLI_LIST_MAX);
+        }
+        list->values[list->count++] = value;
     } else if (option->kind == CLI_CHOICE) {
         int index = choice_index(option->value, value);
         if (index < 0) {

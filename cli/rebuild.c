@@ -6,12 +6,15 @@
  * 3. A fresh checkpoint is written, unless --no-checkpoint; then the log is opened read-only, and
  *    may have a writer.
  *
+ * With the name of a derived system it is that one: rebuild_derived.c.
+ *
  * Failures: those of opening and reading; the checkpoint that was there stays until a new one is
  * in its place.
  */
 #include "cli/commands.h"
 #include "cli/engine.h"
 #include "cli/errors.h"
+#include "cli/rebuild_derived.h"
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -154,9 +157,7 @@ static int run(struct cli *cli, const void *opaque)
     struct weir_engine_options how = WEIR_ENGINE_OPTIONS_INIT;
     struct engine engine;
     if (cli->argument_count == 2 && strcmp(cli->argument[1], "engine") != 0) {
-        return cli_refuse(cli, CLI_REFUSED,
-                          "there is no derived system '%s': `engine` is what can be rebuilt",
-                          cli->argument[1]);
+        return rebuild_derived(cli, &options->common, cli->argument[1]);
     }
     if (options->threads.given &&
         (options->threads.value == 0 || options->threads.value > THREADS_MAX)) {
@@ -175,11 +176,12 @@ static int run(struct cli *cli, const void *opaque)
 
 const struct cli_command rebuild_command = {
     .name = "rebuild",
-    .arguments = "LOG [engine] [OPTION...]",
-    .summary = "Rebuilds the engine from the log alone, with times and a fingerprint",
+    .arguments = "LOG [engine|NAME] [OPTION...]",
+    .summary = "Rebuilds the engine, or a derived system, from the log alone, timed",
     .details =
         "Everything but the log is derived from it: equal fingerprints are equal live keys,\n"
-        "versions and values. A fresh checkpoint takes the place of the old one.",
+        "versions and values. A fresh checkpoint takes the place of the old one. With NAME an\n"
+        "index, view or text is thrown away and built again, also beside a writer.",
     .arguments_min = 1,
     .arguments_max = 2,
     .options_size = sizeof(struct rebuild_options),

@@ -5,14 +5,19 @@
  * 2. Rows are lent in batches and printed; they are all of one state.
  *
  * Failures: damage that is met: the rows before it are printed, then the error. A closed pipe ends
- * with exit 0, a signal with exit 5.
+ * with exit 0, a signal with exit 5. A writer that compacts the log in between: the engine follows
+ * it, and the rows that are still to come are read anew, as long as their state can be.
  */
 #include "cli/commands.h"
 #include "cli/engine.h"
 #include "cli/errors.h"
+#include "cli/print_rows.h"
 #include "cli/signals.h"
 
+#include <weir/maintain.h>
+
 #include <inttypes.h>
+#include <string.h>
 #include <unistd.h>
 
 #define BATCH 64
@@ -38,74 +43,102 @@ static const struct cli_option scan_options[] = {
     {0},
 };
 
-static void print_row(struct cli *cli, const struct weir_row *row, bool escaped)
-{
-    struct output *out = &cli->out;
-    output_row_begin(out);
-    if (cli->json) {
-        struct json json;
-        json_begin(&json, out);
-        json_bytes(&json, "key", row->key.data, row->key.size);
-        json_bytes(&json, "value", row->value.data, row->value.size);
-        json_u64(&json, "lsn", row->lsn);
-        json_end(&json);
-    } else {
-        void (*put)(struct output *, const void *, size_t) =
-            escaped ? output_escaped : output_bytes;
-        put(out, row->key.data, row->key.size);
-        output_char(out, '\t');
-        put(out, row->value.data, row->value.size);
-        output_char(out, '\n');
-    }
-    output_row_end(out);
-}
+struct listing {
+    struct weir_scan_options what;
+    uint64_t left;
+    bool escaped;
+    struct weir_bytes last;  /* printed; lent */
+    struct cli_number state; /* that the rows are of, once some were printed */
+    uint8_t bound[WEIR_KEY_BYTES_MAX + 1];
+};
 
-static int print_rows(struct cli *cli, struct weir_scan *scan, uint64_t left)
+/* 0; errors of the engine. */
+static int print_all(struct engine *engine, struct listing *listing)
 {
     struct weir_row rows[BATCH];
-    bool escaped = isatty(cli->out.fd) == 1;
-    while (left > 0 && cli->out.error == 0) {
-        if (signals_interrupted()) {
-            return CLI_INTERRUPTED;
-        }
-        int count = weir_scan_next_batch(scan, rows, left < BATCH ? (int)left : BATCH);
-        if (count < 0) {
-            return cli_fail(cli, count, NULL, "cannot read on in %s", cli->path);
-        }
-        if (count == 0) {
-            break;
-        }
-        for (int i = 0; i < count; i++) {
-            print_row(cli, &rows[i], escaped);
-        }
-        left -= (uint64_t)count;
+    struct weir_scan *scan;
+    int rc = weir_scan_open(&engine->read, &listing->what, &scan);
+    if (rc < 0) {
+        return rc;
     }
-    return CLI_OK;
+    int count = 1;
+    while (count > 0 && listing->left > 0 && engine->cli->out.error == 0 &&
+           !signals_interrupted()) {
+        count =
+            weir_scan_next_batch(scan, rows, listing->left < BATCH ? (int)listing->left : BATCH);
+        for (int i = 0; i < count; i++) {
+            print_row(engine->cli, &rows[i], listing->escaped, NULL);
+            listing->last = rows[i].key;
+        }
+        listing->left -= count > 0 ? (uint64_t)count : 0;
+    }
+    weir_scan_close(scan);
+    return count < 0 ? count : 0;
 }
 
-static int scan(struct engine *engine, const struct scan_options *options)
+/* What is still to come is read from behind the last key, and of the same state. */
+static int look_again(struct engine *engine, struct listing *listing)
+{
+    struct weir_bytes last = listing->last;
+    struct weir_engine_status status = WEIR_ENGINE_STATUS_INIT;
+    if (last.size > 0 && !listing->state.given) {
+        int rc = weir_engine_stat(engine->engine, &status);
+        if (rc < 0) {
+            return cli_fail(engine->cli, rc, NULL, "cannot read on in %s", engine->cli->path);
+        }
+        listing->state = (struct cli_number){.given = true, .value = status.applied};
+    }
+    if (last.size > 0) {
+        memmove(listing->bound, last.data, last.size);
+        listing->bound[last.size] = 0; /* the first key that can come behind it */
+        listing->last.data = listing->bound;
+    }
+    if (last.size > 0 && listing->what.reverse) {
+        listing->what.bounded = true;
+        listing->what.to = listing->last;
+    } else if (last.size > 0) {
+        listing->what.from = (struct weir_bytes){listing->bound, last.size + 1};
+    }
+    return engine_look_again(engine, &listing->state);
+}
+
+static int scan(struct engine *engine, struct listing *listing)
+{
+    struct cli *cli = engine->cli;
+    listing->what.table = engine->table;
+    int rc = print_all(engine, listing);
+    for (int looks = 1; rc == WEIR_E_TRUNCATED && looks < ENGINE_LOOKS; looks++) {
+        int exit_code = look_again(engine, listing);
+        if (exit_code >= 0) {
+            return exit_code;
+        }
+        rc = print_all(engine, listing);
+    }
+    if (rc < 0) {
+        return cli_fail(cli, rc, NULL, "cannot read on in %s", cli->path);
+    }
+    return signals_interrupted() ? CLI_INTERRUPTED : CLI_OK;
+}
+
+static void begin(struct listing *listing, struct cli *cli, const struct scan_options *options)
 {
     struct weir_scan_options what = WEIR_SCAN_OPTIONS_INIT;
-    struct weir_scan *rows;
-    what.table = engine->table;
     what.reverse = options->reverse;
     what.bounded = options->to != NULL;
     what.prefix = engine_text(options->prefix != NULL ? options->prefix : "");
     what.from = engine_text(options->from != NULL ? options->from : "");
     what.to = engine_text(options->to != NULL ? options->to : "");
-    int rc = weir_scan_open(&engine->read, &what, &rows);
-    if (rc < 0) {
-        return cli_fail(engine->cli, rc, NULL, "cannot scan %s", engine->cli->path);
-    }
-    int exit_code =
-        print_rows(engine->cli, rows, options->limit.given ? options->limit.value : UINT64_MAX);
-    weir_scan_close(rows);
-    return exit_code;
+    listing->what = what;
+    listing->left = options->limit.given ? options->limit.value : UINT64_MAX;
+    listing->escaped = isatty(cli->out.fd) == 1;
+    listing->last = (struct weir_bytes){NULL, 0};
+    listing->state = options->as_of;
 }
 
 static int run(struct cli *cli, const void *opaque)
 {
     const struct scan_options *options = opaque;
+    static struct listing listing;
     struct engine engine;
     if (options->prefix != NULL && (options->from != NULL || options->to != NULL)) {
         return cli_usage_error(cli, "--prefix excludes --from and --to");
@@ -113,7 +146,8 @@ static int run(struct cli *cli, const void *opaque)
     int exit_code =
         engine_open_to_read(&engine, cli, &options->common, options->table, &options->as_of);
     if (exit_code < 0) {
-        exit_code = scan(&engine, options);
+        begin(&listing, cli, options);
+        exit_code = scan(&engine, &listing);
     }
     return engine_close(&engine, exit_code);
 }

@@ -3,7 +3,7 @@
  *
  * 1. The log is opened read-only, beside a writer if there is one.
  * 2. With --engine the engine is opened as well, which may replay a part of the log.
- * 3. Its stat, its open report and its holds become a table or one JSON object.
+ * 3. Its stat, its open report, its holds and consumers become a table or one JSON object.
  */
 #include "cli/commands.h"
 #include "cli/errors.h"
@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 
+#include <weir/consumer.h>
 #include <weir/inspect.h>
 #include <weir/retain.h>
 
@@ -57,6 +58,42 @@ static int hold_to_text(void *context, const struct weir_hold *hold)
     output_format(out, "%s keeps LSN %" PRIu64 " on, moved ", hold->name, hold->floor);
     output_time(out, hold->moved_ns);
     output_char(out, '\n');
+    return 0;
+}
+
+static const char *consumer_state(const struct weir_consumer *consumer)
+{
+    return consumer->lost          ? "cut loose"
+           : consumer->parked != 0 ? "parked"
+           : consumer->attached    ? "attached"
+                                   : "detached";
+}
+
+static int consumer_to_json(void *context, const struct weir_consumer *consumer)
+{
+    struct json *json = context;
+    json_object(json, NULL);
+    json_text(json, "name", consumer->name);
+    json_text(json, "kind", consumer->kind);
+    json_text(json, "state", consumer_state(consumer));
+    json_u64(json, "position", consumer->position);
+    json_u64(json, "lag_records", consumer->lag_records);
+    json_u64(json, "lag_bytes", consumer->lag_bytes);
+    json_object_end(json);
+    return 0;
+}
+
+static int consumer_to_text(void *context, const struct weir_consumer *consumer)
+{
+    struct output *out = context;
+    output_label(out, "derived");
+    output_format(out, "%s (%s): %s, saved as of LSN %" PRIu64 ", ", consumer->name,
+                  consumer->kind[0] != '\0' ? consumer->kind : "consumer", consumer_state(consumer),
+                  consumer->position);
+    output_number_of(out, consumer->lag_records, "record");
+    output_text(out, " and ");
+    output_size(out, consumer->lag_bytes);
+    output_text(out, " behind\n");
     return 0;
 }
 
@@ -105,6 +142,9 @@ static int print_json(struct cli *cli, struct weir_log *log, const struct facts 
     medium_to_json(&json, &facts->report.medium);
     json_array(&json, "holds");
     int rc = weir_hold_list(log, hold_to_json, &json);
+    json_array_end(&json);
+    json_array(&json, "consumers");
+    rc = rc == 0 ? weir_consumer_list(log, consumer_to_json, &json) : rc;
     json_array_end(&json);
     json_bool(&json, "has_tables", facts->has_tables);
     if (rc == 0 && facts->engine.engine != NULL) {
@@ -191,6 +231,7 @@ static int print_text(struct cli *cli, struct weir_log *log, const struct facts 
     output_label(out, "identity");
     output_format(out, "%s\n", facts->uuid);
     int rc = weir_hold_list(log, hold_to_text, out);
+    rc = rc == 0 ? weir_consumer_list(log, consumer_to_text, out) : rc;
     if (rc == 0 && facts->engine.engine != NULL) {
         rc = stat_engine_print(cli, &facts->engine);
     } else if (rc == 0 && facts->has_tables) {

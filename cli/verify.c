@@ -5,6 +5,8 @@
  * 2. The verdict comes first, then the findings, what can be done about them, and the notes: damage
  *    that costs nothing. Exit 1 when there is a finding that is no note.
  *
+ * 3. With --derived every system that is defined is built beside the saved one, and compared.
+ *
  * Works on logs that cannot be opened: that is what it is for. What is no log at all is refused
  * (3).
  */
@@ -14,6 +16,7 @@
 #include "cli/json.h"
 #include "cli/options.h"
 #include "cli/signals.h"
+#include "cli/verify_derived.h"
 
 #include "base/text.h"
 
@@ -24,6 +27,13 @@
 
 struct verify_options {
     struct cli_common common;
+    bool derived;
+};
+
+static const struct cli_option verify_options[] = {
+    {"derived", CLI_FLAG, 0, NULL, "build every index, view and text beside the saved one as well",
+     offsetof(struct verify_options, derived)},
+    {0},
 };
 
 struct verify {
@@ -41,12 +51,13 @@ static int keep_finding(void *context, const struct weir_finding *finding)
     return 0;
 }
 
-static void print_json(struct cli *cli, const struct verify *verify)
+static void print_json(struct cli *cli, const struct verify *verify,
+                       const struct verify_derived *derived)
 {
     const struct weir_verify_report *report = &verify->report;
     struct json json;
     json_begin(&json, &cli->out);
-    json_bool(&json, "ok", report->ok);
+    json_bool(&json, "ok", report->ok && (derived == NULL || derived->differing == 0));
     json_u64(&json, "earliest", report->earliest);
     json_u64(&json, "latest", report->latest);
     json_u64(&json, "records", report->records);
@@ -61,6 +72,9 @@ static void print_json(struct cli *cli, const struct verify *verify)
     json_u64(&json, "scanned_bytes", report->scanned_bytes);
     json_u64(&json, "cut_bytes", report->cut_bytes);
     json_double(&json, "seconds", report->seconds);
+    if (derived != NULL) {
+        verify_derived_to_json(&json, derived);
+    }
     json_end(&json);
 }
 
@@ -141,6 +155,7 @@ static void print_text(struct cli *cli, const struct verify *verify)
     }
 }
 
+/* Returns -1 to go on, else the exit code. */
 static int verify_log(struct cli *cli, const struct verify_options *options, struct verify *verify)
 {
     struct weir_log_options log_options;
@@ -152,22 +167,43 @@ static int verify_log(struct cli *cli, const struct verify_options *options, str
     progress_clear();
     if (rc == -EINTR) {
         cli_note(cli, "interrupted");
-    } else if (rc < 0) {
-        return cli_fail_open(cli, rc, &why, "cannot verify %s", path);
+        return CLI_INTERRUPTED;
+    }
+    return rc < 0 ? cli_fail_open(cli, rc, &why, "cannot verify %s", path) : -1;
+}
+
+static int verify_all(struct cli *cli, const struct verify_options *options, struct verify *verify)
+{
+    struct verify_derived derived = {0};
+    bool with_derived = options->derived;
+    int exit_code = verify_log(cli, options, verify);
+    if (exit_code >= 0 && exit_code != CLI_INTERRUPTED) {
+        return exit_code;
+    }
+    with_derived = with_derived && exit_code < 0 && verify->report.ok;
+    if (with_derived) {
+        int derived_exit = verify_derived(cli, &options->common, &derived);
+        if (derived_exit >= 0) {
+            verify_derived_free(&derived);
+            return derived_exit;
+        }
     }
     if (cli->json) {
-        print_json(cli, verify);
+        print_json(cli, verify, with_derived ? &derived : NULL);
     } else {
         print_text(cli, verify);
+        verify_derived_print(cli, &derived);
     }
-    return rc == -EINTR ? CLI_INTERRUPTED : verify->report.ok ? CLI_OK : CLI_NO;
+    bool ok = verify->report.ok && derived.differing == 0;
+    verify_derived_free(&derived);
+    return exit_code >= 0 ? exit_code : ok ? CLI_OK : CLI_NO;
 }
 
 static int run(struct cli *cli, const void *opaque)
 {
     struct verify verify = {.report = WEIR_VERIFY_REPORT_INIT};
     int rc = findings_init(&verify.findings);
-    int exit_code = rc == 0 ? verify_log(cli, opaque, &verify)
+    int exit_code = rc == 0 ? verify_all(cli, opaque, &verify)
                             : cli_fail(cli, rc, NULL, "cannot verify %s", cli->path);
     findings_free(&verify.findings);
     return exit_code;
@@ -178,11 +214,11 @@ const struct cli_command verify_command = {
     .arguments = "LOG [OPTION...]",
     .summary = "Reads every byte of a log and lists what is lost or damaged; changes nothing",
     .details =
-        "Exit 0 when all is well, 1 when records are lost or LOG cannot be opened for damage,\n"
-        "3 when LOG is no log.",
+        "Exit 0 when all is well, 1 when records are lost, LOG cannot be opened for damage, or\n"
+        "something derived is not what the log says; 3 when LOG is no log.",
     .arguments_min = 1,
     .arguments_max = 1,
     .options_size = sizeof(struct verify_options),
-    .options = {cli_open_options, cli_output_options},
+    .options = {verify_options, cli_open_options, cli_output_options},
     .run = run,
 };

@@ -65,6 +65,8 @@ static void push_list(struct engine_arena *arena, unsigned size_class, uint64_t 
     pool->head = head;
     pool->objects += objects;
     base_lock_release(&pool->lock);
+    atomic_fetch_add_explicit(&arena->pooled, objects * arena_class_bytes[size_class],
+                              memory_order_relaxed);
 }
 
 /* Takes what nobody can see any more, and sorts it by classes. */
@@ -145,15 +147,16 @@ static uint64_t pop_chunk(struct arena_region *region, unsigned size_class)
     return offset;
 }
 
-/* Moves a few objects from the pool to the region. */
-static bool refill(struct engine_arena *arena, struct arena_region *region, unsigned size_class)
+/* Moves objects from the pool to the region, which has none. How many. */
+static uint64_t refill(struct engine_arena *arena, struct arena_region *region, unsigned size_class,
+                       uint64_t most)
 {
     struct arena_pool *pool = &arena->pools[size_class];
     base_lock_acquire(&pool->lock);
     uint64_t head = pool->head;
     uint64_t last = head;
     uint64_t taken = head != 0;
-    while (taken != 0 && taken < REFILL_OBJECTS && *link_of(arena, last) != 0) {
+    while (taken != 0 && taken < most && *link_of(arena, last) != 0) {
         last = *link_of(arena, last);
         taken++;
     }
@@ -164,7 +167,11 @@ static bool refill(struct engine_arena *arena, struct arena_region *region, unsi
         region->free[size_class] = head;
     }
     base_lock_release(&pool->lock);
-    return taken != 0;
+    if (taken != 0) {
+        atomic_fetch_sub_explicit(&arena->pooled, taken * arena_class_bytes[size_class],
+                                  memory_order_relaxed);
+    }
+    return taken;
 }
 
 /* Moves `used` on. 0 when the limit is reached. */
@@ -207,7 +214,7 @@ static uint64_t take(struct engine_arena *arena, struct arena_region *region, un
     uint64_t offset = pop_free(arena, region, size_class);
     offset = offset != 0 ? offset : pop_chunk(region, size_class);
     if (__builtin_expect(offset == 0, 0)) {
-        if (refill(arena, region, size_class)) {
+        if (refill(arena, region, size_class, REFILL_OBJECTS) != 0) {
             offset = pop_free(arena, region, size_class);
         } else if (fetch_chunk(arena, region, size_class)) {
             offset = pop_chunk(region, size_class);
@@ -263,6 +270,22 @@ uint64_t arena_alloc(struct engine_arena *arena, unsigned size_class)
     uint64_t offset = take(arena, region, size_class);
     base_lock_release(&region->lock);
     return __builtin_expect(offset != 0, 1) ? offset : scrape(arena, size_class);
+}
+
+bool arena_region_stock(struct engine_arena *arena, struct arena_region *region,
+                        unsigned size_class, uint64_t count)
+{
+    WEIR_ASSERT(size_class < ARENA_CLASSES && region->free[size_class] == 0);
+    uint64_t got = count != 0 ? refill(arena, region, size_class, count) : 0;
+    for (; got < count; got++) {
+        uint64_t offset = reserve(arena, arena_class_bytes[size_class]);
+        if (offset == 0) {
+            return false;
+        }
+        *link_of(arena, offset) = region->free[size_class];
+        region->free[size_class] = offset;
+    }
+    return true;
 }
 
 void arena_region_close(struct engine_arena *arena, struct arena_region *region)

@@ -65,7 +65,8 @@ struct engine_arena {
     uint8_t *memory;
     uint64_t limit; /* bytes of address space */
     struct engine_epochs *epochs;
-    _Atomic uint64_t used; /* moves once for a chunk, so it may share the line of the others */
+    _Atomic uint64_t used;   /* moves once for a chunk, so it may share the line of the others */
+    _Atomic uint64_t pooled; /* bytes of the objects in pools */
     struct arena_pool pools[ARENA_CLASSES];
     struct arena_region regions[ARENA_REGIONS];
 };
@@ -99,7 +100,12 @@ uint64_t arena_alloc(struct engine_arena *arena, unsigned size_class);
 uint64_t arena_alloc_private(struct engine_arena *arena, struct arena_region *region,
                              unsigned size_class);
 
-/* Gives the rests of a private region's chunks back to the arena. */
+/* Puts objects of a class into a private region, for allocations that must not fail. False: so many
+ * are not to be had; close the region then, too. */
+bool arena_region_stock(struct engine_arena *arena, struct arena_region *region,
+                        unsigned size_class, uint64_t count);
+
+/* Gives what a private region has left back to the arena. */
 void arena_region_close(struct engine_arena *arena, struct arena_region *region);
 
 /* Frees at once: nobody has ever seen it, or nobody reads. */

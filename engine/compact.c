@@ -2,11 +2,11 @@
  * Compaction: which puts and deletes the log may drop, and where the others lie afterwards.
  *
  * Happy path: find H, the highest LSN that no hold, no snapshot and nothing undurable stands in the
- * way of; from then on nobody may start below it. The log takes run after run of segments and asks
- * for each record of ours at or below H whether it counts: it does when it is the version that the
- * state as of H shows. A step over, each kept record's key is pointed at its new place, each key
- * whose delete was dropped leaves the index, and the old segments go when no section that may look
- * into them is open.
+ * way of. The log looks at its segments and asks for each record of ours at or below H whether it
+ * counts: it does when it is the version that the state as of H shows. In front of the first step H
+ * becomes the horizon: nobody may start below it any more. A step over, each kept record's key is
+ * pointed at its new place, each key whose delete was dropped leaves the index, and the old
+ * segments go when no section that may look into them is open.
  *
  * Failure modes: a record that cannot be read ends it before anything of its run was dropped; an
  * index that cannot be brought behind a step stops writes (the next open rebuilds it).
@@ -35,8 +35,9 @@ struct compacting {
     const struct weir_compact_options *options;
     struct weir_compact_report *report;
     weir_lsn horizon;
-    uint64_t start_ns, all_bytes;
-    int failed; /* of moved(), which cannot fail itself */
+    uint64_t start_ns;
+    int failed;     /* of moved(), which cannot fail itself */
+    bool overtaken; /* a snapshot has come below the horizon before that was raised */
 };
 
 /* ---- H ---- */
@@ -62,17 +63,12 @@ static int lower_to_hold(void *context, const struct weir_hold *hold)
     return 0;
 }
 
-/* Under snapshots.lock: from here on no snapshot and no view begins below H. */
-static void raise_horizon(struct weir_engine *engine, struct limit *limit)
+static void lower_to_snapshot(struct weir_engine *engine, struct limit *limit)
 {
     weir_lsn snapshot;
     base_lock_acquire(&engine->snapshots.lock);
     if (snapshot_oldest(engine, &snapshot)) {
         lower(limit, snapshot, WEIR_LIMITED_BY_SNAPSHOT);
-    }
-    if (limit->horizon > atomic_load_explicit(&engine->horizon, memory_order_relaxed)) {
-        /* Release pairs with the acquire in version.c. */
-        atomic_store_explicit(&engine->horizon, limit->horizon, memory_order_release);
     }
     base_lock_release(&engine->snapshots.lock);
 }
@@ -81,6 +77,7 @@ static int choose_horizon(struct compacting *compacting)
 {
     struct weir_engine *engine = compacting->engine;
     struct limit limit = {.horizon = engine_settled(engine)};
+    compacting->overtaken = false;
     if (compacting->options->horizon != WEIR_LSN_NONE) {
         lower(&limit, compacting->options->horizon, WEIR_LIMITED_BY_OPTIONS);
     }
@@ -88,10 +85,28 @@ static int choose_horizon(struct compacting *compacting)
     if (rc < 0) {
         return rc;
     }
-    raise_horizon(engine, &limit);
+    lower_to_snapshot(engine, &limit);
     compacting->horizon = limit.horizon;
     memcpy(compacting->report->limited_by, limit.name, sizeof limit.name);
     return 0;
+}
+
+/* In front of the first step: from here on no snapshot and no view begins below H. Until then
+ * nothing was dropped, and a snapshot may have come: then all begins again with a lower H. */
+static int raise_horizon(void *context)
+{
+    struct compacting *compacting = context;
+    struct weir_engine *engine = compacting->engine;
+    weir_lsn snapshot;
+    base_lock_acquire(&engine->snapshots.lock);
+    compacting->overtaken = snapshot_oldest(engine, &snapshot) && snapshot < compacting->horizon;
+    if (!compacting->overtaken &&
+        compacting->horizon > atomic_load_explicit(&engine->horizon, memory_order_relaxed)) {
+        /* Release pairs with the acquire in version.c. */
+        atomic_store_explicit(&engine->horizon, compacting->horizon, memory_order_release);
+    }
+    base_lock_release(&engine->snapshots.lock);
+    return compacting->overtaken ? -EAGAIN : 0;
 }
 
 /* When no step was made, history is as complete as before. */
@@ -101,7 +116,9 @@ static int settle_horizon(struct compacting *compacting)
     struct weir_stat stat = WEIR_STAT_INIT;
     int rc = weir_log_stat(engine->log, &stat);
     if (rc == 0) {
+        base_lock_acquire(&engine->snapshots.lock);
         atomic_store_explicit(&engine->horizon, stat.horizon, memory_order_release);
+        base_lock_release(&engine->snapshots.lock);
         compacting->report->horizon = stat.horizon;
     }
     return rc;
@@ -115,7 +132,8 @@ static int find_counting(struct compacting *compacting, const struct engine_vers
 {
     struct weir_engine *engine = compacting->engine;
     struct engine_table *table = table_of(engine, record->table);
-    int rc = table != NULL ? place_find(engine, table, record->key, ret_version) : WEIR_E_RECORD;
+    int rc = table != NULL ? place_find(&engine->places, table, record->key, ret_version)
+                           : WEIR_E_RECORD;
     return rc == 1 ? version_as_of(engine, compacting->horizon, ret_version) : rc;
 }
 
@@ -143,7 +161,7 @@ static int keep(void *context, const struct weir_record *record, uint64_t addres
     /* The old place is kept readable for sections that have its address and have not read it yet.
      */
     struct wal_segment *segment;
-    int rc = place_segment(compacting->engine, address, &segment);
+    int rc = place_segment(&compacting->engine->places, address, &segment);
     rc = rc == 0 ? judge(compacting, record, address) : rc;
     epoch_leave(&compacting->engine->epochs, slot);
     return rc;
@@ -199,16 +217,15 @@ static void moved(void *context, const struct weir_record *record, uint64_t old_
 
 /* ---- pace ---- */
 
-static bool is_stopped(const struct compacting *compacting, uint64_t bytes)
+static bool is_stopped(const struct compacting *compacting, uint64_t bytes, uint64_t all_bytes)
 {
     const struct weir_compact_options *options = compacting->options;
-    uint64_t all = compacting->all_bytes > bytes ? compacting->all_bytes : bytes;
     return options->progress != NULL &&
-           options->progress(options->progress_context, bytes, all) != 0;
+           options->progress(options->progress_context, bytes, all_bytes) != 0;
 }
 
 /* Sleeps until so many bytes are allowed; the caller's progress is asked all the while. */
-static int sleep_for_rate(struct compacting *compacting, uint64_t bytes)
+static int sleep_for_rate(struct compacting *compacting, uint64_t bytes, uint64_t all_bytes)
 {
     _Atomic uint32_t nothing = 0;
     double seconds = (double)bytes / (double)compacting->options->bytes_per_second;
@@ -217,24 +234,25 @@ static int sleep_for_rate(struct compacting *compacting, uint64_t bytes)
     while ((now_ns = base_clock_monotonic_ns()) < end_ns) {
         int64_t left = (int64_t)(end_ns - now_ns);
         base_wait(&nothing, 0, left < SLEEP_SLICE_NS ? left : SLEEP_SLICE_NS, false);
-        if (is_stopped(compacting, bytes)) {
+        if (is_stopped(compacting, bytes, all_bytes)) {
             return -ECANCELED;
         }
     }
     return 0;
 }
 
-static int pace(void *context, uint64_t bytes)
+static int pace(void *context, uint64_t bytes, uint64_t all_bytes)
 {
     struct compacting *compacting = context;
     if (compacting->failed < 0) {
         return compacting->failed; /* keys have old addresses still: those segments stay pinned */
     }
     place_let_go(compacting->engine);
-    if (is_stopped(compacting, bytes)) {
+    if (is_stopped(compacting, bytes, all_bytes)) {
         return -ECANCELED;
     }
-    return compacting->options->bytes_per_second > 0 ? sleep_for_rate(compacting, bytes) : 0;
+    return compacting->options->bytes_per_second > 0 ? sleep_for_rate(compacting, bytes, all_bytes)
+                                                     : 0;
 }
 
 /* ---- the call ---- */
@@ -258,6 +276,7 @@ static int run(struct compacting *compacting, struct weir_error *why)
         .horizon = compacting->horizon,
         .keep = keep,
         .moved = moved,
+        .begin = raise_horizon,
         .throttle = pace,
         .context = compacting,
         .max_steps = compacting->options->max_steps,
@@ -303,12 +322,14 @@ static int compact(struct weir_engine *engine, const struct weir_compact_options
                                     .report = report,
                                     .start_ns = base_clock_monotonic_ns()};
     int rc = note_space(engine, &report->bytes_before, &report->segments_before);
-    compacting.all_bytes = report->bytes_before;
-    rc = rc == 0 ? choose_horizon(&compacting) : rc;
-    /* A horizon never goes back: with a lower one than there is, nothing is to be gained. */
     weir_lsn reached = atomic_load_explicit(&engine->horizon, memory_order_relaxed);
-    bool may_gain = compacting.horizon > 0 && compacting.horizon >= reached;
-    rc = rc == 0 && may_gain ? run(&compacting, why) : rc;
+    bool may_gain = true;
+    do {
+        rc = rc == 0 || compacting.overtaken ? choose_horizon(&compacting) : rc;
+        /* A horizon never goes back: with a lower one than there is, nothing is to be gained. */
+        may_gain = compacting.horizon > 0 && compacting.horizon >= reached;
+        rc = rc == 0 && may_gain ? run(&compacting, why) : rc;
+    } while (rc == -EAGAIN && compacting.overtaken);
     if (!may_gain) {
         report->horizon = reached;
         report->bytes_after = report->bytes_before;

@@ -24,6 +24,7 @@ struct descent {
     uint32_t common;   /* then: where */
     uint8_t path_byte; /* and the byte of the way there */
     bool skipped;      /* bytes were taken for equal */
+    struct arena_region *region; /* of a put: where a new node is made, or NULL */
 };
 
 /* Begins at the slot of the root. */

@@ -9,10 +9,12 @@
  *   follow     follow.c     applying records in the order of the log       follow.lock
  *   upkeep     maintain.c   the last checkpoint; one at a time             upkeep.lock
  *   space      space.c      how much room the disk has left                atomics, space.lock
+ *   told       open.c       the report of the last build                   told.lock
+ *   after_write  after_write.c  whom writers tell                          atomics, its lock
  *
  * Lock order: upkeep, follow, stripes (ascending), tables, snapshots, places; nodes of the index;
- * then the locks of the log. Read sections (epochs) are entered before any of them but upkeep and
- * follow.
+ * then the locks of the log; told beside them all. Read sections (epochs) are entered before any of
+ * them but upkeep and follow.
  */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
@@ -63,8 +65,8 @@ struct engine_snapshots {
 
 struct engine_follow {
     struct base_lock lock;
-    _Atomic uint64_t applied; /* of a read-only log: how far it was replayed; else what was found
-                                 to be applied so far: it never goes back */
+    _Atomic uint64_t replayed; /* up to here; of a reader it is what is applied */
+    _Atomic uint64_t found;    /* of a writer: what stripe_applied() has found; never goes back */
 };
 
 struct engine_upkeep {
@@ -74,13 +76,26 @@ struct engine_upkeep {
     char reason[200];                  /* why a checkpoint was not used */
 };
 
+struct engine_told {
+    struct base_lock lock;
+    struct weir_engine_open_report report;
+};
+
+struct engine_after_write {
+    struct base_lock lock; /* setting it */
+    _Atomic(weir_after_write_fn) fn;
+    void *context;
+    _Atomic uint32_t running; /* writers that call it, or are about to look */
+};
+
 struct weir_engine {
     struct weir_log *log;
     struct weir_engine_options options;
-    struct weir_engine_open_report report;
+    struct weir_engine_open_report report; /* of who builds, or follows */
+    struct engine_told told;               /* the same of the last build, for others */
     bool read_only;
     uint64_t change_bytes; /* most that head, key and value of a record may have together */
-    uint64_t margin_bytes; /* room in the arena that a write must find */
+    uint64_t margin_bytes; /* room in the arena that a new key must find */
     _Atomic int failed; /* the index is behind the log: nothing more is written; of a reader: there
                            is none, and nothing is read */
     _Atomic uint32_t renewing; /* 1: the index is being built anew, stay outside */
@@ -96,6 +111,7 @@ struct weir_engine {
     struct engine_upkeep upkeep;
     struct engine_space space;
     _Atomic uint32_t streams;    /* that are open: changes.c */
+    struct engine_after_write after_write;
     struct base_lock compacting; /* addresses move, or must not; comes before all others */
     struct engine_stripe stripes[STRIPES];
 };

@@ -30,7 +30,7 @@ static int apply_change(struct weir_engine *engine, const struct weir_record *re
     }
     const struct index_key key = {version.key.data, (uint32_t)version.key.size};
     uint64_t old_address;
-    rc = place_find(engine, table, version.key, &old);
+    rc = place_find(&engine->places, table, version.key, &old);
     bool exists = rc == 1;
     if (rc < 0 || (exists && old.lsn >= version.lsn)) {
         return rc < 0 ? rc : 0;
@@ -97,7 +97,7 @@ static int apply_batch(struct weir_engine *engine, struct weir_cursor *cursor,
         }
         if (rc == 0) {
             /* Release pairs with the acquire in stripe_applied(). */
-            atomic_store_explicit(&engine->follow.applied, records[i].lsn, memory_order_release);
+            atomic_store_explicit(&engine->follow.replayed, records[i].lsn, memory_order_release);
         }
     }
     epoch_leave(&engine->epochs, slot);
@@ -139,7 +139,7 @@ int follow_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *
     } while (rc > 0);
     if (rc == 0) {
         /* Records that the cursor passes over count, too. */
-        atomic_store_explicit(&engine->follow.applied, weir_cursor_position(cursor) - 1,
+        atomic_store_explicit(&engine->follow.replayed, weir_cursor_position(cursor) - 1,
                               memory_order_release);
     }
     weir_cursor_close(cursor);

@@ -89,6 +89,14 @@ int index_find(struct index *index, struct index_key key, uint64_t *ret_address)
  */
 int index_put(struct index *index, struct index_key key, uint64_t address, uint64_t *ret_old);
 
+/* Puts memory into a private region (zero it first) with which so many puts cannot fail for want of
+ * it: a put makes one node at most. False: it is not to be had. Close the region in either case. */
+bool index_stock(struct engine_arena *arena, struct arena_region *region, uint64_t puts);
+
+/* As index_put(), with memory of that region, or NULL. */
+int index_put_from(struct index *index, struct arena_region *region, struct index_key key,
+                   uint64_t address, uint64_t *ret_old);
+
 /*
  * Moves key from one address to another, as compaction does. 1 done, 0 it is not `from` any more.
  * `from` is or was an address of this key.

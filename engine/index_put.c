@@ -108,8 +108,8 @@ static int split(struct index *index, struct index_key key, const struct descent
     if (!place_lock(&descent->at, descent->word, &header)) {
         return AGAIN;
     }
-    uint64_t word =
-        node_make(index->arena, NULL, entries, 2, common, node_tail_of(key.data, common));
+    uint64_t word = node_make(index->arena, descent->region, entries, 2, common,
+                              node_tail_of(key.data, common));
     if (word == 0) {
         node_unlock(descent->at.header, header);
         return -ENOMEM;
@@ -164,8 +164,8 @@ static int grow(struct index *index, const struct descent *descent, struct node_
         unsigned count = node_collect(node, descent->node, entries);
         entries[count++] = entry;
         uint64_t tail = atomic_load_explicit(&node->tail, memory_order_relaxed);
-        uint64_t word =
-            node_make(index->arena, NULL, entries, count, word_depth(descent->node), tail);
+        uint64_t word = node_make(index->arena, descent->region, entries, count,
+                                  word_depth(descent->node), tail);
         rc = word != 0 ? 0 : -ENOMEM;
         if (rc == 0) {
             place_publish(&descent->up, word, up_header);
@@ -203,13 +203,15 @@ static int put_at_empty(struct index *index, const struct descent *descent, uint
     return added ? 0 : grow(index, descent, entry);
 }
 
-static int try_put(struct index *index, struct index_key key, uint64_t leaf, uint64_t *ret_old)
+static int try_put(struct index *index, struct arena_region *region, struct index_key key,
+                   uint64_t leaf, uint64_t *ret_old)
 {
     struct descent descent;
     int rc = find_place(index, key, &descent);
     if (rc != 0) {
         return rc;
     }
+    descent.region = region;
     if (descent.word == 0) {
         return put_at_empty(index, &descent, leaf);
     }
@@ -222,6 +224,17 @@ static int try_put(struct index *index, struct index_key key, uint64_t leaf, uin
 
 int index_put(struct index *index, struct index_key key, uint64_t address, uint64_t *ret_old)
 {
+    return index_put_from(index, NULL, key, address, ret_old);
+}
+
+bool index_stock(struct engine_arena *arena, struct arena_region *region, uint64_t puts)
+{
+    return arena_region_stock(arena, region, NODE_CLASS_LARGEST, puts);
+}
+
+int index_put_from(struct index *index, struct arena_region *region, struct index_key key,
+                   uint64_t address, uint64_t *ret_old)
+{
     WEIR_ASSERT(address != 0 && address % 8 == 0 && address <= INDEX_ADDRESS_MAX);
     if (key.size > INDEX_KEY_SIZE_MAX) {
         return -EINVAL;
@@ -229,7 +242,7 @@ int index_put(struct index *index, struct index_key key, uint64_t address, uint6
     uint64_t old = 0;
     int rc;
     do {
-        rc = try_put(index, key, word_of_address(address), &old);
+        rc = try_put(index, region, key, word_of_address(address), &old);
     } while (rc == AGAIN ||
              (rc == -ENOMEM && index->epochs != NULL && epoch_reclaim(index->epochs) != 0));
     if (rc < 0) {

@@ -152,6 +152,23 @@ static void fill_array(struct node *node, enum node_kind kind, const struct node
     *header |= (uint64_t)place << HEADER_COUNT_SHIFT;
 }
 
+/* Of a private region the largest class does for all others. */
+static uint64_t allocate(struct engine_arena *arena, struct arena_region *region,
+                         enum node_kind *kind, bool *has_end)
+{
+    unsigned size_class = (unsigned)*kind + (*has_end ? NODE_KINDS : 0);
+    if (region == NULL) {
+        return arena_alloc(arena, size_class);
+    }
+    uint64_t offset = arena_alloc_private(arena, region, size_class);
+    if (offset == 0) {
+        offset = arena_alloc_private(arena, region, NODE_CLASS_LARGEST);
+        *kind = NODE_256;
+        *has_end = true;
+    }
+    return offset;
+}
+
 uint64_t node_make(struct engine_arena *arena, struct arena_region *region,
                    const struct node_entry *entries, unsigned count, uint32_t depth, uint64_t tail)
 {
@@ -160,9 +177,8 @@ uint64_t node_make(struct engine_arena *arena, struct arena_region *region,
         end = entries[index].byte == NODE_END ? entries[index].word : end;
     }
     enum node_kind kind = kind_for(count - (end != 0));
-    unsigned size_class = (unsigned)kind + (end != 0 ? NODE_KINDS : 0);
-    uint64_t offset = region != NULL ? arena_alloc_private(arena, region, size_class)
-                                     : arena_alloc(arena, size_class);
+    bool has_end = end != 0;
+    uint64_t offset = allocate(arena, region, &kind, &has_end);
     if (offset == 0) {
         return 0;
     }
@@ -173,12 +189,12 @@ uint64_t node_make(struct engine_arena *arena, struct arena_region *region,
     } else {
         fill_array(node, kind, entries, count, &header);
     }
-    if (end != 0) {
+    if (has_end) {
         set(node_end_slot(node, kind), end);
     }
     set(&node->tail, tail);
     set(&node->header, header);
-    return offset | (uint64_t)kind << 1 | (end != 0 ? WORD_END : 0) |
+    return offset | (uint64_t)kind << 1 | (has_end ? WORD_END : 0) |
            (uint64_t)depth << WORD_DEPTH_SHIFT;
 }
 

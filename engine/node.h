@@ -24,6 +24,7 @@
 
 #define NODE_ENTRIES_MAX 257 /* 256 bytes and the end */
 #define NODE_END 256u        /* as a byte: the key that ends here */
+#define NODE_CLASS_LARGEST (NODE_KINDS + NODE_256)
 
 #define HEADER_LOCKED UINT64_C(1)
 #define HEADER_OBSOLETE UINT64_C(2)
@@ -176,7 +177,8 @@ uint64_t node_tail_of(const uint8_t *path, uint32_t depth);
 
 /*
  * Makes a node of the smallest kind that holds the entries (2 or more, none twice). 0 when there
- * is no memory. @param region  a private one, or NULL.
+ * is no memory. @param region  NULL, or a private one: of the largest class, then, rather than
+ * none.
  */
 uint64_t node_make(struct engine_arena *arena, struct arena_region *region,
                    const struct node_entry *entries, unsigned count, uint32_t depth, uint64_t tail);

@@ -26,9 +26,12 @@
 #define BUILDS_MAX 16u /* of a reader whose writer compacts under it, again and again */
 #define CHECKPOINT_BYTES_DEFAULT ((uint64_t)256 << 20)
 #define MARGIN_BYTES_MAX ((uint64_t)16 << 20)
+#define MARGIN_BYTES_MIN ((uint64_t)8192) /* room for some nodes of the largest class */
 #define MARGIN_SHARE 64u
 #define REST_RECORDS 200000u        /* behind a checkpoint: fewer are applied one by one */
 #define FULL_BYTES ((uint64_t)8192) /* in the arena: less than this is left when it is full */
+/* What callers knew of the report before replay_s. */
+#define REPORT_BYTES_MIN offsetof(struct weir_engine_open_report, replay_s)
 
 int engine_error(struct weir_error *why, int code, const char *format, ...)
 {
@@ -146,6 +149,7 @@ static int make_parts(struct weir_engine *engine)
     }
     place_init(engine);
     uint64_t share = engine->arena.limit / MARGIN_SHARE;
+    share = share > MARGIN_BYTES_MIN ? share : MARGIN_BYTES_MIN;
     engine->margin_bytes = share < MARGIN_BYTES_MAX ? share : MARGIN_BYTES_MAX;
     engine->change_bytes = wal_address_record_bytes(engine->log) - RECORD_HEAD_BYTES_MAX;
     return table_add(engine, WEIR_TABLE_DEFAULT, "", WEIR_LSN_NONE);
@@ -212,12 +216,24 @@ static int replay(struct weir_engine *engine, weir_lsn from, struct weir_error *
 {
     bool rest = engine->report.from_checkpoint;
     engine->report.threads = 1;
-    int rc = rest && weir_durable_lsn(engine->log) < from + REST_RECORDS
-                 ? follow_replay(engine, from, why)
-                 : rebuild_replay(engine, from, why);
+    int rc;
+    if (rest && weir_durable_lsn(engine->log) < from + REST_RECORDS) {
+        uint64_t start_ns = base_clock_monotonic_ns();
+        rc = follow_replay(engine, from, why);
+        engine->report.replay_s = seconds_since(start_ns);
+    } else {
+        rc = rebuild_replay(engine, from, why);
+    }
     uint64_t used = atomic_load_explicit(&engine->arena.used, memory_order_relaxed);
     bool full = rc == -ENOMEM && engine->arena.limit - used < FULL_BYTES;
     return full ? WEIR_E_INDEX_FULL : rc;
+}
+
+static void tell(struct weir_engine *engine)
+{
+    base_lock_acquire(&engine->told.lock);
+    engine->told.report = engine->report;
+    base_lock_release(&engine->told.lock);
 }
 
 int engine_build(struct weir_engine *engine, struct weir_error *why)
@@ -245,6 +261,7 @@ int engine_build(struct weir_engine *engine, struct weir_error *why)
                           memory_order_relaxed);
     engine->report.applied = engine_settled(engine);
     engine->report.total_s = seconds_since(start_ns);
+    tell(engine);
     return rc;
 }
 
@@ -315,13 +332,15 @@ int weir_engine_close(struct weir_engine *engine)
     return 0;
 }
 
-int weir_engine_report(const struct weir_engine *engine, struct weir_engine_open_report *ret_report)
+int weir_engine_report(struct weir_engine *engine, struct weir_engine_open_report *ret_report)
 {
-    if (engine == NULL || ret_report == NULL || ret_report->size < sizeof *ret_report) {
+    if (engine == NULL || ret_report == NULL || ret_report->size < REPORT_BYTES_MIN) {
         return -EINVAL;
     }
     size_t size = ret_report->size;
-    *ret_report = engine->report;
+    base_lock_acquire(&engine->told.lock);
+    memcpy(ret_report, &engine->told.report, size < sizeof *ret_report ? size : sizeof *ret_report);
+    base_lock_release(&engine->told.lock);
     ret_report->size = size;
     return 0;
 }

@@ -35,7 +35,7 @@ int rebuild_load_key(struct weir_engine *engine, uint64_t address, struct index_
     struct wal_segment *segment;
     struct weir_record record;
     struct record_key key;
-    int rc = place_segment(engine, address, &segment);
+    int rc = place_segment(&engine->places, address, &segment);
     rc = rc == 0 ? wal_address_lend(engine->log, segment, address, &record) : rc;
     rc = rc == 0 ? record_read_key(&record, &key) : rc;
     if (rc == 0) {
@@ -49,17 +49,19 @@ int rebuild_load_key(struct weir_engine *engine, uint64_t address, struct index_
 static int ask(struct rebuild *rebuild)
 {
     const struct weir_engine_options *options = &rebuild->engine->options;
-    uint64_t now_ns = base_clock_coarse_ns(), done = 0;
+    uint64_t now_ns = base_clock_coarse_ns(), passed = 0;
     if (options->progress == NULL || (rebuild->asked && now_ns - rebuild->asked_ns < ASK_NS)) {
         return 0;
     }
     rebuild->asked = true;
     rebuild->asked_ns = now_ns;
     for (uint32_t i = 0; i < rebuild->range_count; i++) {
-        done += atomic_load_explicit(&rebuild->ranges[i].progress, memory_order_relaxed);
+        passed += atomic_load_explicit(&rebuild->ranges[i].progress, memory_order_relaxed);
     }
-    done = done < rebuild->log_bytes ? done : rebuild->log_bytes;
-    return options->progress(options->progress_context, done, rebuild->log_bytes);
+    /* Not the bytes of records: those of groups are more, and nobody counts them here. */
+    double share = (double)passed / (double)(rebuild->to - rebuild->from + 1);
+    return options->progress(options->progress_context,
+                             (uint64_t)(share * (double)rebuild->log_bytes), rebuild->log_bytes);
 }
 
 int rebuild_check(struct rebuild *rebuild, bool asks)

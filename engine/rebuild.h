@@ -96,7 +96,7 @@ struct rebuild_range {
     struct rebuild_table *tables; /* those that are named here, in order */
     uint32_t table_count, table_capacity;
     uint64_t records, bytes;
-    _Atomic uint64_t progress; /* bytes, published now and then */
+    _Atomic uint64_t progress; /* of its LSNs, published now and then */
     struct weir_error why;
     weir_lsn failed_lsn;
     int rc;

@@ -199,7 +199,7 @@ static bool add_batch(struct rebuild_range *range, const struct weir_cursor *cur
     struct weir_engine *engine = range->rebuild->engine;
     uint64_t bias = wal_address_bias(engine->log, cursor);
     struct wal_segment *segment;
-    int rc = place_segment(engine, (uint64_t)(uintptr_t)records[0].data + bias, &segment);
+    int rc = place_segment(&engine->places, (uint64_t)(uintptr_t)records[0].data + bias, &segment);
     struct found found[WALK_BATCH];
     uint64_t bytes = 0;
     int i = 0, changes = 0;
@@ -253,10 +253,13 @@ static void close_buckets(struct rebuild_range *range)
     }
 }
 
-static void publish_progress(struct rebuild_range *range, uint32_t batches, bool asks)
+static void publish_progress(struct rebuild_range *range, const struct weir_cursor *cursor,
+                             uint32_t batches, bool asks)
 {
     if (batches % PROGRESS_BATCHES == 0) {
-        atomic_store_explicit(&range->progress, range->bytes, memory_order_relaxed);
+        weir_lsn lsn = weir_cursor_position(cursor);
+        lsn = lsn < range->end ? lsn : range->end;
+        atomic_store_explicit(&range->progress, lsn - range->from, memory_order_relaxed);
         int rc = rebuild_check(range->rebuild, asks);
         if (rc < 0) {
             fail(range, rc, range->from);
@@ -275,7 +278,7 @@ static void walk(struct rebuild_range *range, struct weir_cursor *cursor, bool a
 {
     struct weir_record records[WALK_BATCH];
     for (uint32_t batches = 0; range->rc == 0 && !is_overtaken(range); batches++) {
-        publish_progress(range, batches, asks);
+        publish_progress(range, cursor, batches, asks);
         int count = weir_cursor_next_batch(cursor, records, WALK_BATCH);
         if (count < 0) {
             weir_lsn lsn = weir_cursor_position(cursor);
@@ -317,7 +320,7 @@ void rebuild_walk(struct rebuild_range *range, bool asks)
     if (range->rc < 0) {
         note_failure(range);
     }
-    atomic_store_explicit(&range->progress, range->bytes, memory_order_relaxed);
+    atomic_store_explicit(&range->progress, range->end - range->from, memory_order_relaxed);
 }
 
 void rebuild_walk_free(struct rebuild_range *range)

@@ -98,7 +98,7 @@ static bool has_moved(struct weir_engine *engine)
  * index would have to see. */
 static int follow(struct weir_engine *engine, struct weir_error *why)
 {
-    weir_lsn applied = atomic_load_explicit(&engine->follow.applied, memory_order_relaxed);
+    weir_lsn applied = atomic_load_explicit(&engine->follow.replayed, memory_order_relaxed);
     int rc = atomic_load_explicit(&engine->failed, memory_order_relaxed);
     if (rc == 0 && !has_moved(engine)) {
         rc = follow_replay(engine, applied + 1, why);

@@ -52,7 +52,7 @@ void stripe_retract(struct weir_engine *engine, uint32_t stripe)
  * look at the log and its announcement announces less than others have brought into the index. */
 static weir_lsn remember(struct weir_engine *engine, weir_lsn applied)
 {
-    _Atomic uint64_t *known = &engine->follow.applied;
+    _Atomic uint64_t *known = &engine->follow.found;
     /* Acquire pairs with the release here: who learns it from another sees that index. */
     uint64_t before = atomic_load_explicit(known, memory_order_acquire);
     while (before < applied &&
@@ -66,7 +66,7 @@ weir_lsn stripe_applied(struct weir_engine *engine)
 {
     if (engine->read_only) {
         /* Acquire pairs with the release in follow.c. */
-        return atomic_load_explicit(&engine->follow.applied, memory_order_acquire);
+        return atomic_load_explicit(&engine->follow.replayed, memory_order_acquire);
     }
     weir_lsn applied = wal_address_reserved(engine->log);
     for (unsigned i = 0; i < STRIPES; i++) {

@@ -1,15 +1,17 @@
 /*
  * Tables: names in the log, an index for each in memory.
  *
- * Happy path: weir_table_open() looks the name up; with create it gives the next number, stores the
- * record that says so, durably, and adds the table. Replay adds those it meets.
+ * Happy path: weir_table_open() looks the name up; with create it gives the next number, appends
+ * the record that says so, adds the table, and waits until it is durable when all locks are given
+ * back. Replay adds those it meets.
  *
- * Failure modes: all numbers are used (WEIR_E_TABLES); an append that failed leaves nothing.
+ * Failure modes: all numbers are used (WEIR_E_TABLES); an append that failed leaves nothing; after
+ * a flush that failed the table is there, as a write is, and may or may not survive.
  *
  * Invariants: numbers are given in the order of the log; a table is never removed; the default
  * table is there from the start.
  */
-#include "engine/engine.h"
+#include "engine/write.h"
 
 #include "base/assert.h"
 
@@ -21,8 +23,7 @@ static struct engine_table *make(struct weir_engine *engine, weir_table number, 
     struct engine_table *table = base_alloc_aligned(BASE_CACHE_LINE, sizeof *table);
     if (table != NULL) {
         memset(table, 0, sizeof *table);
-        const struct index_source source = {
-            .load = place_load_key, .prefetch = place_prefetch_key, .context = engine};
+        const struct index_source source = {.load = place_load_key, .context = &engine->places};
         index_init(&table->index, &engine->arena, &source);
         table->number = number;
         strncpy(table->name, name, WEIR_TABLE_NAME_MAX);
@@ -78,8 +79,7 @@ static struct engine_table *find_by_name(struct weir_engine *engine, const char 
     return NULL;
 }
 
-/* Stores the record of a table. The stripe's announcement keeps applied in front of it until the
- * table is there. */
+/* Not durable yet: nobody waits for that with a lock held. */
 static int append_table(struct weir_engine *engine, weir_table number, const char *name,
                         weir_lsn *ret_lsn)
 {
@@ -87,11 +87,11 @@ static int append_table(struct weir_engine *engine, weir_table number, const cha
     struct weir_part part = {payload, record_build_table(payload, number, name)};
     struct weir_entry entry = {.parts = &part, .part_count = 1, .type = WEIR_TYPE_TABLE};
     struct wal_address_batch batch = {.entries = &entry, .count = 1};
-    return wal_address_append(engine->log, &batch, WEIR_EACH, ret_lsn);
+    return wal_address_append(engine->log, &batch, WEIR_NONE, ret_lsn);
 }
 
 /* What can fail comes before the append: its number would be given again. */
-static int create(struct weir_engine *engine, const char *name, weir_table *ret_table)
+static int create(struct weir_engine *engine, const char *name, struct engine_table **ret_table)
 {
     uint32_t number = atomic_load_explicit(&engine->tables.end, memory_order_relaxed);
     if (number >= WEIR_TABLES_MAX) {
@@ -108,8 +108,69 @@ static int create(struct weir_engine *engine, const char *name, weir_table *ret_
         return rc;
     }
     publish(engine, table, lsn);
-    *ret_table = number;
+    *ret_table = table;
     return 0;
+}
+
+/* With no lock: creating one waits for nobody's look, and no look for a creation. */
+static int look_up(struct weir_engine *engine, const char *name, weir_table *ret_table,
+                   weir_lsn *ret_created)
+{
+    uint32_t slot;
+    int rc = section_enter(engine, &slot);
+    if (rc < 0) {
+        return rc;
+    }
+    const struct engine_table *table = find_by_name(engine, name);
+    if (table != NULL) {
+        *ret_table = table->number;
+        *ret_created = table->created;
+    }
+    epoch_leave(&engine->epochs, slot);
+    return table != NULL ? 0 : WEIR_E_NO_TABLE;
+}
+
+/* Another may have made it meanwhile. The stripe comes before tables.lock; its announcement keeps
+ * applied in front of the record until the table is there. */
+static int find_or_create(struct weir_engine *engine, const char *name,
+                          struct engine_table **ret_table)
+{
+    stripe_lock(engine, 0);
+    base_lock_acquire(&engine->tables.lock);
+    int rc = 0;
+    *ret_table = find_by_name(engine, name);
+    if (*ret_table == NULL) {
+        rc = atomic_load_explicit(&engine->failed, memory_order_relaxed);
+    }
+    if (*ret_table == NULL && rc == 0) {
+        stripe_announce(engine, 0);
+        rc = create(engine, name, ret_table);
+        stripe_retract(engine, 0);
+    }
+    base_lock_release(&engine->tables.lock);
+    stripe_unlock(engine, 0);
+    return rc;
+}
+
+/* As a write: hold and room first, then the locks. */
+static int make_table(struct weir_engine *engine, const char *name, weir_table *ret_table,
+                      weir_lsn *ret_created)
+{
+    struct engine_table *table;
+    uint32_t slot;
+    int rc = engine->read_only ? WEIR_E_READ_ONLY : engine_hold(engine);
+    rc = rc == 0 ? space_admit(engine, SPACE_PUT, RECORD_TABLE_BYTES_MAX) : rc;
+    rc = rc == 0 ? section_enter(engine, &slot) : rc;
+    if (rc < 0) {
+        return rc;
+    }
+    rc = find_or_create(engine, name, &table);
+    if (rc == 0) {
+        *ret_table = table->number;
+        *ret_created = table->created;
+    }
+    epoch_leave(&engine->epochs, slot);
+    return rc;
 }
 
 int weir_table_open(struct weir_engine *engine, const char *name, bool create_it,
@@ -119,35 +180,20 @@ int weir_table_open(struct weir_engine *engine, const char *name, bool create_it
         (name[0] != '\0' && !record_table_name_is_valid(name))) {
         return -EINVAL;
     }
+    weir_table table = WEIR_TABLE_DEFAULT;
+    weir_lsn created = WEIR_LSN_NONE;
     int rc = engine_check(engine);
-    if (rc == 0 && create_it && !engine->read_only && name[0] != '\0') {
-        rc = engine_hold(engine); /* upkeep.lock comes before all others */
+    rc = rc == 0 ? look_up(engine, name, &table, &created) : rc;
+    if (rc == WEIR_E_NO_TABLE && create_it) {
+        rc = make_table(engine, name, &table, &created);
     }
-    uint32_t slot;
-    rc = rc == 0 ? section_enter(engine, &slot) : rc;
-    if (rc < 0) {
-        return rc;
+    /* Whoever asks for it to be there gets it durable, also when another has just made it. */
+    if (rc == 0 && create_it && created > weir_durable_lsn(engine->log)) {
+        rc = weir_wait(engine->log, created, WEIR_WAIT_FOREVER);
     }
-    /* The stripe comes before tables.lock; holding it costs nobody more than this flush. */
-    stripe_lock(engine, 0);
-    base_lock_acquire(&engine->tables.lock);
-    struct engine_table *table = find_by_name(engine, name);
-    if (table != NULL) {
-        *ret_table = table->number;
-    } else if (!create_it) {
-        rc = WEIR_E_NO_TABLE;
-    } else if (engine->read_only) {
-        rc = WEIR_E_READ_ONLY;
-    } else if (atomic_load_explicit(&engine->failed, memory_order_relaxed) < 0) {
-        rc = atomic_load_explicit(&engine->failed, memory_order_relaxed);
-    } else {
-        stripe_announce(engine, 0);
-        rc = create(engine, name, ret_table);
-        stripe_retract(engine, 0);
+    if (rc == 0) {
+        *ret_table = table;
     }
-    base_lock_release(&engine->tables.lock);
-    stripe_unlock(engine, 0);
-    epoch_leave(&engine->epochs, slot);
     return rc;
 }
 

@@ -19,6 +19,8 @@
 
 #include <weir/inspect.h>
 
+#define TURNS_MAX 16u /* of compactions that come between finding a record and reading it */
+
 static bool is_version_of(const struct engine_version *found, const struct engine_version *of,
                           weir_lsn lsn)
 {
@@ -35,7 +37,7 @@ static bool find_by_distance(struct weir_engine *engine, const struct engine_ver
         return false;
     }
     uint64_t address = version->address - (uint64_t)version->distance * RECORD_DISTANCE_UNIT;
-    return place_version(engine, address, ret_before) == 0 &&
+    return place_version(&engine->places, address, ret_before) == 0 &&
            is_version_of(ret_before, version, version->previous);
 }
 
@@ -44,14 +46,18 @@ static int find_by_lsn(struct weir_engine *engine, const struct engine_version *
                        weir_lsn lsn, struct engine_version *ret_before)
 {
     uint64_t address, time_ns;
-    int rc = wal_address_find(engine->log, lsn, &address, &time_ns);
-    if (rc == 0) {
-        rc = place_version(engine, address, ret_before);
+    int rc = 0, found = 0;
+    for (unsigned turn = 0; turn < TURNS_MAX && found == 0; turn++) {
+        found = wal_address_find(engine->log, lsn, &address, &time_ns);
+        rc = found == 0 ? place_version(&engine->places, address, ret_before) : found;
+        if (rc != WEIR_E_TRUNCATED) {
+            break; /* else it has moved just then: it is somewhere else now, or nowhere */
+        }
     }
     if (rc == 0) {
         return is_version_of(ret_before, version, lsn) ? 1 : WEIR_E_DAMAGED;
     }
-    return rc == -ENOENT || rc == WEIR_E_TRUNCATED ? 0 : rc;
+    return found == -ENOENT || found == WEIR_E_TRUNCATED ? 0 : rc;
 }
 
 static weir_lsn horizon_of(struct weir_engine *engine)

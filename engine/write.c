@@ -6,8 +6,9 @@
  * the new record; unlock; wait for durability.
  *
  * Failure modes: what can be refused is refused before the append, memory for the index included: a
- * write must find a margin of it. Should the index fail all the same, the engine takes no more
- * writes (the record is in the log, and the next open applies it).
+ * new key must find a margin of it, or memory that is set aside for it; a key that the index has
+ * needs none. Should the index fail all the same, the engine takes no more writes (the record is in
+ * the log, and the next open applies it).
  *
  * Invariants: the version before a record is the one just before it, since both are taken under one
  * lock; no wait for durability is made with a lock held.
@@ -17,8 +18,10 @@
 #include "base/assert.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define ROUGH_RECORD_BYTES 64u
+#define INDEX_BYTES_FOR_PUT 64u /* more than a key takes on average */
 
 int write_check(struct weir_engine *engine, const struct weir_write *write,
                 struct engine_table **ret_table)
@@ -82,11 +85,11 @@ static void count(struct write_change *change)
     }
 }
 
-int write_apply(struct weir_engine *engine, struct write_change *change)
+int write_apply(struct weir_engine *engine, struct write_change *change, struct arena_region *stock)
 {
     const struct index_key key = {change->write->key.data, (uint32_t)change->write->key.size};
     uint64_t old;
-    int rc = index_put(&change->table->index, key, change->address, &old);
+    int rc = index_put_from(&change->table->index, stock, key, change->address, &old);
     if (rc < 0) {
         atomic_store_explicit(&engine->failed, rc, memory_order_relaxed);
         return rc;
@@ -95,7 +98,7 @@ int write_apply(struct weir_engine *engine, struct write_change *change)
     return 0;
 }
 
-int write_admit(struct weir_engine *engine, enum weir_durability durability, uint64_t bytes)
+int write_admit(struct weir_engine *engine, enum weir_durability durability)
 {
     int rc = engine_check(engine);
     if (rc < 0) {
@@ -107,26 +110,72 @@ int write_admit(struct weir_engine *engine, enum weir_durability durability, uin
     if (durability != WEIR_EACH && durability != WEIR_GROUP && durability != WEIR_NONE) {
         return -EINVAL;
     }
-    rc = atomic_load_explicit(&engine->failed, memory_order_relaxed);
-    if (rc < 0) {
-        return rc;
+    if (wal_address_is_inside(engine->log)) {
+        return -EDEADLK;
     }
-    uint64_t used = atomic_load_explicit(&engine->arena.used, memory_order_relaxed);
-    if (engine->arena.limit - used < engine->margin_bytes + bytes) {
+    rc = atomic_load_explicit(&engine->failed, memory_order_relaxed);
+    return rc == 0 ? engine_hold(engine) : rc;
+}
+
+/* What the index has never used, and what it has given back. */
+static uint64_t free_bytes(const struct engine_arena *arena)
+{
+    return arena->limit - atomic_load_explicit(&arena->used, memory_order_relaxed) +
+           atomic_load_explicit(&arena->pooled, memory_order_relaxed);
+}
+
+/* What was given back may be of the wrong classes, so each put gets memory that does for any. */
+static int stock_region(struct engine_arena *arena, struct arena_region *region, uint64_t puts,
+                        uint64_t least)
+{
+    if (free_bytes(arena) < least) {
+        (void)epoch_reclaim(arena->epochs);
+    }
+    if (free_bytes(arena) < least) {
         return WEIR_E_INDEX_FULL;
     }
-    return engine_hold(engine);
+    memset(region, 0, sizeof *region);
+    if (!index_stock(arena, region, puts)) {
+        arena_region_close(arena, region);
+        return WEIR_E_INDEX_FULL;
+    }
+    return 0;
+}
+
+int write_find_room(struct weir_engine *engine, uint64_t puts, struct arena_region *region,
+                    struct arena_region **ret_stock)
+{
+    struct engine_arena *arena = &engine->arena;
+    uint64_t used = atomic_load_explicit(&arena->used, memory_order_relaxed);
+    uint64_t least = engine->margin_bytes + puts * INDEX_BYTES_FOR_PUT;
+    *ret_stock = NULL;
+    if (puts == 0 || __builtin_expect(arena->limit - used >= least, 1)) {
+        return 0;
+    }
+    int rc = stock_region(arena, region, puts, least);
+    *ret_stock = rc == 0 ? region : NULL;
+    return rc;
 }
 
 int write_settle(struct weir_engine *engine, enum weir_durability durability, weir_lsn last_lsn)
 {
-    return durability == WEIR_EACH ? weir_wait(engine->log, last_lsn, WEIR_WAIT_FOREVER) : 0;
+    if (durability != WEIR_EACH) {
+        return 0;
+    }
+    int rc = weir_wait(engine->log, last_lsn, WEIR_WAIT_FOREVER);
+    /* Relaxed: whoever finds one looks again, in the order that counts. */
+    if (rc == 0 &&
+        __builtin_expect(
+            atomic_load_explicit(&engine->after_write.fn, memory_order_relaxed) != NULL, 0)) {
+        after_write_call(engine, last_lsn);
+    }
+    return rc;
 }
 
 /* The key's version before, if there is one. */
 static int find_before(struct weir_engine *engine, struct write_change *change)
 {
-    int rc = place_find(engine, change->table, change->write->key, &change->before);
+    int rc = place_find(&engine->places, change->table, change->write->key, &change->before);
     change->exists = rc == 1;
     return rc < 0 ? rc : 0;
 }
@@ -148,9 +197,10 @@ static int store(struct weir_engine *engine, struct write_change *change,
 {
     int rc = write_check_index(engine);
     rc = rc == 0 ? find_before(engine, change) : rc;
-    if (rc == 0) {
-        rc = write_decide(change);
-    }
+    rc = rc == 0 ? write_decide(change) : rc;
+    struct arena_region region;
+    struct arena_region *stock;
+    rc = rc == 0 ? write_find_room(engine, !change->exists, &region, &stock) : rc;
     if (rc < 0) {
         return rc;
     }
@@ -160,7 +210,8 @@ static int store(struct weir_engine *engine, struct write_change *change,
         .entries = &entry, .count = 1, .stamp = stamp, .context = change, .waits_later = true};
     stripe_announce(engine, change->stripe);
     rc = wal_address_append(engine->log, &batch, durability, NULL);
-    int applied = change->lsn != WEIR_LSN_NONE ? write_apply(engine, change) : 0;
+    int applied = change->lsn != WEIR_LSN_NONE ? write_apply(engine, change, stock) : 0;
+    write_return_stock(engine, stock);
     if (applied < 0) {
         return applied; /* the announcement stays: applied never passes the record */
     }
@@ -181,7 +232,7 @@ int weir_engine_write(struct weir_engine *engine, const struct weir_write *write
     int rc = write_check(engine, write, &change.table);
     if (rc == 0) {
         uint64_t bytes = ROUGH_RECORD_BYTES + write->key.size + write->value.size;
-        rc = write_admit(engine, durability, bytes);
+        rc = write_admit(engine, durability);
         rc = rc == 0 ? space_admit(engine, space_kind_of(write), bytes) : rc;
     }
     if (rc < 0) {

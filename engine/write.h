@@ -30,7 +30,20 @@ int write_decide(struct write_change *change);
 void write_build(struct write_change *change, struct weir_entry *ret_entry);
 
 /* Brings the record into the index. A failure is remembered: the index is then behind the log. */
-int write_apply(struct weir_engine *engine, struct write_change *change);
+int write_apply(struct weir_engine *engine, struct write_change *change,
+                struct arena_region *stock);
+
+/* Memory for so many keys that the index does not have yet, before they are appended: 0, and a
+ * stock of it in *region when there is little left, else NULL; WEIR_E_INDEX_FULL. */
+int write_find_room(struct weir_engine *engine, uint64_t puts, struct arena_region *region,
+                    struct arena_region **ret_stock);
+
+static inline void write_return_stock(struct weir_engine *engine, struct arena_region *stock)
+{
+    if (__builtin_expect(stock != NULL, 0)) {
+        arena_region_close(&engine->arena, stock);
+    }
+}
 
 /* Under the stripe's lock: an index that is behind the log is asked no more, or a record would link
  * past a version. */
@@ -39,8 +52,8 @@ static inline int write_check_index(const struct weir_engine *engine)
     return atomic_load_explicit(&engine->failed, memory_order_relaxed);
 }
 
-/* Room, hold, failed before, read-only: what is to be met before any lock is taken. */
-int write_admit(struct weir_engine *engine, enum weir_durability durability, uint64_t bytes);
+/* Hold, failed before, read-only: what is to be met before any lock is taken. */
+int write_admit(struct weir_engine *engine, enum weir_durability durability);
 
 /* Before any lock: 0, perhaps after a sleep; WEIR_E_DISK_LOW: nothing may be appended. */
 static inline int space_admit(struct weir_engine *engine, enum space_kind kind, uint64_t bytes)
@@ -53,7 +66,8 @@ static inline enum space_kind space_kind_of(const struct weir_write *write)
     return write->kind == WEIR_DELETE ? SPACE_DELETE : SPACE_PUT;
 }
 
-/* After the locks: waits where each is asked for. */
+/* After the locks: waits where each is asked for, and tells who wants to know. */
+void after_write_call(struct weir_engine *engine, weir_lsn lsn);
 int write_settle(struct weir_engine *engine, enum weir_durability durability, weir_lsn last_lsn);
 
 #endif

@@ -145,7 +145,7 @@ static int find_before(struct batch *batch, size_t index)
         }
         return 0;
     }
-    int rc = place_find(batch->engine, change->table, change->write->key, &change->before);
+    int rc = place_find(&batch->engine->places, change->table, change->write->key, &change->before);
     change->exists = rc == 1;
     return rc < 0 ? rc : 0;
 }
@@ -192,11 +192,32 @@ static void stamp(void *context, size_t index, weir_lsn lsn, uint64_t address)
     record_link(&change->head, change->before.lsn, change->before.address, address);
 }
 
+static int apply_all(struct batch *batch, struct arena_region *stock)
+{
+    int rc = 0;
+    for (size_t i = 0; i < batch->count && rc == 0; i++) {
+        rc = write_apply(batch->engine, &batch->changes[i], stock);
+    }
+    return rc;
+}
+
+static uint64_t count_new_keys(const struct batch *batch)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        count += !batch->changes[i].exists;
+    }
+    return count;
+}
+
 /* With all stripes locked. */
 static int store_all(struct batch *batch, uint32_t lowest, enum weir_durability durability)
 {
+    struct arena_region region;
+    struct arena_region *stock;
     int rc = write_check_index(batch->engine);
     rc = rc == 0 ? decide_all(batch) : rc;
+    rc = rc == 0 ? write_find_room(batch->engine, count_new_keys(batch), &region, &stock) : rc;
     if (rc < 0) {
         return rc;
     }
@@ -208,11 +229,10 @@ static int store_all(struct batch *batch, uint32_t lowest, enum weir_durability 
     stripe_announce(batch->engine, lowest);
     rc = wal_address_append(batch->engine->log, &records, durability, NULL);
     bool appended = batch->changes[0].lsn != WEIR_LSN_NONE;
-    for (size_t i = 0; i < batch->count && appended; i++) {
-        int applied = write_apply(batch->engine, &batch->changes[i]);
-        if (applied < 0) {
-            return applied; /* the announcement stays: applied never passes the batch */
-        }
+    int applied = appended ? apply_all(batch, stock) : 0;
+    write_return_stock(batch->engine, stock);
+    if (applied < 0) {
+        return applied; /* the announcement stays: applied never passes the batch */
     }
     stripe_retract(batch->engine, lowest);
     return rc;
@@ -224,7 +244,7 @@ static int write_all(struct batch *batch, const struct weir_write *writes,
     uint64_t bytes;
     int rc = check_all(batch, writes, &bytes);
     if (rc == 0) {
-        rc = write_admit(batch->engine, durability, bytes);
+        rc = write_admit(batch->engine, durability);
         rc = rc == 0 ? space_admit(batch->engine, kind_of(batch), bytes) : rc;
     }
     if (rc < 0) {

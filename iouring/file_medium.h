@@ -65,7 +65,10 @@ int file_store_write(struct weir_file *file, uint64_t offset, const void *buffer
 int file_store_sync(struct weir_file *file);
 int file_store_list(struct weir_medium *medium, const char *directory, weir_list_fn fn,
                     void *context);
+int file_store_list_directories(struct weir_medium *medium, const char *directory, weir_list_fn fn,
+                                void *context);
 int file_store_make_directory(struct weir_medium *medium, const char *name);
+int file_store_remove_directory(struct weir_medium *medium, const char *name);
 int file_store_rename(struct weir_medium *medium, const char *from, const char *to);
 int file_store_remove(struct weir_medium *medium, const char *name);
 int file_store_sync_directory(struct weir_medium *medium, const char *directory);
@@ -86,7 +89,9 @@ void file_medium_destroy(struct weir_medium *medium);
 #define FILE_MEDIUM_SHARED_OPS                                                                     \
     .create = file_store_create, .open = file_store_open, .close = file_store_close,               \
     .size = file_store_size, .read = file_store_read, .write = file_store_write,                   \
-    .sync = file_store_sync, .list = file_store_list, .make_directory = file_store_make_directory, \
+    .sync = file_store_sync, .list = file_store_list,                                              \
+    .list_directories = file_store_list_directories,                                               \
+    .remove_directory = file_store_remove_directory, .make_directory = file_store_make_directory,  \
     .rename = file_store_rename, .remove = file_store_remove,                                      \
     .sync_directory = file_store_sync_directory, .lock = file_store_lock, .map = file_store_map,   \
     .unmap = file_store_unmap, .map_private = file_store_map_private,                              \

@@ -153,9 +153,20 @@ int file_store_list(struct weir_medium *medium, const char *directory, weir_list
     return base_directory_list(&medium_of(medium)->directory, directory, fn, context);
 }
 
+int file_store_list_directories(struct weir_medium *medium, const char *directory, weir_list_fn fn,
+                                void *context)
+{
+    return base_directory_list_directories(&medium_of(medium)->directory, directory, fn, context);
+}
+
 int file_store_make_directory(struct weir_medium *medium, const char *name)
 {
     return base_directory_make(&medium_of(medium)->directory, name);
+}
+
+int file_store_remove_directory(struct weir_medium *medium, const char *name)
+{
+    return base_directory_remove(&medium_of(medium)->directory, name);
 }
 
 int file_store_rename(struct weir_medium *medium, const char *from, const char *to)

@@ -33,7 +33,10 @@ int pmem_store_write(struct weir_file *file, uint64_t offset, const void *buffer
 int pmem_store_sync(struct weir_file *file);
 int pmem_store_list(struct weir_medium *medium, const char *directory, weir_list_fn fn,
                     void *context);
+int pmem_store_list_directories(struct weir_medium *medium, const char *directory, weir_list_fn fn,
+                                void *context);
 int pmem_store_make_directory(struct weir_medium *medium, const char *name);
+int pmem_store_remove_directory(struct weir_medium *medium, const char *name);
 int pmem_store_rename(struct weir_medium *medium, const char *from, const char *to);
 int pmem_store_remove(struct weir_medium *medium, const char *name);
 int pmem_store_sync_directory(struct weir_medium *medium, const char *directory);

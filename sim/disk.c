@@ -158,6 +158,24 @@ int sim_disk_make_directory(struct sim_disk *disk, const char *name)
     return 0;
 }
 
+int sim_disk_remove_directory(struct sim_disk *disk, const char *name)
+{
+    struct sim_entry *entry = find_entry(disk, name);
+    if (entry == NULL || !entry->is_directory) {
+        return entry != NULL && entry->current != NULL ? -ENOTDIR : -ENOENT;
+    }
+    size_t length = strlen(name);
+    for (const struct sim_entry *other = disk->entries; other != NULL; other = other->next) {
+        bool inside = strncmp(other->name, name, length) == 0 && other->name[length] == '/';
+        if (inside && (other->current != NULL || other->is_directory)) {
+            return -ENOTEMPTY;
+        }
+    }
+    disk->changes++;
+    entry->is_directory = false;
+    return 0;
+}
+
 int sim_disk_rename(struct sim_disk *disk, const char *from, const char *to)
 {
     struct sim_entry *source = find_entry(disk, from);
@@ -285,11 +303,13 @@ static int survive_entry(struct cut *cut, const struct sim_entry *entry)
     return rc;
 }
 
-/* What lay in a directory that did not survive is gone with it. */
+/* What lay in a directory that did not survive is gone with it. A directory comes before what lies
+ * in it: it was there first. */
 static void drop_orphans(struct sim_disk *disk)
 {
     for (struct sim_entry *entry = disk->entries; entry != NULL; entry = entry->next) {
         if (!parent_exists(disk, entry->name)) {
+            entry->is_directory = entry->directory_durable = false;
             set_node(&entry->current, NULL);
             set_node(&entry->durable, NULL);
         }

@@ -47,6 +47,7 @@ bool sim_disk_has_directory(struct sim_disk *disk, const char *name);
 int sim_disk_create(struct sim_disk *disk, const char *name, uint64_t size_bytes,
                     struct sim_node **ret_node);
 int sim_disk_make_directory(struct sim_disk *disk, const char *name);
+int sim_disk_remove_directory(struct sim_disk *disk, const char *name); /* -ENOTEMPTY */
 int sim_disk_rename(struct sim_disk *disk, const char *from, const char *to);
 int sim_disk_remove(struct sim_disk *disk, const char *name);
 int sim_disk_sync_directory(struct sim_disk *disk, const char *directory);

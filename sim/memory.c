@@ -307,9 +307,14 @@ static int memory_sync(struct weir_file *file)
 
 /* ---- names ---- */
 
-/* The n-th file of a directory, copied out, so that fn may change the directory: 1, or 0 at the
+static bool is_listed(const struct sim_entry *entry, bool directories)
+{
+    return directories ? entry->is_directory : entry->current != NULL;
+}
+
+/* The n-th entry of a directory, copied out, so that fn may change the directory: 1, or 0 at the
  * end. A file that was removed meanwhile may hide one from the listing, as on a real disk. */
-static int nth_name(struct sim_memory *self, const char *directory, size_t n,
+static int nth_name(struct sim_memory *self, const char *directory, size_t n, bool directories,
                     char ret_name[SIM_DISK_NAME_MAX])
 {
     size_t length = strlen(directory);
@@ -320,14 +325,15 @@ static int nth_name(struct sim_memory *self, const char *directory, size_t n,
         if (length > 0) {
             bool inside = strncmp(rest, directory, length) == 0 && rest[length] == '/';
             rest = inside ? rest + length + 1 : NULL;
-        } else if (strchr(rest, '/') != NULL) {
+        }
+        if (rest != NULL && strchr(rest, '/') != NULL) {
             rest = NULL;
         }
         /* Counts entries, also those whose file is gone: their number does not shrink. */
         if (rest == NULL || n-- > 0) {
             continue;
         }
-        strcpy(ret_name, entry->current != NULL ? rest : "");
+        strcpy(ret_name, is_listed(entry, directories) ? rest : "");
         found = 1;
         break;
     }
@@ -335,11 +341,11 @@ static int nth_name(struct sim_memory *self, const char *directory, size_t n,
     return found;
 }
 
-static int memory_list(struct weir_medium *medium, const char *directory, weir_list_fn fn,
-                       void *context)
+static int list_kind(struct weir_medium *medium, const char *call, const char *directory,
+                     bool directories, weir_list_fn fn, void *context)
 {
     struct sim_memory *self = memory_of(medium);
-    int rc = enter_directory(medium, "list", directory);
+    int rc = enter_directory(medium, call, directory);
     if (rc < 0) {
         return rc;
     }
@@ -350,10 +356,22 @@ static int memory_list(struct weir_medium *medium, const char *directory, weir_l
         return -ENOENT;
     }
     char name[SIM_DISK_NAME_MAX];
-    for (size_t n = 0; rc == 0 && nth_name(self, directory, n, name) == 1; n++) {
+    for (size_t n = 0; rc == 0 && nth_name(self, directory, n, directories, name) == 1; n++) {
         rc = *name != '\0' ? fn(context, name) : 0;
     }
     return rc;
+}
+
+static int memory_list(struct weir_medium *medium, const char *directory, weir_list_fn fn,
+                       void *context)
+{
+    return list_kind(medium, "list", directory, false, fn, context);
+}
+
+static int memory_list_directories(struct weir_medium *medium, const char *directory,
+                                   weir_list_fn fn, void *context)
+{
+    return list_kind(medium, "list_directories", directory, true, fn, context);
 }
 
 static int memory_make_directory(struct weir_medium *medium, const char *name)
@@ -365,6 +383,19 @@ static int memory_make_directory(struct weir_medium *medium, const char *name)
     struct sim_disk *disk = memory_of(medium)->disk;
     base_lock_acquire(&disk->lock);
     rc = sim_disk_make_directory(disk, name);
+    base_lock_release(&disk->lock);
+    return rc;
+}
+
+static int memory_remove_directory(struct weir_medium *medium, const char *name)
+{
+    int rc = enter_named(medium, "remove_directory", name, 0);
+    if (rc < 0) {
+        return rc;
+    }
+    struct sim_disk *disk = memory_of(medium)->disk;
+    base_lock_acquire(&disk->lock);
+    rc = sim_disk_remove_directory(disk, name);
     base_lock_release(&disk->lock);
     return rc;
 }
@@ -631,6 +662,7 @@ out_self:
 #define MEMORY_OPS                                                                                 \
     .create = memory_create, .open = memory_open, .close = memory_close, .size = memory_size,      \
     .read = memory_read, .write = memory_write, .sync = memory_sync, .list = memory_list,          \
+    .list_directories = memory_list_directories, .remove_directory = memory_remove_directory,      \
     .make_directory = memory_make_directory, .rename = memory_rename, .remove = memory_remove,     \
     .sync_directory = memory_sync_directory, .lock = memory_lock, .map = memory_map,               \
     .unmap = memory_unmap, .map_private = memory_map_private, .window_open = sim_window_open,      \

@@ -41,8 +41,13 @@ struct wal_address_compaction {
     void (*moved)(void *context, const struct weir_record *record, uint64_t old_address,
                   uint64_t new_address);
 
-    /* NULL, or called every now and then with the bytes read so far; may sleep; < 0 ends it. */
-    int (*throttle)(void *context, uint64_t bytes);
+    /* NULL, or called once, when something is found that is worth a step, in front of that step:
+     * the horizon has to hold from now on. < 0 ends it. */
+    int (*begin)(void *context);
+
+    /* NULL, or called every now and then with the bytes read so far, and how many there will be,
+     * which becomes less when segments are left as they are; may sleep; < 0 ends it. */
+    int (*throttle)(void *context, uint64_t bytes, uint64_t all_bytes);
 
     void *context;
     uint64_t max_steps; /* 0: as many as there are */
@@ -58,11 +63,11 @@ struct wal_address_compaction_report {
     bool untold; /* it failed when a step was done, and not all that has moved was told */
 };
 
-/* Returns 0 (also when there was nothing to do); what keep() or throttle() returned; WEIR_E_HELD (a
- * hold other than "engine" needs records at or below the horizon); WEIR_E_DAMAGED (a segment);
- * -EBUSY (a compaction is under way); -EINVAL; -ENOSPC; WEIR_E_POISONED; WEIR_E_READ_ONLY; -errno.
- * When it fails, the steps that were done, which the report counts, are done and durable; what was
- * under way has not happened. */
+/* Returns 0 (also when there was nothing to do); what keep(), begin() or throttle() returned;
+ * WEIR_E_HELD (a hold other than "engine" needs records at or below the horizon); WEIR_E_DAMAGED (a
+ * segment); -EBUSY (a compaction is under way); -EINVAL; -ENOSPC; WEIR_E_POISONED;
+ * WEIR_E_READ_ONLY; -errno. When it fails, the steps that were done, which the report counts, are
+ * done and durable; what was under way has not happened. */
 int wal_address_compact(struct weir_log *log, const struct wal_address_compaction *compaction,
                         struct wal_address_compaction_report *ret_report, struct weir_error *why);
 

@@ -85,7 +85,9 @@ int compact_progress(struct compaction *compaction, const struct run_reader *rea
         return 0;
     }
     compaction->told_bytes = compaction->read_bytes;
-    int rc = request->throttle(request->context, compaction->read_bytes);
+    uint64_t all_bytes = compaction->all_bytes;
+    all_bytes = all_bytes > compaction->read_bytes ? all_bytes : compaction->read_bytes;
+    int rc = request->throttle(request->context, compaction->read_bytes, all_bytes);
     return rc < 0 ? rc : 0;
 }
 
@@ -141,10 +143,10 @@ static int list_candidates(struct compaction *compaction, struct survey_list *re
         if (!is_candidate(log, segment, compaction->request->horizon)) {
             break;
         }
-        ret_list->items[ret_list->count++] = (struct survey){
-            .ordinal = segment->ordinal,
-            .group_bytes = segment->seal_offset - FORMAT_SEGMENT_HEADER_BYTES,
-        };
+        uint64_t group_bytes = segment->seal_offset - FORMAT_SEGMENT_HEADER_BYTES;
+        ret_list->items[ret_list->count++] =
+            (struct survey){.ordinal = segment->ordinal, .group_bytes = group_bytes};
+        compaction->all_bytes += 3 * group_bytes;
     }
     base_lock_release(&table->lock);
     return rc;
@@ -190,6 +192,18 @@ static int survey_record(struct compaction *compaction, const struct run_reader 
     return verdict < 0 ? verdict : 0;
 }
 
+/* Less will be read than was thought. */
+static void read_less(struct compaction *compaction, uint64_t bytes)
+{
+    compaction->all_bytes -= bytes < compaction->all_bytes ? bytes : compaction->all_bytes;
+}
+
+/* Of what a step writes of this segment, which it then checks. */
+static uint64_t bytes_checked(const struct survey *survey)
+{
+    return survey->kept_bytes < survey->group_bytes ? survey->kept_bytes : survey->group_bytes;
+}
+
 static int survey_segment(struct compaction *compaction, struct wal_segment *segment,
                           struct survey *survey)
 {
@@ -215,6 +229,7 @@ static int survey_segment(struct compaction *compaction, struct wal_segment *seg
     end_group(&without);
     survey->kept_bytes = with_deletes.bytes;
     survey->kept_bytes_without_deletes = without.bytes;
+    read_less(compaction, survey->group_bytes - bytes_checked(survey));
     return rc;
 }
 
@@ -284,14 +299,26 @@ static void count_step(struct compaction *compaction, const struct survey_list *
     report->records_dropped += made->dropped;
 }
 
+static int begin(struct compaction *compaction)
+{
+    const struct wal_address_compaction *request = compaction->request;
+    int rc = compaction->begun || request->begin == NULL ? 0 : request->begin(request->context);
+    compaction->begun = compaction->begun || rc == 0;
+    return rc;
+}
+
 static int replace(struct compaction *compaction, const struct survey_list *list, uint32_t first,
                    uint32_t count, struct compact_made *ret_made)
 {
+    int rc = begin(compaction);
+    if (rc < 0) {
+        return rc;
+    }
     uint64_t ordinals[COMPACT_RUN_MAX] = {0};
     for (uint32_t i = 0; i < count; i++) {
         ordinals[i] = list->items[first + i].ordinal;
     }
-    int rc = compact_run(compaction, ordinals, count, ret_made);
+    rc = compact_run(compaction, ordinals, count, ret_made);
     if (rc == 0 || compaction->report->untold) { /* done, whoever was told */
         count_step(compaction, list, first, count, ret_made);
     }
@@ -320,6 +347,8 @@ static int64_t compact_at(struct compaction *compaction, const struct survey_lis
     }
     for (uint32_t i = 0; rc == 1 && i < count; i++) { /* left as they are */
         compaction->deletes_go &= list->items[first + i].droppable == 0;
+        const struct survey *left = &list->items[first + i];
+        read_less(compaction, left->group_bytes + bytes_checked(left));
     }
     return rc < 0 ? (int64_t)rc : (int64_t)count;
 }

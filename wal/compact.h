@@ -19,7 +19,9 @@ struct compaction {
     struct wal_address_compaction_report *report;
     struct weir_error *why;
     uint64_t read_bytes, told_bytes;
-    bool deletes_go; /* nothing is left in front of the run that could be dropped */
+    uint64_t all_bytes; /* that will be read: to look at each segment, to copy and to check */
+    bool begun;         /* begin() was called */
+    bool deletes_go;    /* nothing is left in front of the run that could be dropped */
     weir_lsn
         gap_end; /* of the gap that was met last in this pass: its first record stands for it */
 };

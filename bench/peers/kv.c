@@ -25,6 +25,9 @@ int peers_kv_main(int argc, char **argv)
     }
     argp_err_exit_status = BENCH_EXIT_USAGE;
     kv_register_peers(peers);
+#ifdef WEIR_PEER_SQLITE
+    derived_register_peer(&derived_sqlite);
+#endif
     bench_catch_interrupt();
     return run(argc - 1, argv + 1);
 }

@@ -102,6 +102,7 @@ struct weir_engine_open_report {
     uint64_t keys, deleted_keys; /* live; and those whose newest record is a delete */
     uint32_t threads;
     double load_s, walk_s, sort_s, build_s, total_s;
+    double replay_s; /* the records behind a checkpoint, one by one */
 };
 
 #define WEIR_ENGINE_OPEN_REPORT_INIT WEIR_SIZED_INIT(weir_engine_open_report)
@@ -141,11 +142,11 @@ WEIR_EXPORT int weir_engine_close(struct weir_engine *engine);
  * @param ret_report  its size member is set by the caller
  * Returns: 0; -EINVAL.
  * Durability: none.
- * Threads: any; not while weir_engine_refresh() runs.
+ * Threads: any.
  * Blocks: never.
  * Allocates: nothing.
  */
-WEIR_EXPORT int weir_engine_report(const struct weir_engine *engine,
+WEIR_EXPORT int weir_engine_report(struct weir_engine *engine,
                                    struct weir_engine_open_report *ret_report);
 
 /* The log that the engine is a view of.
@@ -165,9 +166,9 @@ WEIR_EXPORT struct weir_log *weir_engine_log(const struct weir_engine *engine);
  * @param name       see WEIR_TABLE_NAME_MAX; "" is WEIR_TABLE_DEFAULT
  * @param create     store it in the log when it is not there
  * @param ret_table  its number, good as long as the log exists
- * Returns: 0; WEIR_E_NO_TABLE; WEIR_E_TABLES (there are WEIR_TABLES_MAX); -EINVAL (name); errors of
- *   weir_append().
- * Durability: a table that was made is durable.
+ * Returns: 0; WEIR_E_NO_TABLE; WEIR_E_TABLES (there are WEIR_TABLES_MAX); WEIR_E_DISK_LOW; -EINVAL
+ *   (name); -ENOMEM; errors of weir_append().
+ * Durability: with create, the table is durable.
  * Threads: any.
  * Blocks: with create on a flush.
  * Allocates: a new table: a few hundred bytes.

@@ -84,7 +84,8 @@ extern "C" {
     X(WEIR_E_RECORD, -20027, "a record has the engine's type and is none of its records",          \
       "nothing was changed; " WEIR_ADVICE_DAMAGED)                                                 \
     X(WEIR_E_INDEX_FULL, -20028, "the index has reached its limit of memory",                      \
-      "close the engine and open it again with a larger index_bytes; reads go on")                 \
+      "delete keys and compact, or open the engine with a larger index_bytes; keys that are "      \
+      "there can be read, changed and deleted")                                                    \
     X(WEIR_E_DISK_LOW, -20029, "the file system has less room left than writes must leave free",   \
       "make room: `weir compact LOG`, or remove other files; reads go on")                         \
     X(WEIR_E_ENGINES_HOLD, -20030, "that hold belongs to the storage engine, which needs it",      \

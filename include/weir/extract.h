@@ -24,29 +24,77 @@ typedef int (*weir_emit_fn)(void *emit_context, uint32_t field, struct weir_byte
 typedef int (*weir_extract_fn)(void *context, struct weir_bytes key, struct weir_bytes value,
                                weir_emit_fn emit, void *emit_context);
 
-struct weir_json_fields;
+struct weir_json_fields; /* paths into JSON documents, prepared */
 
 #define WEIR_JSON_FIELDS_MAX 32
+#define WEIR_JSON_NAMES_MAX 16  /* in one path */
+#define WEIR_JSON_DEPTH_MAX 512 /* of arrays and objects in each other: deeper is no document */
 
-/* Prepares paths into JSON documents: member names separated by dots ("a.b"); an array on the way
- * or at the end stands for each of its elements. "\." is a dot in a name.
- * 0; -EINVAL (empty name, more than WEIR_JSON_FIELDS_MAX paths, or more than 16 names in one);
- * -ENOMEM. */
-int weir_json_fields_create(const char *const *paths, size_t count,
-                            struct weir_json_fields **ret_fields);
-void weir_json_fields_free(struct weir_json_fields *fields);
+/* Prepares paths into JSON documents: member names separated by dots ("a.b"). "\." is a dot in a
+ * name, "\\" a backslash. An array, the whole document included, stands for each of its elements,
+ * on the way and at the end.
+ *
+ * @param paths       zero-terminated, UTF-8; copied. The field of the first is 0
+ * @param count       from 1 to WEIR_JSON_FIELDS_MAX
+ * @param ret_fields  weir_json_fields_free() frees them, when no extractor uses them any more
+ * Returns: 0; -EINVAL (an empty name, one that is not UTF-8, more than WEIR_JSON_FIELDS_MAX paths
+ *   or WEIR_JSON_NAMES_MAX names in one, no path); -ENOMEM.
+ * Durability: none.
+ * Threads: any.
+ * Blocks: never.
+ * Allocates: what it returns.
+ */
+WEIR_EXPORT int weir_json_fields_create(const char *const *paths, size_t count,
+                                        struct weir_json_fields **ret_fields);
 
-/* The extractor for JSON documents; context is a struct weir_json_fields, used by one thread at a
- * time. A string gives its characters, a number or true, false its text; null, and objects, give
- * nothing. A value that is no JSON document gives 1, and nothing is emitted of it, not even what
- * stands in front of the error. A name that comes twice in an object: both. Allocates nothing but,
- * now and then, room for a string longer than all before. */
-int weir_json_extract(void *fields, struct weir_bytes key, struct weir_bytes value,
-                      weir_emit_fn emit, void *emit_context);
+/* Frees prepared paths.
+ *
+ * @param fields  NULL does nothing
+ * Returns: nothing.
+ * Durability: none.
+ * Threads: any, when nobody uses them.
+ * Blocks: never.
+ * Allocates: nothing.
+ */
+WEIR_EXPORT void weir_json_fields_free(struct weir_json_fields *fields);
 
-/* The whole value as field 0: for rows that are plain text. */
-int weir_value_extract(void *unused, struct weir_bytes key, struct weir_bytes value,
-                       weir_emit_fn emit, void *emit_context);
+/* The extractor for JSON documents (RFC 8259, UTF-8). A string gives its characters, a number or
+ * true, false its text as it is written; null, and objects, give nothing. A name that comes twice
+ * in an object counts twice. Emits in the order of the document, of equal paths the first given
+ * first.
+ *
+ * @param fields        a struct weir_json_fields; one call at a time uses it
+ * @param key           is not looked at
+ * @param value         the document
+ * @param emit          called for each value of each field
+ * @param emit_context  its first argument
+ * Returns: 0; 1 (no JSON document, nested too deep, or one with half of a surrogate pair, anywhere
+ *   in it: nothing is emitted, not even what stands in front of the error); -ENOMEM (nothing is
+ *   emitted); what emit returned.
+ * Durability: none.
+ * Threads: any, one at a time for the same fields.
+ * Blocks: never.
+ * Allocates: now and then, room for more values, or for a longer string with escapes, than any
+ *   document before had.
+ */
+WEIR_EXPORT int weir_json_extract(void *fields, struct weir_bytes key, struct weir_bytes value,
+                                  weir_emit_fn emit, void *emit_context);
+
+/* The whole value as field 0: the extractor for rows that are plain text.
+ *
+ * @param unused        any
+ * @param key           is not looked at
+ * @param value         the text
+ * @param emit          called once
+ * @param emit_context  its first argument
+ * Returns: what emit returned.
+ * Durability: none.
+ * Threads: any.
+ * Blocks: never.
+ * Allocates: nothing.
+ */
+WEIR_EXPORT int weir_value_extract(void *unused, struct weir_bytes key, struct weir_bytes value,
+                                   weir_emit_fn emit, void *emit_context);
 
 #ifdef __cplusplus
 }

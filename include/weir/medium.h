@@ -120,7 +120,10 @@ struct weir_medium_ops {
     /* Calls fn for each entry of a directory ("" = the medium's own), in no order, files only,
      * without "." and ".."; stops at the first non-zero result and returns it. */
     int (*list)(struct weir_medium *medium, const char *directory, weir_list_fn fn, void *context);
-    int (*make_directory)(struct weir_medium *medium, const char *name); /* 0 if it is there */
+    int (*list_directories)(struct weir_medium *medium, const char *directory, weir_list_fn fn,
+                            void *context); /* the same for the directories in it */
+    int (*make_directory)(struct weir_medium *medium, const char *name);   /* 0 if it is there */
+    int (*remove_directory)(struct weir_medium *medium, const char *name); /* -ENOTEMPTY */
     int (*rename)(struct weir_medium *medium, const char *from, const char *to); /* replaces */
     int (*remove)(struct weir_medium *medium, const char *name);
     int (*sync_directory)(struct weir_medium *medium, const char *directory);

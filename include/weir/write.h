@@ -53,7 +53,9 @@ struct weir_write {
  * @param engine      an open engine
  * @param write       what to do
  * @param durability  what is to be achieved before it returns
- * @param ret_lsn     NULL, or the LSN of the record, the key's new version
+ * @param ret_lsn     NULL, or the LSN of the record, the key's new version. Set when it returns 0
+ *                    only; when the wait for durability failed, the record is in the log and reads
+ *                    show it all the same
  * Returns: 0; -ENOENT (delete of an absent key: nothing is appended); WEIR_E_CONFLICT; WEIR_E_KEY
  *   (0 bytes, or more than the limit); WEIR_E_TOO_BIG (key and value together); WEIR_E_NO_TABLE;
  *   WEIR_E_DISK_LOW; WEIR_E_INDEX_FULL; -ENOMEM; WEIR_E_DAMAGED (the version before cannot be
@@ -64,7 +66,7 @@ struct weir_write {
  * Allocates: nodes of the index.
  */
 WEIR_EXPORT int weir_engine_write(struct weir_engine *engine, const struct weir_write *write,
-                           enum weir_durability durability, weir_lsn *ret_lsn);
+                                  enum weir_durability durability, weir_lsn *ret_lsn);
 
 /* Stores all changes or none, with consecutive LSNs. A key may occur more than once: the later one
  * is the newer version. A delete of an absent key makes the batch fail, as a condition does.
@@ -81,8 +83,8 @@ WEIR_EXPORT int weir_engine_write(struct weir_engine *engine, const struct weir_
  * Allocates: about 80 bytes for each change, freed before it returns; nodes of the index.
  */
 WEIR_EXPORT int weir_engine_write_batch(struct weir_engine *engine, const struct weir_write *writes,
-                                 size_t count, enum weir_durability durability,
-                                 weir_lsn *ret_first_lsn);
+                                        size_t count, enum weir_durability durability,
+                                        weir_lsn *ret_first_lsn);
 
 /* Puts a key, whether it is there or not.
  *
@@ -117,6 +119,27 @@ WEIR_EXPORT int weir_put(struct weir_engine *engine, weir_table table, struct we
  */
 WEIR_EXPORT int weir_delete(struct weir_engine *engine, weir_table table, struct weir_bytes key,
                             enum weir_durability durability, weir_lsn *ret_lsn);
+
+/* Called by a writer when its record is durable. */
+typedef void (*weir_after_write_fn)(void *context, weir_lsn lsn);
+
+/* Sets the function that each write with WEIR_EACH calls before it returns 0: in the writer's own
+ * thread, once its record (of a batch: the last) is durable, with no lock held. It may take its
+ * time, which is the writer's; it changes nothing of the write's result. Other durabilities call
+ * nothing. One function per engine.
+ *
+ * @param engine   an open engine
+ * @param fn       NULL takes it away, and returns only when no call of it is running
+ * @param context  handed to fn
+ * Returns: 0; -EINVAL; -EBUSY (there is one already); -EDEADLK (from within that function);
+ *   WEIR_E_FORKED.
+ * Durability: none.
+ * Threads: any.
+ * Blocks: with NULL, until the calls that are running have returned.
+ * Allocates: nothing.
+ */
+WEIR_EXPORT int weir_engine_after_write(struct weir_engine *engine, weir_after_write_fn fn,
+                                        void *context);
 
 #ifdef __cplusplus
 }

@@ -23,7 +23,17 @@ class Demo(LogTest):
         done = demo("--json", "--dir", work, "--input", self.path("input"))
         self.assertEqual(done.exit, OK, (done.out, done.err))
         row = done.row()
-        self.assertEqual((row["import"]["records"], row["import"]["different"]), (5, 0))
+        documents = row["documents"]
+        self.assertEqual((documents["rows"], documents["different"]), (4, 0))
+        self.assertEqual((documents["word"], documents["text_rows"]), ("three", 1))
+        recover = row["recover"]
+        self.assertEqual(recover["lost"], 0)
+        self.assertGreater(recover["acknowledged"], 0)
+        self.assertEqual([one["name"] for one in row["rebuild"]],
+                         ["engine", "by_group", "sizes", "words"])
+        for one in row["rebuild"]:
+            self.assertEqual(one["before"], one["after"])
+            self.assertGreater(one["events"], 0)
         crash = row["crash"]
         self.assertEqual((crash["lost"], crash["rounds"]), (0, 3))
         self.assertGreater(crash["acknowledged"], 0)

@@ -399,6 +399,40 @@ class BesideAWriter(EngineTest):
                                                            "--json").rows()], ["v2", "v1"])
             self.assertEqual(writer.finish()[0], OK)
 
+    def rows_across_a_compaction(self, *command):
+        """The pipe is full after some rows: the rest is read when the log has been compacted."""
+        with Running(*command, "--json") as reader:
+            first = reader.row()
+            done = weir("compact", self.log, "--thorough", "--json")
+            self.assertGreater(done.row()["steps"], 0, done.err)
+            rest = reader.process.stdout.read()
+            code, _, err = reader.finish()
+            self.assertEqual(code, OK, err)
+            return [first] + [json.loads(line) for line in rest.splitlines()]
+
+    def test_cd_11_what_is_still_to_come_is_read_from_where_a_compaction_has_put_it(self):
+        value = "v" * 2000
+        hot = [("hot", f"{n} {value}") for n in range(100)]
+        cold = [(f"k{n:04}", value) for n in range(1000)]
+        reverse = ("scan", self.log, "--reverse")
+        for command in (("scan", self.log), reverse, ("history", self.log, "hot")):
+            shutil.rmtree(self.log, ignore_errors=True)
+            # Versions all over the log; what is dropped of it lies between them.
+            for part in range(10):
+                pairs = cold[part * 100:(part + 1) * 100] * 2 + hot[part * 10:(part + 1) * 10]
+                self.fill([(key.encode(), value.encode()) for key, value in pairs],
+                          "--segment-size", "256KiB")
+            self.assertEqual(weir("checkpoint", self.log).exit, OK)
+            rows = self.rows_across_a_compaction(*command)
+            if command[0] == "history":
+                lsns = [row["lsn"] for row in rows]
+                self.assertEqual(lsns, sorted(set(lsns), reverse=True))
+                self.assertEqual(rows[0]["value"], hot[-1][1])
+            else:
+                wanted = [hot[-1], *cold]
+                wanted = wanted if command != reverse else wanted[::-1]
+                self.assertEqual([(row["key"], row["value"]) for row in rows], wanted)
+
     def test_a_second_writer_is_refused(self):
         with Running("import", self.log, "--acknowledge") as writer:
             writer.send(b"k\tv1\n")

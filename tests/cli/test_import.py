@@ -54,7 +54,7 @@ class Json(ImportTest):
     def test_a_line_that_is_no_row_is_named_with_why_and_what_was_before_it_is_stored(self):
         cases = {
             b'{"id":"b"': "line 2: not JSON", b'{"id":"b"} x': "byte 12",
-            b"": "line 2: not JSON: the line is empty", b'{"other":1}': "no field 'id'",
+            b"": "line 2: not JSON: the text is empty", b'{"other":1}': "no field 'id'",
             b'{"id":null}': "is null", b'{"id":true}': "is true", b'{"id":{}}': "is an object",
             b'{"id":[]}': "is an array", b'{"id":""}': "empty", b'"text"': "is a string",
             b'{"id":"\xff"}': "not UTF-8", b'{"id":"\\ud800"}': "surrogate",

@@ -5,30 +5,6 @@
 
 #include <errno.h>
 
-struct beside {
-    struct weir_log *log;
-    struct weir_engine *engine;
-};
-
-static void open_beside(struct store *store, struct beside *beside)
-{
-    struct weir_log_options options = WEIR_LOG_OPTIONS_INIT;
-    options.flags = WEIR_LOG_READ_ONLY;
-    options.medium = WEIR_MEDIUM_CUSTOM;
-    struct sim_memory_options disk = store->disk;
-    disk.read_only = true;
-    assert_int_equal(sim_memory_open(&disk, &options.custom_medium), 0);
-    assert_int_equal(weir_log_open("memory", &options, &beside->log, NULL), 0);
-    assert_int_equal(weir_engine_open(beside->log, &store->engine_options, &beside->engine, NULL),
-                     0);
-}
-
-static void close_beside(struct beside *beside)
-{
-    assert_int_equal(weir_engine_close(beside->engine), 0);
-    assert_int_equal(weir_log_close(beside->log), 0);
-}
-
 static void cd_05_a_reader_streams_what_its_writer_makes_durable(void **state)
 {
     (void)state;
@@ -38,7 +14,7 @@ static void cd_05_a_reader_streams_what_its_writer_makes_durable(void **state)
     store_open(&store);
     put(&store, "a", "1");
     settle(&store);
-    open_beside(&store, &beside);
+    store_open_beside(&store, &beside);
     weir_table table;
     assert_int_equal(weir_table_open(store.engine, "new", true, &table), 0);
     put(&store, "b", "2");
@@ -57,7 +33,7 @@ static void cd_05_a_reader_streams_what_its_writer_makes_durable(void **state)
     assert_int_equal(weir_changes_eventfd(now, &fd), -ENOTSUP);
     weir_changes_close(now);
     weir_changes_close(snapshot);
-    close_beside(&beside);
+    store_close_beside(&beside);
     store_close(&store);
 }
 
@@ -71,7 +47,7 @@ static void cd_10_a_reader_whose_writer_compacts_goes_on_or_is_told(void **state
     store_open(&store);
     churn(&store, 60);
     weir_lsn horizon = weir_durable_lsn(store.log);
-    open_beside(&store, &beside);
+    store_open_beside(&store, &beside);
     struct weir_changes_options options = WEIR_CHANGES_OPTIONS_INIT;
     struct weir_changes *early = open_stream(beside.engine, &options);
     options.from = WEIR_CHANGES_SNAPSHOT;
@@ -114,7 +90,7 @@ static void cd_10_a_reader_whose_writer_compacts_goes_on_or_is_told(void **state
     weir_changes_close(stays);
     weir_changes_close(ends);
     weir_changes_close(late);
-    close_beside(&beside);
+    store_close_beside(&beside);
     store_close(&store);
 }
 

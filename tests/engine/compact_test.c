@@ -291,6 +291,104 @@ static void compaction_can_be_stopped_and_changes_nothing_then(void **state)
     store_close(&store);
 }
 
+/* What progress gets, and what another does the first time that it is asked. */
+struct looking {
+    struct store *store;
+    struct weir_snapshot *snapshot;
+    weir_lsn lsn;
+    uint64_t calls, done, all;
+};
+
+static int look_and_open_snapshot(void *context, uint64_t done_bytes, uint64_t all_bytes)
+{
+    struct looking *looking = context;
+    assert_true(done_bytes <= all_bytes);
+    assert_true(looking->calls == 0 || looking->snapshot != NULL || all_bytes <= looking->all);
+    if (looking->calls++ == 0 && looking->lsn != 0) {
+        expect_as_of(looking->store, looking->lsn, "first", "there");
+        assert_int_equal(
+            weir_snapshot_open(looking->store->engine, looking->lsn, &looking->snapshot), 0);
+    }
+    looking->done = done_bytes;
+    looking->all = all_bytes;
+    return 0;
+}
+
+static void cd_11_what_lies_below_the_horizon_can_be_read_until_something_is_dropped(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    put(&store, "first", "there");
+    churn(&store, 60);
+    struct looking looking = {.store = &store, .lsn = latest(&store)};
+    struct fingerprint then = fingerprint_of(&store, looking.lsn);
+    churn(&store, 60);
+    struct weir_compact_options options = WEIR_COMPACT_OPTIONS_INIT;
+    struct weir_compact_report report = WEIR_COMPACT_REPORT_INIT;
+    options.progress = look_and_open_snapshot;
+    options.progress_context = &looking;
+    assert_int_equal(weir_engine_compact(store.engine, &options, &report, NULL), 0);
+    assert_non_null(looking.snapshot);
+    assert_true(report.steps > 0);
+    assert_int_equal(report.horizon, looking.lsn);
+    assert_string_equal(report.limited_by, WEIR_LIMITED_BY_SNAPSHOT);
+    expect_fingerprint(&store, looking.lsn, &then);
+    weir_snapshot_close(looking.snapshot);
+    store_close(&store);
+}
+
+static void progress_of_a_compaction_never_passes_all_and_all_never_grows(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    churn(&store, 100);
+    struct looking looking = {.store = &store};
+    struct weir_compact_options options = WEIR_COMPACT_OPTIONS_INIT;
+    struct weir_compact_report report = WEIR_COMPACT_REPORT_INIT;
+    options.progress = look_and_open_snapshot;
+    options.progress_context = &looking;
+    assert_int_equal(weir_engine_compact(store.engine, &options, &report, NULL), 0);
+    assert_true(looking.calls > 4);
+    assert_true(looking.done >= looking.all / 10 * 8);
+    store_close(&store);
+}
+
+static int refuse_checkpoints(void *context, const char *call, const char *name, uint64_t offset,
+                              size_t size)
+{
+    const bool *refuses = context;
+    (void)offset;
+    (void)size;
+    bool makes = strcmp(call, "create") == 0 && strstr(name, "checkpoint") != NULL;
+    return *refuses && makes ? -ENOSPC : 0;
+}
+
+static void se_09_a_checkpoint_that_cannot_be_made_is_no_failure_of_a_compaction(void **state)
+{
+    (void)state;
+    struct store store;
+    bool refuses = false;
+    struct weir_engine_status status = WEIR_ENGINE_STATUS_INIT;
+    store_open(&store);
+    store.disk.faults = (struct sim_memory_faults){refuse_checkpoints, &refuses};
+    store_reopen(&store);
+    churn(&store, 60);
+    assert_int_equal(weir_engine_checkpoint(store.engine, NULL, NULL), 0);
+    refuses = true;
+    assert_int_equal(weir_engine_checkpoint(store.engine, NULL, NULL), -ENOSPC);
+    struct weir_compact_report report = compact(&store, WEIR_LSN_NONE);
+    assert_true(report.steps > 0);
+    assert_true(report.bytes_after < report.bytes_before);
+    assert_int_equal(weir_engine_stat(store.engine, &status), 0);
+    assert_int_equal(status.checkpoint_lsn, WEIR_LSN_NONE);
+    struct fingerprint now = fingerprint_of(&store, 0);
+    store_reopen(&store);
+    expect_fingerprint(&store, 0, &now);
+    store_close(&store);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +401,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_lower_horizon_than_there_is_gains_nothing),
         cmocka_unit_test(history_ends_at_the_version_that_counted_at_the_horizon),
         cmocka_unit_test(compaction_can_be_stopped_and_changes_nothing_then),
+        cmocka_unit_test(cd_11_what_lies_below_the_horizon_can_be_read_until_something_is_dropped),
+        cmocka_unit_test(progress_of_a_compaction_never_passes_all_and_all_never_grows),
+        cmocka_unit_test(se_09_a_checkpoint_that_cannot_be_made_is_no_failure_of_a_compaction),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
  */
 #include "store.h"
 
+#include "base/system.h"
 #include "engine/engine.h"
 
 #include <errno.h>
@@ -114,12 +115,59 @@ static void a_history_that_cannot_be_read_says_so_and_lends_nothing(void **state
     store_close(&store);
 }
 
+struct bar {
+    uint64_t calls, done, all;
+};
+
+static int draw(void *context, uint64_t done_bytes, uint64_t all_bytes)
+{
+    struct bar *bar = context;
+    assert_true(done_bytes >= bar->done && done_bytes <= all_bytes);
+    *bar = (struct bar){bar->calls + 1, done_bytes, all_bytes};
+    return 0;
+}
+
+/* Each look at the clock is a second later, so that progress is told whenever it is known. */
+static uint64_t hurry(void *context)
+{
+    static _Atomic uint64_t now_ns = 1;
+    (void)context;
+    return atomic_fetch_add(&now_ns, UINT64_C(1000000000));
+}
+
+static void progress_of_a_rebuild_ends_with_all(void **state)
+{
+    (void)state;
+    const struct base_system system = {.coarse = hurry};
+    struct store store;
+    store_open(&store);
+    for (int i = 0; i < 30000; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "%05d", i);
+        put(&store, key, "v");
+    }
+    store.engine_options.progress = draw;
+    for (uint32_t threads = 1; threads <= 4; threads += 3) {
+        struct bar bar = {0};
+        store.engine_options.progress_context = &bar;
+        store.engine_options.threads = threads;
+        store_stop(&store);
+        base_system_set(&system);
+        store_start(&store);
+        base_system_set(NULL);
+        assert_true(bar.calls > 1);
+        assert_int_equal(bar.done, bar.all);
+    }
+    store_close(&store);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(se_07_what_was_applied_stays_so_when_a_writer_announces_late),
         cmocka_unit_test(an_error_of_one_row_is_told_once_and_no_other_row_is_passed_over),
         cmocka_unit_test(a_history_that_cannot_be_read_says_so_and_lends_nothing),
+        cmocka_unit_test(progress_of_a_rebuild_ends_with_all),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

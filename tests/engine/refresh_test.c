@@ -6,37 +6,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* A second process's handles on the same disk. */
-struct beside {
-    struct weir_log *log;
-    struct weir_engine *engine;
-};
-
-static void open_beside(struct store *store, struct beside *beside)
-{
-    struct weir_error why = WEIR_ERROR_INIT;
-    struct weir_log_options options = WEIR_LOG_OPTIONS_INIT;
-    options.flags = WEIR_LOG_READ_ONLY;
-    options.medium = WEIR_MEDIUM_CUSTOM;
-    struct sim_memory_options disk = store->disk;
-    disk.read_only = true;
-    assert_int_equal(sim_memory_open(&disk, &options.custom_medium), 0);
-    int rc = weir_log_open("memory", &options, &beside->log, &why);
-    if (rc == 0) {
-        rc = weir_engine_open(beside->log, &store->engine_options, &beside->engine, &why);
-    }
-    if (rc < 0) {
-        print_error("beside: %d %s\n", rc, why.text);
-    }
-    assert_int_equal(rc, 0);
-}
-
-static void close_beside(struct beside *beside)
-{
-    assert_int_equal(weir_engine_close(beside->engine), 0);
-    assert_int_equal(weir_log_close(beside->log), 0);
-}
-
 static void refresh(struct beside *beside)
 {
     struct weir_error why = WEIR_ERROR_INIT;
@@ -75,7 +44,7 @@ static void a_reader_applies_what_its_writer_has_made_durable(void **state)
     store_open(&store);
     put(&store, "a", "1");
     settle(&store);
-    open_beside(&store, &beside);
+    store_open_beside(&store, &beside);
     expect_same(&store, &beside);
     weir_table table, found;
     assert_int_equal(weir_table_open(store.engine, "later", true, &table), 0);
@@ -90,7 +59,7 @@ static void a_reader_applies_what_its_writer_has_made_durable(void **state)
     churn(&store, 30);
     refresh(&beside);
     expect_same(&store, &beside);
-    close_beside(&beside);
+    store_close_beside(&beside);
     store_close(&store);
 }
 
@@ -102,7 +71,7 @@ static void cd_11_a_reader_follows_a_writer_that_compacts(void **state)
     store_open(&store);
     put(&store, "kept", "here");
     churn(&store, 60);
-    open_beside(&store, &beside);
+    store_open_beside(&store, &beside);
     for (int round = 0; round < 3; round++) {
         struct weir_compact_report report = WEIR_COMPACT_REPORT_INIT;
         assert_int_equal(weir_engine_compact(store.engine, NULL, &report, NULL), 0);
@@ -113,7 +82,7 @@ static void cd_11_a_reader_follows_a_writer_that_compacts(void **state)
         expect_same(&store, &beside);
         churn(&store, 60);
     }
-    close_beside(&beside);
+    store_close_beside(&beside);
     store_close(&store);
 }
 
@@ -132,7 +101,7 @@ static void se_07_a_reader_never_takes_a_dropped_version_for_an_absent_key(void 
     put(&store, "key", "again");
     settle(&store);
     assert_int_equal(weir_engine_checkpoint(store.engine, NULL, NULL), 0);
-    open_beside(&store, &beside); /* from the checkpoint: it has not read what will be dropped */
+    store_open_beside(&store, &beside); /* from the checkpoint: it has not read what will be dropped */
     struct weir_compact_options options = WEIR_COMPACT_OPTIONS_INIT;
     options.horizon = horizon;
     options.thorough = true;
@@ -152,7 +121,7 @@ static void se_07_a_reader_never_takes_a_dropped_version_for_an_absent_key(void 
     assert_int_equal(weir_read_begin(beside.engine, &as_of, &read), 0);
     assert_int_equal(weir_get(&read, 0, text("key"), &row), WEIR_E_HORIZON);
     weir_read_end(&read);
-    close_beside(&beside);
+    store_close_beside(&beside);
     store_close(&store);
 }
 
@@ -164,7 +133,7 @@ static void a_section_that_stays_open_holds_the_renewal_up_and_is_told(void **st
     store_open(&store);
     put(&store, "kept", "here");
     churn(&store, 60);
-    open_beside(&store, &beside);
+    store_open_beside(&store, &beside);
     struct weir_read read;
     struct weir_row row;
     assert_int_equal(weir_read_begin(beside.engine, NULL, &read), 0);
@@ -178,7 +147,75 @@ static void a_section_that_stays_open_holds_the_renewal_up_and_is_told(void **st
     weir_read_end(&read);
     refresh(&beside);
     expect_same(&store, &beside);
-    close_beside(&beside);
+    store_close_beside(&beside);
+    store_close(&store);
+}
+
+/* The writer compacts, and the reader's index still has what was there before. */
+static void cd_11_a_reader_that_was_left_behind_hears_of_the_horizon_not_of_damage(void **state)
+{
+    (void)state;
+    struct store store;
+    struct beside beside;
+    struct weir_read read;
+    struct weir_history history;
+    struct weir_key_version version;
+    struct weir_read_options options = WEIR_READ_OPTIONS_INIT;
+    struct weir_stat stat = WEIR_STAT_INIT;
+    struct weir_row row;
+    store_open(&store);
+    for (int i = 0; i < 3; i++) {
+        put(&store, "K", "v");
+        churn(&store, 10);
+    }
+    weir_lsn last = put(&store, "K", "last");
+    churn(&store, 20);
+    assert_int_equal(weir_engine_checkpoint(store.engine, NULL, NULL), 0);
+    store_open_beside(&store, &beside);
+    assert_int_equal(weir_engine_compact(store.engine, NULL, NULL, NULL), 0);
+    assert_int_equal(weir_log_stat(beside.log, &stat), 0);
+    assert_true(stat.horizon >= last);
+    options.view = WEIR_VIEW_AS_OF;
+    options.lsn = last - 1;
+    assert_int_equal(weir_read_begin(beside.engine, &options, &read), 0);
+    int rc = weir_get(&read, 0, text("K"), &row);
+    assert_true(rc == WEIR_E_HORIZON || rc == WEIR_E_TRUNCATED);
+    weir_read_end(&read);
+    assert_int_equal(weir_read_begin(beside.engine, NULL, &read), 0);
+    rc = weir_history_begin(&read, 0, text("K"), &history);
+    while (rc == 0 && (rc = weir_history_next(&history, &version)) == 1) {
+        rc = 0;
+    }
+    assert_true(rc == 0 || rc == WEIR_E_HORIZON || rc == WEIR_E_TRUNCATED);
+    weir_read_end(&read);
+    refresh(&beside);
+    expect_same(&store, &beside);
+    store_close_beside(&beside);
+    store_close(&store);
+}
+
+static void the_report_is_that_of_the_last_build_whatever_is_replayed_later(void **state)
+{
+    (void)state;
+    struct store store;
+    struct beside beside;
+    struct weir_engine_open_report built = WEIR_ENGINE_OPEN_REPORT_INIT, later = built;
+    store_open(&store);
+    churn(&store, 1);
+    store_open_beside(&store, &beside);
+    assert_int_equal(weir_engine_report(beside.engine, &built), 0);
+    assert_int_equal(built.replayed_records, 40);
+    churn(&store, 1);
+    refresh(&beside);
+    assert_int_equal(weir_engine_report(beside.engine, &later), 0);
+    assert_int_equal(later.replayed_records, built.replayed_records);
+    assert_int_equal(later.replayed_bytes, built.replayed_bytes);
+    churn(&store, 60);
+    assert_int_equal(weir_engine_compact(store.engine, NULL, NULL, NULL), 0);
+    refresh(&beside);
+    assert_int_equal(weir_engine_report(beside.engine, &later), 0);
+    assert_true(later.applied > built.applied); /* it was built anew */
+    store_close_beside(&beside);
     store_close(&store);
 }
 
@@ -189,6 +226,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(cd_11_a_reader_follows_a_writer_that_compacts),
         cmocka_unit_test(se_07_a_reader_never_takes_a_dropped_version_for_an_absent_key),
         cmocka_unit_test(a_section_that_stays_open_holds_the_renewal_up_and_is_told),
+        cmocka_unit_test(cd_11_a_reader_that_was_left_behind_hears_of_the_horizon_not_of_damage),
+        cmocka_unit_test(the_report_is_that_of_the_last_build_whatever_is_replayed_later),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -211,6 +211,8 @@ static void a_write_is_refused_before_anything_is_appended_and_goes_on_by_itself
     weir_lsn before = reserved(&store);
     assert_int_equal(try_put(&store, "a"), WEIR_E_DISK_LOW);
     assert_int_equal(try_put(&store, "b"), WEIR_E_DISK_LOW);
+    weir_table table;
+    assert_int_equal(weir_table_open(store.engine, "table", true, &table), WEIR_E_DISK_LOW);
     assert_int_equal(reserved(&store), before);
     expect(&store, "a", "1", 0); /* reading goes on */
     expect(&store, "b", NULL, 0);

@@ -199,3 +199,30 @@ void expect_fingerprint(struct store *store, weir_lsn lsn, const struct fingerpr
     assert_int_equal(found.keys, expected->keys);
     assert_memory_equal(found.bytes, expected->bytes, sizeof found.bytes);
 }
+
+/* ---- beside ---- */
+
+void store_open_beside(struct store *store, struct beside *beside)
+{
+    struct weir_error why = WEIR_ERROR_INIT;
+    struct weir_log_options options = WEIR_LOG_OPTIONS_INIT;
+    options.flags = WEIR_LOG_READ_ONLY;
+    options.medium = WEIR_MEDIUM_CUSTOM;
+    struct sim_memory_options disk = store->disk;
+    disk.read_only = true;
+    assert_int_equal(sim_memory_open(&disk, &options.custom_medium), 0);
+    int rc = weir_log_open("memory", &options, &beside->log, &why);
+    if (rc == 0) {
+        rc = weir_engine_open(beside->log, &store->engine_options, &beside->engine, &why);
+    }
+    if (rc < 0) {
+        print_error("beside: %d %s\n", rc, why.text);
+    }
+    assert_int_equal(rc, 0);
+}
+
+void store_close_beside(struct beside *beside)
+{
+    assert_int_equal(weir_engine_close(beside->engine), 0);
+    assert_int_equal(weir_log_close(beside->log), 0);
+}

@@ -62,6 +62,14 @@ void expect_scan(struct store *store, weir_lsn as_of, const struct weir_scan_opt
 /* "3:x 2:- 1:y": LSN and value, newest first; "-" for a delete. */
 void expect_history(struct store *store, const char *key, const char *versions);
 
+/* Another process's handles on the same disk, for reading. */
+struct beside {
+    struct weir_log *log;
+    struct weir_engine *engine;
+};
+void store_open_beside(struct store *store, struct beside *beside);
+void store_close_beside(struct beside *beside);
+
 struct fingerprint {
     uint8_t bytes[16];
     uint64_t keys;

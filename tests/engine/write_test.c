@@ -292,6 +292,82 @@ static void writes_to_a_read_only_log_are_refused(void **state)
     store_close(&store);
 }
 
+static int put_number(struct store *store, unsigned number)
+{
+    char key[24];
+    snprintf(key, sizeof key, "%08x", number * 2654435761u);
+    return weir_put(store->engine, WEIR_TABLE_DEFAULT, text(key), text("v"), WEIR_NONE, NULL);
+}
+
+static unsigned fill_index(struct store *store, unsigned from)
+{
+    int rc = 0;
+    unsigned number = from;
+    while ((rc = put_number(store, number)) == 0) {
+        number++;
+    }
+    assert_int_equal(rc, WEIR_E_INDEX_FULL);
+    return number;
+}
+
+static void erase_numbers(struct store *store, unsigned from, unsigned end)
+{
+    for (unsigned number = from; number < end; number++) {
+        char key[24];
+        snprintf(key, sizeof key, "%08x", number * 2654435761u);
+        erase(store, key);
+    }
+}
+
+/* The newest segments stay as they are in a compaction. */
+static void fill_newest_segments(struct store *store)
+{
+    static const char big[60000];
+    struct weir_bytes value = {big, sizeof big};
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(weir_put(store->engine, 0, text("big"), value, WEIR_NONE, NULL), 0);
+    }
+}
+
+static void compact_away(struct store *store)
+{
+    fill_newest_segments(store);
+    struct weir_error why = WEIR_ERROR_INIT;
+    struct weir_compact_options options = WEIR_COMPACT_OPTIONS_INIT;
+    struct weir_compact_report report = WEIR_COMPACT_REPORT_INIT;
+    options.thorough = true;
+    settle(store);
+    assert_int_equal(weir_engine_compact(store->engine, &options, &report, &why), 0);
+    assert_true(report.keys_dropped > 0);
+    assert_int_equal(weir_engine_maintain(store->engine, &why), 0);
+}
+
+static void a_full_index_takes_changes_of_its_keys_and_new_ones_for_those_compacted_away(
+    void **state)
+{
+    (void)state;
+    struct store store;
+    store_open_with(&store, STORE_SEGMENT, (uint64_t)256 << 10);
+    put(&store, "big", "");
+    unsigned end = fill_index(&store, 0);
+    assert_int_equal(put_number(&store, 7), 0); /* there is such a key */
+    erase_numbers(&store, 0, end - end / 8);
+    assert_int_equal(put_number(&store, end), WEIR_E_INDEX_FULL);
+    assert_int_equal(put_number(&store, 7), 0); /* deleted, and still in the index */
+    compact_away(&store);
+    /* Twice, so that memory is used again that was for nodes of all sizes. */
+    for (unsigned turn = 0; turn < 2; turn++) {
+        unsigned begun = end;
+        end = fill_index(&store, begun);
+        assert_true(end - begun > begun / 4);
+        erase_numbers(&store, begun, end);
+        compact_away(&store);
+    }
+    store_reopen(&store);
+    assert_int_equal(put_number(&store, 7), 0);
+    store_close(&store);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +383,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_batch_larger_than_a_group_is_refused),
         cmocka_unit_test(a_hot_key_in_one_batch_keeps_its_history),
         cmocka_unit_test(writes_to_a_read_only_log_are_refused),
+        cmocka_unit_test(
+            a_full_index_takes_changes_of_its_keys_and_new_ones_for_those_compacted_away),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

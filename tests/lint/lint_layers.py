@@ -35,7 +35,8 @@ MEDIUM_SELECT = "wal/medium_select.c"
 ENGINE_MAY_INCLUDE = {"wal/address.h", "wal/address_compact.h"}
 PROGRAMS_MAY_INCLUDE = {
     "base/" + name + ".h"
-    for name in ("text", "histogram", "clock", "random", "alloc", "le", "crc32c", "thread", "sync")
+    for name in ("text", "histogram", "clock", "random", "alloc", "le", "crc32c", "thread", "sync",
+                 "json")
 }
 # The operating system's files, for media only.
 MEDIA_ONLY = {"base/file.h"}

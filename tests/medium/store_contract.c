@@ -340,6 +340,50 @@ static void list_brings_each_file_once_and_no_directory(void **state)
     assert_true(holds.count == 2 && holds.seen == 0xc);
 }
 
+static void directories_are_listed_apart_from_files(void **state)
+{
+    struct weir_medium *medium = fixture_of(state)->medium;
+    static const char *const directories[] = {"0", "1", "1/2", "1/3"};
+    for (size_t i = 0; i < sizeof directories / sizeof *directories; i++) {
+        assert_int_equal(medium->ops->make_directory(medium, directories[i]), 0);
+    }
+    medium->ops->close(create_file(medium, "4", 0));
+    medium->ops->close(create_file(medium, "1/5", 0));
+    medium->ops->close(create_file(medium, "1/2/6", 0));
+    struct listing top = {0}, inner = {0}, empty = {0}, stopped = {.stop_after = 1};
+    assert_int_equal(medium->ops->list_directories(medium, "", note_name, &top), 0);
+    assert_int_equal(medium->ops->list_directories(medium, "1", note_name, &inner), 0);
+    assert_int_equal(medium->ops->list_directories(medium, "1/2", note_name, &empty), 0);
+    assert_true(top.count == 2 && top.seen == 0x3);
+    assert_true(inner.count == 2 && inner.seen == 0xc);
+    assert_int_equal(empty.count, 0);
+    assert_int_equal(medium->ops->list_directories(medium, "", note_name, &stopped), 42);
+    assert_int_equal(medium->ops->list_directories(medium, "none", note_name, &empty), -ENOENT);
+    struct listing files = {0};
+    assert_int_equal(medium->ops->list(medium, "1", note_name, &files), 0);
+    assert_true(files.count == 1 && files.seen == 0x20);
+}
+
+static void only_an_empty_directory_is_removed(void **state)
+{
+    struct weir_medium *medium = fixture_of(state)->medium;
+    assert_int_equal(medium->ops->make_directory(medium, "0"), 0);
+    assert_int_equal(medium->ops->make_directory(medium, "0/1"), 0);
+    medium->ops->close(create_file(medium, "0/1/a", 0));
+    medium->ops->close(create_file(medium, "b", 0));
+    assert_int_equal(medium->ops->remove_directory(medium, "0/1"), -ENOTEMPTY);
+    assert_int_equal(medium->ops->remove_directory(medium, "0"), -ENOTEMPTY);
+    assert_int_equal(medium->ops->remove(medium, "0/1/a"), 0);
+    assert_int_equal(medium->ops->remove_directory(medium, "0/1"), 0);
+    assert_int_equal(medium->ops->remove_directory(medium, "0/1"), -ENOENT);
+    assert_int_equal(medium->ops->remove_directory(medium, "0"), 0);
+    assert_int_equal(medium->ops->remove_directory(medium, "b"), -ENOTDIR);
+    struct listing top = {0};
+    assert_int_equal(medium->ops->list_directories(medium, "", note_name, &top), 0);
+    assert_int_equal(top.count, 0);
+    assert_int_equal(medium->ops->make_directory(medium, "0"), 0);
+}
+
 static void list_stops_at_the_first_result(void **state)
 {
     struct weir_medium *medium = fixture_of(state)->medium;
@@ -565,6 +609,8 @@ const struct contract_test store_contract[] = {
     CONTRACT_TEST(a_write_beyond_the_end_extends_the_file),
     CONTRACT_TEST(a_file_opened_for_reading_is_not_written),
     CONTRACT_TEST(list_brings_each_file_once_and_no_directory),
+    CONTRACT_TEST(directories_are_listed_apart_from_files),
+    CONTRACT_TEST(only_an_empty_directory_is_removed),
     CONTRACT_TEST(list_stops_at_the_first_result),
     CONTRACT_TEST(what_list_brings_may_be_removed),
     CONTRACT_TEST(a_directory_may_be_made_twice),

@@ -115,6 +115,42 @@ static void any_failing_call_ends_it_or_does_not_matter(void **state)
     end(&fixture);
 }
 
+/* Holds cannot be removed once the copy has begun, which then fails. */
+static int fail_removal_of_holds(void *context, const char *call, const char *name, uint64_t offset,
+                                 size_t size)
+{
+    (void)context;
+    (void)offset;
+    (void)size;
+    return strcmp(call, "remove") == 0 && strstr(name, "/backup-") != NULL ? -EIO : 0;
+}
+
+static int fail_writes(void *context, const char *call, const char *name, uint64_t offset,
+                       size_t size)
+{
+    (void)context;
+    (void)name;
+    (void)offset;
+    (void)size;
+    return strcmp(call, "write") == 0 ? -ENOSPC : 0;
+}
+
+static void wl_06_a_hold_that_a_failed_backup_leaves_is_named(void **state)
+{
+    (void)state;
+    struct fixture fixture = begin();
+    append_mixed(fixture.log, 300);
+    fixture.from_faults = (struct sim_memory_faults){fail_removal_of_holds, NULL};
+    fixture.to_faults = (struct sim_memory_faults){fail_writes, NULL};
+    assert_int_equal(back_up(&fixture, true), -ENOSPC);
+    assert_int_equal(holds_of(fixture.log), 1);
+    assert_memory_equal(fixture.report.left_hold, "backup-", 7);
+    fixture.from_faults = (struct sim_memory_faults){0};
+    assert_int_equal(weir_hold_drop(fixture.log, fixture.report.left_hold), 0);
+    assert_int_equal(holds_of(fixture.log), 0);
+    end(&fixture);
+}
+
 static void *fail_alloc(void *context, size_t alignment, size_t size)
 {
     size_t rounded = (size + alignment - 1) / alignment * alignment;
@@ -162,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_killed_backup_leaves_is_no_log),
         cmocka_unit_test(any_failing_call_ends_it_or_does_not_matter),
+        cmocka_unit_test(wl_06_a_hold_that_a_failed_backup_leaves_is_named),
         cmocka_unit_test(any_failing_allocation_ends_it_or_does_not_matter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,8 +146,9 @@ static void moved(void *context, const struct weir_record *record, uint64_t old_
     story->moved += new_address != 0 ? 1 : 0; /* else it was dropped */
 }
 
-static int throttle(void *context, uint64_t bytes)
+static int throttle(void *context, uint64_t bytes, uint64_t all_bytes)
 {
+    assert_true(bytes <= all_bytes);
     const struct story *story = context;
     return story->stop_at_bytes != 0 && bytes >= story->stop_at_bytes ? -ECANCELED : 0;
 }

@@ -305,10 +305,11 @@ static void wl_06_a_hold_keeps_the_horizon_below_it(void **state)
 }
 
 /* Between the look at the holds and the switch. */
-static int set_hold(void *context, uint64_t bytes)
+static int set_hold(void *context, uint64_t bytes, uint64_t all_bytes)
 {
     struct fixture *fixture = context;
     (void)bytes;
+    (void)all_bytes;
     assert_int_equal(weir_hold_set(fixture->log, "late", 40), 0);
     return 0;
 }

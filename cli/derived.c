@@ -1,0 +1,285 @@
+/*
+ * From a definition to a system that is up to date.
+ *
+ * 1. pipeline_open(): the log read-only, its engine, a host.
+ * 2. pipeline_load(): the definition says what to make.
+ * 3. pipeline_catch_up(): the saved state is loaded and what is missing applied. Only when that is
+ *    much, or the state could not be used, is the system attached as the one that saves: queries
+ *    then cost a lock and a write, and no two processes build the same thing.
+ *
+ * Failures: no definition of that name, or one of another kind, is exit 3 with what there is. A
+ * state that cannot be used is no failure: it is built again, and that is said on standard error. A
+ * parked system is a failure: what it has would be older than it says.
+ */
+#include "cli/derived.h"
+
+#include "cli/errors.h"
+#include "cli/signals.h"
+
+#include "base/alloc.h"
+
+#include <weir/index.h>
+#include <weir/text.h>
+#include <weir/view.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SAVE_LAG_BYTES ((uint64_t)16 << 20)
+
+/* ---- one system ---- */
+
+static int make_self(const struct definition *definition, struct derived *derived)
+{
+    if (definition->kind == DEFINITION_INDEX) {
+        struct weir_index_options options = WEIR_INDEX_OPTIONS_INIT;
+        options.fields = definition->field_count;
+        options.extract = weir_json_extract;
+        options.extract_context = derived->fields;
+        return weir_index_create(&options, &derived->index);
+    }
+    if (definition->kind == DEFINITION_VIEW) {
+        struct weir_view_options options = WEIR_VIEW_OPTIONS_INIT;
+        options.aggregates = definition->aggregates;
+        options.extract = weir_json_extract;
+        options.extract_context = derived->fields;
+        return weir_view_create(&options, &derived->view);
+    }
+    struct weir_text_options options = WEIR_TEXT_OPTIONS_INIT;
+    options.stemmer = definition->stemmer[0] != '\0' ? definition->stemmer : NULL;
+    options.extract = weir_json_extract;
+    options.extract_context = derived->fields;
+    return weir_text_create(&options, &derived->text);
+}
+
+int derived_make(struct weir_engine *engine, const struct definition *definition,
+                 struct derived *ret_derived, struct weir_error *why)
+{
+    struct derived derived = {.definition = *definition};
+    const char *paths[DEFINITION_FIELDS_MAX];
+    for (uint32_t i = 0; i < definition->field_count; i++) {
+        paths[i] = definition->fields[i];
+    }
+    int rc = weir_table_open(engine, definition->table, false, &derived.table);
+    if (rc < 0) {
+        snprintf(why->text, sizeof why->text, "there is no table '%s'", definition->table);
+        return rc;
+    }
+    rc = weir_json_fields_create(paths, definition->field_count, &derived.fields);
+    if (rc == -EINVAL) {
+        snprintf(why->text, sizeof why->text,
+                 "a field is a path such as section or maintainer.name, of up to 16 names, none of "
+                 "them empty");
+    }
+    if (rc == 0) {
+        rc = make_self(definition, &derived);
+        if (rc == -EINVAL && definition->kind == DEFINITION_TEXT) {
+            snprintf(why->text, sizeof why->text, "there is no stemmer for '%s'",
+                     definition->stemmer);
+        }
+    }
+    if (rc < 0) {
+        derived_free(&derived);
+        return rc;
+    }
+    *ret_derived = derived;
+    return 0;
+}
+
+void derived_free(struct derived *derived)
+{
+    weir_index_free(derived->index);
+    weir_view_free(derived->view);
+    weir_text_free(derived->text);
+    weir_json_fields_free(derived->fields);
+    *derived = (struct derived){0};
+}
+
+const struct weir_system_ops *derived_ops(const struct derived *derived)
+{
+    return derived->index != NULL  ? weir_index_ops()
+           : derived->view != NULL ? weir_view_ops()
+                                   : weir_text_ops();
+}
+
+void *derived_self(const struct derived *derived)
+{
+    return derived->index != NULL  ? (void *)derived->index
+           : derived->view != NULL ? (void *)derived->view
+                                   : (void *)derived->text;
+}
+
+struct weir_system derived_system(const struct derived *derived)
+{
+    struct weir_system system = WEIR_SYSTEM_INIT;
+    system.name = derived->definition.name;
+    system.ops = derived_ops(derived);
+    system.self = derived_self(derived);
+    system.tables = &derived->table;
+    system.table_count = 1;
+    return system;
+}
+
+/* ---- the pipeline ---- */
+
+int pipeline_open(struct pipeline *pipeline, struct cli *cli, const struct cli_common *common)
+{
+    *pipeline = (struct pipeline){0};
+    int exit_code = engine_open(&pipeline->engine, cli, common, WEIR_LOG_READ_ONLY, NULL);
+    if (exit_code >= 0) {
+        return exit_code;
+    }
+    int rc = weir_host_open(pipeline->engine.engine, NULL, &pipeline->host);
+    return rc < 0 ? cli_fail(cli, rc, NULL, "cannot open the derived systems of %s", cli->path)
+                  : -1;
+}
+
+int pipeline_close(struct pipeline *pipeline, struct derived *derived, int exit_code)
+{
+    struct cli *cli = pipeline->engine.cli;
+    int rc = weir_host_close(pipeline->host);
+    if (rc < 0 && exit_code == CLI_OK) {
+        exit_code = cli_fail(cli, rc, NULL, "cannot save the derived systems of %s", cli->path);
+    }
+    if (derived != NULL) {
+        derived_free(derived);
+    }
+    return engine_close(&pipeline->engine, exit_code);
+}
+
+int pipeline_no_definition(struct pipeline *pipeline, const char *name, int rc,
+                           struct weir_error *why)
+{
+    struct cli *cli = pipeline->engine.cli;
+    if (rc == -ENOENT) {
+        return cli_refuse(cli, CLI_REFUSED,
+                          "%s has no derived system '%s': `weir index|view|text list %s` shows "
+                          "those that are there, `create` makes one",
+                          cli->path, name, cli->path);
+    }
+    return cli_fail(cli, rc, why, "cannot read the definition of %s", name);
+}
+
+int pipeline_load(struct pipeline *pipeline, const char *name, enum definition_kind kind,
+                  struct derived *ret_derived)
+{
+    struct cli *cli = pipeline->engine.cli;
+    struct definition definition;
+    struct weir_error why = WEIR_ERROR_INIT;
+    int rc = definition_load(pipeline->engine.log, name, &definition, &why);
+    if (rc < 0) {
+        return pipeline_no_definition(pipeline, name, rc, &why);
+    }
+    if (definition.kind != kind) {
+        return cli_refuse(cli, CLI_REFUSED, "%s is no %s, it is a %s", name,
+                          definition_kind_name(kind), definition_kind_name(definition.kind));
+    }
+    rc = derived_make(pipeline->engine.engine, &definition, ret_derived, &why);
+    return rc < 0 ? cli_fail(cli, rc, &why, "cannot make %s", name) : -1;
+}
+
+int pipeline_status(struct pipeline *pipeline, const char *name,
+                    struct weir_system_status *ret_status)
+{
+    struct cli *cli = pipeline->engine.cli;
+    struct weir_host_status status = WEIR_HOST_STATUS_INIT;
+    int count = weir_host_stat(pipeline->host, &status, NULL, 0);
+    struct weir_system_status *systems = NULL;
+    if (count > 0) {
+        systems = base_alloc_array((size_t)count, sizeof *systems);
+        count = systems == NULL ? -ENOMEM
+                                : weir_host_stat(pipeline->host, &status, systems, (size_t)count);
+    }
+    int exit_code =
+        count < 0 ? cli_fail(cli, count, NULL, "cannot read the state of %s", name) : CLI_REFUSED;
+    for (int i = 0; i < count; i++) {
+        if (strcmp(systems[i].name, name) == 0) {
+            *ret_status = systems[i];
+            exit_code = -1;
+        }
+    }
+    base_free(systems);
+    return exit_code;
+}
+
+int pipeline_fail(struct pipeline *pipeline, const char *name, int code, struct weir_error *why,
+                  const char *tried)
+{
+    struct weir_system_status status;
+    if (code == WEIR_E_PARKED && pipeline_status(pipeline, name, &status) < 0) {
+        snprintf(why->text, sizeof why->text, "it is parked at LSN %" PRIu64 ": %s",
+                 status.parked_lsn, status.reason);
+        why->from_lsn = why->to_lsn = status.parked_lsn;
+    }
+    return cli_fail(pipeline->engine.cli, code, why, "cannot %s %s", tried, name);
+}
+
+/* Attaches it, once more without saving when somebody else drives it. */
+static int attach(struct pipeline *pipeline, const struct derived *derived, bool unsaved)
+{
+    struct weir_system system = derived_system(derived);
+    struct weir_error why = WEIR_ERROR_INIT;
+    system.unsaved = unsaved;
+    int rc = weir_host_attach(pipeline->host, &system, &why);
+    if (rc == WEIR_E_ATTACHED && !unsaved) {
+        return attach(pipeline, derived, true);
+    }
+    return rc < 0 ? cli_fail(pipeline->engine.cli, rc, &why, "cannot open %s", system.name) : -1;
+}
+
+/* Much to apply, or nothing that could be loaded: then it is worth saving. */
+static bool is_worth_saving(const struct weir_system_status *status)
+{
+    return status->lag_bytes >= SAVE_LAG_BYTES || status->reason[0] != '\0' ||
+           status->saved == WEIR_LSN_NONE;
+}
+
+/* Applies what is durable. One system is attached. */
+static int apply(struct pipeline *pipeline, const char *name)
+{
+    struct weir_error why = WEIR_ERROR_INIT;
+    struct weir_delivered delivered;
+    progress_show("bringing %s up to date ...", name);
+    int rc = weir_host_flush(pipeline->host, &delivered, 1);
+    progress_clear();
+    if (rc == 1 && delivered.parked != 0) {
+        rc = WEIR_E_PARKED;
+    }
+    return rc < 0 ? pipeline_fail(pipeline, name, rc, &why, "bring up to date") : -1;
+}
+
+int pipeline_catch_up(struct pipeline *pipeline, struct derived *derived, bool stale)
+{
+    struct cli *cli = pipeline->engine.cli;
+    const char *name = derived->definition.name;
+    struct weir_system_status status;
+    int exit_code = attach(pipeline, derived, true);
+    if (exit_code < 0) {
+        exit_code = pipeline_status(pipeline, name, &status);
+    }
+    if (exit_code >= 0 || stale) {
+        return exit_code;
+    }
+    if (is_worth_saving(&status)) {
+        if (status.reason[0] != '\0') {
+            cli_note(cli, "%s is built again: %s", name, status.reason);
+        }
+        int rc = weir_host_detach(pipeline->host, name);
+        if (rc < 0) {
+            return cli_fail(cli, rc, NULL, "cannot open %s", name);
+        }
+        exit_code = attach(pipeline, derived, false);
+        if (exit_code >= 0) {
+            return exit_code;
+        }
+    }
+    return apply(pipeline, name);
+}
+
+int pipeline_attach_unsaved(struct pipeline *pipeline, struct derived *derived)
+{
+    int exit_code = attach(pipeline, derived, true);
+    return exit_code < 0 ? apply(pipeline, derived->definition.name) : exit_code;
+}

@@ -1,0 +1,82 @@
+/*
+ * A log with its engine and a host, and derived systems made of their definitions.
+ *
+ *     struct pipeline pipeline;
+ *     struct derived derived = {0};
+ *     int exit_code = pipeline_open(&pipeline, cli, &options->common);
+ *     if (exit_code < 0)
+ *         exit_code = pipeline_load(&pipeline, NAME, DEFINITION_INDEX, &derived);
+ *     if (exit_code < 0)
+ *         exit_code = pipeline_catch_up(&pipeline, &derived, stale);
+ *     if (exit_code < 0)
+ *         exit_code = show(...);                           // weir_index_query(pipeline.host, ...)
+ *     return pipeline_close(&pipeline, &derived, exit_code);
+ *
+ * Each step returns -1 to go on, or the exit code of a failure that it has reported. The log is
+ * opened read-only: everything here works beside a live writer.
+ */
+#ifndef CLI_DERIVED_H
+#define CLI_DERIVED_H
+
+#include "cli/definition.h"
+#include "cli/engine.h"
+
+#include <weir/host.h>
+
+struct weir_index;
+struct weir_materialized_view;
+struct weir_text;
+
+struct pipeline {
+    struct engine engine;
+    struct weir_host *host;
+};
+
+struct derived {
+    struct definition definition;
+    weir_table table;
+    struct weir_json_fields *fields;
+    struct weir_index *index; /* one of the three */
+    struct weir_materialized_view *view;
+    struct weir_text *text;
+};
+
+/* 0; WEIR_E_NO_TABLE; -EINVAL (a path, a stemmer); -ENOMEM; with the detail. */
+int derived_make(struct weir_engine *engine, const struct definition *definition,
+                 struct derived *ret_derived, struct weir_error *why);
+void derived_free(struct derived *derived);
+const struct weir_system_ops *derived_ops(const struct derived *derived);
+void *derived_self(const struct derived *derived);
+
+/* As weir_host_attach() takes it. */
+struct weir_system derived_system(const struct derived *derived);
+
+int pipeline_open(struct pipeline *pipeline, struct cli *cli, const struct cli_common *common);
+
+/* @param derived  NULL, or what is freed behind the host */
+int pipeline_close(struct pipeline *pipeline, struct derived *derived, int exit_code);
+
+/* Finds the definition and makes the system. */
+int pipeline_load(struct pipeline *pipeline, const char *name, enum definition_kind kind,
+                  struct derived *ret_derived);
+
+/* Attaches the system and applies what it has not seen; a little of that is not saved: the next one
+ * does it again. @param stale  as it was saved, instead */
+int pipeline_catch_up(struct pipeline *pipeline, struct derived *derived, bool stale);
+
+/* The same without ever saving: what is there stays as it is. */
+int pipeline_attach_unsaved(struct pipeline *pipeline, struct derived *derived);
+
+/* Why there is no definition of that name; the exit code. */
+int pipeline_no_definition(struct pipeline *pipeline, const char *name, int rc,
+                           struct weir_error *why);
+
+/* How far a system is, and how it is. -1 to go on. */
+int pipeline_status(struct pipeline *pipeline, const char *name,
+                    struct weir_system_status *ret_status);
+
+/* The failure of a call about a system, with what the system itself has to say. */
+int pipeline_fail(struct pipeline *pipeline, const char *name, int code, struct weir_error *why,
+                  const char *tried);
+
+#endif

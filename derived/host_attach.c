@@ -324,6 +324,7 @@ static void show(struct host_system *system, struct host_lane *lane)
     system->ready = true;
     if (lane != NULL) {
         system->position = lane->position;
+        system->whole = lane->whole; /* not before the state that it begins with */
         atomic_fetch_add_explicit(&system->users, 1, memory_order_relaxed);
     }
     base_lock_release(&host->lock);

@@ -91,6 +91,9 @@ int host_hold(struct host_system *system)
     if (system->pinned) {
         return hold_behind(system, system->start_lsn);
     }
+    if (!host_is_anew(system)) { /* it has its state, which was never saved */
+        return hold_behind(system, system->position);
+    }
     switch (system->start) {
     case WEIR_START_NOW:
     case WEIR_START_SNAPSHOT:

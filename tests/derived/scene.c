@@ -1,5 +1,7 @@
 #include "tests/derived/scene.h"
 
+#include "derived/host.h"
+
 #include <stdio.h>
 
 void scene_open_host(struct scene *scene)
@@ -201,11 +203,8 @@ static int match_table(void *context, const struct weir_table_info *table)
 bool scene_matches(struct weir_engine *engine, const struct ledger *ledger, weir_lsn lsn,
                    char *ret_why, size_t size)
 {
-    struct weir_read_options options = WEIR_READ_OPTIONS_INIT;
     struct match match = {.ledger = ledger, .why = ret_why, .size = size};
-    options.view = WEIR_VIEW_AS_OF;
-    options.lsn = lsn;
-    int rc = weir_read_begin(engine, &options, &match.read);
+    int rc = host_view_as_of(engine, lsn, &match.read);
     if (rc < 0) {
         (void)snprintf(ret_why, size, "view as of %ju: %s", (uintmax_t)lsn, weir_error_name(rc));
         return false;

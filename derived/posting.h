@@ -41,6 +41,10 @@ struct posting_walk {
     roaring_uint32_iterator_t iterator;
 };
 
+/* Where an ordinal behind all others would come: on its way before posting_add() is called, in two
+ * steps with other work between them. */
+void posting_prefetch(const struct slab *slab, const struct posting *posting);
+void posting_prefetch_more(const struct slab *slab, const struct posting *posting);
 /* 1 (added); 0 (was there); -ENOMEM (nothing changed). */
 int posting_add(struct slab *slab, struct posting *posting, uint32_t ordinal);
 /* True: it was there. Never fails. */

@@ -37,7 +37,7 @@ static bool find_by_distance(struct weir_engine *engine, const struct engine_ver
         return false;
     }
     uint64_t address = version->address - (uint64_t)version->distance * RECORD_DISTANCE_UNIT;
-    return place_version(engine, address, ret_before) == 0 &&
+    return place_version(&engine->places, address, ret_before) == 0 &&
            is_version_of(ret_before, version, version->previous);
 }
 
@@ -49,7 +49,7 @@ static int find_by_lsn(struct weir_engine *engine, const struct engine_version *
     int rc = 0, found = 0;
     for (unsigned turn = 0; turn < TURNS_MAX && found == 0; turn++) {
         found = wal_address_find(engine->log, lsn, &address, &time_ns);
-        rc = found == 0 ? place_version(engine, address, ret_before) : found;
+        rc = found == 0 ? place_version(&engine->places, address, ret_before) : found;
         if (rc != WEIR_E_TRUNCATED) {
             break; /* else it has moved just then: it is somewhere else now, or nowhere */
         }

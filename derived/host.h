@@ -18,7 +18,6 @@
 
 #include "derived/gate.h"
 
-
 #include "base/thread.h"
 
 #include <weir/host.h>
@@ -83,16 +82,16 @@ struct host_system {
     uint64_t max_lag_bytes;
     bool status_due; /* to be written down */
     bool rebuilding;
-    bool ready;   /* attached, to its end */
-    bool leaving; /* is being detached */
+    bool ready;             /* attached, to its end */
+    bool leaving;           /* is being detached */
     _Atomic uint32_t users; /* calls that use it; detaching waits for them */
     /* Under saving. */
     struct base_lock saving;
     weir_lsn saved; /* written under host.lock, too */
     bool has_saved;
-    weir_lsn tried; /* at this position, under host.lock */
+    weir_lsn tried;  /* at this position, under host.lock */
     int save_failed; /* why it could not be saved the last time; 0. Under host.lock */
-    bool guarded; /* under the gate: the reader's thread may not write now */
+    bool guarded;    /* under the gate: the reader's thread may not write now */
 };
 
 struct weir_host {

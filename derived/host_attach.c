@@ -93,8 +93,8 @@ int host_hold(struct host_system *system)
 
 static bool is_complete(const struct weir_system_ops *ops)
 {
-    bool all = ops->reset != NULL && ops->save != NULL && ops->load != NULL &&
-               ops->fingerprint != NULL;
+    bool all =
+        ops->reset != NULL && ops->save != NULL && ops->load != NULL && ops->fingerprint != NULL;
     bool none = ops->reset == NULL && ops->save == NULL && ops->load == NULL &&
                 ops->fingerprint == NULL && ops->entries == NULL;
     return ops->size == sizeof *ops && ops->apply != NULL && ops->kind != NULL &&
@@ -235,8 +235,7 @@ static int load(struct host_system *system)
     struct weir_error why = WEIR_ERROR_INIT;
     struct weir_state_reader *reader;
     reset(system);
-    int rc =
-        weir_state_open(system->host->log, system->name, HOST_STATE_FILE, &reader, &why);
+    int rc = weir_state_open(system->host->log, system->name, HOST_STATE_FILE, &reader, &why);
     if (rc == 0) {
         take_state(system, reader);
         weir_state_close(reader);

@@ -21,6 +21,7 @@
 #include <stdio.h>
 
 #include <weir/append.h>
+#include <weir/inspect.h>
 #include <weir/maintain.h>
 #include <weir/write.h>
 
@@ -146,7 +147,8 @@ static struct host_system *take_due(struct weir_host *host, bool *ret_status)
         weir_lsn since = system->saved > system->tried ? system->saved : system->tried;
         bool save_due = system->whole && system->position > since &&
                         system->position - since >= host->save_records;
-        if (!system->unsaved && system->ready && !system->leaving && (system->status_due || save_due)) {
+        if (!system->unsaved && system->ready && !system->leaving &&
+            (system->status_due || save_due)) {
             *ret_status = system->status_due;
             system->status_due = false;
             system->tried = *ret_status ? system->tried : system->position;
@@ -285,7 +287,7 @@ int host_catch_up(struct host_system *system, const struct host_progress *progre
     struct weir_host *host = system->host;
     struct host_lane *lane = system->lane;
     weir_lsn from = lane->position, target = weir_durable_lsn(host->log);
-    uint64_t told_ns = base_clock_coarse_ns();
+    uint64_t told_ns = 0; /* the first turn tells */
     int rc;
     WEIR_ASSERT(lane->exclusive);
     do {

@@ -23,6 +23,8 @@
 #include <weir/cursor.h>
 #include <weir/maintain.h>
 
+#define SLICE_NS (50 * INT64_C(1000000))
+
 /* ---- reading ---- */
 
 int weir_host_read_begin(struct weir_host *host, const char *name, weir_lsn *ret_position)
@@ -149,6 +151,12 @@ static int64_t time_left(uint64_t deadline_ns)
     return now_ns < deadline_ns ? (int64_t)(deadline_ns - now_ns) : 0;
 }
 
+/* Detaching, or a thread that delivers from now on, does not wake who waits for the log. */
+static int64_t slice_of(int64_t left_ns)
+{
+    return left_ns < 0 || left_ns > SLICE_NS ? SLICE_NS : left_ns;
+}
+
 static int wait_for(struct host_system *system, weir_lsn lsn, uint64_t deadline_ns,
                     struct weir_error *ret_error)
 {
@@ -173,7 +181,7 @@ static int wait_for(struct host_system *system, weir_lsn lsn, uint64_t deadline_
         }
         if (look.delivered) {
             base_wait(&host->moved, moved, left_ns, false);
-        } else if ((rc = wait_for_log(host, lsn, left_ns)) < 0) {
+        } else if ((rc = wait_for_log(host, lsn, slice_of(left_ns))) < 0) {
             return host_error(ret_error, rc, "%s", weir_error_text(rc));
         }
     }

@@ -91,9 +91,8 @@ static int set_out(struct host_system *system, struct weir_error *ret_error)
 /* What is saved is not to come back. Under saving: nobody has moved the hold up meanwhile. */
 static int forget(struct host_system *system)
 {
-    return system->unsaved
-               ? 0
-               : weir_state_remove(system->host->log, system->name, HOST_STATE_FILE);
+    return system->unsaved ? 0
+                           : weir_state_remove(system->host->log, system->name, HOST_STATE_FILE);
 }
 
 static int arrive(struct host_system *system, int rc, struct weir_error *ret_error)

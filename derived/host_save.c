@@ -30,8 +30,8 @@ static int write_state(struct host_system *system, struct weir_state_writer **re
     struct weir_host *host = system->host;
     struct weir_state_writer *writer = NULL;
     base_lock_acquire(&host->lock);
-    bool due = system->whole && system->begun &&
-               !(system->has_saved && system->saved == system->position);
+    bool due =
+        system->whole && system->begun && !(system->has_saved && system->saved == system->position);
     weir_lsn position = system->position;
     base_lock_release(&host->lock);
     if (!due) {
@@ -110,8 +110,7 @@ int weir_host_save(struct weir_host *host)
     for (;;) {
         base_lock_acquire(&host->lock);
         struct host_system *system = host->systems;
-        while (system != NULL &&
-               (system->number <= after || !system->ready || system->leaving)) {
+        while (system != NULL && (system->number <= after || !system->ready || system->leaving)) {
             system = system->next;
         }
         if (system != NULL) {

@@ -50,8 +50,7 @@ static void tell_lags(struct weir_host *host, struct weir_system_status *systems
         struct weir_system_status *status = &systems[i];
         if (status->position < durable) {
             status->lag_records = durable - status->position;
-            (void)weir_log_bytes_between(host->log, status->position, durable,
-                                         &status->lag_bytes);
+            (void)weir_log_bytes_between(host->log, status->position, durable, &status->lag_bytes);
         }
     }
 }

@@ -95,8 +95,7 @@ static void sleep_until_more(struct weir_host *host, uint32_t wake, const struct
         return;
     }
     struct weir_cursor *cursor = served->any ? watch(host, served->front) : NULL;
-    while (!has_to_stop(host) &&
-           atomic_load_explicit(&host->wake, memory_order_seq_cst) == wake) {
+    while (!has_to_stop(host) && atomic_load_explicit(&host->wake, memory_order_seq_cst) == wake) {
         int rc = cursor != NULL ? weir_cursor_wait(cursor, SLICE_NS) : -ENOENT;
         if (rc > 0) {
             base_yield(); /* it may be durable and not applied yet */

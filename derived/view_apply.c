@@ -47,6 +47,19 @@ static bool is_same_group(const struct change *change)
            are_equal(change->before->group, change->after->group);
 }
 
+/* Once it is known which groups they are in: what stays need not go and come. */
+static bool keeps_number(const struct change *change)
+{
+    return change->from == change->to && change->before->has_number && change->after->has_number &&
+           change->before->number == change->after->number;
+}
+
+static bool keeps_text(const struct change *change)
+{
+    return change->before->is_listed && change->after->is_listed &&
+           are_equal(change->before->text, change->after->text);
+}
+
 /* ---- is the share of the before-image there? ---- */
 
 static bool has_skipped(const struct change *change)
@@ -139,7 +152,7 @@ static int make_listing(struct change *change)
     struct weir_materialized_view *view = change->view;
     const struct weir_event *event = change->event;
     int rc = view_text_reserve(view);
-    if (rc == 0) {
+    if (rc == 0 && !keeps_text(change)) {
         rc = view_text_make(view, change->after->text, &change->text);
         change->made_text = rc == 0;
     }
@@ -185,7 +198,7 @@ static int make_after(struct change *change)
         return -EOVERFLOW;
     }
     int rc = make_group(change);
-    if (rc == 0 && after->has_number && wants(change, VIEW_ORDERED)) {
+    if (rc == 0 && after->has_number && wants(change, VIEW_ORDERED) && !keeps_number(change)) {
         rc = make_number(change);
     }
     if (rc == 0 && after->is_listed) {
@@ -240,7 +253,7 @@ static void remove_share(struct weir_materialized_view *view, const struct chang
     group->sum -= before->number;
     touch(group, change->event->lsn);
     view->row_count--;
-    if (before->has_number && wants(change, VIEW_ORDERED)) {
+    if (before->has_number && wants(change, VIEW_ORDERED) && !keeps_number(change)) {
         view_numbers_remove(&view->slab, &group->numbers_root, before->number);
     }
     if (before->is_listed && (change->from != change->to || !change->after->is_listed)) {
@@ -254,6 +267,9 @@ static void remove_share(struct weir_materialized_view *view, const struct chang
 /* The row's text, once both groups know what they have. */
 static void settle_row(struct weir_materialized_view *view, const struct change *change)
 {
+    if (keeps_text(change)) {
+        return;
+    }
     if (change->before->is_listed) {
         view_text_free(view, view->text[change->row]);
         if (!change->after->is_listed) {

@@ -32,11 +32,6 @@ static struct node *at(const struct slab *slab, uint32_t block)
     return slab_at(slab, block);
 }
 
-static decimal_units number_of(const struct slab *slab, uint32_t block)
-{
-    return decimal_to_units(at(slab, block)->number);
-}
-
 /* The finalizer of splitmix64 over both halves. */
 static uint32_t priority_of(decimal_units number)
 {
@@ -47,19 +42,23 @@ static uint32_t priority_of(decimal_units number)
     return (uint32_t)(mixed >> 32);
 }
 
-/* The node of a number, or SLAB_NONE. */
-static uint32_t find(const struct slab *slab, uint32_t root, decimal_units number)
+/* Where a number hangs, or would: SLAB_NONE is there, then. */
+static uint32_t *find(const struct slab *slab, uint32_t *place, decimal_units number)
 {
-    while (root != SLAB_NONE && number_of(slab, root) != number) {
-        struct node *node = at(slab, root);
-        root = number < decimal_to_units(node->number) ? node->left : node->right;
+    while (*place != SLAB_NONE) {
+        struct node *node = at(slab, *place);
+        decimal_units here = decimal_to_units(node->number);
+        if (here == number) {
+            break;
+        }
+        place = number < here ? &node->left : &node->right;
     }
-    return root;
+    return place;
 }
 
 bool view_numbers_contain(const struct slab *slab, uint32_t root, decimal_units number)
 {
-    return find(slab, root, number) != SLAB_NONE;
+    return *find(slab, &root, number) != SLAB_NONE;
 }
 
 /* Cuts a tree in which the number is not: what is less goes to *left, the rest to *right. */
@@ -99,6 +98,20 @@ static void join(const struct slab *slab, uint32_t left, uint32_t right, uint32_
     *place = left != SLAB_NONE ? left : right;
 }
 
+/* The highest place on the way to a number whose node has a lower priority. */
+static uint32_t *find_by_priority(const struct slab *slab, uint32_t *place, decimal_units number,
+                                  uint32_t priority)
+{
+    while (*place != SLAB_NONE) {
+        struct node *node = at(slab, *place);
+        if (node->priority < priority) {
+            break;
+        }
+        place = number < decimal_to_units(node->number) ? &node->left : &node->right;
+    }
+    return place;
+}
+
 int view_numbers_put(struct slab *slab, uint32_t *root, struct view_number entry)
 {
     uint32_t priority = priority_of(entry.number);
@@ -107,12 +120,7 @@ int view_numbers_put(struct slab *slab, uint32_t *root, struct view_number entry
     if (rc < 0) {
         return rc;
     }
-    uint32_t *place = root;
-    while (*place != SLAB_NONE && at(slab, *place)->priority >= priority) {
-        struct node *above = at(slab, *place);
-        WEIR_ASSERT(decimal_to_units(above->number) != entry.number);
-        place = entry.number < decimal_to_units(above->number) ? &above->left : &above->right;
-    }
+    uint32_t *place = find_by_priority(slab, root, entry.number, priority);
     struct node *node = at(slab, block);
     node->number = decimal_from_units(entry.number);
     node->count = entry.count;
@@ -124,7 +132,7 @@ int view_numbers_put(struct slab *slab, uint32_t *root, struct view_number entry
 
 int view_numbers_add(struct slab *slab, uint32_t *root, decimal_units number)
 {
-    uint32_t block = find(slab, *root, number);
+    uint32_t block = *find(slab, root, number);
     if (block != SLAB_NONE) {
         WEIR_ASSERT(at(slab, block)->count < UINT32_MAX);
         at(slab, block)->count++;
@@ -135,11 +143,7 @@ int view_numbers_add(struct slab *slab, uint32_t *root, decimal_units number)
 
 void view_numbers_remove(struct slab *slab, uint32_t *root, decimal_units number)
 {
-    uint32_t *place = root;
-    while (*place != SLAB_NONE && number_of(slab, *place) != number) {
-        struct node *node = at(slab, *place);
-        place = number < decimal_to_units(node->number) ? &node->left : &node->right;
-    }
+    uint32_t *place = find(slab, root, number);
     WEIR_ASSERT(*place != SLAB_NONE);
     uint32_t block = *place;
     struct node *node = at(slab, block);
@@ -154,7 +158,8 @@ static bool give(const struct slab *slab, uint32_t block, struct view_number *re
     if (block == SLAB_NONE) {
         return false;
     }
-    *ret_entry = (struct view_number){number_of(slab, block), at(slab, block)->count};
+    const struct node *node = at(slab, block);
+    *ret_entry = (struct view_number){decimal_to_units(node->number), node->count};
     return true;
 }
 

@@ -17,6 +17,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define FIRST_TEXT 256u
+
 struct reading {
     struct view_row *row;
     uint32_t aggregates;
@@ -37,7 +39,7 @@ void view_row_clear(struct view_row *row)
 static int keep_text(struct view_row *row, struct weir_bytes text)
 {
     if (text.size > row->text_room_bytes) {
-        size_t bytes = text.size + text.size / 2;
+        size_t bytes = text.size + text.size / 2 + FIRST_TEXT;
         uint8_t *room = base_alloc(bytes);
         if (room == NULL) {
             return -ENOMEM;

@@ -252,6 +252,9 @@ int engine_build(struct weir_engine *engine, struct weir_error *why)
     if (rc == 0 && from != WEIR_LSN_NONE) {
         rc = replay(engine, from, why);
     }
+    /* The writer beside a reader may have dropped more meanwhile: keys that are not in the index.
+     */
+    (void)version_learn_horizon(engine);
     count_keys(engine);
     /* What was replayed counts as not covered: it has to be replayed again next time. */
     atomic_store_explicit(&engine->upkeep.checkpoint_bytes, 0 - engine->report.replayed_bytes,

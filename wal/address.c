@@ -62,6 +62,12 @@ bool wal_address_is_read_only(const struct weir_log *log)
     return (log->flags & WEIR_LOG_READ_ONLY) != 0;
 }
 
+weir_lsn wal_address_horizon(const struct weir_log *log)
+{
+    /* Acquire pairs with the release of who has compacted, or learned of it. */
+    return atomic_load_explicit(&log->marks.horizon, memory_order_acquire);
+}
+
 weir_lsn wal_address_reserved(const struct weir_log *log)
 {
     /* Sequentially consistent: a writer announces itself before it reserves, and whoever looks for

@@ -44,6 +44,9 @@ int wal_address_check(const struct weir_log *log);
 bool wal_address_is_inside(const struct weir_log *log);
 bool wal_address_is_read_only(const struct weir_log *log);
 
+/* The horizon of compaction, as far as this handle knows. */
+weir_lsn wal_address_horizon(const struct weir_log *log);
+
 /* The last LSN that was given out, durable or not. */
 weir_lsn wal_address_reserved(const struct weir_log *log);
 

@@ -21,8 +21,8 @@
  *               own, in the order of LSNs, before its call returns: weir_host_push(host, true)
  *
  * Threads: any, for all calls but open and close. From inside of a callback of a system every call
- * is -EDEADLK. Reading a system is in <weir/host_read.h>, proving it in <weir/rebuild.h>, looking at
- * all of them in <weir/pipeline.h>; this header brings them along.
+ * is -EDEADLK. Reading a system is in <weir/host_read.h>, proving it in <weir/rebuild.h>, looking
+ * at all of them in <weir/pipeline.h>; this header brings them along.
  */
 #ifndef WEIR_HOST_H
 #define WEIR_HOST_H

@@ -53,8 +53,7 @@ static void remove_at(struct ledger *ledger, size_t at)
 {
     base_free(ledger->rows[at].bytes);
     ledger->count--;
-    memmove(&ledger->rows[at], &ledger->rows[at + 1],
-            (ledger->count - at) * sizeof *ledger->rows);
+    memmove(&ledger->rows[at], &ledger->rows[at + 1], (ledger->count - at) * sizeof *ledger->rows);
 }
 
 static int set(struct ledger *ledger, weir_table table, struct weir_bytes key,
@@ -158,8 +157,8 @@ static int apply(void *self, const struct weir_event *event)
         return ledger->refuse_with != 0 ? ledger->refuse_with : -EIO;
     }
     if (ledger->writes_to != NULL) {
-        ledger->write_rc = weir_put(ledger->writes_to, 0, WEIR_TEXT("from within"),
-                                    WEIR_TEXT("x"), WEIR_NONE, NULL);
+        ledger->write_rc = weir_put(ledger->writes_to, 0, WEIR_TEXT("from within"), WEIR_TEXT("x"),
+                                    WEIR_NONE, NULL);
     }
     if (ledger->calls != NULL) {
         ledger->call_rc = weir_host_flush(ledger->calls, NULL, 0);
@@ -250,8 +249,8 @@ static int load(void *self, struct weir_state_reader *reader)
 {
     struct ledger *ledger = self;
     uint64_t head[2];
-    int rc = ledger->load_with != 0 ? ledger->load_with
-                                    : weir_state_read(reader, head, sizeof head);
+    int rc =
+        ledger->load_with != 0 ? ledger->load_with : weir_state_read(reader, head, sizeof head);
     for (uint64_t i = 0; rc == 0 && i < head[0]; i++) {
         rc = load_row(ledger, reader);
     }
@@ -323,8 +322,8 @@ void ledger_tell(const struct ledger *ledger, char *ret_text, size_t size)
     for (size_t i = 0; i < ledger->count && used < size; i++) {
         const struct ledger_row *row = &ledger->rows[i];
         used += (size_t)snprintf(ret_text + used, size - used, "%s%.*s=%.*s", i > 0 ? " " : "",
-                                 (int)row->key_size, (const char *)row->bytes,
-                                 (int)row->value_size, (const char *)row->bytes + row->key_size);
+                                 (int)row->key_size, (const char *)row->bytes, (int)row->value_size,
+                                 (const char *)row->bytes + row->key_size);
     }
 }
 

@@ -28,12 +28,12 @@ struct ledger {
     char why[200];  /* the first of them */
 
     /* In. */
-    bool partial;       /* does not see all: an update of an unknown row is an insert */
-    const char *refuse; /* the key whose events it refuses, while it is set */
-    int refuse_with;    /* 0: -EIO */
-    int save_with, load_with; /* what save and load answer, when not 0 */
+    bool partial;                  /* does not see all: an update of an unknown row is an insert */
+    const char *refuse;            /* the key whose events it refuses, while it is set */
+    int refuse_with;               /* 0: -EIO */
+    int save_with, load_with;      /* what save and load answer, when not 0 */
     struct weir_engine *writes_to; /* apply tries to write; what it is told: */
-    struct weir_host *calls; /* apply tries to flush; */
+    struct weir_host *calls;       /* apply tries to flush; */
     int write_rc, call_rc;
     void (*on_event)(void *context, const struct weir_event *event);
     void *context;

@@ -70,13 +70,23 @@ void scene_attach(struct scene *scene, const char *name, struct ledger *ledger)
     assert_int_equal(scene_try_attach(scene, name, ledger, WEIR_START_BEGINNING, 0), 0);
 }
 
+void scene_free(struct scene *scene, struct ledger *ledger)
+{
+    struct weir_host_status status = WEIR_HOST_STATUS_INIT;
+    if (weir_host_stat(scene->host, &status, NULL, 0) > 0) {
+        scene_close_host(scene);
+        scene_open_host(scene);
+    }
+    ledger_free(ledger);
+}
+
 uint64_t scene_flush(struct scene *scene, const char *name)
 {
-    struct weir_delivered delivered[16];
+    struct weir_delivered delivered[64];
     uint64_t events = 0;
     settle(&scene->store);
-    int count = weir_host_flush(scene->host, delivered, 16);
-    assert_true(count >= 0 && count <= 16);
+    int count = weir_host_flush(scene->host, delivered, 64);
+    assert_true(count >= 0 && count <= 64);
     for (int i = 0; i < count; i++) {
         if (name == NULL || strcmp(delivered[i].name, name) == 0) {
             events += delivered[i].events;

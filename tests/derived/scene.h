@@ -30,6 +30,8 @@ void scene_crash(struct scene *scene);
 void scene_attach(struct scene *scene, const char *name, struct ledger *ledger);
 int scene_try_attach(struct scene *scene, const char *name, struct ledger *ledger,
                      enum weir_start start, weir_lsn lsn);
+/* Frees a ledger, at the end of a test; all are detached first. */
+void scene_free(struct scene *scene, struct ledger *ledger);
 
 /* Commits, then flushes: the number of events applied to `name` (NULL: to all). */
 uint64_t scene_flush(struct scene *scene, const char *name);

@@ -281,7 +281,8 @@ static double per_second(const struct bench *bench, double seconds)
 static void print_text(const struct bench *bench, const struct results *results,
                        const struct question *questions, size_t count)
 {
-    (void)printf("times      of the CPU, one thread\ndocuments  %llu of %.0f bytes, %.1f words; %llu different words, %llu postings\n",
+    (void)printf("times      of the CPU, one thread\ndocuments  %llu of %.0f bytes, %.1f words; "
+                 "%llu different words, %llu postings\n",
                  (unsigned long long)bench->arguments.documents, results->bytes_per_document,
                  results->words_per_document, (unsigned long long)results->status.words,
                  (unsigned long long)results->status.postings);

@@ -229,7 +229,8 @@ bool are_same(struct fingerprint left, struct fingerprint right)
 
 struct entries {
     struct fingerprint sum;
-    char texts[64][80];
+    char texts[64][80]; /* the beginnings; a name may have zeros in it */
+    size_t sizes[64];
     size_t count;
 };
 
@@ -243,13 +244,13 @@ static int add_entry(void *context, const struct weir_system_entry *entry)
         carry >>= 8;
     }
     assert_int_equal(entry->key.size, 0);
-    if (entries->count < COUNT_OF(entries->texts)) {
-        char *text = entries->texts[entries->count];
-        snprintf(text, sizeof entries->texts[0], "%.*s", (int)entry->text.size,
-                 (const char *)entry->text.data);
+    if (entries->count < COUNT_OF(entries->texts) && entry->text.size <= sizeof *entries->texts) {
         for (size_t index = 0; index < entries->count; index++) {
-            assert_string_not_equal(entries->texts[index], text);
+            assert_false(entries->sizes[index] == entry->text.size &&
+                         memcmp(entries->texts[index], entry->text.data, entry->text.size) == 0);
         }
+        memcpy(entries->texts[entries->count], entry->text.data, entry->text.size);
+        entries->sizes[entries->count] = entry->text.size;
     }
     entries->count++;
     return 0;

@@ -8,6 +8,7 @@
  * Failures: each step has happened or has not; a signal ends behind one, with a report and exit 5.
  */
 #include "cli/commands.h"
+#include "cli/derived_save.h"
 #include "cli/engine.h"
 #include "cli/errors.h"
 
@@ -136,6 +137,7 @@ static int run(struct cli *cli, const void *opaque)
     }
     int exit_code = engine_open(&engine, cli, &options->common, 0, NULL);
     if (exit_code < 0) {
+        (void)derived_save_all(&engine); /* the horizon does not pass what they have not seen */
         exit_code = compact(&engine, options);
     }
     return engine_close(&engine, exit_code);
@@ -145,10 +147,12 @@ const struct cli_command compact_command = {
     .name = "compact",
     .arguments = "LOG [OPTION...]",
     .summary = "Gives back the space of versions that nothing can read any more",
-    .details = "Of the puts and deletes at or below the horizon one version for each live key "
-               "stays, with\n"
-               "its LSN; other records stay. The horizon never passes a hold. States as of an LSN\n"
-               "below it cannot be read afterwards.",
+    .details =
+        "Of the puts and deletes at or below the horizon one version for each live key "
+        "stays, with\n"
+        "its LSN; other records stay. The horizon never passes a hold. States as of an LSN\n"
+        "below it cannot be read afterwards. Indexes, views and texts are brought up to date\n"
+        "and saved first, so that they are not what keeps old versions.",
     .arguments_min = 1,
     .arguments_max = 1,
     .options_size = sizeof(struct compact_options),

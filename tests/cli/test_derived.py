@@ -252,6 +252,17 @@ class Packages(DerivedTest):
             thread.join()
         self.assertEqual(wrong, [])
 
+    def test_checkpoint_and_compact_bring_what_is_derived_up_to_date(self):
+        oracle = Oracle(self.documents)
+        for command in ("checkpoint", "compact"):
+            self.change(oracle, seed=12)
+            done = weir(command, self.log, "--json")
+            self.assertEqual(done.exit, OK, (done.out, done.err))
+            stat = weir("stat", self.log, "--json").row()
+            self.assertEqual({consumer["lag_records"] for consumer in stat["consumers"]}, {0})
+            self.assertEqual(self.view("--stale"), oracle.groups())
+        self.check_against(oracle, seed=12)
+
     def test_ranges_prefixes_and_limits(self):
         oracle = Oracle(self.documents)
         rows = oracle.ask("SELECT key, section FROM documents "

@@ -182,7 +182,7 @@ static void ds_20_sums_are_exact(void **state)
     struct fixture fixture;
     open_view(&fixture, WEIR_VIEW_SUM);
     for (int index = 0; index < 10; index++) {
-        char key[8];
+        char key[16];
         snprintf(key, sizeof key, "%d", index);
         put(&fixture, key, "{\"g\":\"x\",\"n\":0.1}");
     }

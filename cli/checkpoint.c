@@ -5,6 +5,7 @@
  * Failures: the last checkpoint stays. None of it is needed: without one an open replays more.
  */
 #include "cli/commands.h"
+#include "cli/derived_save.h"
 #include "cli/engine.h"
 #include "cli/errors.h"
 
@@ -16,7 +17,7 @@ struct checkpoint_options {
     struct cli_common common;
 };
 
-static void print_json(struct cli *cli, const struct weir_checkpoint_report *report)
+static void print_json(struct cli *cli, const struct weir_checkpoint_report *report, size_t derived)
 {
     struct json json;
     json_begin(&json, &cli->out);
@@ -27,10 +28,11 @@ static void print_json(struct cli *cli, const struct weir_checkpoint_report *rep
     json_double(&json, "build_s", report->build_s);
     json_double(&json, "write_s", report->write_s);
     json_double(&json, "seconds", report->total_s);
+    json_u64(&json, "derived", derived);
     json_end(&json);
 }
 
-static void print_text(struct cli *cli, const struct weir_checkpoint_report *report)
+static void print_text(struct cli *cli, const struct weir_checkpoint_report *report, size_t derived)
 {
     struct output *out = &cli->out;
     output_format(out, "%s: a checkpoint of ", cli->path);
@@ -38,6 +40,11 @@ static void print_text(struct cli *cli, const struct weir_checkpoint_report *rep
     output_format(out, " as of LSN %" PRIu64 ", ", report->lsn);
     output_size(out, report->bytes);
     output_format(out, ", built in %.3f s, written in %.3f s\n", report->build_s, report->write_s);
+    if (derived > 0) {
+        output_label(out, "derived");
+        output_number_of(out, derived, "system");
+        output_text(out, " brought up to date and saved\n");
+    }
 }
 
 static int write_checkpoint(struct engine *engine)
@@ -51,10 +58,11 @@ static int write_checkpoint(struct engine *engine)
     if (rc < 0) {
         return cli_fail(cli, rc, &why, "cannot write a checkpoint of %s", cli->path);
     }
+    size_t derived = derived_save_all(engine);
     if (cli->json) {
-        print_json(cli, &report);
+        print_json(cli, &report, derived);
     } else {
-        print_text(cli, &report);
+        print_text(cli, &report, derived);
     }
     return CLI_OK;
 }
@@ -76,7 +84,8 @@ const struct cli_command checkpoint_command = {
     .summary = "Writes the index of the engine to a file, so that the next open replays less",
     .details =
         "LOG/derived/engine/checkpoint is derived data: deleting or damaging it costs time,\n"
-        "never data. Writers make one by themselves for each 256 MiB of log.",
+        "never data. Writers make one by themselves for each 256 MiB of log. Indexes, views and\n"
+        "texts are brought up to date and saved as well.",
     .arguments_min = 1,
     .arguments_max = 1,
     .options_size = sizeof(struct checkpoint_options),

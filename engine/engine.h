@@ -10,6 +10,7 @@
  *   upkeep     maintain.c   the last checkpoint; one at a time             upkeep.lock
  *   space      space.c      how much room the disk has left                atomics, space.lock
  *   told       open.c       the report of the last build                   told.lock
+ *   after_write  after_write.c  whom writers tell                          atomics, its lock
  *
  * Lock order: upkeep, follow, stripes (ascending), tables, snapshots, places; nodes of the index;
  * then the locks of the log; told beside them all. Read sections (epochs) are entered before any of
@@ -80,6 +81,13 @@ struct engine_told {
     struct weir_engine_open_report report;
 };
 
+struct engine_after_write {
+    struct base_lock lock; /* setting it */
+    _Atomic(weir_after_write_fn) fn;
+    void *context;
+    _Atomic uint32_t running; /* writers that call it, or are about to look */
+};
+
 struct weir_engine {
     struct weir_log *log;
     struct weir_engine_options options;
@@ -103,6 +111,7 @@ struct weir_engine {
     struct engine_upkeep upkeep;
     struct engine_space space;
     _Atomic uint32_t streams;    /* that are open: changes.c */
+    struct engine_after_write after_write;
     struct base_lock compacting; /* addresses move, or must not; comes before all others */
     struct engine_stripe stripes[STRIPES];
 };

@@ -110,6 +110,9 @@ int write_admit(struct weir_engine *engine, enum weir_durability durability)
     if (durability != WEIR_EACH && durability != WEIR_GROUP && durability != WEIR_NONE) {
         return -EINVAL;
     }
+    if (wal_address_is_inside(engine->log)) {
+        return -EDEADLK;
+    }
     rc = atomic_load_explicit(&engine->failed, memory_order_relaxed);
     return rc == 0 ? engine_hold(engine) : rc;
 }
@@ -156,13 +159,23 @@ int write_find_room(struct weir_engine *engine, uint64_t puts, struct arena_regi
 
 int write_settle(struct weir_engine *engine, enum weir_durability durability, weir_lsn last_lsn)
 {
-    return durability == WEIR_EACH ? weir_wait(engine->log, last_lsn, WEIR_WAIT_FOREVER) : 0;
+    if (durability != WEIR_EACH) {
+        return 0;
+    }
+    int rc = weir_wait(engine->log, last_lsn, WEIR_WAIT_FOREVER);
+    /* Relaxed: whoever finds one looks again, in the order that counts. */
+    if (rc == 0 &&
+        __builtin_expect(
+            atomic_load_explicit(&engine->after_write.fn, memory_order_relaxed) != NULL, 0)) {
+        after_write_call(engine, last_lsn);
+    }
+    return rc;
 }
 
 /* The key's version before, if there is one. */
 static int find_before(struct weir_engine *engine, struct write_change *change)
 {
-    int rc = place_find(engine, change->table, change->write->key, &change->before);
+    int rc = place_find(&engine->places, change->table, change->write->key, &change->before);
     change->exists = rc == 1;
     return rc < 0 ? rc : 0;
 }

@@ -66,7 +66,8 @@ static inline enum space_kind space_kind_of(const struct weir_write *write)
     return write->kind == WEIR_DELETE ? SPACE_DELETE : SPACE_PUT;
 }
 
-/* After the locks: waits where each is asked for. */
+/* After the locks: waits where each is asked for, and tells who wants to know. */
+void after_write_call(struct weir_engine *engine, weir_lsn lsn);
 int write_settle(struct weir_engine *engine, enum weir_durability durability, weir_lsn last_lsn);
 
 #endif

@@ -137,6 +137,22 @@ int sim_window_load(struct weir_window *window, uint64_t offset, size_t size_byt
     return rc;
 }
 
+/* The memory becomes what the file has. Others read it meanwhile, and a mapping in its place would
+ * not change what they see: bytes that are equal are not stored again. */
+static void become_view(struct weir_window *window)
+{
+    const struct sim_node *node = window->file->node;
+    uint8_t bytes[SIM_PAGE_BYTES];
+    for (size_t offset = 0, size; offset < window->size_bytes; offset += size) {
+        size_t left = window->size_bytes - offset;
+        size = left < sizeof bytes ? left : sizeof bytes;
+        sim_node_read(node, offset, bytes, size);
+        if (memcmp(window->base + offset, bytes, size) != 0) {
+            memcpy(window->base + offset, bytes, size);
+        }
+    }
+}
+
 /* The view shows the file, not the memory that was there; from now on a store is a fault. */
 int sim_window_freeze(struct weir_window *window)
 {
@@ -149,7 +165,7 @@ int sim_window_freeze(struct weir_window *window)
     WEIR_ASSERT(!self->frozen);
     if (!self->is_file) {
         base_lock_acquire(&file->owner->disk->lock);
-        sim_node_read(file->node, 0, window->base, window->size_bytes);
+        become_view(window);
         base_lock_release(&file->owner->disk->lock);
         if (mprotect(window->base, window->size_bytes, PROT_READ) < 0) {
             return -errno;

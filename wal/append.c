@@ -11,6 +11,7 @@
  */
 #include "base/assert.h"
 #include "base/crc32c.h"
+#include "wal/callback.h"
 #include "wal/commit.h"
 #include "wal/publish.h"
 #include "wal/reservation.h"
@@ -40,6 +41,12 @@ int publish_check(const struct weir_log *log, enum weir_durability durability)
         return -EINVAL;
     }
     return log_is_poisoned(log) ? WEIR_E_POISONED : 0;
+}
+
+int publish_check_append(const struct weir_log *log, enum weir_durability durability)
+{
+    int rc = publish_check(log, durability);
+    return rc == 0 && callback_is_inside(log) ? -EDEADLK : rc;
 }
 
 int publish_measure(const struct weir_log *log, const struct weir_entry *entry,
@@ -170,7 +177,7 @@ int weir_append(struct weir_log *log, const struct weir_entry *entry,
         return -EINVAL;
     }
     uint64_t payload_bytes = 0;
-    int rc = publish_check(log, durability);
+    int rc = publish_check_append(log, durability);
     if (rc == 0) {
         rc = check_types(entry, 1);
     }
@@ -279,7 +286,7 @@ int publish_batch(struct weir_log *log, const struct publish_batch *batch,
         return -EINVAL;
     }
     uint64_t bytes = 0, payload_bytes = 0;
-    int rc = publish_check(log, durability);
+    int rc = publish_check_append(log, durability);
     if (rc == 0) {
         rc = measure_batch(log, batch, &bytes, &payload_bytes);
     }

@@ -79,6 +79,7 @@ void log_free(struct weir_log *log)
 static bool is_busy(struct weir_log *log)
 {
     return atomic_load_explicit(&log->cursors, memory_order_acquire) > 0 ||
+           atomic_load_explicit(&log->callbacks, memory_order_acquire) > 0 ||
            atomic_load_explicit(&log->reservations.open, memory_order_acquire) > 0;
 }
 

@@ -196,8 +196,9 @@ struct weir_log {
     struct base_shared_page live; /* writer: how far durable is, for reader processes */
     struct wal_reader *reader;    /* NULL unless another process writes */
     _Atomic int poison;           /* 0, or the -errno of the write or flush that failed */
-    _Atomic uint32_t cursors;     /* open cursors and pins */
-    _Atomic int event_fd;         /* the medium's; -1 until weir_eventfd() */
+    _Atomic uint32_t cursors;     /* open cursors and pins; handles of state files */
+    _Atomic uint32_t callbacks; /* threads inside a callback that this log feeds, nested ones too */
+    _Atomic int event_fd;       /* the medium's; -1 until weir_eventfd() */
 };
 
 /* 0, or why no call is possible on this handle now: WEIR_E_FORKED. */

@@ -9,6 +9,9 @@
 /* Refuses what no append may do: fork, read-only, poisoned, a wrong durability. 0 or the error. */
 int publish_check(const struct weir_log *log, enum weir_durability durability);
 
+/* The same for what takes LSNs: also -EDEADLK, inside a callback that this log feeds. */
+int publish_check_append(const struct weir_log *log, enum weir_durability durability);
+
 /* Payload bytes of an entry; WEIR_E_TOO_BIG, -EINVAL. */
 int publish_measure(const struct weir_log *log, const struct weir_entry *entry,
                     uint64_t *ret_payload_bytes);

@@ -111,7 +111,7 @@ int weir_reserve(struct weir_log *log, uint16_t type, size_t size,
     if (log == NULL || ret_reservation == NULL || type >= WEIR_TYPE_RESERVED) {
         return -EINVAL;
     }
-    int rc = publish_check(log, WEIR_NONE);
+    int rc = publish_check_append(log, WEIR_NONE);
     if (rc < 0) {
         return rc;
     }

@@ -12,6 +12,7 @@
  * on. A name that vanishes while names are listed is listed or not.
  */
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "wal/lock.h"
 #include "wal/state.h"
 
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define GUARD_WAIT_NS ((int64_t)BASE_NS_PER_S) /* at least */
 #define GUARD_NAME STATE_DIRECTORY "/.lock"
 
 /* ---- the guard ---- */
@@ -43,7 +45,9 @@ int state_guard(struct weir_log *log, struct weir_file **ret_file)
     if (rc < 0) {
         return rc;
     }
-    rc = lock_file(log->medium, file, WEIR_LOCK_EXCLUSIVE, log->lock_wait_ns);
+    int64_t wait_ns = log->lock_wait_ns;
+    wait_ns = wait_ns >= 0 && wait_ns < GUARD_WAIT_NS ? GUARD_WAIT_NS : wait_ns;
+    rc = lock_file(log->medium, file, WEIR_LOCK_EXCLUSIVE, wait_ns);
     if (rc < 0) {
         log->medium->ops->close(file);
         return rc == -EAGAIN ? -ETIMEDOUT : rc;

@@ -106,13 +106,12 @@ static int check_blocks(struct weir_state_reader *reader, struct weir_error *why
     return rc;
 }
 
-static int verify(struct weir_state_reader *reader, const char *name, const char *file,
-                  struct weir_error *why)
+static int verify_header(struct weir_state_reader *reader, const char *name, const char *file,
+                         struct weir_error *why)
 {
     int rc = load_header(reader, name, file, why);
     rc = rc < 0 ? rc : state_check(reader->log, &reader->head, reader->path, why);
-    rc = rc < 0 ? rc : check_size(reader, why);
-    return rc < 0 ? rc : check_blocks(reader, why);
+    return rc < 0 ? rc : check_size(reader, why);
 }
 
 static void free_reader(struct weir_state_reader *reader)
@@ -140,35 +139,70 @@ static int begin(struct weir_state_reader *reader, const char *name, const char 
         return log_error(why, rc, reader->path, UINT64_MAX, "%s cannot be opened: %s", reader->path,
                          weir_error_text(rc));
     }
-    return verify(reader, name, file, why);
+    return verify_header(reader, name, file, why);
+}
+
+/* A reader whose header is right. */
+static int open_reader(struct weir_log *log, const char *name, const char *file,
+                       struct weir_state_reader **ret_reader, struct weir_error *why)
+{
+    if (log == NULL || !state_name_is_valid(name) || !state_file_is_valid(file)) {
+        return log_error(why, -EINVAL, NULL, UINT64_MAX, "that is no name of a state");
+    }
+    int rc = log_check(log);
+    if (rc < 0) {
+        return log_error(why, rc, NULL, UINT64_MAX, "%s", weir_error_text(rc));
+    }
+    struct weir_state_reader *reader = base_alloc_zero(sizeof *reader);
+    if (reader == NULL) {
+        return log_error(why, -ENOMEM, NULL, UINT64_MAX, "%s", weir_error_text(-ENOMEM));
+    }
+    reader->log = log;
+    state_forget_error(why);
+    rc = begin(reader, name, file, why);
+    if (rc < 0) {
+        log_error_explain(why, rc, reader->path);
+        free_reader(reader);
+        return rc;
+    }
+    *ret_reader = reader;
+    return 0;
 }
 
 int weir_state_open(struct weir_log *log, const char *name, const char *file,
                     struct weir_state_reader **ret_reader, struct weir_error *ret_error)
 {
-    if (log == NULL || !state_name_is_valid(name) || !state_file_is_valid(file) ||
-        ret_reader == NULL) {
-        return log_error(ret_error, -EINVAL, NULL, UINT64_MAX, "that is no name of a state");
+    struct weir_state_reader *reader;
+    if (ret_reader == NULL) {
+        return -EINVAL;
     }
-    int rc = log_check(log);
+    int rc = open_reader(log, name, file, &reader, ret_error);
     if (rc < 0) {
-        return log_error(ret_error, rc, NULL, UINT64_MAX, "%s", weir_error_text(rc));
+        return rc;
     }
-    struct weir_state_reader *reader = base_alloc_zero(sizeof *reader);
-    if (reader == NULL) {
-        return log_error(ret_error, -ENOMEM, NULL, UINT64_MAX, "%s", weir_error_text(-ENOMEM));
-    }
-    reader->log = log;
-    state_forget_error(ret_error);
-    rc = begin(reader, name, file, ret_error);
+    rc = check_blocks(reader, ret_error);
     if (rc < 0) {
-        log_error_explain(ret_error, rc, reader->path);
         free_reader(reader);
         return rc;
     }
     state_enter(log);
     *ret_reader = reader;
     return 0;
+}
+
+int weir_state_peek(struct weir_log *log, const char *name, const char *file,
+                    struct weir_state_about *ret_about, struct weir_error *ret_error)
+{
+    struct weir_state_reader *reader;
+    if (ret_about == NULL || ret_about->size < sizeof *ret_about) {
+        return -EINVAL;
+    }
+    int rc = open_reader(log, name, file, &reader, ret_error);
+    if (rc == 0) {
+        rc = weir_state_about(reader, ret_about);
+        free_reader(reader);
+    }
+    return rc;
 }
 
 void weir_state_close(struct weir_state_reader *reader)

@@ -50,7 +50,8 @@ struct weir_reservation {
  * @param ret_lsn     NULL, or the record's LSN
  * Returns: 0; WEIR_E_TOO_BIG; -EINVAL; -ENOSPC (no room for a further segment: nothing was
  *   appended, the log stays usable); -EDEADLK (WEIR_EACH, or room was needed, while this thread
- *   holds a reservation); WEIR_E_POISONED; WEIR_E_READ_ONLY; WEIR_E_FORKED.
+ *   holds a reservation; or it is inside a callback that this log feeds); WEIR_E_POISONED;
+ *   WEIR_E_READ_ONLY; WEIR_E_FORKED.
  * Durability: see enum weir_durability; a later WEIR_EACH covers everything before it.
  * Threads: any.
  * Blocks: WEIR_EACH on a flush; the others only when W is used up or a segment must be made (with
@@ -195,6 +196,30 @@ WEIR_EXPORT int weir_process(struct weir_log *log, weir_lsn *ret_durable);
  * Allocates: windows.
  */
 WEIR_EXPORT int weir_prepare(struct weir_log *log, uint64_t size_bytes);
+
+/* Marks this thread as inside a callback that the log feeds, for whoever runs callbacks of derived
+ * systems: from here to the end every append, reserve and write of a storage engine to this log by
+ * this thread is -EDEADLK and appends nothing. May be nested, over one log or several.
+ *
+ * @param log  an open log
+ * Returns: 0; -EINVAL; -EBUSY (nested over more than 16 logs).
+ * Durability: none.
+ * Threads: any; the mark is the calling thread's own.
+ * Blocks: never.
+ * Allocates: nothing.
+ */
+WEIR_EXPORT int weir_log_callback_begin(struct weir_log *log);
+
+/* Ends what weir_log_callback_begin() began in this thread. weir_log_close() is -EBUSY before.
+ *
+ * @param log  the same log
+ * Returns: nothing.
+ * Durability: none.
+ * Threads: the one that began it.
+ * Blocks: never.
+ * Allocates: nothing.
+ */
+WEIR_EXPORT void weir_log_callback_end(struct weir_log *log);
 
 #ifdef __cplusplus
 }

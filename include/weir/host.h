@@ -20,11 +20,16 @@
  *   push        the writer, once its record is durable (WEIR_EACH), applies all events up to its
  *               own, in the order of LSNs, before its call returns: weir_host_push(host, true)
  *
- * Threads: any, for all calls but open and close.
+ * Threads: any, for all calls but open and close. From inside of a callback of a system every call
+ * is -EDEADLK. Reading a system is in <weir/host_read.h>, proving it in <weir/rebuild.h>, looking
+ * at all of them in <weir/pipeline.h>; this header brings them along.
  */
 #ifndef WEIR_HOST_H
 #define WEIR_HOST_H
 
+#include <weir/host_read.h>
+#include <weir/pipeline.h>
+#include <weir/rebuild.h>
 #include <weir/system.h>
 
 #ifdef __cplusplus
@@ -35,8 +40,9 @@ struct weir_host;
 
 struct weir_host_options {
     size_t size;           /* sizeof(struct weir_host_options) */
-    uint64_t save_records; /* a system is saved when it has applied so many since the last time;
-                              default 1 << 20; UINT64_MAX: on weir_host_save() and closing only */
+    uint64_t save_records; /* a system is saved when its position has moved by so many since the
+                              last time; default 1 << 20; UINT64_MAX: on weir_host_save(),
+                              detaching and closing only */
 };
 
 #define WEIR_HOST_OPTIONS_INIT WEIR_SIZED_INIT(weir_host_options)
@@ -44,7 +50,7 @@ struct weir_host_options {
 enum weir_start {
     WEIR_START_BEGINNING = 0, /* all that is retained; compacted: the state as of the horizon */
     WEIR_START_NOW = 1,
-    WEIR_START_BEHIND = 2,   /* behind system.lsn */
+    WEIR_START_BEHIND = 2,   /* behind system.lsn; below the horizon as from the beginning */
     WEIR_START_SNAPSHOT = 3, /* the state as of now, then what comes behind it */
 };
 
@@ -53,7 +59,7 @@ struct weir_system {
     const char *name; /* up to WEIR_STATE_NAME_MAX, as of a hold; "engine" is taken; copied */
     const struct weir_system_ops *ops; /* both stay valid until it is detached */
     void *self;
-    enum weir_start start;    /* when nothing was saved under this name */
+    enum weir_start start;    /* when nothing is known under this name */
     uint32_t operations;      /* WEIR_ON_*; 0 = all */
     weir_lsn lsn;             /* for WEIR_START_BEHIND */
     const weir_table *tables; /* only these; copied; position moves with the others, too */
@@ -66,124 +72,159 @@ struct weir_system {
 
 #define WEIR_SYSTEM_INIT WEIR_SIZED_INIT(weir_system)
 
-int weir_host_open(struct weir_engine *engine, const struct weir_host_options *options,
-                   struct weir_host **ret_host);
-/* Stops deliveries, saves every system, detaches it. Frees the host even when saving failed (the
- * first error is returned: the position saved last counts). */
-int weir_host_close(struct weir_host *host);
+/* Makes a host without systems.
+ *
+ * @param engine    an open engine, also of a read-only log; open until the host is closed
+ * @param options   NULL for the defaults
+ * @param ret_host  weir_host_close() gives it back
+ * Returns: 0; -EINVAL; -ENOMEM.
+ * Durability: none.
+ * Threads: any.
+ * Blocks: never.
+ * Allocates: the host.
+ */
+WEIR_EXPORT int weir_host_open(struct weir_engine *engine, const struct weir_host_options *options,
+                               struct weir_host **ret_host);
 
-/* 0; WEIR_E_ATTACHED (this host, another one or another process has that name); -EINVAL (name,
- * ops); WEIR_E_POSITION_LOST (parked with that, attached all the same: weir_host_rebuild());
- * ... A state that is damaged, of another version, kind or log: the system is rebuilt by the
- * next delivery, weir_host_status says why. */
-int weir_host_attach(struct weir_host *host, const struct weir_system *system,
-                     struct weir_error *ret_error);
-/* Saves and lets go; name, state and hold stay, for the next time. */
-int weir_host_detach(struct weir_host *host, const char *name);
+/* Stops deliveries, saves every system, detaches it. Frees the host even when saving failed.
+ *
+ * @param host  NULL is allowed
+ * Returns: 0; -EDEADLK (nothing is done); the first error of weir_host_detach(): the position saved
+ *   last counts.
+ * Durability: on 0, every system is saved as far as it had got.
+ * Threads: no other call on the host at the same time or later.
+ * Blocks: on saving.
+ * Allocates: nothing that stays.
+ */
+WEIR_EXPORT int weir_host_close(struct weir_host *host);
+
+/* Adds a system: loads what was saved under its name, or starts it. A state that is damaged, of
+ * another version, kind or log is not used: the system begins again, with the next delivery, and
+ * weir_host_stat() says why. With push it has caught up when this returns.
+ *
+ * @param host       an open host
+ * @param system     what it is; copied, but for ops and self
+ * @param ret_error  NULL, or the detail of a failure; its size member is set
+ * Returns: 0 (also when it is parked since an earlier time); WEIR_E_POSITION_LOST (attached all the
+ *   same, and parked with that: weir_host_rebuild(), or weir_host_detach()); WEIR_E_ATTACHED (this
+ *   host, another one or another process has that name); -EINVAL (name, ops, start, tables);
+ *   -EDEADLK; errors of weir_changes_open(), weir_hold_set(), weir_state_open(); -ENOMEM; -errno.
+ * Durability: name, start and hold are durable when it returns 0.
+ * Threads: any.
+ * Blocks: on loading, on a few flushes; with push, until it has caught up.
+ * Allocates: about 40 KiB, and what the system does.
+ */
+WEIR_EXPORT int weir_host_attach(struct weir_host *host, const struct weir_system *system,
+                                 struct weir_error *ret_error);
+
+/* Saves a system and lets go of it; name, state and hold stay, for the next time.
+ *
+ * @param host  an open host
+ * @param name  of a system
+ * Returns: 0; WEIR_E_NO_SYSTEM; -EDEADLK; errors of saving: it is let go all the same.
+ * Durability: on 0, it is saved as far as it had got.
+ * Threads: any.
+ * Blocks: until nobody reads it, waits for it or verifies it; on saving. Stops its rebuilding.
+ * Allocates: as its save does.
+ */
+WEIR_EXPORT int weir_host_detach(struct weir_host *host, const char *name);
 
 /* What a delivery did for one system. */
 struct weir_delivered {
     const char *name; /* lent until it is detached */
-    uint64_t events;  /* applied */
+    uint64_t events;  /* applied meanwhile, by whomever */
     weir_lsn position;
     int parked; /* 0, or why it is */
 };
 
-/* Applies everything that is durable now: how many systems there are; ret_delivered has room for
- * `room` of them, in the order of attaching. A parked system is no error. < 0: the log cannot be
- * read. */
-int weir_host_flush(struct weir_host *host, struct weir_delivered *ret_delivered, size_t room);
-int weir_host_start(struct weir_host *host); /* 0; -EALREADY; -EBUSY (push) */
-int weir_host_stop(struct weir_host *host);
-int weir_host_push(struct weir_host *host, bool push);
-/* Saves all systems that have moved: the first error, all are tried. */
-int weir_host_save(struct weir_host *host);
+/* Pull: applies everything that is durable now. A parked system is no error, nor is one that could
+ * not be saved (weir_host_stat() says so).
+ *
+ * @param host           an open host
+ * @param ret_delivered  room for so many, or NULL; in the order of attaching
+ * @param room           how many
+ * Returns: how many systems there are; -EINVAL; -EDEADLK; errors of weir_changes_next(),
+ *   weir_engine_refresh(): the log cannot be read; systems on other lanes have got on all the same.
+ * Durability: it applies durable records only; saves what is due.
+ * Threads: any; one flush at a time, others wait.
+ * Blocks: on reading, and on the systems.
+ * Allocates: what the systems do.
+ */
+WEIR_EXPORT int weir_host_flush(struct weir_host *host, struct weir_delivered *ret_delivered,
+                                size_t room);
 
-/* A parked system: once more from the event that failed, or behind it. */
-int weir_host_retry(struct weir_host *host, const char *name);
-int weir_host_skip(struct weir_host *host, const char *name);
+/* Background: starts a thread that delivers.
+ *
+ * @param host  an open host
+ * Returns: 0; -EALREADY; -EBUSY (push is on); -EINVAL; -EDEADLK; -EAGAIN, -ENOMEM (no thread).
+ * Durability: as weir_host_flush().
+ * Threads: any.
+ * Blocks: never.
+ * Allocates: a thread.
+ */
+WEIR_EXPORT int weir_host_start(struct weir_host *host);
 
-/* Waits until a system has applied everything up to lsn: 0; WEIR_E_BEHIND (timeout; why.text says
- * how far); WEIR_E_PARKED. Without a background thread it flushes itself. */
-int weir_host_wait(struct weir_host *host, const char *name, weir_lsn lsn, int64_t timeout_ns,
-                   struct weir_error *ret_error);
+/* Stops that thread; what it has applied stays.
+ *
+ * @param host  an open host
+ * Returns: 0, also when there was none; -EINVAL; -EDEADLK.
+ * Durability: none.
+ * Threads: any.
+ * Blocks: until it has finished a batch: hardly more than 50 ms.
+ * Allocates: nothing.
+ */
+WEIR_EXPORT int weir_host_stop(struct weir_host *host);
 
-/* Keeps a system's state as it is while one looks into it: as of the position it gives, at which no
- * atomic write is cut. Deliveries to it wait. Short, please. */
-int weir_host_read_begin(struct weir_host *host, const char *name, weir_lsn *ret_position);
-void weir_host_read_end(struct weir_host *host, const char *name);
+/* Push: writers deliver, or no longer. What was written before is delivered first.
+ *
+ * @param host  an open host, the only one of its engine that pushes
+ * @param push  on or off
+ * Returns: 0; -EBUSY (the thread runs; another host pushes); -EINVAL; -EDEADLK; errors of
+ *   weir_host_flush(): push is on, lanes that cannot be read stay behind.
+ * Durability: systems are never ahead of what is durable.
+ * Threads: any.
+ * Blocks: as weir_host_flush(); off: until no writer delivers.
+ * Allocates: what the systems do.
+ */
+WEIR_EXPORT int weir_host_push(struct weir_host *host, bool push);
 
-struct weir_rebuild_report {
-    size_t size; /* sizeof(struct weir_rebuild_report) */
-    uint64_t events;
-    weir_lsn position;
-    double seconds;
-};
+/* Saves all systems that have moved.
+ *
+ * @param host  an open host
+ * Returns: 0; the first error, all are tried; -EINVAL; -EDEADLK.
+ * Durability: on 0, all are durable as they were at some moment of the call.
+ * Threads: any.
+ * Blocks: on writing; a system stands still while its state is written.
+ * Allocates: as save does.
+ */
+WEIR_EXPORT int weir_host_save(struct weir_host *host);
 
-#define WEIR_REBUILD_REPORT_INIT WEIR_SIZED_INIT(weir_rebuild_report)
+/* Lets a parked system go on with the event that failed, or with the state that it begins with.
+ *
+ * @param host  an open host
+ * @param name  of a system
+ * Returns: 0 (the next delivery tries it); -EINVAL (it is not parked); WEIR_E_POSITION_LOST (what
+ *   comes next is gone: weir_host_rebuild()); WEIR_E_NO_SYSTEM; -EBUSY (it is being rebuilt);
+ *   -EDEADLK; errors of weir_changes_open(): it stays parked.
+ * Durability: that it is not parked is durable.
+ * Threads: any.
+ * Blocks: on a flush of its status; with push, until it has caught up.
+ * Allocates: about 40 KiB.
+ */
+WEIR_EXPORT int weir_host_retry(struct weir_host *host, const char *name);
 
-/* Resets a system and replays; saves it. The others go on. WEIR_E_POSITION_LOST: it began behind an
- * LSN that compaction has passed, so nobody can give it the same events again. */
-int weir_host_rebuild(struct weir_host *host, const char *name, weir_progress_fn progress,
-                      void *progress_context, struct weir_rebuild_report *ret_report,
-                      struct weir_error *ret_error);
-
-struct weir_host_verify_report {
-    size_t size; /* sizeof(struct weir_host_verify_report) */
-    bool equal;
-    uint8_t live[16], rebuilt[16]; /* fingerprints */
-    weir_lsn position;
-    uint64_t events, differing;
-    double seconds;
-};
-
-#define WEIR_HOST_VERIFY_REPORT_INIT WEIR_SIZED_INIT(weir_host_verify_report)
-
-enum weir_difference_kind {
-    WEIR_DIFFERENCE_MISSING = 1, /* in the rebuilt state only */
-    WEIR_DIFFERENCE_EXTRA = 2,   /* in the live state only */
-    WEIR_DIFFERENCE_OTHER = 3,   /* in both, with other contents */
-};
-
-struct weir_difference {
-    enum weir_difference_kind kind;
-    struct weir_bytes text; /* as the system's entries name it */
-    weir_lsn lsn;           /* the last that touched it; 0 = not known */
-};
-
-typedef int (*weir_difference_fn)(void *context, const struct weir_difference *difference);
-
-/* Rebuilds `fresh` (another self, made like the live one, freed by the caller) up to where the live
- * one is, and compares. The live one changes in nothing. fn may be NULL; stops when it returns
- * other than 0. */
-int weir_host_verify(struct weir_host *host, const char *name, void *fresh, weir_difference_fn fn,
-                     void *context, struct weir_host_verify_report *ret_report,
-                     struct weir_error *ret_error);
-
-struct weir_system_status {
-    char name[WEIR_STATE_NAME_MAX + 1];
-    char kind[WEIR_STATE_KIND_MAX + 1];
-    weir_lsn position, saved; /* applied; and on the medium */
-    uint64_t lag_records, lag_bytes;
-    uint64_t events; /* applied since it was attached */
-    int parked;      /* 0, or why */
-    weir_lsn parked_lsn;
-    char reason[200]; /* why it is parked, or was rebuilt; "" */
-};
-
-/* The pipeline in one call: the log, and each system. ret_systems has room for `room`; returns how
- * many there are. */
-struct weir_host_status {
-    size_t size; /* sizeof(struct weir_host_status) */
-    weir_lsn earliest, durable, horizon;
-    uint64_t log_bytes;
-    uint32_t systems, parked;
-};
-
-#define WEIR_HOST_STATUS_INIT WEIR_SIZED_INIT(weir_host_status)
-
-int weir_host_stat(struct weir_host *host, struct weir_host_status *ret_status,
-                   struct weir_system_status *ret_systems, size_t room);
+/* Lets a parked system go on behind the event that failed. Should it come to that event again, by
+ * a crash before it was saved, or by being rebuilt, it is parked there again.
+ *
+ * @param host  an open host
+ * @param name  of a system
+ * Returns: as weir_host_retry().
+ * Durability: as weir_host_retry().
+ * Threads: any.
+ * Blocks: as weir_host_retry().
+ * Allocates: as weir_host_retry().
+ */
+WEIR_EXPORT int weir_host_skip(struct weir_host *host, const char *name);
 
 #ifdef __cplusplus
 }

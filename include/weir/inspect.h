@@ -55,6 +55,24 @@ struct weir_stat {
  */
 WEIR_EXPORT int weir_log_stat(struct weir_log *log, struct weir_stat *ret_stat);
 
+/* How many bytes of the log lie behind one LSN up to another: what a reader that is at the one is
+ * behind the other. Groups and their padding count; what was truncated does not, of what was
+ * compacted what is left. Of the segments at both ends about: within 16 records where the segment
+ * is in memory, else as if its records were equally large.
+ *
+ * @param log        an open log
+ * @param from_lsn   counts from behind this record; 0 = from the earliest one
+ * @param to_lsn     up to this one, at most the last durable one
+ * @param ret_bytes  0 when there is nothing in between
+ * Returns: 0; -EINVAL; WEIR_E_FORKED; errors of a reader that follows a writer.
+ * Durability: none.
+ * Threads: any.
+ * Blocks: briefly on the log's locks. Reads nothing.
+ * Allocates: nothing.
+ */
+WEIR_EXPORT int weir_log_bytes_between(struct weir_log *log, weir_lsn from_lsn, weir_lsn to_lsn,
+                                       uint64_t *ret_bytes);
+
 /* How much room the file system has left, as it tells an ordinary user.
  *
  * @param log             an open log

@@ -104,6 +104,7 @@ WEIR_EXPORT int weir_state_commit(struct weir_state_writer *writer, const char *
 /* Throws away what was written, and gives the writer back.
  *
  * @param writer  NULL is allowed
+ * Returns: nothing.
  * Durability: none; the old file stays.
  * Threads: one at a time.
  * Blocks: hardly.
@@ -130,6 +131,23 @@ WEIR_EXPORT void weir_state_abandon(struct weir_state_writer *writer);
 WEIR_EXPORT int weir_state_open(struct weir_log *log, const char *name, const char *file,
                                 struct weir_state_reader **ret_reader,
                                 struct weir_error *ret_error);
+
+/* Reads only what a file says of itself. Its own checksum is verified, and that the file fits the
+ * log; not the rest of the file.
+ *
+ * @param log        an open log
+ * @param name       see WEIR_STATE_NAME_MAX
+ * @param file       as for weir_state_create()
+ * @param ret_about  its size member is set by the caller
+ * @param ret_error  NULL, or where to put the detail of a failure; its size member is set
+ * Returns: as weir_state_open().
+ * Durability: none.
+ * Threads: any.
+ * Blocks: on reading 4 KiB.
+ * Allocates: 260 KiB, freed before it returns.
+ */
+WEIR_EXPORT int weir_state_peek(struct weir_log *log, const char *name, const char *file,
+                                struct weir_state_about *ret_about, struct weir_error *ret_error);
 
 /* What the file says of itself.
  *
@@ -172,6 +190,7 @@ WEIR_EXPORT uint64_t weir_state_left(const struct weir_state_reader *reader);
 /* Gives a reader back.
  *
  * @param reader  NULL is allowed
+ * Returns: nothing.
  * Durability: none.
  * Threads: one at a time.
  * Blocks: never.

@@ -44,6 +44,7 @@ WEIR_EXPORT int weir_state_lock(struct weir_log *log, const char *name,
 /* Gives a lock back.
  *
  * @param lock  NULL is allowed
+ * Returns: nothing.
  * Durability: none.
  * Threads: any.
  * Blocks: never.

@@ -1,7 +1,7 @@
 /* All of Weir in one include. Reading order: types, error, log, append, cursor, retain, inspect,
  * finding, salvage; then the storage engine: engine, write, read, snapshot, maintain, change; what
- * is derived: changes, system, host, consumer, state, extract, rows, index, view, text; and medium
- * for those who bring their own. */
+ * is derived: changes, system, host, host_read, rows, rebuild, pipeline, consumer, state, extract,
+ * index, view, text; and medium for those who bring their own. */
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
 
@@ -16,12 +16,15 @@
 #include <weir/extract.h>
 #include <weir/finding.h>
 #include <weir/host.h>
+#include <weir/host_read.h>
 #include <weir/index.h>
 #include <weir/inspect.h>
 #include <weir/log.h>
 #include <weir/maintain.h>
 #include <weir/medium.h>
+#include <weir/pipeline.h>
 #include <weir/read.h>
+#include <weir/rebuild.h>
 #include <weir/retain.h>
 #include <weir/rows.h>
 #include <weir/salvage.h>

@@ -120,6 +120,27 @@ WEIR_EXPORT int weir_put(struct weir_engine *engine, weir_table table, struct we
 WEIR_EXPORT int weir_delete(struct weir_engine *engine, weir_table table, struct weir_bytes key,
                             enum weir_durability durability, weir_lsn *ret_lsn);
 
+/* Called by a writer when its record is durable. */
+typedef void (*weir_after_write_fn)(void *context, weir_lsn lsn);
+
+/* Sets the function that each write with WEIR_EACH calls before it returns 0: in the writer's own
+ * thread, once its record (of a batch: the last) is durable, with no lock held. It may take its
+ * time, which is the writer's; it changes nothing of the write's result. Other durabilities call
+ * nothing. One function per engine.
+ *
+ * @param engine   an open engine
+ * @param fn       NULL takes it away, and returns only when no call of it is running
+ * @param context  handed to fn
+ * Returns: 0; -EINVAL; -EBUSY (there is one already); -EDEADLK (from within that function);
+ *   WEIR_E_FORKED.
+ * Durability: none.
+ * Threads: any.
+ * Blocks: with NULL, until the calls that are running have returned.
+ * Allocates: nothing.
+ */
+WEIR_EXPORT int weir_engine_after_write(struct weir_engine *engine, weir_after_write_fn fn,
+                                        void *context);
+
 #ifdef __cplusplus
 }
 #endif

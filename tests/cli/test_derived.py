@@ -80,10 +80,10 @@ class Oracle:
 
 
 class DerivedTest(LogTest):
-    def fill(self, documents):
+    def fill(self, documents, segment_size="256KiB"):
         lines = "".join(json.dumps(document) + "\n" for document in documents.values())
         done = weir("import", self.log, "--table", "packages", "--key", "package",
-                    "--segment-size", "256KiB", stdin=lines.encode())
+                    "--segment-size", segment_size, stdin=lines.encode())
         self.assertEqual(done.exit, OK, done.err)
 
     def make_all(self):
@@ -252,6 +252,17 @@ class Packages(DerivedTest):
             thread.join()
         self.assertEqual(wrong, [])
 
+    def test_checkpoint_and_compact_bring_what_is_derived_up_to_date(self):
+        oracle = Oracle(self.documents)
+        for command in ("checkpoint", "compact"):
+            self.change(oracle, seed=12)
+            done = weir(command, self.log, "--json")
+            self.assertEqual(done.exit, OK, (done.out, done.err))
+            stat = weir("stat", self.log, "--json").row()
+            self.assertEqual({consumer["lag_records"] for consumer in stat["consumers"]}, {0})
+            self.assertEqual(self.view("--stale"), oracle.groups())
+        self.check_against(oracle, seed=12)
+
     def test_ranges_prefixes_and_limits(self):
         oracle = Oracle(self.documents)
         rows = oracle.ask("SELECT key, section FROM documents "
@@ -285,7 +296,8 @@ class Packages(DerivedTest):
 class Definitions(DerivedTest):
     def setUp(self):
         super().setUp()
-        self.fill({"a": {"package": "a", "section": "s", "size": 1, "summary": "one"}})
+        self.fill({"a": {"package": "a", "section": "s", "size": 1, "summary": "one"}},
+                  segment_size="64MiB")
 
     def refuse(self, exit_code, words, *command):
         self.assert_error(weir(*command, "--json"), exit_code, *words)

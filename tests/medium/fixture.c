@@ -140,7 +140,7 @@ static void remove_entries(int at, const char *name, int depth)
 
 void fixture_remove_directory(const char *directory)
 {
-    remove_entries(AT_FDCWD, directory, 1);
+    remove_entries(AT_FDCWD, directory, 2);
     (void)rmdir(directory);
 }
 

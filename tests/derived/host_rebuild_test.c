@@ -1,0 +1,469 @@
+/*
+ * Rebuilding, verifying, what compaction does to consumers, and rows.
+ */
+#include "tests/derived/scene.h"
+
+#include "derived/host.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include <weir/consumer.h>
+#include <weir/rows.h>
+
+static struct scene scene;
+
+static int begin(void **state)
+{
+    (void)state;
+    scene_open(&scene);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    scene_close(&scene);
+    return 0;
+}
+
+/* Puts that overwrite each other: enough for several segments. */
+static weir_lsn churn(unsigned count, char mark)
+{
+    weir_lsn lsn = 0;
+    for (unsigned i = 0; i < count; i++) {
+        char key[20], value[200];
+        (void)snprintf(key, sizeof key, "k%u", i % 50);
+        (void)snprintf(value, sizeof value, "%c%0150u", mark, i);
+        lsn = put(&scene.store, key, value);
+    }
+    settle(&scene.store);
+    return lsn;
+}
+
+/* ---- rebuild ---- */
+
+static void ds_03_rebuild_clears_replays_and_reports(void **state)
+{
+    (void)state;
+    struct ledger one = {0}, other = {0};
+    struct weir_rebuild_report report = WEIR_REBUILD_REPORT_INIT;
+    scene_attach(&scene, "one", &one);
+    scene_attach(&scene, "other", &other);
+    weir_lsn last = churn(2000, 'x');
+    (void)scene_flush(&scene, NULL);
+    assert_int_equal(weir_host_save(scene.host), 0);
+    ledger_spoil(&one, "k3");
+    ledger_drop(&one, "k4");
+    uint64_t events = other.events, resets = other.resets;
+    assert_int_equal(weir_host_rebuild(scene.host, "one", NULL, NULL, &report, NULL), 0);
+    assert_int_equal(report.events, 2000);
+    assert_int_equal(report.position, last);
+    assert_true(report.seconds > 0);
+    assert_int_equal(other.events, events); /* it was not disturbed */
+    assert_int_equal(other.resets, resets);
+    assert_int_equal(scene_status(&scene, "one").saved, last);
+    assert_int_equal(scene_hold(&scene, "one"), last + 1);
+    assert_int_equal(one.wrong, 0);
+    expect_verified(&scene, "one");
+    put(&scene.store, "z", "1");
+    assert_int_equal(scene_flush(&scene, NULL), 2); /* and goes on with the others */
+    assert_null(scene.host->lanes->next);
+    scene_free(&scene, &one);
+    scene_free(&scene, &other);
+}
+
+static int stop_at_once(void *context, uint64_t done_bytes, uint64_t all_bytes)
+{
+    *(uint64_t *)context = all_bytes;
+    return done_bytes <= all_bytes;
+}
+
+static void a_rebuild_that_is_stopped_is_brought_to_its_end_by_the_next_delivery(void **state)
+{
+    (void)state;
+    struct ledger ledger = {0};
+    uint64_t all = 0;
+    scene_attach(&scene, "ledger", &ledger);
+    churn(1000, 'x');
+    (void)scene_flush(&scene, NULL);
+    assert_int_equal(weir_host_rebuild(scene.host, "ledger", stop_at_once, &all, NULL, NULL),
+                     -ECANCELED);
+    assert_true(all > 0);
+    (void)scene_flush(&scene, NULL);
+    expect_verified(&scene, "ledger");
+    scene_free(&scene, &ledger);
+}
+
+static void a_crash_while_rebuilding_does_not_bring_the_old_state_back(void **state)
+{
+    (void)state;
+    struct ledger ledger = {0};
+    uint64_t all = 0;
+    scene_attach(&scene, "ledger", &ledger);
+    churn(500, 'x');
+    (void)scene_flush(&scene, NULL);
+    ledger_spoil(&ledger, "k1");
+    assert_int_equal(weir_host_save(scene.host), 0);
+    (void)weir_host_rebuild(scene.host, "ledger", stop_at_once, &all, NULL, NULL);
+    ledger.save_with = -ENOSPC; /* so that closing does not save it, either */
+    scene_crash(&scene);
+    ledger.save_with = 0;
+    scene_attach(&scene, "ledger", &ledger);
+    (void)scene_flush(&scene, NULL);
+    expect_verified(&scene, "ledger");
+    scene_free(&scene, &ledger);
+}
+
+static void a_rebuild_that_meets_an_event_that_is_refused_says_that_it_is_parked(void **state)
+{
+    (void)state;
+    struct ledger ledger = {0};
+    struct weir_error why = WEIR_ERROR_INIT;
+    scene_attach(&scene, "ledger", &ledger);
+    churn(300, 'x');
+    (void)scene_flush(&scene, NULL);
+    ledger.refuse = "k7";
+    assert_int_equal(weir_host_rebuild(scene.host, "ledger", NULL, NULL, NULL, &why),
+                     WEIR_E_PARKED);
+    assert_string_equal(why.text, weir_error_text(-EIO));
+    assert_int_equal(scene_status(&scene, "ledger").parked, -EIO);
+    ledger.refuse = NULL;
+    assert_int_equal(weir_host_rebuild(scene.host, "ledger", NULL, NULL, NULL, &why), 0);
+    assert_int_equal(scene_status(&scene, "ledger").parked, 0);
+    expect_verified(&scene, "ledger");
+    scene_free(&scene, &ledger);
+}
+
+/* ---- verify ---- */
+
+struct told {
+    char text[400];
+    weir_lsn lsn[8];
+    int count, most;
+};
+
+static int tell(void *context, const struct weir_difference *difference)
+{
+    static const char marks[] = "?-+!";
+    struct told *told = context;
+    size_t used = strlen(told->text);
+    (void)snprintf(told->text + used, sizeof told->text - used, "%c%.*s ", marks[difference->kind],
+                   (int)difference->text.size, (const char *)difference->text.data);
+    told->lsn[told->count] = difference->lsn;
+    return ++told->count == told->most;
+}
+
+static void verify_names_the_entries_that_differ_and_who_touched_them_last(void **state)
+{
+    (void)state;
+    struct ledger live = {0}, fresh = {0};
+    struct weir_host_verify_report report = WEIR_HOST_VERIFY_REPORT_INIT;
+    struct told told = {.most = 8};
+    put(&scene.store, "a", "1");
+    weir_lsn b = put(&scene.store, "b", "2");
+    weir_lsn c = put(&scene.store, "c", "3");
+    put(&scene.store, "d", "4");
+    scene_attach(&scene, "live", &live);
+    (void)scene_flush(&scene, NULL);
+    ledger_spoil(&live, "b");
+    ledger_drop(&live, "c");
+    live.partial = true;
+    weir_lsn gone = erase(&scene.store, "d");
+    put(&scene.store, "e", "5");
+    live.refuse = NULL;
+    (void)scene_flush(&scene, NULL);
+    /* One that is there and should not be. */
+    struct weir_event ghost = {
+        .lsn = 99, .operation = WEIR_INSERT, .key = text("d"), .after = text("4")};
+    assert_int_equal(ledger_ops.apply(&live, &ghost), 0);
+    assert_int_equal(weir_host_verify(scene.host, "live", &fresh, tell, &told, &report, NULL), 0);
+    assert_false(report.equal);
+    assert_memory_not_equal(report.live, report.rebuilt, 16);
+    assert_int_equal(report.differing, 3);
+    assert_int_equal(report.events, 6);
+    assert_string_equal(told.text, "!b -c +d ");
+    assert_int_equal(told.lsn[0], b);
+    assert_int_equal(told.lsn[1], c);
+    assert_int_equal(told.lsn[2], gone);
+    told = (struct told){.most = 1}; /* enough: the others are counted */
+    assert_int_equal(weir_host_verify(scene.host, "live", &fresh, tell, &told, &report, NULL), 0);
+    assert_int_equal(told.count, 1);
+    assert_int_equal(report.differing, 3);
+    scene_free(&scene, &fresh);
+    scene_free(&scene, &live);
+}
+
+static void verify_says_when_the_rebuilt_one_fails(void **state)
+{
+    (void)state;
+    struct ledger live = {0}, fresh = {.refuse = "b"};
+    struct weir_error why = WEIR_ERROR_INIT;
+    put(&scene.store, "a", "1");
+    put(&scene.store, "b", "1");
+    scene_attach(&scene, "live", &live);
+    (void)scene_flush(&scene, NULL);
+    assert_int_equal(weir_host_verify(scene.host, "live", &fresh, NULL, NULL, NULL, &why), -EIO);
+    assert_non_null(strstr(why.text, "LSN 2"));
+    fresh.refuse_with = 3;
+    assert_int_equal(weir_host_verify(scene.host, "live", &fresh, NULL, NULL, NULL, &why),
+                     WEIR_E_PARKED);
+    assert_int_equal(weir_host_verify(scene.host, "live", NULL, NULL, NULL, NULL, &why), -EINVAL);
+    scene_free(&scene, &fresh);
+    scene_free(&scene, &live);
+}
+
+/* ---- compaction ---- */
+
+static void cd_10_the_slowest_consumer_keeps_compaction_off(void **state)
+{
+    (void)state;
+    struct ledger slow = {0}, fast = {0};
+    struct weir_compact_report report = WEIR_COMPACT_REPORT_INIT;
+    scene_attach(&scene, "slow", &slow);
+    weir_lsn middle = churn(500, 'x');
+    (void)scene_flush(&scene, NULL);
+    assert_int_equal(weir_host_detach(scene.host, "slow"), 0);
+    scene_attach(&scene, "fast", &fast);
+    churn(2000, 'y');
+    (void)scene_flush(&scene, NULL);
+    assert_int_equal(weir_host_save(scene.host), 0);
+    assert_int_equal(weir_engine_compact(scene.store.engine, NULL, &report, NULL), 0);
+    assert_true(report.horizon <= middle);
+    assert_string_equal(report.limited_by, "slow");
+    scene_attach(&scene, "slow", &slow); /* each event is still there */
+    assert_int_equal(scene_flush(&scene, "slow"), 2000);
+    assert_int_equal(slow.states, 0);
+    assert_int_equal(slow.wrong, 0);
+    expect_verified(&scene, "slow");
+    scene_free(&scene, &slow);
+    scene_free(&scene, &fast);
+}
+
+static void cd_10_one_that_is_cut_loose_is_told_that_its_position_is_lost(void **state)
+{
+    (void)state;
+    struct ledger slow = {0};
+    struct weir_system system = WEIR_SYSTEM_INIT;
+    system.name = "slow";
+    system.ops = &ledger_ops;
+    system.self = &slow;
+    system.max_lag_bytes = 1000;
+    assert_int_equal(weir_host_attach(scene.host, &system, NULL), 0);
+    churn(500, 'x');
+    (void)scene_flush(&scene, NULL);
+    assert_int_equal(weir_host_detach(scene.host, "slow"), 0);
+    churn(2000, 'y');
+    assert_int_equal(weir_consumer_cut(scene.store.log, NULL, NULL), 0);
+    assert_int_equal(scene_hold(&scene, "slow"), 0);
+    assert_true(scene_compact(&scene) > 600);
+    struct weir_error why = WEIR_ERROR_INIT;
+    assert_int_equal(weir_host_attach(scene.host, &system, &why), WEIR_E_POSITION_LOST);
+    assert_int_equal(why.code, WEIR_E_POSITION_LOST);
+    assert_int_equal(scene_flush(&scene, "slow"), 0); /* no silent jump */
+    assert_int_equal(scene_status(&scene, "slow").parked, WEIR_E_POSITION_LOST);
+    assert_int_equal(scene_hold(&scene, "slow"), 0);
+    assert_int_equal(weir_host_retry(scene.host, "slow"), WEIR_E_POSITION_LOST);
+    assert_int_equal(weir_host_skip(scene.host, "slow"), WEIR_E_POSITION_LOST);
+    assert_int_equal(weir_host_rebuild(scene.host, "slow", NULL, NULL, NULL, &why), 0);
+    assert_int_equal(slow.states, 50);
+    assert_int_equal(slow.wrong, 0);
+    assert_int_equal(scene_status(&scene, "slow").parked, 0);
+    assert_true(scene_hold(&scene, "slow") > 2500);
+    expect_verified(&scene, "slow");
+    scene_free(&scene, &slow);
+}
+
+static void one_that_loses_its_position_while_it_is_attached_is_parked_with_that(void **state)
+{
+    (void)state;
+    struct ledger slow = {0};
+    scene_attach(&scene, "slow", &slow);
+    churn(500, 'x');
+    (void)scene_flush(&scene, NULL);
+    assert_int_equal(weir_host_save(scene.host), 0);
+    churn(2000, 'y');
+    assert_int_equal(weir_hold_drop(scene.store.log, "slow"), 0);
+    assert_true(scene_compact(&scene) > 600);
+    assert_int_equal(scene_flush(&scene, "slow"), 0);
+    assert_int_equal(scene_status(&scene, "slow").parked, WEIR_E_POSITION_LOST);
+    struct ledger fresh = {0};
+    assert_int_equal(weir_host_verify(scene.host, "slow", &fresh, NULL, NULL, NULL, NULL),
+                     WEIR_E_POSITION_LOST);
+    ledger_free(&fresh);
+    assert_int_equal(weir_host_rebuild(scene.host, "slow", NULL, NULL, NULL, NULL), 0);
+    expect_verified(&scene, "slow");
+    scene_free(&scene, &slow);
+}
+
+static void what_began_behind_an_lsn_cannot_be_rebuilt_once_that_is_compacted(void **state)
+{
+    (void)state;
+    struct ledger now = {.partial = true};
+    churn(100, 'w');
+    assert_int_equal(scene_try_attach(&scene, "now", &now, WEIR_START_NOW, 0), 0);
+    churn(500, 'x');
+    (void)scene_flush(&scene, NULL);
+    assert_int_equal(weir_host_rebuild(scene.host, "now", NULL, NULL, NULL, NULL), 0);
+    assert_int_equal(now.events, 500); /* the same events again */
+    churn(2000, 'y');
+    (void)scene_flush(&scene, NULL);
+    assert_int_equal(weir_host_save(scene.host), 0);
+    weir_lsn hold = scene_hold(&scene, "now");
+    assert_true(scene_compact(&scene) > 600);
+    uint64_t events = now.events;
+    assert_int_equal(weir_host_rebuild(scene.host, "now", NULL, NULL, NULL, NULL),
+                     WEIR_E_POSITION_LOST);
+    assert_int_equal(now.events, events); /* nothing has changed */
+    assert_int_equal(scene_hold(&scene, "now"), hold);
+    put(&scene.store, "z", "1");
+    assert_int_equal(scene_flush(&scene, "now"), 1);
+    scene_free(&scene, &now);
+}
+
+/* ---- unsaved ---- */
+
+static void one_that_is_unsaved_starts_from_what_is_saved_and_writes_nothing(void **state)
+{
+    (void)state;
+    struct ledger saved = {0}, look = {0};
+    struct weir_host *second;
+    struct weir_system system = WEIR_SYSTEM_INIT;
+    scene_attach(&scene, "ledger", &saved);
+    churn(100, 'x');
+    (void)scene_flush(&scene, NULL);
+    assert_int_equal(weir_host_save(scene.host), 0);
+    churn(100, 'y');
+    assert_int_equal(weir_host_open(scene.store.engine, NULL, &second), 0);
+    system.name = "ledger";
+    system.ops = &ledger_ops;
+    system.self = &look;
+    system.unsaved = true; /* the name is attached by the first host all the while */
+    weir_lsn hold = scene_hold(&scene, "ledger");
+    uint64_t changes = sim_memory_changes(scene.store.keeper);
+    assert_int_equal(weir_host_attach(second, &system, NULL), 0);
+    assert_int_equal(look.loads, 1);
+    assert_int_equal(weir_host_flush(second, NULL, 0), 1);
+    assert_int_equal(look.events, 100);
+    assert_int_equal(weir_host_save(second), 0);
+    assert_int_equal(weir_host_close(second), 0);
+    assert_int_equal(sim_memory_changes(scene.store.keeper), changes);
+    assert_int_equal(scene_hold(&scene, "ledger"), hold);
+    (void)scene_flush(&scene, NULL);
+    uint8_t prints[2][16];
+    ledger_ops.fingerprint(&saved, prints[0]);
+    ledger_ops.fingerprint(&look, prints[1]);
+    assert_memory_equal(prints[0], prints[1], 16);
+    ledger_free(&look);
+    scene_free(&scene, &saved);
+}
+
+/* ---- rows ---- */
+
+struct question {
+    struct ledger *ledger;
+    const char *extra; /* a key that the system believes in */
+    int rc;
+};
+
+/* All keys, the last one first. */
+static int find(void *context, weir_rows_add_fn add, void *add_context)
+{
+    struct question *question = context;
+    for (size_t i = question->ledger->count; i > 0; i--) {
+        const struct ledger_row *row = &question->ledger->rows[i - 1];
+        int rc =
+            add(add_context, row->table, (struct weir_bytes){row->bytes, row->key_size}, (double)i);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return question->extra != NULL ? add(add_context, 0, text(question->extra), 0) : question->rc;
+}
+
+static void rows_are_as_of_the_position_of_the_system(void **state)
+{
+    (void)state;
+    struct ledger ledger = {0};
+    struct question question = {&ledger, NULL, 0};
+    struct weir_rows *rows;
+    struct weir_row row;
+    put(&scene.store, "a", "1");
+    weir_lsn position = put(&scene.store, "b", "2");
+    scene_attach(&scene, "ledger", &ledger);
+    (void)scene_flush(&scene, NULL);
+    put(&scene.store, "a", "new");
+    erase(&scene.store, "b");
+    settle(&scene.store); /* not flushed */
+    assert_int_equal(weir_rows_open(scene.host, "ledger", find, &question, &rows), 0);
+    assert_int_equal(weir_rows_count(rows), 2);
+    assert_int_equal(weir_rows_lsn(rows), position);
+    (void)scene_flush(&scene, NULL); /* the system goes on, the rows stay */
+    assert_int_equal(weir_rows_next(rows, &row), 1);
+    assert_memory_equal(row.key.data, "b", 1);
+    assert_memory_equal(row.value.data, "2", 1);
+    assert_true(weir_rows_score(rows) > 1.5 && weir_rows_score(rows) < 2.5);
+    assert_int_equal(weir_rows_table(rows), 0);
+    assert_int_equal(weir_rows_next(rows, &row), 1);
+    assert_memory_equal(row.value.data, "1", 1);
+    assert_int_equal(row.lsn, 1);
+    assert_int_equal(weir_rows_next(rows, &row), 0);
+    assert_int_equal(weir_rows_next(rows, &row), 0);
+    weir_rows_close(rows);
+    scene_free(&scene, &ledger);
+}
+
+static void a_key_that_is_not_there_is_an_error_and_never_a_row_less(void **state)
+{
+    (void)state;
+    struct ledger ledger = {0};
+    struct question question = {&ledger, "ghost", 0};
+    struct weir_rows *rows;
+    struct weir_row row;
+    struct weir_error why = WEIR_ERROR_INIT;
+    put(&scene.store, "a", "1");
+    scene_attach(&scene, "ledger", &ledger);
+    (void)scene_flush(&scene, NULL);
+    assert_int_equal(weir_rows_open(scene.host, "ledger", find, &question, &rows), 0);
+    assert_int_equal(weir_rows_next(rows, &row), 1);
+    assert_int_equal(weir_rows_next(rows, &row), WEIR_E_STATE);
+    assert_int_equal(weir_rows_error(rows, &why), 0);
+    assert_non_null(strstr(why.text, "ghost"));
+    assert_non_null(strstr(why.text, "ledger"));
+    assert_int_equal(weir_rows_next(rows, &row), 0);
+    weir_rows_close(rows);
+    question = (struct question){&ledger, NULL, -EBADMSG};
+    assert_int_equal(weir_rows_open(scene.host, "ledger", find, &question, &rows), -EBADMSG);
+    assert_int_equal(weir_rows_open(scene.host, "nobody", find, &question, &rows),
+                     WEIR_E_NO_SYSTEM);
+    assert_int_equal(weir_rows_open(scene.host, "ledger", NULL, NULL, &rows), -EINVAL);
+    ledger.refuse = "b";
+    put(&scene.store, "b", "1");
+    (void)scene_flush(&scene, NULL);
+    assert_int_equal(weir_rows_open(scene.host, "ledger", find, &question, &rows), WEIR_E_PARKED);
+    weir_rows_close(NULL);
+    scene_free(&scene, &ledger);
+}
+
+#define host_test(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        host_test(ds_03_rebuild_clears_replays_and_reports),
+        host_test(a_rebuild_that_is_stopped_is_brought_to_its_end_by_the_next_delivery),
+        host_test(a_crash_while_rebuilding_does_not_bring_the_old_state_back),
+        host_test(a_rebuild_that_meets_an_event_that_is_refused_says_that_it_is_parked),
+        host_test(verify_names_the_entries_that_differ_and_who_touched_them_last),
+        host_test(verify_says_when_the_rebuilt_one_fails),
+        host_test(cd_10_the_slowest_consumer_keeps_compaction_off),
+        host_test(cd_10_one_that_is_cut_loose_is_told_that_its_position_is_lost),
+        host_test(one_that_loses_its_position_while_it_is_attached_is_parked_with_that),
+        host_test(what_began_behind_an_lsn_cannot_be_rebuilt_once_that_is_compacted),
+        host_test(one_that_is_unsaved_starts_from_what_is_saved_and_writes_nothing),
+        host_test(rows_are_as_of_the_position_of_the_system),
+        host_test(a_key_that_is_not_there_is_an_error_and_never_a_row_less),
+    };
+    cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -259,7 +259,7 @@ static void measure_dictionary(uint64_t count)
     (void)dictionary_order(&dictionary, &ordered);
     times[3] = spent_ns();
     for (uint64_t index = 0; index < LOOKS; index++) { /* a change, then the order */
-        put_digits(key + 8, index * 977, 8);
+        put_digits(key + 8, index * (count / LOOKS), 8);
         if (index % 2 == 0) {
             dictionary_remove(&dictionary, dictionary_find(&dictionary, key, 16));
         } else {

@@ -79,7 +79,7 @@ struct weir_text_options {
  * Durability: none; a host saves it.
  * Threads: any.
  * Blocks: never.
- * Allocates: the text, about 150 KiB.
+ * Allocates: the text, about 120 KiB.
  */
 WEIR_EXPORT int weir_text_create(const struct weir_text_options *options,
                                  struct weir_text **ret_text);

@@ -7,6 +7,7 @@
 extern const struct cli_command append_command;
 extern const struct cli_command backup_command;
 extern const struct cli_command bench_command;
+extern const struct cli_command changes_command;
 extern const struct cli_command checkpoint_command;
 extern const struct cli_command compact_command;
 extern const struct cli_command completion_command;

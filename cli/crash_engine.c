@@ -29,9 +29,13 @@
 #define PHASE(member) offsetof(struct weir_engine_open_report, member)
 
 const struct crash_engine_phase crash_engine_phases[] = {
-    {"load", "load_s", PHASE(load_s)},    {"walk", "walk_s", PHASE(walk_s)},
-    {"sort", "sort_s", PHASE(sort_s)},    {"build", "build_s", PHASE(build_s)},
-    {"total", "total_s", PHASE(total_s)}, {0},
+    {"load", "load_s", PHASE(load_s)},
+    {"walk", "walk_s", PHASE(walk_s)},
+    {"sort", "sort_s", PHASE(sort_s)},
+    {"build", "build_s", PHASE(build_s)},
+    {"replay", "replay_s", PHASE(replay_s)},
+    {"total", "total_s", PHASE(total_s)},
+    {0},
 };
 
 double crash_engine_seconds(const struct crash_engine_phase *phase,

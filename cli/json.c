@@ -106,6 +106,12 @@ void json_bool(struct json *json, const char *name, bool value)
     output_text(json->output, value ? "true" : "false");
 }
 
+void json_null(struct json *json, const char *name)
+{
+    key(json, name);
+    output_text(json->output, "null");
+}
+
 void json_time(struct json *json, const char *name, uint64_t time_ns)
 {
     key(json, name);

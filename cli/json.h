@@ -38,6 +38,7 @@ void json_double(struct json *json, const char *name, double value); /* null unl
 /* A number that is text already, of the form that JSON has. */
 void json_number(struct json *json, const char *name, const char *digits);
 void json_bool(struct json *json, const char *name, bool value);
+void json_null(struct json *json, const char *name);
 void json_time(struct json *json, const char *name, uint64_t time_ns);
 
 /* Text that should be UTF-8; whatever is not becomes U+FFFD. */

@@ -33,6 +33,7 @@ const struct cli_command *const cli_commands[] = {
     &delete_command,
     &scan_command,
     &history_command,
+    &changes_command,
     &import_command,
     &index_command,
     &query_command,

@@ -37,9 +37,20 @@ struct dictionary_slot {
     uint32_t number; /* DICTIONARY_NONE: empty */
 };
 
+uint64_t dictionary_hash(const void *data, size_t size)
+{
+    return XXH3_64bits(data, size);
+}
+
+/* What a slot keeps of it. */
+static uint32_t short_hash(uint64_t hash)
+{
+    return (uint32_t)(hash >> 32);
+}
+
 static uint32_t hash_of(const void *data, size_t size)
 {
-    return (uint32_t)(XXH3_64bits(data, size) >> 32);
+    return short_hash(dictionary_hash(data, size));
 }
 
 static uint32_t slot_mask(const struct dictionary *dictionary)
@@ -132,9 +143,7 @@ static uint32_t find_slot(const struct dictionary *dictionary, const void *data,
         if (slot->hash != hash) {
             continue;
         }
-        const struct dictionary_entry *entry = &dictionary->entries[slot->number];
-        if (entry->size == size &&
-            (size == 0 || memcmp(slab_at(&dictionary->texts, entry->text), data, size) == 0)) {
+        if (dictionary_is(dictionary, slot->number, data, size)) {
             return at;
         }
     }
@@ -214,13 +223,72 @@ void dictionary_free(struct dictionary *dictionary)
     dictionary_init(dictionary);
 }
 
-uint32_t dictionary_find(const struct dictionary *dictionary, const void *data, size_t size)
+static uint32_t find_number(const struct dictionary *dictionary, const void *data, size_t size,
+                            uint32_t hash)
 {
     if (dictionary->count == 0) {
         return DICTIONARY_NONE;
     }
-    uint32_t at = find_slot(dictionary, data, size, hash_of(data, size));
+    uint32_t at = find_slot(dictionary, data, size, hash);
     return at == DICTIONARY_NONE ? DICTIONARY_NONE : dictionary->slots[at].number;
+}
+
+uint32_t dictionary_find(const struct dictionary *dictionary, const void *data, size_t size)
+{
+    return find_number(dictionary, data, size, hash_of(data, size));
+}
+
+uint32_t dictionary_find_hashed(const struct dictionary *dictionary, uint64_t hash,
+                                const void *data, size_t size)
+{
+    return find_number(dictionary, data, size, short_hash(hash));
+}
+
+void dictionary_prefetch(const struct dictionary *dictionary, uint64_t hash)
+{
+    if (dictionary->count > 0) {
+        __builtin_prefetch(&dictionary->slots[short_hash(hash) & slot_mask(dictionary)]);
+    }
+}
+
+/* The first slot from that of the hash on that has it: nearly always the one. */
+static uint32_t guess_number(const struct dictionary *dictionary, uint32_t hash)
+{
+    uint32_t mask = slot_mask(dictionary);
+    for (uint32_t at = hash & mask;; at = (at + 1) & mask) {
+        const struct dictionary_slot *slot = &dictionary->slots[at];
+        if (slot->hash == hash || slot->number == DICTIONARY_NONE) {
+            return slot->number;
+        }
+    }
+}
+
+uint32_t dictionary_guess(const struct dictionary *dictionary, uint64_t hash)
+{
+    if (dictionary->count == 0) {
+        return DICTIONARY_NONE;
+    }
+    uint32_t number = guess_number(dictionary, short_hash(hash));
+    if (number != DICTIONARY_NONE) {
+        __builtin_prefetch(&dictionary->entries[number]);
+    }
+    return number;
+}
+
+void dictionary_prefetch_text(const struct dictionary *dictionary, uint32_t number)
+{
+    const struct dictionary_entry *entry = &dictionary->entries[number];
+    if (entry->size > 0) {
+        __builtin_prefetch(slab_at(&dictionary->texts, entry->text));
+    }
+}
+
+bool dictionary_is(const struct dictionary *dictionary, uint32_t number, const void *data,
+                   size_t size)
+{
+    const struct dictionary_entry *entry = &dictionary->entries[number];
+    return entry->size == size &&
+           (size == 0 || memcmp(slab_at(&dictionary->texts, entry->text), data, size) == 0);
 }
 
 static int add_new(struct dictionary *dictionary, const void *data, size_t size, uint32_t hash,
@@ -250,18 +318,27 @@ static int add_new(struct dictionary *dictionary, const void *data, size_t size,
     return 1;
 }
 
+static int find_or_add(struct dictionary *dictionary, const void *data, size_t size, uint32_t hash,
+                       uint32_t *ret_number)
+{
+    uint32_t number = find_number(dictionary, data, size, hash);
+    if (number != DICTIONARY_NONE) {
+        *ret_number = number;
+        return 0;
+    }
+    return add_new(dictionary, data, size, hash, ret_number);
+}
+
 int dictionary_add(struct dictionary *dictionary, const void *data, size_t size,
                    uint32_t *ret_number)
 {
-    uint32_t hash = hash_of(data, size);
-    if (dictionary->count > 0) {
-        uint32_t at = find_slot(dictionary, data, size, hash);
-        if (at != DICTIONARY_NONE) {
-            *ret_number = dictionary->slots[at].number;
-            return 0;
-        }
-    }
-    return add_new(dictionary, data, size, hash, ret_number);
+    return find_or_add(dictionary, data, size, hash_of(data, size), ret_number);
+}
+
+int dictionary_add_hashed(struct dictionary *dictionary, uint64_t hash, const void *data,
+                          size_t size, uint32_t *ret_number)
+{
+    return find_or_add(dictionary, data, size, short_hash(hash), ret_number);
 }
 
 void dictionary_remove(struct dictionary *dictionary, uint32_t number)

@@ -62,6 +62,23 @@ int dictionary_add(struct dictionary *dictionary, const void *data, size_t size,
 /* Its number, or DICTIONARY_NONE. */
 uint32_t dictionary_find(const struct dictionary *dictionary, const void *data, size_t size);
 
+/* The same for one who has the hash already. To look many up at once, one goes over all of them in
+ * steps, so that what the next step needs is on its way: dictionary_prefetch(), dictionary_guess(),
+ * dictionary_prefetch_text() where that gave a number, dictionary_find_hashed() where
+ * dictionary_is() says that it was the wrong one. */
+uint64_t dictionary_hash(const void *data, size_t size);
+void dictionary_prefetch(const struct dictionary *dictionary, uint64_t hash);
+/* The number that it is if it is there and no other one has 32 bits of its hash; or none. */
+uint32_t dictionary_guess(const struct dictionary *dictionary, uint64_t hash);
+void dictionary_prefetch_text(const struct dictionary *dictionary, uint32_t number);
+/* Is this the text of a number that is there? */
+bool dictionary_is(const struct dictionary *dictionary, uint32_t number, const void *data,
+                   size_t size);
+uint32_t dictionary_find_hashed(const struct dictionary *dictionary, uint64_t hash,
+                                const void *data, size_t size);
+int dictionary_add_hashed(struct dictionary *dictionary, uint64_t hash, const void *data,
+                          size_t size, uint32_t *ret_number);
+
 /* Removes a number that is there. Never fails. */
 void dictionary_remove(struct dictionary *dictionary, uint32_t number);
 
@@ -84,6 +101,9 @@ uint32_t dictionary_ordered(const struct dictionary *dictionary, uint32_t positi
 uint32_t dictionary_lower_bound(const struct dictionary *dictionary, const void *data, size_t size);
 /* The first position behind all texts that begin with the prefix. After an order. */
 uint32_t dictionary_prefix_end(const struct dictionary *dictionary, const void *data, size_t size);
+
+/* Sorts numbers by their texts: 0; -ENOMEM (they are as they were). */
+int dictionary_sort(const struct dictionary *dictionary, uint32_t *numbers, uint32_t count);
 
 /* As memcmp, a shorter one before a longer one that begins with it. */
 int dictionary_compare(struct weir_bytes left, struct weir_bytes right);

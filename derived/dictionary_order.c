@@ -273,6 +273,27 @@ static struct sortable *sort_all(const struct dictionary *dictionary, struct sor
     return from;
 }
 
+int dictionary_sort(const struct dictionary *dictionary, uint32_t *numbers, uint32_t count)
+{
+    if (count < 2) {
+        return 0;
+    }
+    struct sortable *room = base_alloc((size_t)count * 2 * sizeof *room);
+    if (room == NULL) {
+        return -ENOMEM;
+    }
+    for (uint32_t index = 0; index < count; index++) {
+        room[index].number = numbers[index];
+    }
+    read_heads(dictionary, room, count);
+    const struct sortable *sorted = sort_all(dictionary, room, count);
+    for (uint32_t index = 0; index < count; index++) {
+        numbers[index] = sorted[index].number;
+    }
+    base_free(room);
+    return 0;
+}
+
 /* ---- and merged, from the back ---- */
 
 /* Where `text` belongs among the first `end` of the old ones. */

@@ -41,6 +41,11 @@ enum kind {
 struct many {
     roaring_bitmap_t *bitmap;
     uint64_t count;
+    /* The bitmap's last container and the high bits of its ordinals, for those that come behind all
+     * others: at most one of the two, see remember_last(). */
+    struct array_container_s *last_array;
+    struct bitset_container_s *last_bits;
+    uint32_t last_key;
 };
 
 /* ---- the 8 bytes ---- */
@@ -194,6 +199,24 @@ static int exchange_few(struct slab *slab, struct posting *posting, uint32_t roo
     return 0;
 }
 
+/* After each call that can have exchanged containers. */
+static void remember_last(struct many *many)
+{
+    const roaring_array_t *list = &many->bitmap->high_low_container;
+    many->last_array = NULL;
+    many->last_bits = NULL;
+    if (list->size == 0) {
+        return;
+    }
+    int32_t last = list->size - 1;
+    many->last_key = list->keys[last];
+    if (list->typecodes[last] == ARRAY_CONTAINER_TYPE_CODE) {
+        many->last_array = list->containers[last];
+    } else if (list->typecodes[last] == BITSET_CONTAINER_TYPE_CODE) {
+        many->last_bits = list->containers[last];
+    }
+}
+
 static int few_to_many(struct slab *slab, struct posting *posting)
 {
     uint32_t count = few_count(posting);
@@ -214,19 +237,55 @@ static int few_to_many(struct slab *slab, struct posting *posting)
     }
     roaring_bitmap_add_many(many->bitmap, count, few_at(slab, posting));
     many->count = count;
+    remember_last(many);
     free_few(slab, posting);
     posting->word = (uint64_t)block << 32 | KIND_MANY;
     return 0;
 }
 
+/* Behind the last ordinal, into the last container, when it has room: what most calls are, without
+ * a search and without anything that allocates. False: another way, please. */
+static bool append_to_array(struct many *many, uint32_t ordinal)
+{
+    struct array_container_s *last = many->last_array;
+    uint16_t low = (uint16_t)ordinal;
+    if (many->last_key != ordinal >> 16 || last->cardinality == 0 ||
+        last->cardinality == last->capacity || last->cardinality == DEFAULT_MAX_SIZE ||
+        last->array[last->cardinality - 1] >= low) {
+        return false;
+    }
+    last->array[last->cardinality++] = low;
+    many->count++;
+    return true;
+}
+
+/* Into a last container that is a set of bits: it has room for all. 1 (added); 0 (was there). */
+static int add_to_bits(struct many *many, uint32_t ordinal)
+{
+    uint64_t *word = &many->last_bits->array[(ordinal & 0xffff) / 64];
+    uint64_t bit = UINT64_C(1) << ordinal % 64;
+    int added = (*word & bit) == 0;
+    *word |= bit;
+    many->last_bits->cardinality += added;
+    many->count += (uint64_t)added;
+    return added;
+}
+
 static int add_to_many(struct slab *slab, struct posting *posting, uint32_t ordinal)
 {
     struct many *many = many_at(slab, posting);
+    if (many->last_array != NULL && append_to_array(many, ordinal)) {
+        return 1;
+    }
+    if (many->last_bits != NULL && many->last_key == ordinal >> 16) {
+        return add_to_bits(many, ordinal);
+    }
     if (make_sure_of_containers(many->bitmap, 1) < 0) {
         return -ENOMEM;
     }
     bool added = roaring_bitmap_add_checked(many->bitmap, ordinal);
     many->count += added;
+    remember_last(many);
     return added;
 }
 
@@ -269,6 +328,24 @@ int posting_add(struct slab *slab, struct posting *posting, uint32_t ordinal)
         return add_to_many(slab, posting, ordinal);
     }
     WEIR_UNREACHABLE();
+}
+
+void posting_prefetch(const struct slab *slab, const struct posting *posting)
+{
+    if (kind_of(posting) == KIND_FEW) {
+        __builtin_prefetch(few_at(slab, posting) + few_count(posting), 1);
+    } else if (kind_of(posting) == KIND_MANY) {
+        __builtin_prefetch(many_at(slab, posting), 1);
+    }
+}
+
+void posting_prefetch_more(const struct slab *slab, const struct posting *posting)
+{
+    if (kind_of(posting) == KIND_MANY) {
+        const struct many *many = many_at(slab, posting);
+        __builtin_prefetch(many->last_array, 1);
+        __builtin_prefetch(many->last_bits, 1);
+    }
 }
 
 /* ---- removing ---- */
@@ -323,6 +400,7 @@ static bool remove_from_many(struct slab *slab, struct posting *posting, uint32_
         return false;
     }
     many->count--;
+    remember_last(many);
     if (many->count < FEW_BACK) {
         many_to_few(slab, posting);
     }
@@ -549,29 +627,37 @@ int posting_and_into(const struct slab *slab, const struct posting *posting,
 
 /* ---- to a state file and back ---- */
 
-void posting_encode(const struct slab *slab, const struct posting *posting, struct encoder *encoder)
+void posting_encode_as(const struct slab *slab, const struct posting *posting,
+                       const uint32_t *numbers, struct encoder *encoder)
 {
     encode_number(encoder, posting_count(slab, posting));
     struct posting_walk walk;
-    uint64_t above = 0; /* the least that can come next */
+    uint64_t least = 0; /* that can come next */
     for (bool more = posting_first(slab, posting, &walk); more; more = posting_next(&walk)) {
-        encode_number(encoder, walk.ordinal - above);
-        above = (uint64_t)walk.ordinal + 1;
+        uint32_t ordinal = numbers != NULL ? numbers[walk.ordinal] : walk.ordinal;
+        WEIR_ASSERT(ordinal >= least);
+        encode_number(encoder, ordinal - least);
+        least = (uint64_t)ordinal + 1;
     }
 }
 
+void posting_encode(const struct slab *slab, const struct posting *posting, struct encoder *encoder)
+{
+    posting_encode_as(slab, posting, NULL, encoder);
+}
+
 static int decode_chunk(struct decoder *decoder, uint32_t *ordinals, uint32_t count,
-                        uint64_t *above, uint32_t end)
+                        uint64_t *least, uint32_t end)
 {
     for (uint32_t index = 0; index < count; index++) {
         uint64_t difference;
-        int rc = *above < end ? decode_number(decoder, end - 1 - *above, &difference)
+        int rc = *least < end ? decode_number(decoder, end - 1 - *least, &difference)
                               : (decoder->error = WEIR_E_STATE);
         if (rc < 0) {
             return rc;
         }
-        ordinals[index] = (uint32_t)(*above + difference);
-        *above += difference + 1;
+        ordinals[index] = (uint32_t)(*least + difference);
+        *least += difference + 1;
     }
     return 0;
 }
@@ -580,8 +666,8 @@ static int decode_few(struct slab *slab, struct posting *posting, uint32_t count
                       struct decoder *decoder)
 {
     uint32_t ordinals[POSTING_FEW_MAX];
-    uint64_t above = 0;
-    int rc = decode_chunk(decoder, ordinals, count, &above, end);
+    uint64_t least = 0;
+    int rc = decode_chunk(decoder, ordinals, count, &least, end);
     if (rc < 0 || count == 0) {
         return rc;
     }
@@ -604,10 +690,10 @@ static int decode_into_bitmap(roaring_bitmap_t *bitmap, uint64_t count, uint32_t
                               struct decoder *decoder)
 {
     uint32_t ordinals[CHUNK];
-    uint64_t above = 0;
+    uint64_t least = 0;
     while (count > 0) {
         uint32_t chunk = count < CHUNK ? (uint32_t)count : CHUNK;
-        int rc = decode_chunk(decoder, ordinals, chunk, &above, end);
+        int rc = decode_chunk(decoder, ordinals, chunk, &least, end);
         if (rc < 0) {
             return rc;
         }
@@ -648,7 +734,9 @@ int posting_decode(struct slab *slab, struct posting *posting, uint32_t end,
         slab_free(slab, block, sizeof(struct many));
         return rc;
     }
-    *(struct many *)slab_at(slab, block) = (struct many){.bitmap = bitmap, .count = count};
+    struct many *many = slab_at(slab, block);
+    *many = (struct many){.bitmap = bitmap, .count = count};
+    remember_last(many);
     posting->word = (uint64_t)block << 32 | KIND_MANY;
     return 0;
 }

@@ -41,6 +41,10 @@ struct posting_walk {
     roaring_uint32_iterator_t iterator;
 };
 
+/* Where an ordinal behind all others would come: on its way before posting_add() is called, in two
+ * steps with other work between them. */
+void posting_prefetch(const struct slab *slab, const struct posting *posting);
+void posting_prefetch_more(const struct slab *slab, const struct posting *posting);
 /* 1 (added); 0 (was there); -ENOMEM (nothing changed). */
 int posting_add(struct slab *slab, struct posting *posting, uint32_t ordinal);
 /* True: it was there. Never fails. */
@@ -70,6 +74,9 @@ roaring_bitmap_t *posting_bitmap_create(void);
 /* Ascending, as differences. */
 void posting_encode(const struct slab *slab, const struct posting *posting,
                     struct encoder *encoder);
+/* Each ordinal as `numbers` has it: other numbers in the same order. */
+void posting_encode_as(const struct slab *slab, const struct posting *posting,
+                       const uint32_t *numbers, struct encoder *encoder);
 /* Into an empty posting: 0; WEIR_E_STATE (not ascending, an ordinal is not below `end`, fewer bytes
  * than it says); -ENOMEM. The posting is empty when it fails. */
 int posting_decode(struct slab *slab, struct posting *posting, uint32_t end,

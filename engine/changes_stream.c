@@ -83,7 +83,7 @@ static int learn(struct weir_changes *changes, const struct weir_record *record)
 static void prefetch_before(struct weir_changes *changes, const struct engine_version *version)
 {
     if (version->operation != WEIR_INSERT && version->distance != 0) {
-        place_prefetch(changes->engine,
+        place_prefetch(&changes->engine->places,
                        version->address - (uint64_t)version->distance * RECORD_DISTANCE_UNIT);
     }
 }

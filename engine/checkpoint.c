@@ -64,14 +64,14 @@ static int add_keys(struct making *making, struct index_builder *builder, const 
 {
     struct weir_engine *engine = making->engine;
     for (int i = 0; i < count && i < WALK_AHEAD; i++) {
-        place_prefetch(engine, addresses[i]);
+        place_prefetch(&engine->places, addresses[i]);
     }
     int rc = 0;
     for (int i = 0; i < count && rc == 0; i++) {
         if (i + WALK_AHEAD < count) {
-            place_prefetch(engine, addresses[i + WALK_AHEAD]);
+            place_prefetch(&engine->places, addresses[i + WALK_AHEAD]);
         }
-        rc = place_version(engine, addresses[i], ret_last);
+        rc = place_version(&engine->places, addresses[i], ret_last);
         if (rc == 0) {
             const struct index_key key = {ret_last->key.data, (uint32_t)ret_last->key.size};
             rc = index_builder_add(builder, key, addresses[i]);

@@ -132,7 +132,8 @@ static int find_counting(struct compacting *compacting, const struct engine_vers
 {
     struct weir_engine *engine = compacting->engine;
     struct engine_table *table = table_of(engine, record->table);
-    int rc = table != NULL ? place_find(engine, table, record->key, ret_version) : WEIR_E_RECORD;
+    int rc = table != NULL ? place_find(&engine->places, table, record->key, ret_version)
+                           : WEIR_E_RECORD;
     return rc == 1 ? version_as_of(engine, compacting->horizon, ret_version) : rc;
 }
 
@@ -160,7 +161,7 @@ static int keep(void *context, const struct weir_record *record, uint64_t addres
     /* The old place is kept readable for sections that have its address and have not read it yet.
      */
     struct wal_segment *segment;
-    int rc = place_segment(compacting->engine, address, &segment);
+    int rc = place_segment(&compacting->engine->places, address, &segment);
     rc = rc == 0 ? judge(compacting, record, address) : rc;
     epoch_leave(&compacting->engine->epochs, slot);
     return rc;

@@ -30,7 +30,7 @@ static int apply_change(struct weir_engine *engine, const struct weir_record *re
     }
     const struct index_key key = {version.key.data, (uint32_t)version.key.size};
     uint64_t old_address;
-    rc = place_find(engine, table, version.key, &old);
+    rc = place_find(&engine->places, table, version.key, &old);
     bool exists = rc == 1;
     if (rc < 0 || (exists && old.lsn >= version.lsn)) {
         return rc < 0 ? rc : 0;

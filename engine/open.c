@@ -30,6 +30,8 @@
 #define MARGIN_SHARE 64u
 #define REST_RECORDS 200000u        /* behind a checkpoint: fewer are applied one by one */
 #define FULL_BYTES ((uint64_t)8192) /* in the arena: less than this is left when it is full */
+/* What callers knew of the report before replay_s. */
+#define REPORT_BYTES_MIN offsetof(struct weir_engine_open_report, replay_s)
 
 int engine_error(struct weir_error *why, int code, const char *format, ...)
 {
@@ -214,9 +216,14 @@ static int replay(struct weir_engine *engine, weir_lsn from, struct weir_error *
 {
     bool rest = engine->report.from_checkpoint;
     engine->report.threads = 1;
-    int rc = rest && weir_durable_lsn(engine->log) < from + REST_RECORDS
-                 ? follow_replay(engine, from, why)
-                 : rebuild_replay(engine, from, why);
+    int rc;
+    if (rest && weir_durable_lsn(engine->log) < from + REST_RECORDS) {
+        uint64_t start_ns = base_clock_monotonic_ns();
+        rc = follow_replay(engine, from, why);
+        engine->report.replay_s = seconds_since(start_ns);
+    } else {
+        rc = rebuild_replay(engine, from, why);
+    }
     uint64_t used = atomic_load_explicit(&engine->arena.used, memory_order_relaxed);
     bool full = rc == -ENOMEM && engine->arena.limit - used < FULL_BYTES;
     return full ? WEIR_E_INDEX_FULL : rc;
@@ -245,6 +252,9 @@ int engine_build(struct weir_engine *engine, struct weir_error *why)
     if (rc == 0 && from != WEIR_LSN_NONE) {
         rc = replay(engine, from, why);
     }
+    /* The writer beside a reader may have dropped more meanwhile: keys that are not in the index.
+     */
+    (void)version_learn_horizon(engine);
     count_keys(engine);
     /* What was replayed counts as not covered: it has to be replayed again next time. */
     atomic_store_explicit(&engine->upkeep.checkpoint_bytes, 0 - engine->report.replayed_bytes,
@@ -255,14 +265,21 @@ int engine_build(struct weir_engine *engine, struct weir_error *why)
     return rc;
 }
 
+/* The last: a file of the log was there when it was found, and not when it was opened. */
+static bool is_overtaken(const struct weir_engine *engine, int rc)
+{
+    return engine->read_only && (rc == WEIR_E_HORIZON || rc == WEIR_E_TRUNCATED || rc == -ENOENT);
+}
+
 int engine_build_beside(struct weir_engine *engine, struct weir_error *why)
 {
     int rc = engine_build(engine, why);
-    for (unsigned turn = 1;
-         turn < BUILDS_MAX && engine->read_only && (rc == WEIR_E_HORIZON || rc == WEIR_E_TRUNCATED);
-         turn++) {
+    for (unsigned turn = 1; turn < BUILDS_MAX && is_overtaken(engine, rc); turn++) {
         rc = engine_start_afresh(engine);
         rc = rc == 0 ? engine_build(engine, why) : rc;
+    }
+    if (rc == 0 && why != NULL) {
+        why->code = 0; /* what an earlier turn, or a replay before, has left there */
     }
     return rc;
 }
@@ -324,12 +341,12 @@ int weir_engine_close(struct weir_engine *engine)
 
 int weir_engine_report(struct weir_engine *engine, struct weir_engine_open_report *ret_report)
 {
-    if (engine == NULL || ret_report == NULL || ret_report->size < sizeof *ret_report) {
+    if (engine == NULL || ret_report == NULL || ret_report->size < REPORT_BYTES_MIN) {
         return -EINVAL;
     }
     size_t size = ret_report->size;
     base_lock_acquire(&engine->told.lock);
-    *ret_report = engine->told.report;
+    memcpy(ret_report, &engine->told.report, size < sizeof *ret_report ? size : sizeof *ret_report);
     base_lock_release(&engine->told.lock);
     ret_report->size = size;
     return 0;

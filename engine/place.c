@@ -18,20 +18,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define PREFETCH_LINES 3u /* a record of 100 bytes, wherever it begins */
-
-static _Atomic(struct wal_segment *) *slot_of(struct engine_places *places, uint64_t ordinal)
-{
-    bool compacted = ordinal >= WAL_ADDRESS_COMPACTED;
-    uint64_t index = compacted ? ordinal - WAL_ADDRESS_COMPACTED : ordinal;
-    if (index / PLACE_CHUNK_SLOTS >= PLACE_CHUNKS) {
-        return NULL;
-    }
-    struct place_chunk *chunk = atomic_load_explicit(
-        &places->chunks[compacted][index / PLACE_CHUNK_SLOTS], memory_order_acquire);
-    return chunk != NULL ? &chunk->slots[index % PLACE_CHUNK_SLOTS] : NULL;
-}
-
 static int add_chunk(struct engine_places *places, uint64_t ordinal)
 {
     bool compacted = ordinal >= WAL_ADDRESS_COMPACTED;
@@ -43,31 +29,34 @@ static int add_chunk(struct engine_places *places, uint64_t ordinal)
     if (chunk == NULL) {
         return -ENOMEM;
     }
-    /* Release pairs with the acquire in slot_of(). */
+    /* Release pairs with the acquire in place_slot_of(). */
     atomic_store_explicit(&places->chunks[compacted][index], chunk, memory_order_release);
     return 0;
 }
 
 /* The first one who needs a segment pins it for all. */
-static int pin(struct weir_engine *engine, uint64_t ordinal, struct wal_segment **ret_segment)
+int place_pin(struct engine_places *places, uint64_t address, struct wal_segment **ret_segment)
 {
-    struct engine_places *places = &engine->places;
+    uint64_t ordinal = address >> places->segment_shift;
     int rc = 0;
     base_lock_acquire(&places->lock);
-    _Atomic(struct wal_segment *) *slot = slot_of(places, ordinal);
+    struct place_slot *slot = place_slot_of(places, address);
     if (slot == NULL) {
         rc = add_chunk(places, ordinal);
-        slot = rc == 0 ? slot_of(places, ordinal) : NULL;
+        slot = rc == 0 ? place_slot_of(places, address) : NULL;
     }
     struct wal_segment *segment = NULL;
     if (rc == 0) {
-        segment = atomic_load_explicit(slot, memory_order_relaxed);
+        segment = atomic_load_explicit(&slot->segment, memory_order_relaxed);
     }
     if (rc == 0 && segment == NULL) {
-        rc = wal_address_pin(engine->log, ordinal, &segment, NULL);
+        rc = wal_address_pin(places->log, ordinal, &segment, NULL);
         if (rc == 0) {
+            const uint8_t *base =
+                wal_address_at(places->log, segment, ordinal << places->segment_shift);
+            atomic_store_explicit(&slot->base, base, memory_order_relaxed);
             /* Release pairs with the acquire in place_segment(). */
-            atomic_store_explicit(slot, segment, memory_order_release);
+            atomic_store_explicit(&slot->segment, segment, memory_order_release);
         }
     }
     base_lock_release(&places->lock);
@@ -75,30 +64,11 @@ static int pin(struct weir_engine *engine, uint64_t ordinal, struct wal_segment 
     return rc;
 }
 
-int place_segment(struct weir_engine *engine, uint64_t address, struct wal_segment **ret_segment)
-{
-    uint64_t ordinal = wal_address_ordinal(engine->log, address);
-    _Atomic(struct wal_segment *) *slot = slot_of(&engine->places, ordinal);
-    struct wal_segment *segment =
-        slot != NULL ? atomic_load_explicit(slot, memory_order_acquire) : NULL;
-    if (__builtin_expect(segment == NULL, 0)) {
-        return pin(engine, ordinal, ret_segment);
-    }
-    *ret_segment = segment;
-    return 0;
-}
-
-int place_read(struct weir_engine *engine, uint64_t address, struct weir_record *ret_record)
-{
-    struct wal_segment *segment;
-    int rc = place_segment(engine, address, &segment);
-    return rc == 0 ? wal_address_read(engine->log, segment, address, ret_record) : rc;
-}
-
-int place_version(struct weir_engine *engine, uint64_t address, struct engine_version *ret_version)
+int place_version(struct engine_places *places, uint64_t address,
+                  struct engine_version *ret_version)
 {
     struct weir_record record;
-    int rc = place_read(engine, address, &record);
+    int rc = place_read(places, address, &record);
     if (rc < 0) {
         return rc;
     }
@@ -106,17 +76,7 @@ int place_version(struct weir_engine *engine, uint64_t address, struct engine_ve
                                            : WEIR_E_DAMAGED;
 }
 
-int place_row(struct weir_engine *engine, uint64_t address, struct weir_row *ret_row)
-{
-    struct weir_record record;
-    int rc = place_read(engine, address, &record);
-    if (rc < 0) {
-        return rc;
-    }
-    return record.type == WEIR_TYPE_CHANGE ? record_read_row(&record, ret_row) : WEIR_E_DAMAGED;
-}
-
-int place_find(struct weir_engine *engine, struct engine_table *table, struct weir_bytes key,
+int place_find(struct engine_places *places, struct engine_table *table, struct weir_bytes key,
                struct engine_version *ret_version)
 {
     uint64_t address;
@@ -124,27 +84,13 @@ int place_find(struct weir_engine *engine, struct engine_table *table, struct we
     if (!index_candidate(&table->index, wanted, &address)) {
         return 0;
     }
-    place_prefetch(engine, address); /* all its lines together, not one after the other */
-    int rc = place_version(engine, address, ret_version);
+    place_prefetch(places, address);
+    int rc = place_version(places, address, ret_version);
     if (rc < 0) {
         return rc;
     }
     return ret_version->key.size == key.size &&
            memcmp(ret_version->key.data, key.data, key.size) == 0;
-}
-
-void place_prefetch(struct weir_engine *engine, uint64_t address)
-{
-    _Atomic(struct wal_segment *) *slot =
-        slot_of(&engine->places, wal_address_ordinal(engine->log, address));
-    struct wal_segment *segment =
-        slot != NULL ? atomic_load_explicit(slot, memory_order_acquire) : NULL;
-    if (segment != NULL) {
-        const uint8_t *at = wal_address_at(engine->log, segment, address);
-        for (unsigned line = 0; line < PREFETCH_LINES; line++) {
-            __builtin_prefetch(at + line * BASE_CACHE_LINE);
-        }
-    }
 }
 
 /* ---- letting go ---- */
@@ -158,7 +104,9 @@ static void hide_list(void *context, struct epoch_retired *list)
     while (list != NULL) {
         struct epoch_retired *next = epoch_retired_next(list);
         struct place_leaving *leaving = (struct place_leaving *)(void *)list;
-        atomic_store_explicit(&leaving->chunk->slots[leaving->index], NULL, memory_order_release);
+        struct place_slot *slot = &leaving->chunk->slots[leaving->index];
+        atomic_store_explicit(&slot->base, NULL, memory_order_relaxed);
+        atomic_store_explicit(&slot->segment, NULL, memory_order_release);
         epoch_retire(&places->gone, &leaving->retired, wal_address_segment_bytes(places->log));
         list = next;
     }
@@ -186,6 +134,7 @@ void place_init(struct weir_engine *engine)
 {
     struct engine_places *places = &engine->places;
     places->log = engine->log;
+    places->segment_shift = (uint32_t)__builtin_ctzll(wal_address_segment_bytes(engine->log));
     epoch_bag_init(&places->gone, &engine->epochs, unpin_list, places);
     epoch_bag_init(&places->bag, &engine->epochs, hide_list, places);
 }
@@ -195,7 +144,8 @@ void place_init(struct weir_engine *engine)
 static void let_go_of_chunk(struct engine_places *places, struct place_chunk *chunk)
 {
     for (unsigned k = 0; k < PLACE_CHUNK_SLOTS; k++) {
-        struct wal_segment *segment = atomic_load_explicit(&chunk->slots[k], memory_order_relaxed);
+        struct wal_segment *segment =
+            atomic_load_explicit(&chunk->slots[k].segment, memory_order_relaxed);
         if (segment == NULL || chunk->leaving[k] || !wal_address_is_dropped(places->log, segment)) {
             continue;
         }
@@ -242,7 +192,7 @@ void place_drop_all(struct weir_engine *engine)
                 atomic_load_explicit(&engine->places.chunks[kind][i], memory_order_relaxed);
             for (unsigned k = 0; chunk != NULL && k < PLACE_CHUNK_SLOTS; k++) {
                 struct wal_segment *segment =
-                    atomic_load_explicit(&chunk->slots[k], memory_order_relaxed);
+                    atomic_load_explicit(&chunk->slots[k].segment, memory_order_relaxed);
                 if (segment != NULL) {
                     wal_address_unpin(engine->log, segment);
                 }
@@ -258,14 +208,9 @@ void place_drop_all(struct weir_engine *engine)
 int place_load_key(void *context, uint64_t address, struct index_key *ret_key)
 {
     struct engine_version version;
-    int rc = place_version(context, address, &version);
+    int rc = place_version((struct engine_places *)context, address, &version);
     if (rc == 0) {
         *ret_key = (struct index_key){version.key.data, (uint32_t)version.key.size};
     }
     return rc;
-}
-
-void place_prefetch_key(void *context, uint64_t address)
-{
-    place_prefetch(context, address);
 }

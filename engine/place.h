@@ -16,8 +16,13 @@ struct engine_table;
 #define PLACE_CHUNK_SLOTS 1024u
 #define PLACE_CHUNKS 8192u
 
+struct place_slot {
+    _Atomic(struct wal_segment *) segment; /* NULL: nobody has looked into it yet */
+    _Atomic(const uint8_t *) base;         /* its memory, for prefetching alone */
+};
+
 struct place_chunk {
-    _Atomic(struct wal_segment *) slots[PLACE_CHUNK_SLOTS];
+    struct place_slot slots[PLACE_CHUNK_SLOTS];
     bool leaving[PLACE_CHUNK_SLOTS]; /* under places.lock */
 };
 
@@ -34,30 +39,92 @@ struct engine_places {
     struct epoch_bag bag;  /* of struct place_leaving, */
     struct epoch_bag gone; /* and of those whose slot is empty */
     struct weir_log *log;
+    uint32_t segment_shift; /* bytes of a segment, as a power of two */
     /* By ordinal: ordinary segments, and compacted ones. */
     _Atomic(struct place_chunk *) chunks[2][PLACE_CHUNKS];
 };
 
 void place_init(struct weir_engine *engine);
 
+/* The slot of an address; NULL when nobody has looked into a segment near it yet. */
+static inline struct place_slot *place_slot_of(struct engine_places *places, uint64_t address)
+{
+    uint64_t ordinal = address >> places->segment_shift;
+    bool compacted = ordinal >= WAL_ADDRESS_COMPACTED;
+    uint64_t index = compacted ? ordinal - WAL_ADDRESS_COMPACTED : ordinal;
+    if (__builtin_expect(index / PLACE_CHUNK_SLOTS >= PLACE_CHUNKS, 0)) {
+        return NULL;
+    }
+    /* Acquire pairs with the release in add_chunk(). */
+    struct place_chunk *chunk = atomic_load_explicit(
+        &places->chunks[compacted][index / PLACE_CHUNK_SLOTS], memory_order_acquire);
+    return chunk != NULL ? &chunk->slots[index % PLACE_CHUNK_SLOTS] : NULL;
+}
+
+/* As place_segment(), for a segment that nobody has looked into yet: pins it for all. */
+int place_pin(struct engine_places *places, uint64_t address, struct wal_segment **ret_segment);
+
 /* The segment of an address, kept readable: 0; errors of mapping it. In an epoch section, or before
  * anybody else has the engine. */
-int place_segment(struct weir_engine *engine, uint64_t address, struct wal_segment **ret_segment);
+static inline int place_segment(struct engine_places *places, uint64_t address,
+                                struct wal_segment **ret_segment)
+{
+    struct place_slot *slot = place_slot_of(places, address);
+    /* Acquire pairs with the release in place_pin(). */
+    struct wal_segment *segment =
+        slot != NULL ? atomic_load_explicit(&slot->segment, memory_order_acquire) : NULL;
+    if (__builtin_expect(segment == NULL, 0)) {
+        return place_pin(places, address, ret_segment);
+    }
+    *ret_segment = segment;
+    return 0;
+}
 
 /* Reads the record at an address that the index or a link gave. */
-int place_read(struct weir_engine *engine, uint64_t address, struct weir_record *ret_record);
-int place_version(struct weir_engine *engine, uint64_t address, struct engine_version *ret_version);
+static inline int place_read(struct engine_places *places, uint64_t address,
+                             struct weir_record *ret_record)
+{
+    struct wal_segment *segment;
+    int rc = place_segment(places, address, &segment);
+    return rc == 0 ? wal_address_read(places->log, segment, address, ret_record) : rc;
+}
+
+int place_version(struct engine_places *places, uint64_t address,
+                  struct engine_version *ret_version);
 
 /* The newest version of a key: 1, a delete too; 0 (it never was, or was compacted away); errors of
  * reading. */
-int place_find(struct weir_engine *engine, struct engine_table *table, struct weir_bytes key,
+int place_find(struct engine_places *places, struct engine_table *table, struct weir_bytes key,
                struct engine_version *ret_version);
 
 /* The row at an address, for views that show the newest: 1; 0 (a delete: the key alone); errors. */
-int place_row(struct weir_engine *engine, uint64_t address, struct weir_row *ret_row);
+static inline int place_row(struct engine_places *places, uint64_t address,
+                            struct weir_row *ret_row)
+{
+    struct weir_record record;
+    int rc = place_read(places, address, &record);
+    if (__builtin_expect(rc < 0, 0)) {
+        return rc;
+    }
+    return record.type == WEIR_TYPE_CHANGE ? record_read_row(&record, ret_row) : WEIR_E_DAMAGED;
+}
 
-/* Asks for the lines of a record that will be read soon. */
-void place_prefetch(struct weir_engine *engine, uint64_t address);
+#define PLACE_PREFETCH_LINES 3u /* a record of 100 bytes, wherever it begins */
+
+/* Asks for the lines of a record that will be read soon: all of them together, not one after the
+ * other. */
+static inline void place_prefetch(struct engine_places *places, uint64_t address)
+{
+    struct place_slot *slot = place_slot_of(places, address);
+    const uint8_t *base =
+        slot != NULL ? atomic_load_explicit(&slot->base, memory_order_relaxed) : NULL;
+    if (base != NULL) {
+        uint64_t offset = address & ((UINT64_C(1) << places->segment_shift) - 1);
+        for (unsigned line = 0; line < PLACE_PREFETCH_LINES; line++) {
+            __builtin_prefetch(base + offset + line * BASE_CACHE_LINE);
+        }
+    }
+}
 
 /* Lets go of segments that the log has dropped, each when no section that could look into it is
  * open any more. No key points into one. Never waits: call it again. */
@@ -67,8 +134,7 @@ void place_let_go(struct weir_engine *engine);
 void place_reclaim(struct weir_engine *engine);
 void place_drop_all(struct weir_engine *engine);
 
-/* For struct index_source. */
+/* For struct index_source; the context is the engine's places. */
 int place_load_key(void *context, uint64_t address, struct index_key *ret_key);
-void place_prefetch_key(void *context, uint64_t address);
 
 #endif

@@ -85,7 +85,7 @@ static int find(struct weir_read *read, weir_table number, struct weir_bytes key
     if (key.data == NULL || key.size == 0 || key.size > WEIR_KEY_BYTES_MAX) {
         return WEIR_E_KEY;
     }
-    int rc = place_find(engine, table, key, ret_version);
+    int rc = place_find(&engine->places, table, key, ret_version);
     if (read->as_of != UINT64_MAX && rc >= 0) {
         struct engine_version none = {.lsn = WEIR_LSN_NONE};
         int judged = version_as_of(engine, read->as_of, rc == 1 ? ret_version : &none);
@@ -142,7 +142,7 @@ int weir_history_next(struct weir_history *history, struct weir_key_version *ret
     }
     struct weir_engine *engine = history->read->engine;
     struct engine_version version, before;
-    int rc = place_version(engine, history->address, &version);
+    int rc = place_version(&engine->places, history->address, &version);
     if (rc < 0) {
         history->address = 0;
         return rc;

@@ -35,7 +35,7 @@ int rebuild_load_key(struct weir_engine *engine, uint64_t address, struct index_
     struct wal_segment *segment;
     struct weir_record record;
     struct record_key key;
-    int rc = place_segment(engine, address, &segment);
+    int rc = place_segment(&engine->places, address, &segment);
     rc = rc == 0 ? wal_address_lend(engine->log, segment, address, &record) : rc;
     rc = rc == 0 ? record_read_key(&record, &key) : rc;
     if (rc == 0) {

@@ -139,7 +139,8 @@ static size_t prefetch_up_to(struct rebuild_worker *worker, size_t from, size_t 
     for (; from < to; from++) {
         if (all || entries[from].word == entries[from + 1].word ||
             (from > 0 && entries[from].word == entries[from - 1].word)) {
-            place_prefetch(worker->rebuild->engine, entries[from].place & ~REBUILD_DELETED);
+            place_prefetch(&worker->rebuild->engine->places,
+                           entries[from].place & ~REBUILD_DELETED);
         }
     }
     return from;
@@ -178,7 +179,7 @@ static int emit_runs(struct rebuild_worker *worker, const struct bucket_view *vi
 static int put(struct weir_engine *engine, uint64_t address)
 {
     struct weir_record record;
-    int rc = place_read(engine, address, &record);
+    int rc = place_read(&engine->places, address, &record);
     return rc == 0 ? follow_apply(engine, &record, address) : rc;
 }
 
@@ -192,7 +193,7 @@ static int put_all(struct rebuild_worker *worker, const struct bucket_view *view
     for (size_t i = 0; i < view->count && rc == 0; i++) {
         bool old = whole && i + 1 < view->count && entries[i + 1].word == entries[i].word;
         if (i + PREFETCH_ENTRIES < view->count) {
-            place_prefetch(engine, entries[i + PREFETCH_ENTRIES].place & ~REBUILD_DELETED);
+            place_prefetch(&engine->places, entries[i + PREFETCH_ENTRIES].place & ~REBUILD_DELETED);
         }
         rc = old ? 0 : put(engine, entries[i].place & ~REBUILD_DELETED);
     }

@@ -52,7 +52,7 @@ static bool take_sample(struct weir_engine *engine, weir_lsn lsn, struct sample 
     struct weir_record record;
     struct record_key key;
     if (wal_address_near(engine->log, lsn, &address) < 0 ||
-        place_read(engine, address, &record) < 0 || record.type != WEIR_TYPE_CHANGE ||
+        place_read(&engine->places, address, &record) < 0 || record.type != WEIR_TYPE_CHANGE ||
         record_read_key(&record, &key) < 0 || key.table >= WEIR_TABLES_MAX) {
         return false;
     }

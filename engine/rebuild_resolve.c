@@ -36,7 +36,7 @@ static int load(struct rebuild_worker *worker, const struct rebuild_entry *entri
 {
     struct weir_engine *engine = worker->rebuild->engine;
     if (i + PREFETCH_ENTRIES < count) {
-        place_prefetch(engine, address_of(&entries[i + PREFETCH_ENTRIES]));
+        place_prefetch(&engine->places, address_of(&entries[i + PREFETCH_ENTRIES]));
     }
     return rebuild_load_key(engine, address_of(&entries[i]), ret_key);
 }

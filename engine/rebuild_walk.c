@@ -199,7 +199,7 @@ static bool add_batch(struct rebuild_range *range, const struct weir_cursor *cur
     struct weir_engine *engine = range->rebuild->engine;
     uint64_t bias = wal_address_bias(engine->log, cursor);
     struct wal_segment *segment;
-    int rc = place_segment(engine, (uint64_t)(uintptr_t)records[0].data + bias, &segment);
+    int rc = place_segment(&engine->places, (uint64_t)(uintptr_t)records[0].data + bias, &segment);
     struct found found[WALK_BATCH];
     uint64_t bytes = 0;
     int i = 0, changes = 0;

@@ -15,19 +15,22 @@
 #include <errno.h>
 #include <string.h>
 
-#define SCAN_BATCH 64
-#define SCAN_AHEAD 12 /* records that are being fetched at a time */
+#define SCAN_BATCH 64u             /* addresses that the index is asked for at a time */
+#define SCAN_RING (2 * SCAN_BATCH) /* and that are kept */
+#define SCAN_AHEAD 24u             /* records that are being fetched at a time, */
+#define SCAN_RUN 8u                /* and that are read before more are asked for */
 
 struct weir_scan {
     struct weir_read *read;
     struct weir_scan_options options;
     struct index_iterator iterator;
-    uint64_t addresses[SCAN_BATCH];
-    int count, next; /* of addresses */
-    bool ended;
-    bool unbounded; /* neither prefix nor ends: every key is shown */
-    int error;      /* of the index, told once */
-    int pending;    /* of a row, told when the rows before it were taken */
+    uint64_t addresses[SCAN_RING];
+    uint32_t next, fetched, known; /* addresses that were read, asked for, and got; in all */
+    bool exhausted;                /* the index has no more, */
+    bool ended;                    /* and what it had was read, or lies beyond the far end */
+    bool unbounded;                /* neither prefix nor ends: every key is shown */
+    int error;                     /* of the index, told once, behind what it gave before */
+    int pending;                   /* of a row, told when the rows before it were taken */
 };
 
 static int compare(struct weir_bytes a, struct weir_bytes b)
@@ -46,9 +49,6 @@ static bool has_prefix(struct weir_bytes key, struct weir_bytes prefix)
 /* Is the key on this side of the lower end? */
 static bool is_above(const struct weir_scan *scan, struct weir_bytes key)
 {
-    if (scan->unbounded) {
-        return true;
-    }
     return compare(key, scan->options.from) >= 0 && compare(key, scan->options.prefix) >= 0;
 }
 
@@ -57,9 +57,6 @@ static bool is_above(const struct weir_scan *scan, struct weir_bytes key)
 static bool is_below(const struct weir_scan *scan, struct weir_bytes key)
 {
     const struct weir_scan_options *options = &scan->options;
-    if (scan->unbounded) {
-        return true;
-    }
     return (!options->bounded || compare(key, options->to) < 0) &&
            (has_prefix(key, options->prefix) || compare(key, options->prefix) < 0);
 }
@@ -172,32 +169,46 @@ void weir_scan_close(struct weir_scan *scan)
     }
 }
 
-/* Gets the next addresses: how many; 0 at the end; an error of the index. */
-static int refill(struct weir_scan *scan)
+/* Gets the next addresses from the index, before the last ones are used up: so that the records
+ * that are on their way arrive meanwhile. */
+static void refill(struct weir_scan *scan)
 {
+    uint64_t *addresses = &scan->addresses[scan->known % SCAN_RING];
     int rc = scan->error;
     if (rc == 0) {
         rc = scan->options.reverse
-                 ? index_previous_batch(&scan->iterator, scan->addresses, SCAN_BATCH)
-                 : index_next_batch(&scan->iterator, scan->addresses, SCAN_BATCH);
+                 ? index_previous_batch(&scan->iterator, addresses, (int)SCAN_BATCH)
+                 : index_next_batch(&scan->iterator, addresses, (int)SCAN_BATCH);
     }
-    scan->ended = rc <= 0;
-    if (rc <= 0) {
-        return rc;
+    scan->error = rc < 0 ? rc : 0;
+    scan->exhausted = rc < (int)SCAN_BATCH;
+    scan->known += rc > 0 ? (uint32_t)rc : 0;
+}
+
+/* Sees to it that the next records are on their way: how many are, at most a run; 0 at the end. */
+static uint32_t fetch_ahead(struct weir_scan *scan)
+{
+    uint32_t under_way = scan->fetched - scan->next;
+    if (under_way <= SCAN_AHEAD - SCAN_RUN) {
+        if (scan->known - scan->next <= SCAN_AHEAD && !scan->exhausted) {
+            refill(scan);
+        }
+        uint32_t end =
+            scan->known - scan->next < SCAN_AHEAD ? scan->known : scan->next + SCAN_AHEAD;
+        while (scan->fetched != end) {
+            place_prefetch(&scan->read->engine->places,
+                           scan->addresses[scan->fetched++ % SCAN_RING]);
+        }
+        under_way = scan->fetched - scan->next;
     }
-    scan->count = rc;
-    scan->next = 0;
-    for (int i = 0; i < rc && i < SCAN_AHEAD; i++) {
-        place_prefetch(scan->read->engine, scan->addresses[i]);
-    }
-    return rc;
+    return under_way < SCAN_RUN ? under_way : SCAN_RUN;
 }
 
 /* The row as it was: 1; 0 (absent); errors. */
 static int show_as_of(struct weir_scan *scan, uint64_t address, struct weir_row *ret_row)
 {
     struct engine_version version;
-    int rc = place_version(scan->read->engine, address, &version);
+    int rc = place_version(&scan->read->engine->places, address, &version);
     rc = rc == 0 ? version_as_of(scan->read->engine, scan->read->as_of, &version) : rc;
     if (rc <= 0 || version.operation == WEIR_REMOVE) {
         return rc < 0 ? rc : 0;
@@ -206,31 +217,44 @@ static int show_as_of(struct weir_scan *scan, uint64_t address, struct weir_row 
     return 1;
 }
 
-/* The next entry of the index, as the view shows it: 1; 0 (nothing to be shown, or the end, which
- * sets ended); errors. */
-static int step(struct weir_scan *scan, struct weir_row *ret_row)
+/* The next entry of the index, as the view shows it: 1; 0 (nothing to be shown, or it lies beyond
+ * the far end, which sets ended); errors. */
+static inline int take(struct weir_scan *scan, struct weir_row *ret_row)
 {
-    struct weir_engine *engine = scan->read->engine;
-    if (scan->next == scan->count) {
-        int rc = refill(scan);
-        if (rc <= 0) {
-            return rc;
-        }
-    }
-    if (scan->next + SCAN_AHEAD < scan->count) {
-        place_prefetch(engine, scan->addresses[scan->next + SCAN_AHEAD]);
-    }
-    uint64_t address = scan->addresses[scan->next++];
-    int rc = place_row(engine, address, ret_row);
-    if (rc < 0) {
+    uint64_t address = scan->addresses[scan->next++ % SCAN_RING];
+    int rc = place_row(&scan->read->engine->places, address, ret_row);
+    if (__builtin_expect(rc < 0, 0)) {
         return rc;
     }
-    bool above = is_above(scan, ret_row->key), below = is_below(scan, ret_row->key);
-    if (__builtin_expect(!above || !below, 0)) {
-        scan->ended = scan->options.reverse ? !above : !below;
-        return 0;
+    if (!scan->unbounded) {
+        bool above = is_above(scan, ret_row->key), below = is_below(scan, ret_row->key);
+        if (__builtin_expect(!above || !below, 0)) {
+            scan->ended = scan->options.reverse ? !above : !below;
+            return 0;
+        }
     }
-    return scan->read->as_of == UINT64_MAX ? rc : show_as_of(scan, address, ret_row);
+    return __builtin_expect(scan->read->as_of == UINT64_MAX, 1)
+               ? rc
+               : show_as_of(scan, address, ret_row);
+}
+
+/* The next rows, at least one of them unless the end is reached; how many. An error ends it. */
+static int take_rows(struct weir_scan *scan, struct weir_row *ret_rows, int max, int *ret_error)
+{
+    int count = 0, rc = 0;
+    while (rc >= 0 && count < max && !scan->ended) {
+        uint32_t run = fetch_ahead(scan);
+        if (run == 0) {
+            scan->ended = true;
+            rc = scan->error;
+        }
+        while (run-- > 0 && rc >= 0 && count < max && !scan->ended) {
+            rc = take(scan, &ret_rows[count]);
+            count += rc > 0 ? 1 : 0;
+        }
+    }
+    *ret_error = rc < 0 ? rc : 0;
+    return count;
 }
 
 static int take_pending(struct weir_scan *scan)
@@ -246,8 +270,9 @@ int weir_scan_next(struct weir_scan *scan, struct weir_row *ret_row)
         return -EINVAL;
     }
     int rc = take_pending(scan);
-    while (rc == 0 && !scan->ended) {
-        rc = step(scan, ret_row);
+    if (rc == 0) {
+        int count = take_rows(scan, ret_row, 1, &rc);
+        rc = rc < 0 ? rc : count;
     }
     return rc;
 }
@@ -257,11 +282,8 @@ int weir_scan_next_batch(struct weir_scan *scan, struct weir_row *ret_rows, int 
     if (scan == NULL || ret_rows == NULL || max < 1) {
         return -EINVAL;
     }
-    int count = 0, rc = take_pending(scan);
-    while (rc >= 0 && count < max && !scan->ended) {
-        rc = step(scan, &ret_rows[count]);
-        count += rc > 0 ? rc : 0;
-    }
+    int rc = take_pending(scan);
+    int count = rc == 0 ? take_rows(scan, ret_rows, max, &rc) : 0;
     if (rc < 0 && count > 0) {
         scan->pending = rc;
         return count;

@@ -23,8 +23,7 @@ static struct engine_table *make(struct weir_engine *engine, weir_table number, 
     struct engine_table *table = base_alloc_aligned(BASE_CACHE_LINE, sizeof *table);
     if (table != NULL) {
         memset(table, 0, sizeof *table);
-        const struct index_source source = {
-            .load = place_load_key, .prefetch = place_prefetch_key, .context = engine};
+        const struct index_source source = {.load = place_load_key, .context = &engine->places};
         index_init(&table->index, &engine->arena, &source);
         table->number = number;
         strncpy(table->name, name, WEIR_TABLE_NAME_MAX);

@@ -37,7 +37,7 @@ static bool find_by_distance(struct weir_engine *engine, const struct engine_ver
         return false;
     }
     uint64_t address = version->address - (uint64_t)version->distance * RECORD_DISTANCE_UNIT;
-    return place_version(engine, address, ret_before) == 0 &&
+    return place_version(&engine->places, address, ret_before) == 0 &&
            is_version_of(ret_before, version, version->previous);
 }
 
@@ -49,7 +49,7 @@ static int find_by_lsn(struct weir_engine *engine, const struct engine_version *
     int rc = 0, found = 0;
     for (unsigned turn = 0; turn < TURNS_MAX && found == 0; turn++) {
         found = wal_address_find(engine->log, lsn, &address, &time_ns);
-        rc = found == 0 ? place_version(engine, address, ret_before) : found;
+        rc = found == 0 ? place_version(&engine->places, address, ret_before) : found;
         if (rc != WEIR_E_TRUNCATED) {
             break; /* else it has moved just then: it is somewhere else now, or nowhere */
         }
@@ -63,7 +63,13 @@ static int find_by_lsn(struct weir_engine *engine, const struct engine_version *
 static weir_lsn horizon_of(struct weir_engine *engine)
 {
     /* Acquire pairs with the release in compact.c: what was dropped was dropped after it moved. */
-    return atomic_load_explicit(&engine->horizon, memory_order_acquire);
+    weir_lsn horizon = atomic_load_explicit(&engine->horizon, memory_order_acquire);
+    if (engine->read_only) {
+        /* The log of a reader knows it before it lets go of a segment. */
+        weir_lsn known = wal_address_horizon(engine->log);
+        horizon = known > horizon ? known : horizon;
+    }
+    return horizon;
 }
 
 weir_lsn version_learn_horizon(struct weir_engine *engine)
@@ -87,10 +93,11 @@ int version_before(struct weir_engine *engine, const struct engine_version *vers
         return 1;
     }
     int rc = find_by_lsn(engine, version, previous, ret_before);
-    /* A delete that counted for nobody was dropped; or the horizon has moved: whoever reads as of
-     * an LSN below it has to be told, also behind a delete. */
-    weir_lsn horizon = rc == 0 ? version_learn_horizon(engine) : 0;
-    bool may_miss = version->operation == WEIR_INSERT || version->lsn <= horizon;
+    /* A delete that counted for nobody was dropped; and the horizon may just have moved. */
+    bool may_miss = version->operation == WEIR_INSERT || version->lsn <= horizon_of(engine);
+    if (rc == 0 && !may_miss && engine->read_only) {
+        may_miss = version->lsn <= version_learn_horizon(engine);
+    }
     return rc == 0 && !may_miss ? WEIR_E_DAMAGED : rc;
 }
 

@@ -175,7 +175,7 @@ int write_settle(struct weir_engine *engine, enum weir_durability durability, we
 /* The key's version before, if there is one. */
 static int find_before(struct weir_engine *engine, struct write_change *change)
 {
-    int rc = place_find(engine, change->table, change->write->key, &change->before);
+    int rc = place_find(&engine->places, change->table, change->write->key, &change->before);
     change->exists = rc == 1;
     return rc < 0 ? rc : 0;
 }

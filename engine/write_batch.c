@@ -145,7 +145,7 @@ static int find_before(struct batch *batch, size_t index)
         }
         return 0;
     }
-    int rc = place_find(batch->engine, change->table, change->write->key, &change->before);
+    int rc = place_find(&batch->engine->places, change->table, change->write->key, &change->before);
     change->exists = rc == 1;
     return rc < 0 ? rc : 0;
 }

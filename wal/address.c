@@ -24,6 +24,10 @@
 #include <errno.h>
 #include <string.h>
 
+/* Of a segment: so much of it is checked record by record before its groups are. */
+#define SINGLY_SHARE 64u
+#define NEVER_BY_GROUPS UINT32_MAX /* in checked_singly */
+
 /* ---- writing ---- */
 
 int wal_address_append(struct weir_log *log, const struct wal_address_batch *batch,
@@ -56,6 +60,12 @@ bool wal_address_is_inside(const struct weir_log *log)
 bool wal_address_is_read_only(const struct weir_log *log)
 {
     return (log->flags & WEIR_LOG_READ_ONLY) != 0;
+}
+
+weir_lsn wal_address_horizon(const struct weir_log *log)
+{
+    /* Acquire pairs with the release of who has compacted, or learned of it. */
+    return atomic_load_explicit(&log->marks.horizon, memory_order_acquire);
 }
 
 weir_lsn wal_address_reserved(const struct weir_log *log)
@@ -120,8 +130,49 @@ static bool is_of_segment(const struct wal_segment *segment, weir_lsn lsn)
            (segment->state != SEGMENT_SEALED || lsn <= segment->last_lsn);
 }
 
-static inline int read_at(const struct weir_log *log, const struct wal_segment *segment,
-                          uint64_t address, bool lent, struct weir_record *ret_record)
+/* Checks the group that a record lies in, as a walk does. False: it, or one of the few in front of
+ * it that its place is found by, is damaged. */
+static bool check_group(struct weir_log *log, struct wal_segment *segment, uint32_t offset)
+{
+    struct segment_place place;
+    struct segment_walk walk;
+    struct group_header header;
+    if (!segment_find_offset(segment, offset, &place) ||
+        walk_start(&walk, log, segment, NULL) < 0) {
+        return false;
+    }
+    walk_jump(&walk, place.group_offset);
+    while (walk.offset <= offset && walk_look(&walk, &header) == GROUP_OK) {
+        walk_pass(&walk, &header);
+    }
+    return segment_is_checked(segment, offset);
+}
+
+/* A record in memory that nobody has checked. Its own checksum proves it, and that is cheapest for
+ * one that is read once. In a segment that is read again and again whole groups are checked: their
+ * other records, and this one, are lent without from then on. Damage anywhere in a group must not
+ * cost the whole records beside it: then this segment goes on record by record. */
+__attribute__((noinline)) static bool prove(struct weir_log *log, struct wal_segment *segment,
+                                            const struct format_record *record, uint32_t size,
+                                            weir_lsn lsn)
+{
+    uint32_t singly = atomic_load_explicit(&segment->checked_singly, memory_order_relaxed);
+    uint64_t enough = log->limits.segment_bytes / SINGLY_SHARE;
+    if (singly != NEVER_BY_GROUPS && singly >= enough) {
+        if (check_group(log, segment, (uint32_t)((const uint8_t *)record - segment->base))) {
+            return true;
+        }
+        atomic_store_explicit(&segment->checked_singly, NEVER_BY_GROUPS, memory_order_relaxed);
+    } else if (singly < enough) { /* a sum that loses some of what others add will do */
+        atomic_store_explicit(&segment->checked_singly, singly + size, memory_order_relaxed);
+    }
+    return base_crc32c(0, record + 1, size - FORMAT_RECORD_HEADER_BYTES) ==
+               le32_load(&record->crc) &&
+           is_of_segment(segment, lsn);
+}
+
+static inline int read_at(struct weir_log *log, struct wal_segment *segment, uint64_t address,
+                          bool lent, struct weir_record *ret_record)
 {
     uint64_t offset = address & (log->limits.segment_bytes - 1);
     uint64_t room = log->limits.segment_bytes - offset;
@@ -139,9 +190,8 @@ static inline int read_at(const struct weir_log *log, const struct wal_segment *
     }
     const uint8_t *payload = (const uint8_t *)(record + 1);
     weir_lsn lsn = le64_load((const struct le64 *)(const void *)payload);
-    if (!lent && offset < atomic_load_explicit(&segment->trusted_offset, memory_order_acquire) &&
-        (base_crc32c(0, payload, size - FORMAT_RECORD_HEADER_BYTES) != le32_load(&record->crc) ||
-         !is_of_segment(segment, lsn))) {
+    if (!lent && __builtin_expect(!segment_is_checked(segment, offset), 0) &&
+        !prove(log, segment, record, size, lsn)) {
         return WEIR_E_DAMAGED;
     }
     ret_record->lsn = lsn;
@@ -154,14 +204,14 @@ static inline int read_at(const struct weir_log *log, const struct wal_segment *
     return 0;
 }
 
-int wal_address_read(const struct weir_log *log, const struct wal_segment *segment,
-                     uint64_t address, struct weir_record *ret_record)
+int wal_address_read(struct weir_log *log, struct wal_segment *segment, uint64_t address,
+                     struct weir_record *ret_record)
 {
     return read_at(log, segment, address, false, ret_record);
 }
 
-int wal_address_lend(const struct weir_log *log, const struct wal_segment *segment,
-                     uint64_t address, struct weir_record *ret_record)
+int wal_address_lend(struct weir_log *log, struct wal_segment *segment, uint64_t address,
+                     struct weir_record *ret_record)
 {
     return read_at(log, segment, address, true, ret_record);
 }
@@ -231,9 +281,8 @@ bool wal_address_ends_group(struct weir_log *log, weir_lsn lsn)
         return true; /* durable moves from group to group */
     }
     struct weir_cursor cursor;
-    int rc = locate(log, lsn, &cursor);
-    if (rc < 0) {
-        return rc == -ENOENT || rc == WEIR_E_TRUNCATED; /* the first that is retained begins one */
+    if (locate(log, lsn, &cursor) < 0) {
+        return false;
     }
     bool ends = cursor.place.end_lsn == lsn + 1;
     cursor_park(&cursor, lsn);

@@ -44,6 +44,9 @@ int wal_address_check(const struct weir_log *log);
 bool wal_address_is_inside(const struct weir_log *log);
 bool wal_address_is_read_only(const struct weir_log *log);
 
+/* The horizon of compaction, as far as this handle knows. */
+weir_lsn wal_address_horizon(const struct weir_log *log);
+
 /* The last LSN that was given out, durable or not. */
 weir_lsn wal_address_reserved(const struct weir_log *log);
 
@@ -69,14 +72,16 @@ const uint8_t *wal_address_at(const struct weir_log *log, const struct wal_segme
 
 /* Lends the record at an address in a pinned segment; ret_record->time_ns is 0. Memory that nobody
  * has checked so far is checked: WEIR_E_DAMAGED when there is no record that carries an LSN of this
- * segment, whole. */
-int wal_address_read(const struct weir_log *log, const struct wal_segment *segment,
-                     uint64_t address, struct weir_record *ret_record);
+ * segment, whole. Where the group was checked, an address that no record begins at may give
+ * anything that lies in the segment: whoever takes addresses from elsewhere than the index holds
+ * LSN and key against it. */
+int wal_address_read(struct weir_log *log, struct wal_segment *segment, uint64_t address,
+                     struct weir_record *ret_record);
 
 /* The same for a record that a cursor of this log has lent since the segment was pinned: its
  * checksum was right, and is not computed again. */
-int wal_address_lend(const struct weir_log *log, const struct wal_segment *segment,
-                     uint64_t address, struct weir_record *ret_record);
+int wal_address_lend(struct weir_log *log, struct wal_segment *segment, uint64_t address,
+                     struct weir_record *ret_record);
 
 /* The address of a durable record not far in front of an LSN, from the directory alone: only
  * wal_address_read() tells what lies there. 0; errors of mapping the segment. */
@@ -116,8 +121,8 @@ uint64_t wal_address_of(const struct weir_log *log, const struct weir_cursor *cu
  * where it stands? */
 bool wal_address_at_group_end(const struct weir_cursor *cursor);
 
-/* Does a group end with this LSN? True also of 0, and when nothing behind it is durable; false when
- * that cannot be told. */
+/* Does a group end with this LSN? True also of 0, and when nothing behind it is durable; false also
+ * when it cannot be told any more, since the record is gone. */
 bool wal_address_ends_group(struct weir_log *log, weir_lsn lsn);
 
 /* For all that carry their LSN in the batch that a cursor has just lent: address = data + bias. */

@@ -21,6 +21,7 @@
 #include <string.h>
 
 #define RETRY_NS ((int64_t)BASE_NS_PER_MS)
+#define MISSING_LOOKS 8
 #define CONTROL_ATTEMPTS 8
 
 /* ---- headers ---- */
@@ -165,30 +166,30 @@ static int explain_header(uint64_t place, const struct inventory_segment *segmen
                      "%s is missing or has no valid header", name);
 }
 
+/* What holds the place `last` may have been compacted by now, since the writer has gone on: then
+ * what is behind it is taken for the open one, and the walk goes on there. */
 static int extend_from(struct weir_log *log, const struct inventory *inventory, uint64_t first,
                        uint64_t last, struct weir_error *why)
 {
-    const struct inventory_segment *segment = inventory_at(inventory, first);
-    int rc = 0;
-    for (uint64_t place = first; rc == 0; place = inventory_last(segment) + 1) {
-        segment = inventory_at(inventory, place);
+    for (uint64_t place = first;;) {
+        const struct inventory_segment *segment = inventory_at(inventory, place);
         if (segment == NULL || segment->header_result != 0 || inventory_first(segment) != place) {
             return explain_header(place, segment, why);
         }
-        if (inventory_last(segment) >= last) {
-            break;
+        if (place >= last && !segment->header.compacted) {
+            struct group_chain start = chain_of(&segment->header);
+            return reader_table_add_open(log, segment->ordinal, &start);
         }
-        const struct inventory_segment *next = inventory_at(inventory, inventory_last(segment) + 1);
+        place = inventory_last(segment) + 1;
+        const struct inventory_segment *next = inventory_at(inventory, place);
         if (next == NULL || next->header_result != 0) {
-            return explain_header(inventory_last(segment) + 1, next, why);
+            return explain_header(place, next, why);
         }
-        rc = add_older(log, segment, &next->header);
+        int rc = add_older(log, segment, &next->header);
+        if (rc < 0) {
+            return rc;
+        }
     }
-    if (rc < 0 || segment->ordinal != last) {
-        return rc < 0 ? rc : explain_header(last, NULL, why);
-    }
-    struct group_chain start = chain_of(&segment->header);
-    return reader_table_add_open(log, last, &start);
 }
 
 int reader_table_extend(struct weir_log *log, uint64_t first, uint64_t last, struct weir_error *why)
@@ -463,18 +464,34 @@ void reader_table_clear(struct weir_log *log)
     drop_below(log, UINT64_MAX);
 }
 
+static bool is_still_there(struct weir_log *log, const struct wal_segment *segment)
+{
+    base_lock_acquire(&log->segments.lock);
+    bool there = !segment->dropped && !segment->replaced;
+    base_lock_release(&log->segments.lock);
+    return there;
+}
+
+/* The writer goes on while its directory is read: what CONTROL had named may be gone as well by
+ * then, but CONTROL says so as soon as it is. */
 int reader_explain_missing(struct weir_log *log, const struct wal_segment *segment, int rc,
                            struct weir_error *why)
 {
-    struct control control;
-    if (log->reader == NULL || reader_load_control(log, &control, NULL) < 0) {
+    struct control control = {0};
+    if (log->reader == NULL) {
         return rc;
     }
-    base_lock_acquire(&log->reader->lock);
-    if (control.first_lsn > log_earliest(log) || control.compact_next > log->control.compact_next) {
-        reader_table_adopt(log, &control);
+    for (int look = 0; look < MISSING_LOOKS && is_still_there(log, segment); look++) {
+        if (reader_load_control(log, &control, NULL) < 0) {
+            return rc;
+        }
+        base_lock_acquire(&log->reader->lock);
+        if (control.first_lsn > log_earliest(log) ||
+            control.compact_next > log->control.compact_next) {
+            reader_table_adopt(log, &control);
+        }
+        base_lock_release(&log->reader->lock);
     }
-    base_lock_release(&log->reader->lock);
     if (control.first_ordinal <= segment->last) {
         return rc;
     }

@@ -160,11 +160,23 @@ static void check_headers(struct judge *judge)
     }
 }
 
+/* Closed by its writer, as far as CONTROL and the headers say: all of it was durable then, and the
+ * last segment alone has to be read to know where its records lie. */
+static bool was_closed(const struct judge *judge)
+{
+    return judge->control->clean && ordinal_of(judge, judge->witness) == judge->newest &&
+           header_is_valid(inventory_find(&judge->inventory, judge->newest));
+}
+
 /* The last segment but one that has a valid header; the first when there are fewer. What lies in
  * front of it was durable, and so was what is compacted. */
 static void choose_start(struct judge *judge)
 {
     uint64_t first = judge->control->first_ordinal;
+    if (was_closed(judge)) {
+        judge->start = judge->newest;
+        return;
+    }
     uint64_t start = judge->newest;
     for (uint64_t place = judge->newest; place > first && start == judge->newest;) {
         const struct inventory_segment *segment = inventory_at(&judge->inventory, --place);

@@ -142,6 +142,7 @@ void segment_release_memory(struct weir_log *log, struct wal_segment *segment)
     segment_release_directory(segment);
     base_free((void *)(uintptr_t)segment->checked);
     segment->checked = NULL;
+    atomic_store_explicit(&segment->checked_singly, 0, memory_order_relaxed);
     if (segment->file != NULL) {
         ops->close(segment->file);
         segment->file = NULL;
@@ -611,25 +612,21 @@ int segment_pin_time(struct weir_log *log, uint64_t time_ns, struct wal_segment 
 
 /* ---- what was checked ---- */
 
-bool segment_is_checked(const struct wal_segment *segment, uint32_t group_offset)
+void segment_set_checked(struct wal_segment *segment, uint32_t group_offset, uint32_t group_bytes)
 {
-    if (group_offset >= atomic_load_explicit(&segment->trusted_offset, memory_order_acquire)) {
-        return true;
-    }
     if (segment->checked == NULL) {
-        return false;
+        return;
     }
     uint32_t bit = group_offset / segment->block_bytes;
-    uint64_t word = atomic_load_explicit(&segment->checked[bit / 64], memory_order_relaxed);
-    return (word >> (bit % 64) & 1) != 0;
-}
-
-void segment_set_checked(struct wal_segment *segment, uint32_t group_offset)
-{
-    if (segment->checked != NULL) {
-        uint32_t bit = group_offset / segment->block_bytes;
-        atomic_fetch_or_explicit(&segment->checked[bit / 64], UINT64_C(1) << (bit % 64),
-                                 memory_order_relaxed);
+    uint32_t end = (uint32_t)(((uint64_t)group_offset + group_bytes + segment->block_bytes - 1) /
+                              segment->block_bytes);
+    while (bit < end) {
+        uint32_t count = 64 - bit % 64 < end - bit ? 64 - bit % 64 : end - bit;
+        uint64_t bits = UINT64_MAX >> (64 - count) << bit % 64;
+        /* Release pairs with the acquire in segment_is_checked(): what was read to check them comes
+         * before anybody lends them unchecked. */
+        atomic_fetch_or_explicit(&segment->checked[bit / 64], bits, memory_order_release);
+        bit += count;
     }
 }
 
@@ -657,6 +654,15 @@ static uint32_t find_entry(const struct wal_segment *segment, weir_lsn lsn, uint
     return low;
 }
 
+static void describe_entry(const struct wal_segment *segment, uint32_t index,
+                           struct segment_place *ret_place)
+{
+    const struct format_directory_entry *entry = &segment->directory.entries[index];
+    ret_place->record_offset = le32_load(&entry->record_offset);
+    ret_place->group_offset = le32_load(&entry->group_offset);
+    ret_place->lsn = segment_entry_lsn(segment, index);
+}
+
 bool segment_find(const struct wal_segment *segment, weir_lsn lsn, struct segment_place *ret_place)
 {
     uint32_t count = atomic_load_explicit(&segment->directory.count, memory_order_acquire);
@@ -669,9 +675,26 @@ bool segment_find(const struct wal_segment *segment, weir_lsn lsn, struct segmen
     if (index >= count) {
         index = count - 1;
     }
-    const struct format_directory_entry *entry = &segment->directory.entries[index];
-    ret_place->record_offset = le32_load(&entry->record_offset);
-    ret_place->group_offset = le32_load(&entry->group_offset);
-    ret_place->lsn = segment_entry_lsn(segment, (uint32_t)index);
+    describe_entry(segment, (uint32_t)index, ret_place);
+    return true;
+}
+
+bool segment_find_offset(const struct wal_segment *segment, uint32_t offset,
+                         struct segment_place *ret_place)
+{
+    uint32_t low = 0;
+    uint32_t high = atomic_load_explicit(&segment->directory.count, memory_order_acquire);
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (le32_load(&segment->directory.entries[middle].record_offset) <= offset) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if (low == 0) {
+        return false;
+    }
+    describe_entry(segment, low - 1, ret_place);
     return true;
 }

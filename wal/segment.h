@@ -57,9 +57,10 @@ struct wal_segment {
     bool durable; /* a spare: file and name are; nothing is written into it before */
     struct segment_directory directory;
     /* Groups at or behind this offset were built or checked by this handle; those before are
-     * checked at first read and then marked in `checked`, one bit per block_bytes. */
+     * checked at first read and then marked in `checked`: a bit for each block_bytes of them. */
     _Atomic uint32_t trusted_offset;
     _Atomic uint64_t *checked;
+    _Atomic uint32_t checked_singly; /* bytes of records that were checked without their group */
 };
 
 struct wal_segments {
@@ -99,9 +100,24 @@ void segment_unpin(struct weir_log *log, struct wal_segment *segment);
 int segment_pin_time(struct weir_log *log, uint64_t time_ns, struct wal_segment **ret_segment,
                      struct weir_error *why);
 
-/* Has the group at this offset been checked since its bytes were mapped? */
-bool segment_is_checked(const struct wal_segment *segment, uint32_t group_offset);
-void segment_set_checked(struct wal_segment *segment, uint32_t group_offset);
+/* Has the group that lies at this offset been checked since its bytes were mapped? */
+static inline bool segment_is_checked(const struct wal_segment *segment, uint64_t offset)
+{
+    /* Acquire pairs with the release in segment_make.c and map_segment(): `checked` is there. */
+    if (offset >= atomic_load_explicit(&segment->trusted_offset, memory_order_acquire)) {
+        return true;
+    }
+    if (segment->checked == NULL) {
+        return false;
+    }
+    uint64_t bit = offset >> __builtin_ctz(segment->block_bytes);
+    /* Acquire pairs with the release in segment_set_checked(). */
+    uint64_t word = atomic_load_explicit(&segment->checked[bit / 64], memory_order_acquire);
+    return (word >> (bit % 64) & 1) != 0;
+}
+
+/* The group was checked: header, place and body, to its aligned end. */
+void segment_set_checked(struct wal_segment *segment, uint32_t group_offset, uint32_t group_bytes);
 
 /* The directory entry at or before lsn, which lies in this pinned segment and is durable: offsets
  * of a record and its group, and the record's LSN. */
@@ -110,6 +126,10 @@ struct segment_place {
     weir_lsn lsn;
 };
 bool segment_find(const struct wal_segment *segment, weir_lsn lsn, struct segment_place *ret_place);
+
+/* The directory entry at or before an offset. */
+bool segment_find_offset(const struct wal_segment *segment, uint32_t offset,
+                         struct segment_place *ret_place);
 
 /* The LSN of an entry of a readable segment's directory. */
 weir_lsn segment_entry_lsn(const struct wal_segment *segment, uint32_t index);

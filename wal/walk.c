@@ -83,7 +83,7 @@ static enum group_fault check(struct segment_walk *walk, struct group_header *he
         fault = group_check_body(walk_bytes(walk), header, walk->segment->block_bytes, &record);
     }
     if (fault == GROUP_OK) {
-        segment_set_checked(walk->segment, walk->offset);
+        segment_set_checked(walk->segment, walk->offset, header->size_bytes);
     }
     return fault;
 }

@@ -26,6 +26,7 @@ VALUE(load_s, outcome->facts.load_s)
 VALUE(walk_s, outcome->facts.walk_s)
 VALUE(sort_s, outcome->facts.sort_s)
 VALUE(build_s, outcome->facts.build_s)
+VALUE(replay_s, outcome->facts.replay_s)
 VALUE(keys, outcome->facts.keys)
 VALUE(deleted_keys, outcome->facts.deleted_keys)
 VALUE(replayed, outcome->facts.replayed_records)
@@ -91,6 +92,7 @@ static const struct kv_column open_columns[] = {
     {"walk_s", "walk", 7, 1, 1e3, walk_s},
     {"sort_s", "sort", 7, 1, 1e3, sort_s},
     {"build_s", "build", 7, 1, 1e3, build_s},
+    {"replay_s", "replay", 7, 1, 1e3, replay_s},
     {"live_keys", "keys", 9, 0, 1.0, keys},
     {"deleted_keys", NULL, 0, 0, 1.0, deleted_keys},
     {"replayed_records", NULL, 0, 0, 1.0, replayed},

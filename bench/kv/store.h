@@ -58,7 +58,7 @@ struct kv_facts {
     uint64_t window_bytes; /* of the log, whatever the number of keys */
     bool from_checkpoint;
     uint64_t replayed_records;
-    double open_log_s, load_s, walk_s, sort_s, build_s, engine_s; /* of opening */
+    double open_log_s, load_s, walk_s, sort_s, build_s, replay_s, engine_s; /* of opening */
 };
 
 struct kv_ops {

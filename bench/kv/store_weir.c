@@ -137,6 +137,7 @@ static void tell_facts(void *context, struct kv_facts *ret_facts)
         ret_facts->walk_s = report.walk_s;
         ret_facts->sort_s = report.sort_s;
         ret_facts->build_s = report.build_s;
+        ret_facts->replay_s = report.replay_s;
         ret_facts->engine_s = report.total_s;
     }
     struct weir_stat stat = WEIR_STAT_INIT;

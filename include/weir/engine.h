@@ -102,6 +102,7 @@ struct weir_engine_open_report {
     uint64_t keys, deleted_keys; /* live; and those whose newest record is a delete */
     uint32_t threads;
     double load_s, walk_s, sort_s, build_s, total_s;
+    double replay_s; /* the records behind a checkpoint, one by one */
 };
 
 #define WEIR_ENGINE_OPEN_REPORT_INIT WEIR_SIZED_INIT(weir_engine_open_report)

@@ -80,10 +80,10 @@ class Oracle:
 
 
 class DerivedTest(LogTest):
-    def fill(self, documents):
+    def fill(self, documents, segment_size="256KiB"):
         lines = "".join(json.dumps(document) + "\n" for document in documents.values())
         done = weir("import", self.log, "--table", "packages", "--key", "package",
-                    "--segment-size", "256KiB", stdin=lines.encode())
+                    "--segment-size", segment_size, stdin=lines.encode())
         self.assertEqual(done.exit, OK, done.err)
 
     def make_all(self):
@@ -296,7 +296,8 @@ class Packages(DerivedTest):
 class Definitions(DerivedTest):
     def setUp(self):
         super().setUp()
-        self.fill({"a": {"package": "a", "section": "s", "size": 1, "summary": "one"}})
+        self.fill({"a": {"package": "a", "section": "s", "size": 1, "summary": "one"}},
+                  segment_size="64MiB")
 
     def refuse(self, exit_code, words, *command):
         self.assert_error(weir(*command, "--json"), exit_code, *words)

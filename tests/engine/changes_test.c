@@ -2,7 +2,7 @@
  * The stream of changes, one behaviour at a time: images, filters, where it begins, what it lends
  * and for how long, what it says when it cannot go on.
  */
-#include "store.h"
+#include "stream.h"
 
 #include "engine/changes.h"
 
@@ -14,26 +14,7 @@
 
 #include <weir/maintain.h>
 
-#define EVENTS 64
-#define KEYS 40
 #define FROM_NOTHING (&(struct weir_changes_options)WEIR_CHANGES_OPTIONS_INIT)
-
-static struct weir_changes *open_stream(struct weir_engine *engine,
-                                        const struct weir_changes_options *options)
-{
-    struct weir_changes *changes;
-    assert_int_equal(weir_changes_open(engine, options, &changes), 0);
-    return changes;
-}
-
-static struct weir_changes *open_from(struct store *store, enum weir_changes_from from,
-                                      weir_lsn lsn)
-{
-    struct weir_changes_options options = WEIR_CHANGES_OPTIONS_INIT;
-    options.from = from;
-    options.lsn = lsn;
-    return open_stream(store->engine, &options);
-}
 
 static int refused(struct store *store, enum weir_changes_from from, weir_lsn lsn)
 {
@@ -42,60 +23,6 @@ static int refused(struct store *store, enum weir_changes_from from, weir_lsn ls
     options.from = from;
     options.lsn = lsn;
     return weir_changes_open(store->engine, &options, &changes);
-}
-
-/* "1:+a=1 2:a=1>2 3:-a=2 s4:+b=5": LSN, what happened; s: a row of a state. */
-static void add_event(char *text, size_t size, const struct weir_event *event)
-{
-    size_t used = strlen(text);
-    const char *sign = event->operation == WEIR_INSERT   ? "+"
-                       : event->operation == WEIR_REMOVE ? "-"
-                                                         : "";
-    bool both = event->before_lsn != 0 && event->after.data != NULL;
-    snprintf(text + used, size - used, "%s%s%ju:%s%.*s=%.*s%s%.*s", used > 0 ? " " : "",
-             event->state ? "s" : "", (uintmax_t)event->lsn, sign, (int)event->key.size,
-             (const char *)event->key.data, (int)event->before.size,
-             event->before.data != NULL ? (const char *)event->before.data : "", both ? ">" : "",
-             (int)event->after.size,
-             event->after.data != NULL ? (const char *)event->after.data : "");
-    assert_true(event->time_ns > 0);
-}
-
-/* All that there is now, `max` at a time. */
-static void expect_events(struct weir_changes *changes, int max, const char *expected)
-{
-    struct weir_event events[EVENTS];
-    char found[4096] = "";
-    int count;
-    while ((count = weir_changes_next(changes, events, max)) > 0) {
-        for (int i = 0; i < count; i++) {
-            add_event(found, sizeof found, &events[i]);
-        }
-    }
-    assert_int_equal(count, 0);
-    assert_string_equal(found, expected);
-    assert_true(weir_changes_is_whole(changes));
-}
-
-static void churn(struct store *store, int rounds)
-{
-    static char value[2000];
-    char key[24];
-    for (int i = 0; i < rounds * KEYS; i++) {
-        snprintf(key, sizeof key, "key%d", i % KEYS);
-        struct weir_bytes bytes = {value, sizeof value};
-        assert_int_equal(weir_put(store->engine, 0, text(key), bytes, WEIR_NONE, NULL), 0);
-    }
-    settle(store);
-}
-
-static void compact(struct store *store, weir_lsn horizon)
-{
-    struct weir_compact_options options = WEIR_COMPACT_OPTIONS_INIT;
-    struct weir_compact_report report = WEIR_COMPACT_REPORT_INIT;
-    options.horizon = horizon;
-    assert_int_equal(weir_engine_compact(store->engine, &options, &report, NULL), 0);
-    assert_true(report.steps > 0);
 }
 
 static uint64_t open_sections(struct store *store)
@@ -434,21 +361,6 @@ static void the_time_of_a_row_is_that_of_its_version(void **state)
     store_close(&store);
 }
 
-static void count_rows(struct weir_changes *changes, int *ret_rows, int *ret_events)
-{
-    struct weir_event events[EVENTS];
-    int count;
-    *ret_rows = *ret_events = 0;
-    while ((count = weir_changes_next(changes, events, EVENTS)) > 0) {
-        for (int i = 0; i < count; i++) {
-            *ret_rows += events[i].state ? 1 : 0;
-            *ret_events += events[i].state ? 0 : 1;
-            assert_true(!events[i].state || *ret_events == 0);
-        }
-    }
-    assert_int_equal(count, 0);
-}
-
 static void cd_10_cd_11_below_the_horizon_there_is_the_state_and_a_position_is_lost(void **state)
 {
     (void)state;
@@ -692,97 +604,6 @@ static void what_cannot_be_asked_for_is_refused(void **state)
     store_close(&store);
 }
 
-/* ---- beside a writer ---- */
-
-static void cd_05_a_reader_streams_what_its_writer_makes_durable(void **state)
-{
-    (void)state;
-    struct store store;
-    struct beside beside;
-    int fd;
-    store_open(&store);
-    put(&store, "a", "1");
-    settle(&store);
-    store_open_beside(&store, &beside);
-    weir_table table;
-    assert_int_equal(weir_table_open(store.engine, "new", true, &table), 0);
-    put(&store, "b", "2");
-    settle(&store);
-    struct weir_changes_options options = WEIR_CHANGES_OPTIONS_INIT;
-    options.from = WEIR_CHANGES_NOW;
-    struct weir_changes *now = open_stream(beside.engine, &options);
-    options.from = WEIR_CHANGES_SNAPSHOT;
-    struct weir_changes *snapshot = open_stream(beside.engine, &options);
-    put_in(&store, table, "a", "3");
-    put(&store, "a", "4");
-    settle(&store);
-    expect_events(now, EVENTS, "4:+a=3 5:a=1>4");
-    expect_events(snapshot, EVENTS, "s1:+a=1 s3:+b=2 4:+a=3 5:a=1>4");
-    assert_string_equal(weir_changes_table_name(now, table), "new");
-    assert_int_equal(weir_changes_eventfd(now, &fd), -ENOTSUP);
-    weir_changes_close(now);
-    weir_changes_close(snapshot);
-    store_close_beside(&beside);
-    store_close(&store);
-}
-
-static void cd_10_a_reader_whose_writer_compacts_goes_on_or_is_told(void **state)
-{
-    (void)state;
-    struct store store;
-    struct beside beside;
-    struct weir_event event;
-    int rows, events;
-    store_open(&store);
-    churn(&store, 60);
-    weir_lsn horizon = weir_durable_lsn(store.log);
-    store_open_beside(&store, &beside);
-    struct weir_changes_options options = WEIR_CHANGES_OPTIONS_INIT;
-    struct weir_changes *early = open_stream(beside.engine, &options);
-    options.from = WEIR_CHANGES_SNAPSHOT;
-    struct weir_changes *stays = open_stream(beside.engine, &options);
-    struct weir_changes *ends = open_stream(beside.engine, &options);
-    options.from = WEIR_CHANGES_BEHIND;
-    options.lsn = horizon;
-    struct weir_changes *late = open_stream(beside.engine, &options);
-    assert_int_equal(weir_changes_next(stays, &event, 1), 1);
-    assert_int_equal(weir_changes_wait(stays, 0), 1); /* leaves its section */
-    churn(&store, 2);
-    compact(&store, horizon);
-    count_rows(stays, &rows, &events); /* the horizon is at its state: addresses have moved */
-    assert_int_equal(rows, KEYS - 1);
-    assert_int_equal(events, 2 * KEYS);
-    count_rows(late, &rows, &events); /* versions before were moved by the compaction */
-    assert_int_equal(events, 2 * KEYS);
-    assert_int_equal(weir_changes_next(early, &event, 1), WEIR_E_POSITION_LOST);
-    churn(&store, 60);
-    compact(&store, 0);
-    int rc, taken = 0;
-    while ((rc = weir_changes_next(ends, &event, 1)) == 1) {
-        assert_true(event.state == (taken < KEYS)); /* from memory that is kept: it is right, */
-        taken++;
-    }
-    assert_int_equal(rc, WEIR_E_POSITION_LOST); /* but does not lead to what is there now */
-    struct weir_error why = WEIR_ERROR_INIT;
-    assert_int_equal(weir_changes_error(ends, &why), 0);
-    assert_int_equal(why.code, WEIR_E_POSITION_LOST);
-    options.lsn = horizon;
-    options.from = WEIR_CHANGES_RESUME;
-    struct weir_changes *changes;
-    assert_int_equal(weir_changes_open(beside.engine, &options, &changes), WEIR_E_POSITION_LOST);
-    options.from = WEIR_CHANGES_BEHIND;
-    changes = open_stream(beside.engine, &options);
-    count_rows(changes, &rows, &events);
-    assert_int_equal(rows, KEYS);
-    weir_changes_close(changes);
-    weir_changes_close(early);
-    weir_changes_close(stays);
-    weir_changes_close(ends);
-    weir_changes_close(late);
-    store_close_beside(&beside);
-    store_close(&store);
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -805,8 +626,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_before_image_that_is_damaged_is_said_to_be),
         cmocka_unit_test(a_record_under_our_type_that_is_none_of_ours_is_refused),
         cmocka_unit_test(what_cannot_be_asked_for_is_refused),
-        cmocka_unit_test(cd_05_a_reader_streams_what_its_writer_makes_durable),
-        cmocka_unit_test(cd_10_a_reader_whose_writer_compacts_goes_on_or_is_told),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,8 +103,9 @@ static bool has_all_money(struct watcher *watcher)
     }
     weir_lsn position = weir_changes_position(watcher->changes);
     return position < CROWD_ACCOUNTS || sum == (uint64_t)CROWD_ACCOUNTS * CROWD_MONEY ||
-           crowd_fail(watcher->crowd, "whole at %ju, and there is %ju of the money",
-                      (uintmax_t)position, (uintmax_t)sum);
+           crowd_fail(watcher->crowd, "whole at %ju, and there is %ju of the money (state %ju)",
+                      (uintmax_t)position, (uintmax_t)sum,
+                      (uintmax_t)weir_changes_state_lsn(watcher->changes));
 }
 
 /* The same as the engine shows; true also when it cannot show it (any more). */

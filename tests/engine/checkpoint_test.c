@@ -63,6 +63,7 @@ static void se_09_an_open_loads_the_checkpoint_and_replays_the_rest(void **state
         assert_true(report.from_checkpoint);
         assert_int_equal(report.checkpoint_lsn, made.lsn);
         assert_int_equal(report.replayed_records, 3);
+        assert_true(report.replay_s > 0 && report.load_s + report.replay_s <= report.total_s);
         expect_fingerprint(&store, 0, &before);
         expect_fingerprint(&store, made.lsn, &then);
         expect(&store, "key1", "newer", 0);
@@ -74,6 +75,27 @@ static void se_09_an_open_loads_the_checkpoint_and_replays_the_rest(void **state
     make(&store);
     store_reopen(&store);
     expect_fingerprint(&store, 0, &grown);
+    store_close(&store);
+}
+
+static void a_caller_that_knows_less_of_the_report_gets_what_it_knows(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    fill(&store, 0, 100);
+    make(&store);
+    store_reopen(&store);
+    struct weir_engine_open_report report;
+    memset(&report, 0x5a, sizeof report);
+    double untouched = report.replay_s;
+    report.size = offsetof(struct weir_engine_open_report, replay_s);
+    assert_int_equal(weir_engine_report(store.engine, &report), 0);
+    assert_int_equal(report.size, offsetof(struct weir_engine_open_report, replay_s));
+    assert_true(report.from_checkpoint && report.total_s > 0);
+    assert_memory_equal(&report.replay_s, &untouched, sizeof untouched);
+    report.size--;
+    assert_int_equal(weir_engine_report(store.engine, &report), -EINVAL);
     store_close(&store);
 }
 
@@ -256,6 +278,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(se_09_an_open_loads_the_checkpoint_and_replays_the_rest),
+        cmocka_unit_test(a_caller_that_knows_less_of_the_report_gets_what_it_knows),
         cmocka_unit_test(se_09_a_deleted_or_refused_checkpoint_costs_time_and_no_data),
         cmocka_unit_test(se_09_damage_anywhere_in_a_checkpoint_is_found_and_said),
         cmocka_unit_test(a_checkpoint_of_another_log_or_of_another_past_is_not_used),

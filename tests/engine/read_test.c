@@ -71,6 +71,57 @@ static void the_fingerprint_counts_versions_and_not_the_order_of_keys(void **sta
     store_close(&store);
 }
 
+/* Keys "000" to the last one, in order or against it, `max` rows at a time; 0: one by one. */
+static void expect_numbers(struct store *store, int keys, bool reverse, int max)
+{
+    struct weir_read read;
+    struct weir_scan *scan;
+    struct weir_row rows[130];
+    struct weir_scan_options options = WEIR_SCAN_OPTIONS_INIT;
+    options.reverse = reverse;
+    assert_int_equal(weir_read_begin(store->engine, NULL, &read), 0);
+    assert_int_equal(weir_scan_open(&read, &options, &scan), 0);
+    int seen = 0, count;
+    while ((count = max == 0 ? weir_scan_next(scan, rows) : weir_scan_next_batch(scan, rows, max)) >
+           0) {
+        assert_true(seen + count <= keys && count <= (max == 0 ? 1 : max));
+        for (int i = 0; i < count; i++) {
+            char key[16];
+            snprintf(key, sizeof key, "%03d", reverse ? keys - 1 - seen - i : seen + i);
+            assert_int_equal(rows[i].key.size, 3);
+            assert_memory_equal(rows[i].key.data, key, 3);
+        }
+        seen += count;
+    }
+    assert_int_equal(count, 0);
+    assert_int_equal(seen, keys);
+    assert_int_equal(weir_scan_next(scan, rows), 0); /* again and again */
+    weir_scan_close(scan);
+    weir_read_end(&read);
+}
+
+static void a_scan_gives_as_many_rows_as_are_there_in_whatever_portions(void **state)
+{
+    (void)state;
+    static const int ends[] = {0, 1, 23, 24, 25, 63, 64, 65, 127, 128, 129, 192, 300};
+    static const int portions[] = {0, 1, 7, 24, 64, 65, 130};
+    struct store store;
+    store_open(&store);
+    int keys = 0;
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        for (; keys < ends[i]; keys++) {
+            char key[16];
+            snprintf(key, sizeof key, "%03d", keys);
+            put(&store, key, "");
+        }
+        for (size_t k = 0; k < sizeof portions / sizeof portions[0]; k++) {
+            expect_numbers(&store, keys, false, portions[k]);
+            expect_numbers(&store, keys, true, portions[k]);
+        }
+    }
+    store_close(&store);
+}
+
 static void fill(struct store *store)
 {
     static const char *const keys[] = {"b",     "a",         "ab", "abc", "ac",
@@ -314,6 +365,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(se_02_replay_gives_the_same_fingerprint_and_deletes_are_included),
         cmocka_unit_test(the_fingerprint_counts_versions_and_not_the_order_of_keys),
         cmocka_unit_test(se_05_scans_give_exactly_the_keys_in_order_both_ways),
+        cmocka_unit_test(a_scan_gives_as_many_rows_as_are_there_in_whatever_portions),
         cmocka_unit_test(se_07_a_view_as_of_an_lsn_shows_the_state_behind_that_record),
         cmocka_unit_test(se_07_a_snapshot_stays_as_it_is_while_thousands_of_writes_follow),
         cmocka_unit_test(what_is_not_durable_is_hidden_from_durable_views),

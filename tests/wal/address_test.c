@@ -129,6 +129,123 @@ static void what_is_no_record_is_not_lent(void **state)
     disk_free(&disk);
 }
 
+/* ---- memory that nobody has checked ---- */
+
+#define GROUP_RECORDS 40u
+#define PAYLOAD_BYTES 100u
+
+struct many {
+    uint64_t addresses[8192];
+    size_t count;
+};
+
+static void note_many(void *context, size_t index, weir_lsn lsn, uint64_t address)
+{
+    struct many *many = context;
+    (void)index;
+    assert_int_equal(lsn, many->count + 1);
+    assert_true(many->count < sizeof many->addresses / sizeof many->addresses[0]);
+    many->addresses[many->count++] = address;
+}
+
+/* Groups of many records, three segments of them: a reopened log knows nothing of the first one. */
+static struct weir_log *write_groups(struct test_disk *disk, struct many *many)
+{
+    struct weir_log *log = open_log(disk, NULL);
+    uint8_t bytes[PAYLOAD_BYTES];
+    memset(bytes, 'x', sizeof bytes);
+    struct weir_part part = {bytes, sizeof bytes};
+    struct weir_entry entries[GROUP_RECORDS];
+    for (size_t i = 0; i < GROUP_RECORDS; i++) {
+        entries[i] = (struct weir_entry){.parts = &part, .part_count = 1, .type = TYPE};
+    }
+    struct wal_address_batch batch = {
+        .entries = entries, .count = GROUP_RECORDS, .stamp = note_many, .context = many};
+    many->count = 0;
+    do {
+        assert_int_equal(wal_address_append(log, &batch, WEIR_EACH, NULL), 0);
+    } while (wal_address_ordinal(log, many->addresses[many->count - 1]) < 4);
+    close_log(log);
+    return open_log(disk, NULL);
+}
+
+static int read_one(struct weir_log *log, struct wal_segment *segment, const struct many *many,
+                    size_t index)
+{
+    struct weir_record record;
+    int rc = wal_address_read(log, segment, many->addresses[index], &record);
+    if (rc == 0) {
+        assert_int_equal(record.lsn, index + 1);
+        assert_int_equal(record.size, PAYLOAD_BYTES);
+        assert_int_equal(((const uint8_t *)record.data)[0], 'x');
+    }
+    return rc;
+}
+
+static uint32_t offset_of(const struct weir_log *log, const struct many *many, size_t index)
+{
+    return (uint32_t)(many->addresses[index] & (log->limits.segment_bytes - 1));
+}
+
+static void a_segment_that_is_read_often_is_checked_by_groups(void **state)
+{
+    (void)state;
+    static struct many many;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = write_groups(&disk, &many);
+    struct wal_segment *segment;
+    assert_int_equal(wal_address_pin(log, 1, &segment, NULL), 0);
+    assert_int_equal(read_one(log, segment, &many, 0), 0);
+    assert_false(segment_is_checked(segment, offset_of(log, &many, 0)));
+    for (size_t i = 0; i < GROUP_RECORDS; i++) {
+        assert_int_equal(read_one(log, segment, &many, i), 0);
+    }
+    /* One read of the next group is enough for all of its records, */
+    size_t next = GROUP_RECORDS + 3;
+    assert_int_equal(read_one(log, segment, &many, next), 0);
+    for (size_t i = GROUP_RECORDS; i < (size_t)2 * GROUP_RECORDS; i++) {
+        assert_true(segment_is_checked(segment, offset_of(log, &many, i)));
+        assert_int_equal(read_one(log, segment, &many, i), 0);
+    }
+    /* and says nothing about its neighbour. */
+    size_t behind = (size_t)2 * GROUP_RECORDS;
+    assert_false(segment_is_checked(segment, offset_of(log, &many, behind)));
+    wal_address_unpin(log, segment);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void damage_in_a_group_costs_no_whole_record_in_it(void **state)
+{
+    (void)state;
+    static struct many many;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = write_groups(&disk, &many);
+    size_t damaged = (size_t)3 * GROUP_RECORDS + 7;
+    char name[FORMAT_NAME_BYTES];
+    format_segment_name(1, name);
+    uint64_t size;
+    uint8_t *bytes = sim_memory_bytes(disk.keeper, name, false, &size);
+    bytes[offset_of(log, &many, damaged) + 60] ^= 0x10;
+    struct wal_segment *segment;
+    assert_int_equal(wal_address_pin(log, 1, &segment, NULL), 0);
+    size_t end = 0;
+    while (wal_address_ordinal(log, many.addresses[end]) == 1) {
+        end++;
+    }
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < end; i++) {
+            int expected = i == damaged ? WEIR_E_DAMAGED : 0;
+            assert_int_equal(read_one(log, segment, &many, i), expected);
+        }
+    }
+    assert_true(segment_is_checked(segment, offset_of(log, &many, (size_t)2 * GROUP_RECORDS)));
+    assert_false(segment_is_checked(segment, offset_of(log, &many, damaged)));
+    wal_address_unpin(log, segment);
+    close_log(log);
+    disk_free(&disk);
+}
+
 static void a_pinned_segment_keeps_the_log_open_and_outlives_truncation(void **state)
 {
     (void)state;
@@ -180,6 +297,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_record_is_read_at_the_address_that_it_was_stamped_with),
         cmocka_unit_test(a_cursor_lends_numbered_records_without_their_number),
         cmocka_unit_test(what_is_no_record_is_not_lent),
+        cmocka_unit_test(a_segment_that_is_read_often_is_checked_by_groups),
+        cmocka_unit_test(damage_in_a_group_costs_no_whole_record_in_it),
         cmocka_unit_test(a_pinned_segment_keeps_the_log_open_and_outlives_truncation),
         cmocka_unit_test(the_number_counts_for_the_limit_of_a_record),
     };

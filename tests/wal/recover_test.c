@@ -123,6 +123,41 @@ static void every_retained_segment_is_known_after_opening(void **state)
     image_end(&image);
 }
 
+/* All of it was durable when it was closed: only the directory of the last segment is not known. */
+static void a_log_that_was_closed_is_opened_by_its_last_segment(void **state)
+{
+    (void)state;
+    struct image image;
+    image_begin(&image, 4096);
+    image_new_epoch(&image);
+    for (int i = 0; i < 3; i++) {
+        image_fill_segment(&image);
+    }
+    weir_lsn last = image.chain.next_lsn - 1;
+    struct image_group *damaged = &image.groups[image.group_count - 2]; /* in the last but one */
+    image_data(&image, 3, 100);
+    image_close_clean(&image);
+    struct recovery found = judged(&image);
+    assert_true(found.clean);
+    assert_int_equal(found.scanned_segments, 1);
+    assert_int_equal(found.segment_count, 4);
+    assert_int_equal(found.segments[2].last_lsn, last);
+    assert_int_equal(found.tail.chain.next_lsn, last + 4);
+    assert_int_equal(found.tail.records, 3);
+    recover_free(&found);
+    /* What decays later is found when it is read, or now when everything is. */
+    image_at(&image, damaged->address)[90] ^= 1;
+    found = judged(&image);
+    struct weir_error why = WEIR_ERROR_INIT;
+    assert_int_equal(recover_verify_all(image.medium, &image.control, &found, &why), WEIR_E_LOST);
+    recover_free(&found);
+    /* Without the mark it may have been torn, and is read. */
+    image.control.clean = false;
+    image_store_control(&image);
+    assert_int_equal(image_judge(&image, &found, &why), WEIR_E_LOST);
+    image_end(&image);
+}
+
 static void a_segment_without_its_first_group_has_its_tail_at_the_start(void **state)
 {
     (void)state;
@@ -687,6 +722,7 @@ int main(void)
         cmocka_unit_test(a_new_log_without_a_header_begins_at_its_first_segment),
         cmocka_unit_test(the_tail_and_its_directory_are_what_was_written),
         cmocka_unit_test(every_retained_segment_is_known_after_opening),
+        cmocka_unit_test(a_log_that_was_closed_is_opened_by_its_last_segment),
         cmocka_unit_test(a_segment_without_its_first_group_has_its_tail_at_the_start),
         cmocka_unit_test(a_log_truncated_to_nothing_at_a_segment_start_goes_on_there),
         cmocka_unit_test(a_clean_log_opens_without_cutting_what_an_earlier_life_left),

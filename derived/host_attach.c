@@ -91,6 +91,9 @@ int host_hold(struct host_system *system)
     if (system->pinned) {
         return hold_behind(system, system->start_lsn);
     }
+    if (!host_is_anew(system)) { /* it has its state, which was never saved */
+        return hold_behind(system, system->position);
+    }
     switch (system->start) {
     case WEIR_START_NOW:
     case WEIR_START_SNAPSHOT:
@@ -324,6 +327,7 @@ static void show(struct host_system *system, struct host_lane *lane)
     system->ready = true;
     if (lane != NULL) {
         system->position = lane->position;
+        system->whole = lane->whole; /* not before the state that it begins with */
         atomic_fetch_add_explicit(&system->users, 1, memory_order_relaxed);
     }
     base_lock_release(&host->lock);

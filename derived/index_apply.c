@@ -174,6 +174,7 @@ static int read_images(struct weir_index *index, const struct weir_event *event)
     int rc = 0;
     if (event->operation != WEIR_INSERT) {
         rc = index_image_read(&index->before, index, event->key, event->before);
+        rc = index->before.too_many ? 0 : rc; /* it was refused then: there is nothing of it */
     }
     if (rc == 0 && event->operation != WEIR_REMOVE) {
         rc = index_image_read(&index->after, index, event->key, event->after);

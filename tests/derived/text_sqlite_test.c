@@ -18,12 +18,12 @@
 #include <sqlite3.h>
 
 #define ROWS 400u
-#define STEPS 4000u
+#define STEPS 3000u
 #define LOOK_EVERY 8u
 #define TERMS 4u
 #define TERM_ROOM 64
 #define REAL_ROWS 4000u
-#define REAL_LOOKS 1500u
+#define REAL_LOOKS 1000u
 
 struct fixture {
     sqlite3 *database;

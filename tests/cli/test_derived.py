@@ -121,7 +121,8 @@ class DerivedTest(LogTest):
         for _ in range(4):
             one, two = chance.sample(vocabulary, 2)
             quoted = f'"{one}"', f'"{two}"'
-            self.assertEqual(self.keys("search", self.log, "words", one), oracle.matching(quoted[0]))
+            self.assertEqual(self.keys("search", self.log, "words", one),
+                             oracle.matching(quoted[0]))
             self.assertEqual(self.keys("search", self.log, "words", f"{one} {two}"),
                              oracle.matching(" AND ".join(quoted)))
             self.assertEqual(self.keys("search", self.log, "words", f"{one} {two}", "--any"),

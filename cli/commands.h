@@ -11,6 +11,7 @@ extern const struct cli_command changes_command;
 extern const struct cli_command checkpoint_command;
 extern const struct cli_command compact_command;
 extern const struct cli_command completion_command;
+extern const struct cli_command consumers_command;
 extern const struct cli_command crash_command;
 extern const struct cli_command delete_command;
 extern const struct cli_command demo_command;

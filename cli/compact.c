@@ -1,13 +1,16 @@
 /*
  * weir compact: gives back the space of versions that no reachable state needs.
  *
- * 1. The log is opened for writing; compaction runs step by step, with progress.
- * 2. How much there was and is, what was dropped, and what keeps the horizon where it is, is
+ * 1. The log is opened for writing. Derived systems are brought up to date; consumers that are
+ *    further behind than they may be all the same are let go of, and named.
+ * 2. Compaction runs step by step, with progress.
+ * 3. How much there was and is, what was dropped, and what keeps the horizon where it is, is
  *    printed.
  *
  * Failures: each step has happened or has not; a signal ends behind one, with a report and exit 5.
  */
 #include "cli/commands.h"
+#include "cli/consumers.h"
 #include "cli/derived_save.h"
 #include "cli/engine.h"
 #include "cli/errors.h"
@@ -37,10 +40,16 @@ static const struct cli_option compact_options[] = {
     {0},
 };
 
-static void print_json(struct cli *cli, const struct weir_compact_report *report, bool interrupted)
+static void print_json(struct cli *cli, const struct weir_compact_report *report,
+                       const struct cut_list *cut, bool interrupted)
 {
     struct json json;
     json_begin(&json, &cli->out);
+    json_array(&json, "cut");
+    for (size_t i = 0; i < cut->count; i++) {
+        json_text(&json, NULL, cut->consumers[i].name);
+    }
+    json_array_end(&json);
     json_u64(&json, "horizon", report->horizon);
     json_text(&json, "limited_by", report->limited_by);
     json_u64(&json, "bytes_before", report->bytes_before);
@@ -68,7 +77,20 @@ static void print_limit(struct output *out, const struct weir_compact_report *re
     output_char(out, '\n');
 }
 
-static void print_text(struct cli *cli, const struct weir_compact_report *report)
+static void print_cut(struct output *out, const struct cut_list *cut)
+{
+    for (size_t i = 0; i < cut->count; i++) {
+        output_label(out, "cut loose");
+        output_format(out, "%s, which was ", cut->consumers[i].name);
+        output_size(out, cut->consumers[i].lag_bytes);
+        output_text(out, " behind and may be ");
+        output_size(out, cut->consumers[i].max_lag_bytes);
+        output_char(out, '\n');
+    }
+}
+
+static void print_text(struct cli *cli, const struct weir_compact_report *report,
+                       const struct cut_list *cut)
 {
     struct output *out = &cli->out;
     output_format(out, "%s: ", cli->path);
@@ -88,12 +110,14 @@ static void print_text(struct cli *cli, const struct weir_compact_report *report
     output_number_of(out, report->keys_dropped, "deleted key");
     output_char(out, '\n');
     print_limit(out, report);
+    print_cut(out, cut);
     output_label(out, "took");
     output_number_of(out, report->steps, "step");
     output_format(out, ", %.3f s\n", report->total_s);
 }
 
-static int compact(struct engine *engine, const struct compact_options *options)
+static int compact(struct engine *engine, const struct compact_options *options,
+                   const struct cut_list *cut)
 {
     static char compacting[] = "compacting";
     struct cli *cli = engine->cli;
@@ -112,14 +136,25 @@ static int compact(struct engine *engine, const struct compact_options *options)
         return cli_fail(cli, rc, &why, "cannot compact %s", cli->path);
     }
     if (cli->json) {
-        print_json(cli, &report, rc < 0);
+        print_json(cli, &report, cut, rc < 0);
     } else {
-        print_text(cli, &report);
+        print_text(cli, &report, cut);
     }
     if (rc < 0) {
         cli_note(cli, "interrupted; the steps that were done stay");
     }
     return rc < 0 ? CLI_INTERRUPTED : CLI_OK;
+}
+
+static int cut_and_compact(struct engine *engine, const struct compact_options *options)
+{
+    struct cut_list cut;
+    struct cli *cli = engine->cli;
+    int rc = cut_list_make(engine->log, &cut);
+    int exit_code = rc < 0 ? cli_fail(cli, rc, NULL, "cannot let go of consumers of %s", cli->path)
+                           : compact(engine, options, &cut);
+    cut_list_free(&cut);
+    return exit_code;
 }
 
 static int run(struct cli *cli, const void *opaque)
@@ -138,7 +173,7 @@ static int run(struct cli *cli, const void *opaque)
     int exit_code = engine_open(&engine, cli, &options->common, 0, NULL);
     if (exit_code < 0) {
         (void)derived_save_all(&engine); /* the horizon does not pass what they have not seen */
-        exit_code = compact(&engine, options);
+        exit_code = cut_and_compact(&engine, options);
     }
     return engine_close(&engine, exit_code);
 }
@@ -148,11 +183,13 @@ const struct cli_command compact_command = {
     .arguments = "LOG [OPTION...]",
     .summary = "Gives back the space of versions that nothing can read any more",
     .details =
-        "Of the puts and deletes at or below the horizon one version for each live key "
-        "stays, with\n"
-        "its LSN; other records stay. The horizon never passes a hold. States as of an LSN\n"
-        "below it cannot be read afterwards. Indexes, views and texts are brought up to date\n"
-        "and saved first, so that they are not what keeps old versions.",
+        "Of the puts and deletes at or below the horizon one version for each live key stays, "
+        "with\n"
+        "its LSN; other records stay. The horizon never passes a hold. States as of an LSN below "
+        "it\n"
+        "cannot be read afterwards. Indexes, views and texts are brought up to date and saved\n"
+        "first, so that they are not what keeps old versions; consumers that are further behind\n"
+        "than they may be all the same lose their holds.",
     .arguments_min = 1,
     .arguments_max = 1,
     .options_size = sizeof(struct compact_options),

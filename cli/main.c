@@ -52,6 +52,7 @@ const struct cli_command *const cli_commands[] = {
     &dump_command,
     &truncate_command,
     &hold_command,
+    &consumers_command,
     &devices_command,
     &bench_command,
     &crash_command,

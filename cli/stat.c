@@ -6,6 +6,7 @@
  * 3. Its stat, its open report, its holds and consumers become a table or one JSON object.
  */
 #include "cli/commands.h"
+#include "cli/consumers.h"
 #include "cli/errors.h"
 #include "cli/json.h"
 #include "cli/options.h"
@@ -61,24 +62,11 @@ static int hold_to_text(void *context, const struct weir_hold *hold)
     return 0;
 }
 
-static const char *consumer_state(const struct weir_consumer *consumer)
-{
-    return consumer->lost          ? "cut loose"
-           : consumer->parked != 0 ? "parked"
-           : consumer->attached    ? "attached"
-                                   : "detached";
-}
-
-static int consumer_to_json(void *context, const struct weir_consumer *consumer)
+static int consumer_row(void *context, const struct weir_consumer *consumer)
 {
     struct json *json = context;
     json_object(json, NULL);
-    json_text(json, "name", consumer->name);
-    json_text(json, "kind", consumer->kind);
-    json_text(json, "state", consumer_state(consumer));
-    json_u64(json, "position", consumer->position);
-    json_u64(json, "lag_records", consumer->lag_records);
-    json_u64(json, "lag_bytes", consumer->lag_bytes);
+    consumer_to_json(json, consumer);
     json_object_end(json);
     return 0;
 }
@@ -144,7 +132,7 @@ static int print_json(struct cli *cli, struct weir_log *log, const struct facts 
     int rc = weir_hold_list(log, hold_to_json, &json);
     json_array_end(&json);
     json_array(&json, "consumers");
-    rc = rc == 0 ? weir_consumer_list(log, consumer_to_json, &json) : rc;
+    rc = rc == 0 ? weir_consumer_list(log, consumer_row, &json) : rc;
     json_array_end(&json);
     json_bool(&json, "has_tables", facts->has_tables);
     if (rc == 0 && facts->engine.engine != NULL) {

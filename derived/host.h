@@ -139,6 +139,9 @@ __attribute__((format(printf, 3, 4))) int host_error(struct weir_error *ret_erro
 
 /* ---- host_lane.c: under host.delivery, or by the one thread that drives an exclusive lane ---- */
 
+/* It has no state to resume with: it gets what it begins with, once more perhaps. */
+bool host_is_anew(const struct host_system *system);
+
 /* Opens a stream for a system as it stands. WEIR_E_POSITION_LOST and other errors of
  * weir_changes_open(). */
 int host_lane_open(struct host_system *system, struct host_lane **ret_lane,

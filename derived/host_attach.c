@@ -27,6 +27,7 @@
 
 #include <weir/append.h>
 #include <weir/inspect.h>
+#include <weir/maintain.h>
 #include <weir/retain.h>
 #include <weir/state_lock.h>
 
@@ -57,10 +58,26 @@ static int hold_behind(struct host_system *system, weir_lsn lsn)
     return rc == WEIR_E_TRUNCATED ? WEIR_E_POSITION_LOST : rc;
 }
 
+/* What a stream that is opened from now on can begin behind: no snapshot is as of an older LSN. */
+static weir_lsn earliest_now(struct weir_host *host)
+{
+    struct weir_engine_status status = WEIR_ENGINE_STATUS_INIT;
+    if (weir_engine_stat(host->engine, &status) < 0) {
+        return WEIR_LSN_NONE;
+    }
+    return status.applied < status.durable ? status.applied : status.durable;
+}
+
+/* Also where everything is gone below: then there is nothing to be held there. */
+static int hold_from_now(struct host_system *system)
+{
+    int rc = hold_behind(system, earliest_now(system->host));
+    return rc == WEIR_E_POSITION_LOST ? hold_everything(system) : rc;
+}
+
 int host_hold(struct host_system *system)
 {
     struct weir_host *host = system->host;
-    weir_lsn durable = weir_durable_lsn(host->log);
     base_lock_acquire(&host->lock);
     bool has_saved = system->has_saved;
     weir_lsn saved = system->saved;
@@ -74,10 +91,13 @@ int host_hold(struct host_system *system)
     if (system->pinned) {
         return hold_behind(system, system->start_lsn);
     }
+    if (!host_is_anew(system)) { /* it has its state, which was never saved */
+        return hold_behind(system, system->position);
+    }
     switch (system->start) {
     case WEIR_START_NOW:
     case WEIR_START_SNAPSHOT:
-        return hold_behind(system, durable);
+        return hold_from_now(system);
     case WEIR_START_BEHIND:
         if (hold_behind(system, system->start_lsn) == 0) {
             return 0;
@@ -307,6 +327,7 @@ static void show(struct host_system *system, struct host_lane *lane)
     system->ready = true;
     if (lane != NULL) {
         system->position = lane->position;
+        system->whole = lane->whole; /* not before the state that it begins with */
         atomic_fetch_add_explicit(&system->users, 1, memory_order_relaxed);
     }
     base_lock_release(&host->lock);

@@ -346,6 +346,7 @@ static int unpark(struct host_system *system, bool skip)
     system->parked_lsn = WEIR_LSN_NONE;
     system->reason[0] = '\0';
     system->in_state = false;
+    system->whole = system->whole && lane->whole;
     system->status_due = true;
     base_lock_release(&host->lock);
     host_lane_add(lane, system);

@@ -25,10 +25,14 @@
 
 /* ---- opening ---- */
 
+bool host_is_anew(const struct host_system *system)
+{
+    return system->in_state || (!system->begun && !system->dirty);
+}
+
 static void choose_start(const struct host_system *system, struct weir_changes_options *options)
 {
-    bool anew = system->in_state || (!system->begun && !system->dirty);
-    if (!anew) {
+    if (!host_is_anew(system)) {
         options->from = WEIR_CHANGES_RESUME;
         options->lsn = system->position;
         return;

@@ -48,7 +48,7 @@ static void empty(struct host_system *system, const struct host_lane *lane)
     }
     base_lock_acquire(&host->lock);
     system->position = lane->position;
-    system->whole = true; /* the empty state, as of before the first event */
+    system->whole = lane->whole; /* not before the state that it begins with */
     system->begun = false;
     system->in_state = false;
     system->parked = 0;

@@ -24,7 +24,8 @@ static int open_cursor(struct weir_changes *changes, enum weir_cursor_from from,
     int rc = weir_cursor_open(changes->engine->log, &options, &changes->cursor);
     if (rc == 0) {
         changes->position = weir_cursor_position(changes->cursor) - 1;
-        changes->whole = wal_address_ends_group(changes->engine->log, changes->position);
+        changes->whole = from != WEIR_FROM_LSN || /* where the log begins or ends, a group does */
+                         wal_address_ends_group(changes->engine->log, changes->position);
     }
     return rc;
 }

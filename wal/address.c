@@ -281,9 +281,8 @@ bool wal_address_ends_group(struct weir_log *log, weir_lsn lsn)
         return true; /* durable moves from group to group */
     }
     struct weir_cursor cursor;
-    int rc = locate(log, lsn, &cursor);
-    if (rc < 0) {
-        return rc == -ENOENT || rc == WEIR_E_TRUNCATED; /* the first that is retained begins one */
+    if (locate(log, lsn, &cursor) < 0) {
+        return false;
     }
     bool ends = cursor.place.end_lsn == lsn + 1;
     cursor_park(&cursor, lsn);

@@ -44,8 +44,8 @@ WEIR_EXPORT int weir_host_wait(struct weir_host *host, const char *name, weir_ls
  * @param name          of a system
  * @param ret_position  NULL, or what it is as of
  * Returns: 0, also when it is parked at such a position; WEIR_E_PARKED (it is, inside of an atomic
- *   write or of the state that it begins with); WEIR_E_BEHIND (half of the state that it begins
- *   with is delivered); WEIR_E_NO_SYSTEM; -EINVAL; -EDEADLK.
+ *   write or of the state that it begins with); WEIR_E_BEHIND (the state that it
+ *   begins with is not delivered to its end); WEIR_E_NO_SYSTEM; -EINVAL; -EDEADLK.
  * Durability: never ahead of what is durable.
  * Threads: any; the same one ends it.
  * Blocks: until a batch is applied, or another reader has ended.

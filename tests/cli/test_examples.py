@@ -63,6 +63,23 @@ class Examples(LogTest):
         self.assertIn(b"as of record 4:\napple is green (version 4)\navocado is black (version 3)",
                       example("store", self.log))
 
+    def test_ds_01_a_derived_system_of_ones_own_is_saved_resumed_and_rebuilt(self):
+        self.assertEqual(example("derived_system", self.log),
+                         b"so far: 0 orders, 0 cents\nnow: 3 orders, 1850 cents\n"
+                         b"rebuilt from the log: the same\n")
+        self.assertEqual(example("derived_system", self.log),
+                         b"so far: 3 orders, 1850 cents\nnow: 3 orders, 1850 cents\n"
+                         b"rebuilt from the log: the same\n")
+        self.assertTrue(os.path.exists(os.path.join(self.log, "derived", "turnover", "state")))
+
+    def test_ds_01_it_uses_public_headers_only_and_about_sixty_lines(self):
+        with open(os.path.join(ROOT, "examples", "derived_system.c"), encoding="utf-8") as file:
+            text = file.read()
+        headers = re.findall(r"#include [<\"](.*?)[>\"]", text)
+        self.assertEqual([name for name in headers if "/" in name], ["weir/weir.h"])
+        system = text.split("/* ---- ")[1]
+        self.assertLess(len(system.splitlines()), 70)
+
     def test_tail_process_follows_a_log_beside_its_writer(self):
         with subprocess.Popen([os.environ["WEIR"], "append", self.log], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as writer:

@@ -79,7 +79,9 @@ static int set(struct ledger *ledger, weir_table table, struct weir_bytes key,
                 base_free(bytes);
                 return -ENOMEM;
             }
-            memcpy(rows, ledger->rows, ledger->count * sizeof *rows);
+            if (ledger->count > 0) {
+                memcpy(rows, ledger->rows, ledger->count * sizeof *rows);
+            }
             base_free(ledger->rows);
             ledger->rows = rows;
             ledger->room = room;

@@ -1,5 +1,7 @@
 #include "tests/derived/scene.h"
 
+#include "derived/host.h"
+
 #include <stdio.h>
 
 void scene_open_host(struct scene *scene)
@@ -154,6 +156,70 @@ weir_lsn scene_compact(struct scene *scene)
     }
     assert_int_equal(rc, 0);
     return report.horizon;
+}
+
+/* ---- against the engine ---- */
+
+struct match {
+    struct weir_read read;
+    const struct ledger *ledger;
+    size_t rows;
+    char *why;
+    size_t size;
+};
+
+static bool is_row(const struct ledger_row *held, const struct weir_row *row)
+{
+    return held != NULL && held->lsn == row->lsn && held->value_size == row->value.size &&
+           (row->value.size == 0 ||
+            memcmp(held->bytes + held->key_size, row->value.data, row->value.size) == 0);
+}
+
+static int match_table(void *context, const struct weir_table_info *table)
+{
+    struct match *match = context;
+    struct weir_scan_options options = WEIR_SCAN_OPTIONS_INIT;
+    struct weir_scan *scan;
+    struct weir_row row;
+    options.table = table->table;
+    int rc = weir_scan_open(&match->read, &options, &scan);
+    if (rc < 0) {
+        (void)snprintf(match->why, match->size, "scan: %s", weir_error_name(rc));
+        return rc;
+    }
+    while ((rc = weir_scan_next(scan, &row)) == 1) {
+        match->rows++;
+        if (!is_row(ledger_find(match->ledger, table->table, row.key), &row)) {
+            (void)snprintf(match->why, match->size, "%.*s of LSN %ju differs", (int)row.key.size,
+                           (const char *)row.key.data, (uintmax_t)row.lsn);
+            rc = -1;
+            break;
+        }
+    }
+    weir_scan_close(scan);
+    return rc;
+}
+
+bool scene_matches(struct weir_engine *engine, const struct ledger *ledger, weir_lsn lsn,
+                   char *ret_why, size_t size)
+{
+    struct match match = {.ledger = ledger, .why = ret_why, .size = size};
+    int rc = host_view_as_of(engine, lsn, &match.read);
+    if (rc < 0) {
+        (void)snprintf(ret_why, size, "view as of %ju: %s", (uintmax_t)lsn, weir_error_name(rc));
+        return false;
+    }
+    rc = weir_table_list(engine, match_table, &match);
+    weir_read_end(&match.read);
+    if (rc == 0 && match.rows != ledger->count) {
+        (void)snprintf(ret_why, size, "%zu rows, the engine has %zu", ledger->count, match.rows);
+        rc = -1;
+    }
+    if (rc == 0 && ledger->wrong > 0) {
+        (void)snprintf(ret_why, size, "%s", ledger->why);
+        rc = -1;
+    }
+    return rc == 0;
 }
 
 void expect_verified(struct scene *scene, const char *name)

@@ -43,6 +43,10 @@ struct weir_system_status scene_status(struct scene *scene, const char *name);
 weir_lsn scene_hold(struct scene *scene, const char *name);
 /* Compacts as far as holds allow; returns the horizon. */
 weir_lsn scene_compact(struct scene *scene);
+/* Its rows are those of the engine as of an LSN, versions included; it has seen all tables. False:
+ * ret_why says what is not. */
+bool scene_matches(struct weir_engine *engine, const struct ledger *ledger, weir_lsn lsn,
+                   char *ret_why, size_t size);
 /* Rebuilt equals live. */
 void expect_verified(struct scene *scene, const char *name);
 

@@ -1,6 +1,6 @@
 /*
- * The n-th call fails, for every n: opening a reader, holding, truncating. Each ends in an error or
- * goes through, leaks nothing, and leaves a log that opens and is whole.
+ * The n-th call fails, for every n: opening a reader, holding, truncating, keeping a state. Each
+ * ends in an error or goes through, leaks nothing, and leaves a log that opens and is whole.
  */
 #include "support.h"
 
@@ -131,6 +131,63 @@ static int truncate_log(struct test_disk *disk, struct fault *fault)
     return on_writer(disk, fault, act_truncate);
 }
 
+/* Two blocks' worth, and a bit. */
+static int save_state(struct weir_log *log, const char *file, weir_lsn position)
+{
+    static uint8_t bytes[270000];
+    struct weir_state_writer *writer;
+    memset(bytes, (int)position, sizeof bytes);
+    int rc = weir_state_create(log, "name", file, &writer);
+    if (rc < 0) {
+        return rc;
+    }
+    (void)weir_state_write(writer, bytes, sizeof bytes); /* commit tells an error again */
+    return weir_state_commit(writer, "kind", 1, position, NULL);
+}
+
+static int load_state(struct weir_log *log)
+{
+    static uint8_t bytes[270000];
+    struct weir_state_reader *reader;
+    int rc = weir_state_open(log, "name", "state", &reader, NULL);
+    if (rc == 0) {
+        rc = weir_state_read(reader, bytes, sizeof bytes);
+        assert_true(rc < 0 || bytes[0] == bytes[sizeof bytes - 1]);
+        weir_state_close(reader);
+    }
+    return rc;
+}
+
+static int stop_at_first(void *context, const char *name)
+{
+    (void)context;
+    (void)name;
+    return 1;
+}
+
+static int act_state(struct weir_log *log)
+{
+    struct weir_state_lock *lock;
+    int rc = weir_state_lock(log, "name", &lock);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = save_state(log, "state", 150);
+    rc = rc < 0 ? rc : save_state(log, "state", 160);
+    rc = rc < 0 ? rc : save_state(log, "definition", 0);
+    rc = rc < 0 ? rc : load_state(log);
+    rc = rc < 0 ? rc : weir_state_remove(log, "name", "definition");
+    weir_state_unlock(lock);
+    rc = rc < 0 ? rc : weir_state_is_locked(log, "name");
+    rc = rc < 0 ? rc : weir_state_list(log, stop_at_first, NULL);
+    return rc < 0 ? rc : weir_state_remove(log, "name", NULL);
+}
+
+static int keep_state(struct test_disk *disk, struct fault *fault)
+{
+    return on_writer(disk, fault, act_state);
+}
+
 /* ---- the loop ---- */
 
 typedef int (*attempt_fn)(struct test_disk *disk, struct fault *fault);
@@ -198,6 +255,36 @@ static void o10_a_failing_call_while_truncating(void **state)
     each_call_fails(truncate_log);
 }
 
+static void o10_a_failing_call_while_a_state_is_kept(void **state)
+{
+    (void)state;
+    each_call_fails(keep_state);
+}
+
+static void o10_memory_runs_out_while_a_state_is_kept(void **state)
+{
+    (void)state;
+    struct fault fault = {0};
+    int countdown = 0;
+    for (; fault.countdown < 0 || countdown == 0; countdown++) {
+        uint64_t blocks = base_alloc_in_use(), pages = base_pages_in_use();
+        struct test_disk disk = disk_with_log();
+        struct weir_log *log = open_log(&disk, NULL);
+        fault = (struct fault){.countdown = countdown};
+        struct base_system system = {.context = &fault, .alloc = fail_alloc, .free = free_block};
+        base_system_set(&system);
+        int rc = act_state(log);
+        base_system_set(NULL);
+        assert_true(rc == (fault.countdown < 0 ? -ENOMEM : 0));
+        assert_int_equal(weir_log_close(log), 0);
+        expect_whole(&disk);
+        disk_free(&disk);
+        assert_int_equal(base_alloc_in_use(), blocks);
+        assert_int_equal(base_pages_in_use(), pages);
+    }
+    assert_true(countdown >= 10);
+}
+
 static void o10_memory_runs_out_while_a_reader_opens_and_reads(void **state)
 {
     (void)state;
@@ -243,6 +330,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(o10_a_failing_call_while_a_reader_opens_and_reads),
         cmocka_unit_test(o10_a_failing_call_while_holds_are_set),
         cmocka_unit_test(o10_a_failing_call_while_truncating),
+        cmocka_unit_test(o10_a_failing_call_while_a_state_is_kept),
+        cmocka_unit_test(o10_memory_runs_out_while_a_state_is_kept),
         cmocka_unit_test(o10_a_truncation_that_fails_halfway_is_in_the_way_of_no_append),
         cmocka_unit_test(o10_memory_runs_out_while_a_reader_opens_and_reads),
     };

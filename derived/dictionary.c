@@ -444,6 +444,14 @@ uint32_t rows_find(const struct dictionary *rows, weir_table table, struct weir_
     return dictionary_find(rows, rows->row, name_row(rows->row, table, key));
 }
 
+void rows_prefetch(const struct dictionary *rows, weir_table table, struct weir_bytes key)
+{
+    uint8_t stack[ROW_STACK];
+    if (4 + key.size <= ROW_STACK) {
+        dictionary_prefetch(rows, dictionary_hash(stack, name_row(stack, table, key)));
+    }
+}
+
 struct weir_bytes rows_key(const struct dictionary *rows, uint32_t number, weir_table *ret_table)
 {
     struct weir_bytes name = dictionary_text(rows, number);

@@ -117,6 +117,8 @@ int dictionary_compare(struct weir_bytes left, struct weir_bytes right);
 int rows_add(struct dictionary *rows, weir_table table, struct weir_bytes key,
              uint32_t *ret_number);
 uint32_t rows_find(const struct dictionary *rows, weir_table table, struct weir_bytes key);
+/* A row will be looked up soon: where its search begins is on its way. */
+void rows_prefetch(const struct dictionary *rows, weir_table table, struct weir_bytes key);
 /* Lent as dictionary_text(). */
 struct weir_bytes rows_key(const struct dictionary *rows, uint32_t number, weir_table *ret_table);
 

@@ -41,7 +41,8 @@ struct index_image {
     uint32_t fields;
     uint32_t too_long; /* values */
     bool no_document;
-    int error; /* of emitting */
+    bool too_many; /* combinations: what index_image_read() failed with */
+    int error;     /* of emitting */
 };
 
 struct weir_index {

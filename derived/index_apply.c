@@ -174,6 +174,7 @@ static int read_images(struct weir_index *index, const struct weir_event *event)
     int rc = 0;
     if (event->operation != WEIR_INSERT) {
         rc = index_image_read(&index->before, index, event->key, event->before);
+        rc = index->before.too_many ? 0 : rc; /* it was refused then: there is nothing of it */
     }
     if (rc == 0 && event->operation != WEIR_REMOVE) {
         rc = index_image_read(&index->after, index, event->key, event->after);
@@ -181,14 +182,27 @@ static int read_images(struct weir_index *index, const struct weir_event *event)
     return rc;
 }
 
+/* Where the searches for the first values begin is on its way while the row is looked for. */
+static void prefetch_value(const struct weir_index *index, struct index_image *image)
+{
+    const struct index_text *first = index_image_tuples(image);
+    if (image->tuple_count > 0 && first->field == INDEX_ALONE) {
+        struct weir_bytes tuple = index_image_text(image, first);
+        dictionary_prefetch(&index->values, dictionary_hash(tuple.data, tuple.size));
+    }
+}
+
 int index_apply(void *self, const struct weir_event *event)
 {
     struct weir_index *index = self;
+    rows_prefetch(&index->rows, event->table, event->key);
     int rc = read_images(index, event);
     if (rc != 0) {
         return rc;
     }
     uint32_t alone = mark_shared(&index->before, &index->after);
+    prefetch_value(index, &index->before);
+    prefetch_value(index, &index->after);
     if (alone > 0) {
         rc = add_new(index, event);
         if (rc < 0) {

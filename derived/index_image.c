@@ -50,6 +50,7 @@ void index_image_clear(struct index_image *image)
     image->tuple_count = 0;
     image->too_long = 0;
     image->no_document = false;
+    image->too_many = false;
     image->error = 0;
     image->settle_at = SETTLE_MIN;
 }
@@ -116,6 +117,7 @@ static int keep_text(struct index_image *image, uint32_t field, struct weir_byte
     if (image->text_count >= image->settle_at) {
         settle(image);
         if (image->fields == 1 && image->text_count > WEIR_INDEX_VALUES_MAX) {
+            image->too_many = true;
             return -E2BIG;
         }
         image->settle_at = SETTLE_MIN + 2 * image->text_count;
@@ -214,6 +216,7 @@ static int combine(struct index_image *image)
     uint32_t choice[WEIR_INDEX_FIELDS_MAX];
     uint32_t count = count_combinations(image, first);
     if (count > WEIR_INDEX_VALUES_MAX) {
+        image->too_many = true;
         return -E2BIG;
     }
     if (image->fields == 1) {
@@ -249,7 +252,9 @@ int index_image_read(struct index_image *image, const struct weir_index *index,
         rc = combine(image);
     }
     if (rc != 0) {
+        bool too_many = image->too_many;
         index_image_clear(image);
+        image->too_many = too_many;
     }
     return rc;
 }

@@ -45,7 +45,8 @@ struct many {
      * others: at most one of the two, see remember_last(). */
     struct array_container_s *last_array;
     struct bitset_container_s *last_bits;
-    uint32_t last_key;
+    uint16_t last_key;
+    uint16_t last_low; /* of an array: the low bits of its last ordinal, so that it is not read */
 };
 
 /* ---- the 8 bytes ---- */
@@ -212,6 +213,8 @@ static void remember_last(struct many *many)
     many->last_key = list->keys[last];
     if (list->typecodes[last] == ARRAY_CONTAINER_TYPE_CODE) {
         many->last_array = list->containers[last];
+        const struct array_container_s *array = many->last_array;
+        many->last_low = array->cardinality > 0 ? array->array[array->cardinality - 1] : UINT16_MAX;
     } else if (list->typecodes[last] == BITSET_CONTAINER_TYPE_CODE) {
         many->last_bits = list->containers[last];
     }
@@ -249,11 +252,11 @@ static bool append_to_array(struct many *many, uint32_t ordinal)
 {
     struct array_container_s *last = many->last_array;
     uint16_t low = (uint16_t)ordinal;
-    if (many->last_key != ordinal >> 16 || last->cardinality == 0 ||
-        last->cardinality == last->capacity || last->cardinality == DEFAULT_MAX_SIZE ||
-        last->array[last->cardinality - 1] >= low) {
+    if (many->last_key != ordinal >> 16 || many->last_low >= low ||
+        last->cardinality == last->capacity || last->cardinality == DEFAULT_MAX_SIZE) {
         return false;
     }
+    many->last_low = low;
     last->array[last->cardinality++] = low;
     many->count++;
     return true;

@@ -66,7 +66,7 @@ static int grow(void **array, uint32_t *room, size_t size, uint32_t number)
         if (more > UINT32_MAX / 2) {
             return -ENOMEM;
         }
-        more *= 2;
+        more += more / 2;
     }
     void *grown = base_alloc_array(more, size);
     if (grown == NULL) {

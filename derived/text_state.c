@@ -293,7 +293,7 @@ static int load_all(struct loading *loading)
 {
     struct weir_text *text = loading->text;
     struct decoder *decoder = &loading->decoder;
-    uint64_t skipped, end, words;
+    uint64_t skipped = 0, end = 0, words = 0;
     int rc = expect_name(decoder, words_unicode());
     rc = rc == 0 ? expect_name(decoder, text->stemmer) : rc;
     rc = rc == 0 ? decode_number(decoder, UINT64_MAX, &skipped) : rc;

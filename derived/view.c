@@ -12,12 +12,11 @@
 #include "derived/view.h"
 
 #include "base/alloc.h"
+#include "derived/array.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define FIRST_ROOM 16u
 
 /* ---- create, reset, free ---- */
 
@@ -71,8 +70,8 @@ void view_reset(void *self)
     slab_free_all(&view->slab);
     dictionary_free(&view->groups);
     dictionary_free(&view->rows);
-    base_free(view->group);
-    base_free(view->text);
+    array_free(view->group, view->group_room, sizeof *view->group);
+    array_free(view->text, view->text_room, sizeof *view->text);
     view->group = NULL;
     view->text = NULL;
     view->group_room = 0;
@@ -114,30 +113,11 @@ const struct weir_system_ops *weir_view_ops(void)
 
 /* ---- arrays beside the dictionaries ---- */
 
-static int reserve(void **array, size_t element, uint32_t *room, uint32_t end)
-{
-    if (end < *room) {
-        return 0;
-    }
-    uint64_t wanted = *room == 0 ? FIRST_ROOM : (uint64_t)*room * 2;
-    wanted = wanted < UINT32_MAX ? wanted : UINT32_MAX;
-    void *grown = base_alloc((size_t)wanted * element);
-    if (grown == NULL) {
-        return -ENOMEM;
-    }
-    if (*room > 0) {
-        memcpy(grown, *array, *room * element);
-    }
-    base_free(*array);
-    *array = grown;
-    *room = (uint32_t)wanted;
-    return 0;
-}
-
 int view_group_reserve(struct weir_materialized_view *view)
 {
     void *array = view->group;
-    int rc = reserve(&array, sizeof *view->group, &view->group_room, dictionary_end(&view->groups));
+    int rc = array_room(&array, &view->group_room, (uint64_t)dictionary_end(&view->groups) + 1,
+                        sizeof *view->group);
     view->group = array;
     return rc;
 }
@@ -145,7 +125,8 @@ int view_group_reserve(struct weir_materialized_view *view)
 int view_text_reserve(struct weir_materialized_view *view)
 {
     void *array = view->text;
-    int rc = reserve(&array, sizeof *view->text, &view->text_room, dictionary_end(&view->rows));
+    int rc = array_room(&array, &view->text_room, (uint64_t)dictionary_end(&view->rows) + 1,
+                        sizeof *view->text);
     view->text = array;
     return rc;
 }

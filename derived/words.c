@@ -30,6 +30,8 @@
     (4 * WORDS_CHARACTERS_MAX) /* no character has more than 4 in any of the forms                 \
                                 */
 
+#define MARKS_FEW 16
+
 /* What the table says of a code point, unless it is what to write instead. */
 #define NO_WORD 0
 #define NOT_SIMPLE 0xffff
@@ -39,6 +41,7 @@ struct words {
     uint16_t simple[TABLE_POINTS];
     int32_t points[POINTS_MAX];
     int32_t folded[POINTS_MAX];
+    int32_t spare[POINTS_MAX];
 };
 
 static const utf8proc_option_t fold_options =
@@ -64,24 +67,59 @@ static uint32_t decode(const uint8_t *at, const uint8_t *end, int32_t *ret_point
     return size > 0 ? (uint32_t)size : 0;
 }
 
-/* Marks of one character in the order of their classes, those of one class as they were. */
-static void order_marks(int32_t *points, uint32_t count)
+static uint8_t class_of(int32_t point)
+{
+    return (uint8_t)utf8proc_get_property(point)->combining_class;
+}
+
+/* Sorts by class, in time that does not grow with the square of the count: texts can be hostile. */
+static void order_many(struct words *words, int32_t *points, uint32_t count)
+{
+    uint32_t starts[257] = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        starts[class_of(points[i]) + 1]++;
+    }
+    for (uint32_t class = 1; class < 257; class ++) {
+        starts[class] += starts[class - 1];
+    }
+    memcpy(words->spare, points, count * sizeof *points);
+    for (uint32_t i = 0; i < count; i++) {
+        points[starts[class_of(words->spare[i])]++] = words->spare[i];
+    }
+}
+
+static void order_few(int32_t *points, uint32_t count)
 {
     for (uint32_t i = 1; i < count; i++) {
         int32_t point = points[i];
-        utf8proc_propval_t order = utf8proc_get_property(point)->combining_class;
         uint32_t to = i;
-        while (order > 0 && to > 0 &&
-               utf8proc_get_property(points[to - 1])->combining_class > order) {
+        for (; to > 0 && class_of(points[to - 1]) > class_of(point); to--) {
             points[to] = points[to - 1];
-            to--;
         }
         points[to] = point;
     }
 }
 
-static uint32_t decompose(const int32_t *points, uint32_t count, utf8proc_option_t options,
-                          int32_t *ret_points)
+/* Marks of one character in the order of their classes, those of one class as they were. */
+static void order_marks(struct words *words, int32_t *points, uint32_t count)
+{
+    uint32_t at = 0;
+    while (at < count) {
+        uint32_t end = at;
+        while (end < count && class_of(points[end]) > 0) {
+            end++;
+        }
+        if (end - at > MARKS_FEW) {
+            order_many(words, points + at, end - at);
+        } else {
+            order_few(points + at, end - at);
+        }
+        at = end + 1;
+    }
+}
+
+static uint32_t decompose(struct words *words, const int32_t *points, uint32_t count,
+                          utf8proc_option_t options, int32_t *ret_points)
 {
     uint32_t made = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -92,7 +130,7 @@ static uint32_t decompose(const int32_t *points, uint32_t count, utf8proc_option
         WEIR_ASSERT(more >= 0 && (uint32_t)more <= POINTS_MAX - made);
         made += (uint32_t)more;
     }
-    order_marks(ret_points, made);
+    order_marks(words, ret_points, made);
     return made;
 }
 
@@ -107,12 +145,12 @@ static uint32_t fold(struct words *words, uint32_t count, bool iota_below)
 {
     if (iota_below) {
         uint32_t decomposed =
-            decompose(words->points, count,
+            decompose(words, words->points, count,
                       (utf8proc_option_t)(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE), words->folded);
         count = decomposed < WORDS_CHARACTERS_MAX ? decomposed : WORDS_CHARACTERS_MAX;
         memcpy(words->points, words->folded, count * sizeof *words->points);
     }
-    uint32_t folded = decompose(words->points, count, fold_options, words->folded);
+    uint32_t folded = decompose(words, words->points, count, fold_options, words->folded);
     utf8proc_ssize_t composed =
         utf8proc_normalize_utf32(words->folded, (utf8proc_ssize_t)folded, compose_options);
     WEIR_ASSERT(composed > 0 && (uint32_t)composed <= folded);

@@ -265,14 +265,21 @@ int engine_build(struct weir_engine *engine, struct weir_error *why)
     return rc;
 }
 
+/* The last: a file of the log was there when it was found, and not when it was opened. */
+static bool is_overtaken(const struct weir_engine *engine, int rc)
+{
+    return engine->read_only && (rc == WEIR_E_HORIZON || rc == WEIR_E_TRUNCATED || rc == -ENOENT);
+}
+
 int engine_build_beside(struct weir_engine *engine, struct weir_error *why)
 {
     int rc = engine_build(engine, why);
-    for (unsigned turn = 1;
-         turn < BUILDS_MAX && engine->read_only && (rc == WEIR_E_HORIZON || rc == WEIR_E_TRUNCATED);
-         turn++) {
+    for (unsigned turn = 1; turn < BUILDS_MAX && is_overtaken(engine, rc); turn++) {
         rc = engine_start_afresh(engine);
         rc = rc == 0 ? engine_build(engine, why) : rc;
+    }
+    if (rc == 0 && why != NULL) {
+        why->code = 0; /* what an earlier turn, or a replay before, has left there */
     }
     return rc;
 }

@@ -180,9 +180,8 @@ struct weir_log {
     struct weir_open_report report;
     struct weir_file *lock_file;
 
-    struct base_lock control_lock;
+    struct base_lock control_lock, compacting; /* compacting: before all others */
     struct control control;
-    struct base_lock compacting; /* before all others */
 
     struct wal_marks marks;
     struct wal_tail tail;
@@ -197,8 +196,8 @@ struct weir_log {
     struct wal_reader *reader;    /* NULL unless another process writes */
     _Atomic int poison;           /* 0, or the -errno of the write or flush that failed */
     _Atomic uint32_t cursors;     /* open cursors and pins; handles of state files */
-    _Atomic uint32_t callbacks; /* threads inside a callback that this log feeds, nested ones too */
-    _Atomic int event_fd;       /* the medium's; -1 until weir_eventfd() */
+    _Atomic uint32_t callbacks;   /* threads inside a callback that this log feeds */
+    _Atomic int event_fd;         /* the medium's; -1 until weir_eventfd() */
 };
 
 /* 0, or why no call is possible on this handle now: WEIR_E_FORKED. */

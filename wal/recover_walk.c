@@ -159,6 +159,10 @@ static int walk_segment(struct judge *judge)
     if (rc < 0) {
         return rc;
     }
+    if (judge->control->clean && judge->witness / judge->control->segment_bytes == judge->ordinal) {
+        /* Reading on would touch memory that costs more than the bytes. */
+        judge->scan.likely_end = judge->witness % judge->control->segment_bytes;
+    }
     rc = scan_walk(&judge->scan, &judge->walk, each_group, judge);
     scan_close(&judge->scan);
     if (rc == 0 && judge->walk.end == SCAN_STOPPED && judge->walk.stop == STOP_NO_MEMORY) {

@@ -36,6 +36,8 @@ struct scan {
     struct weir_file *file; /* NULL between scan_close() and scan_open() */
     uint64_t ordinal;
     uint64_t file_bytes; /* how long it is, at most segment_bytes */
+    uint64_t likely_end; /* set by the caller, behind scan_open(): what lies behind is read when
+                            it is asked for, and not ahead */
     bool may_be_cached;  /* set by the caller: files may be read through the page cache */
     uint8_t *memory;
     size_t memory_bytes;

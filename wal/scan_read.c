@@ -108,6 +108,7 @@ int scan_open(struct scan *scan, uint64_t ordinal)
     scan->block_bytes =
         format_is_compacted(ordinal) ? FORMAT_COMPACTED_BLOCK : scan->log_block_bytes;
     scan->file_bytes = bytes < scan->segment_bytes ? bytes : scan->segment_bytes;
+    scan->likely_end = UINT64_MAX;
     scan->piece = SCAN_PIECE_BYTES;
     begin_at(scan, 0);
     return 0;
@@ -254,14 +255,22 @@ static size_t bytes_of(const struct scan *scan, uint64_t piece)
     return smaller(SCAN_PIECE_BYTES, end_of_file(scan) - scan->origin - piece * SCAN_PIECE_BYTES);
 }
 
+/* Is the piece that comes next to be read now? Where nobody is likely to ask for it, only when
+ * there is no other. */
+static bool is_wanted(const struct scan *scan)
+{
+    uint64_t at = scan->origin + scan->started * SCAN_PIECE_BYTES;
+    return scan->started < scan->freed + SCAN_PIECES && at < end_of_file(scan) &&
+           (at < scan->likely_end || scan->taken == scan->started);
+}
+
 /* One that cannot be under way is queued all the same, and is the last one for now. */
 static void start_pieces(struct scan *scan)
 {
     const struct weir_medium_ops *ops = scan->medium->ops;
     bool begun =
         scan->taken == scan->started || scan->pieces[(scan->started - 1) % SCAN_PIECES].begun;
-    while (begun && scan->started < scan->freed + SCAN_PIECES &&
-           scan->origin + scan->started * SCAN_PIECE_BYTES < end_of_file(scan)) {
+    while (begun && is_wanted(scan)) {
         struct scan_piece *piece = &scan->pieces[scan->started % SCAN_PIECES];
         uint64_t at = scan->origin + scan->started * SCAN_PIECE_BYTES;
         begun = ops->read_begin != NULL &&

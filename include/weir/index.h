@@ -83,7 +83,8 @@ WEIR_EXPORT void weir_index_free(struct weir_index *index);
 /* The operations of an index, for struct weir_system: kind "index", version 1; self is the index.
  *
  * apply is all or nothing. It returns what the extractor returns, -E2BIG for more than
- * WEIR_INDEX_VALUES_MAX combinations in one row, -ENOMEM. load takes what save wrote for as many
+ * WEIR_INDEX_VALUES_MAX combinations in one row, -ENOMEM. When such an event is skipped, the row is
+ * not in the index until its next version. load takes what save wrote for as many
  * fields; anything else is WEIR_E_STATE. The fingerprint is a sum over (values, table, key); it is
  * made when asked for. entries names "value -> key"; of several fields "value | value -> key"; in
  * a table other than the default one "value -> [table] key".

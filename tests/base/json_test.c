@@ -297,7 +297,7 @@ static void a_scan_allocates_nothing(void **state)
 /* ---- what is at a path ---- */
 
 struct visits {
-    char line[512];
+    char line[1024];
     struct base_text text;
     int stop_at; /* the visit that answers with stop; 0: none */
     int count;
@@ -394,6 +394,21 @@ static void a_name_is_the_same_however_it_is_written(void **state)
                   "1:1 0:{\"\\u0061\":1,\"\\u0061b\":2,\"\\u0062\":3,\"\\ud800\":4}");
 }
 
+static void long_names_are_told_apart_as_well(void **state)
+{
+    (void)state;
+    for (int length = 60; length < 70; length++) {
+        char path[80];
+        char document[512];
+        char expected[1024];
+        snprintf(path, sizeof path, "%0*d", length, 1);
+        snprintf(document, sizeof document, "{\"%0*d\":1,\"%0*d\":2,\"%0*d\":3,\"%0*d\":4}",
+                 length + 1, 1, length, 1, length, 2, length - 1, 1);
+        snprintf(expected, sizeof expected, "1:2 0:%s", document);
+        expect_visits(path, 0, document, expected);
+    }
+}
+
 static void a_path_has_1_to_16_names_of_which_none_is_empty(void **state)
 {
     (void)state;
@@ -467,6 +482,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_a_visit_answers_stops_the_scan),
         cmocka_unit_test(the_root_is_named),
         cmocka_unit_test(a_name_is_the_same_however_it_is_written),
+        cmocka_unit_test(long_names_are_told_apart_as_well),
         cmocka_unit_test(a_path_has_1_to_16_names_of_which_none_is_empty),
         cmocka_unit_test(a_string_stands_for_its_characters),
     };

@@ -80,10 +80,10 @@ class Oracle:
 
 
 class DerivedTest(LogTest):
-    def fill(self, documents):
+    def fill(self, documents, segment_size="256KiB"):
         lines = "".join(json.dumps(document) + "\n" for document in documents.values())
         done = weir("import", self.log, "--table", "packages", "--key", "package",
-                    "--segment-size", "256KiB", stdin=lines.encode())
+                    "--segment-size", segment_size, stdin=lines.encode())
         self.assertEqual(done.exit, OK, done.err)
 
     def make_all(self):
@@ -121,7 +121,8 @@ class DerivedTest(LogTest):
         for _ in range(4):
             one, two = chance.sample(vocabulary, 2)
             quoted = f'"{one}"', f'"{two}"'
-            self.assertEqual(self.keys("search", self.log, "words", one), oracle.matching(quoted[0]))
+            self.assertEqual(self.keys("search", self.log, "words", one),
+                             oracle.matching(quoted[0]))
             self.assertEqual(self.keys("search", self.log, "words", f"{one} {two}"),
                              oracle.matching(" AND ".join(quoted)))
             self.assertEqual(self.keys("search", self.log, "words", f"{one} {two}", "--any"),
@@ -296,7 +297,8 @@ class Packages(DerivedTest):
 class Definitions(DerivedTest):
     def setUp(self):
         super().setUp()
-        self.fill({"a": {"package": "a", "section": "s", "size": 1, "summary": "one"}})
+        self.fill({"a": {"package": "a", "section": "s", "size": 1, "summary": "one"}},
+                  segment_size="64MiB")
 
     def refuse(self, exit_code, words, *command):
         self.assert_error(weir(*command, "--json"), exit_code, *words)

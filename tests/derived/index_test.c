@@ -248,6 +248,18 @@ static void ds_10_a_row_with_too_many_values_parks_the_index_and_changes_nothing
         assert_string_equal(find_all(&fixture), "x:a");
         expect_counts(&fixture, 1, 1, 1);
     }
+    /* the event was skipped: what was not indexed then is no hindrance now */
+    char *many = many_values(5000);
+    struct weir_event event = {.operation = WEIR_UPDATE,
+                               .key = bytes_of("b"),
+                               .before = bytes_of(many),
+                               .after = bytes_of("x")};
+    assert_int_equal(fixture.ops->apply(fixture.index, &event), 0);
+    assert_string_equal(find_all(&fixture), "x:a x:b");
+    event.operation = WEIR_REMOVE;
+    event.before = event.after;
+    assert_int_equal(fixture.ops->apply(fixture.index, &event), 0);
+    free(many);
     char *text = many_values(WEIR_INDEX_VALUES_MAX);
     assert_int_equal(insert(fixture.index, "b", text), 0);
     free(text);

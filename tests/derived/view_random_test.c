@@ -5,10 +5,11 @@
 #include "tests/derived/view_support.h"
 
 #include "base/random.h"
-#include "derived/decimal.h"
+#include "derived/view_numbers.h"
 
 #include <inttypes.h>
 #include <sqlite3.h>
+#include <time.h>
 
 #define KEYS 300u
 #define TABLES 2u
@@ -253,6 +254,31 @@ static void ds_20_any_change_that_counts_changes_the_fingerprint(void **state)
     close_view(&world.fixture);
 }
 
+/* ---- numbers in an unlucky order ---- */
+
+/* A tree that is a list would need 5 * 10^9 steps for each of the three. */
+static void ds_20_min_and_max_do_not_care_for_the_order_in_which_numbers_come_and_go(void **state)
+{
+    (void)state;
+    struct slab slab;
+    struct view_number entry;
+    uint32_t root = SLAB_NONE;
+    decimal_units count = 100000;
+    slab_init(&slab);
+    clock_t start = clock();
+    for (decimal_units number = 0; number < count; number++) {
+        assert_int_equal(view_numbers_add(&slab, &root, number), 0);
+        assert_int_equal(view_numbers_add(&slab, &root, -number), 0);
+    }
+    for (decimal_units number = 0; number < count; number++) {
+        assert_true(view_numbers_first(&slab, root, &entry) && entry.number == number - count + 1);
+        view_numbers_remove(&slab, &root, entry.number);
+        assert_true(view_numbers_last(&slab, root, &entry) && entry.number == count - 1);
+    }
+    assert_true(clock() - start < 20 * CLOCKS_PER_SEC);
+    slab_free_all(&slab);
+}
+
 /* ---- SQLite ---- */
 
 static void run(sqlite3 *database, const char *statement)
@@ -408,6 +434,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(ds_20_random_work_comes_to_what_an_array_of_the_rows_adds_up_to),
         cmocka_unit_test(ds_02_live_rebuilt_and_loaded_views_have_one_fingerprint),
         cmocka_unit_test(ds_20_any_change_that_counts_changes_the_fingerprint),
+        cmocka_unit_test(ds_20_min_and_max_do_not_care_for_the_order_in_which_numbers_come_and_go),
         cmocka_unit_test(ds_20_groups_and_lists_are_those_of_sqlite),
     };
     return RUN_TESTS(tests, argc, argv);

@@ -182,7 +182,7 @@ static void ds_20_sums_are_exact(void **state)
     struct fixture fixture;
     open_view(&fixture, WEIR_VIEW_SUM);
     for (int index = 0; index < 10; index++) {
-        char key[8];
+        char key[16];
         snprintf(key, sizeof key, "%d", index);
         put(&fixture, key, "{\"g\":\"x\",\"n\":0.1}");
     }
@@ -439,21 +439,55 @@ static void ds_20_nothing_falls_below_zero_what_was_never_added_is_refused(void 
     close_view(&fixture);
 }
 
-static void ds_20_without_a_list_too_the_last_row_has_to_take_everything_with_it(void **state)
+static int remove_stranger(struct fixture *fixture, const char *value)
+{
+    struct weir_event event = {
+        .lsn = 9, .operation = WEIR_REMOVE, .key = bytes_of("stranger"), .before = bytes_of(value)};
+    return apply(fixture->view, &event);
+}
+
+static void ds_20_without_a_list_what_can_be_known_to_be_missing_is_refused(void **state)
+{
+    (void)state;
+    static char long_group[2 * WEIR_VIEW_GROUP_MAX];
+    struct fixture fixture;
+    open_view(&fixture, WEIR_VIEW_SUM | WEIR_VIEW_MIN);
+    snprintf(long_group, sizeof long_group, "{\"g\":\"%0*d\"}", WEIR_VIEW_GROUP_MAX + 1, 0);
+    put(&fixture, "a", "{\"g\":\"x\",\"n\":1}");
+    put(&fixture, "b", "{\"g\":\"x\",\"n\":3}");
+    put(&fixture, "c", "{\"g\":\"z\",\"n\":3}");
+    const char *const strangers[] = {
+        "{\"g\":\"y\",\"n\":1}",      /* no such group */
+        "{\"g\":\"x\",\"n\":2}",      /* no such number */
+        "{\"g\":\"x\"}",              /* all rows of the group have a number */
+        "{\"g\":\"x\",\"n\":\"no\"}", /* so they have */
+        "no document",                /* there is none */
+        long_group,                   /* nor one of these */
+        "{\"g\":\"z\",\"n\":1}",      /* the last row has to take everything with it */
+        "{\"g\":\"z\"}",
+    };
+    for (size_t index = 0; index < COUNT_OF(strangers); index++) {
+        if (remove_stranger(&fixture, strangers[index]) != WEIR_E_STATE) {
+            fail_msg("%s", strangers[index]);
+        }
+        expect_groups(&fixture, "x: 2 rows, 2 numbers, sum 4, min 1; z: 1 row, 1 number, sum 3, "
+                                "min 3");
+        expect_skipped(&fixture, 0, 0, 0);
+    }
+    put(&fixture, "d", "{\"g\":\"x\"}");
+    assert_int_equal(remove_stranger(&fixture, "{\"g\":\"x\",\"n\":\"no\"}"), WEIR_E_STATE);
+    close_view(&fixture);
+}
+
+static void ds_20_a_sum_alone_leaves_with_the_last_row_or_the_row_is_refused(void **state)
 {
     (void)state;
     struct fixture fixture;
     open_view(&fixture, WEIR_VIEW_SUM);
     put(&fixture, "a", "{\"g\":\"x\",\"n\":1}");
-    struct weir_event event = {.lsn = 9,
-                               .operation = WEIR_REMOVE,
-                               .key = bytes_of("a"),
-                               .before = bytes_of("{\"g\":\"x\",\"n\":2}")};
-    assert_int_equal(apply(fixture.view, &event), WEIR_E_STATE);
-    event.before = bytes_of("{\"g\":\"x\"}");
-    assert_int_equal(apply(fixture.view, &event), WEIR_E_STATE);
-    event.before = bytes_of("{\"g\":\"x\",\"n\":1}");
-    assert_int_equal(apply(fixture.view, &event), 0);
+    assert_int_equal(remove_stranger(&fixture, "{\"g\":\"x\",\"n\":2}"), WEIR_E_STATE);
+    assert_int_equal(remove_stranger(&fixture, "{\"g\":\"x\"}"), WEIR_E_STATE);
+    erase(&fixture, "a");
     expect_groups(&fixture, "");
     close_view(&fixture);
 }
@@ -570,7 +604,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(ds_20_a_transform_may_change_or_drop_a_row),
         cmocka_unit_test(ds_20_a_group_knows_the_last_lsn_that_touched_it_which_is_no_part_of_it),
         cmocka_unit_test(ds_20_nothing_falls_below_zero_what_was_never_added_is_refused),
-        cmocka_unit_test(ds_20_without_a_list_too_the_last_row_has_to_take_everything_with_it),
+        cmocka_unit_test(ds_20_without_a_list_what_can_be_known_to_be_missing_is_refused),
+        cmocka_unit_test(ds_20_a_sum_alone_leaves_with_the_last_row_or_the_row_is_refused),
         cmocka_unit_test(ds_20_an_extractor_that_fails_leaves_the_view_as_it_was),
         cmocka_unit_test(ds_20_options_that_mean_nothing_are_refused),
         cmocka_unit_test(ds_20_reset_is_as_if_no_event_had_come_and_gives_all_memory_back),

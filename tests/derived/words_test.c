@@ -282,6 +282,25 @@ static void ds_30_a_long_word_is_cut_before_the_character_that_does_not_fit(void
     }
 }
 
+static void ds_30_any_number_of_marks_comes_in_the_order_of_their_classes(void **state)
+{
+    static const int32_t marks[] = {0x301, 0x323,   0x345, 0x327, 0x5b0,
+                                    0x64b, 0x1d165, 0x302, 0x344};
+    static uint8_t text[8192];
+    struct base_prng prng;
+    (void)state;
+    base_prng_seed(&prng, 7);
+    for (unsigned count = 0; count < 220; count++) {
+        size_t size = put(text, 'a' + (int32_t)(count % 26));
+        for (unsigned i = 0; i < count; i++) {
+            bool letter = base_prng_below(&prng, 30) == 0;
+            size_t mark = base_prng_below(&prng, COUNT_OF(marks));
+            size += put(text + size, letter ? 0x3b1 : marks[mark]);
+        }
+        expect_as_referred(text, size);
+    }
+}
+
 static void ds_30_a_word_of_any_length_is_one_word(void **state)
 {
     size_t size = 3u << 20;
@@ -392,6 +411,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(ds_30_random_texts_have_the_words_of_the_reference),
         cmocka_unit_test(ds_30_bytes_that_are_no_utf8_end_a_word_wherever_they_stand),
         cmocka_unit_test(ds_30_a_long_word_is_cut_before_the_character_that_does_not_fit),
+        cmocka_unit_test(ds_30_any_number_of_marks_comes_in_the_order_of_their_classes),
         cmocka_unit_test(ds_30_a_word_of_any_length_is_one_word),
         cmocka_unit_test(ds_30_equivalent_texts_are_the_same_words),
         cmocka_unit_test(ds_30_words_are_brought_to_their_stem_when_asked),

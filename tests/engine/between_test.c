@@ -18,6 +18,7 @@ static struct {
     void (*before_next_batch)(void *context);
     void (*before_wait)(void *context);
     void *context;
+    int next_batch_fails; /* with this */
 } hooks;
 
 static void call(void (**hook)(void *context))
@@ -49,6 +50,11 @@ int __real_weir_cursor_next_batch(struct weir_cursor *cursor, struct weir_record
 int __wrap_weir_cursor_next_batch(struct weir_cursor *cursor, struct weir_record *records, int max);
 int __wrap_weir_cursor_next_batch(struct weir_cursor *cursor, struct weir_record *records, int max)
 {
+    int rc = hooks.next_batch_fails;
+    hooks.next_batch_fails = 0;
+    if (rc < 0) {
+        return rc;
+    }
     call(&hooks.before_next_batch);
     return __real_weir_cursor_next_batch(cursor, records, max);
 }
@@ -251,6 +257,28 @@ static void cd_11_an_engine_that_is_overtaken_while_it_is_opened_begins_again(vo
     store_close(&store);
 }
 
+/* Its file was there when it was found, and compacted away when it was opened. */
+static void cd_11_an_engine_that_finds_a_file_gone_while_it_follows_begins_again(void **state)
+{
+    (void)state;
+    struct store store;
+    struct beside beside;
+    struct weir_error why = WEIR_ERROR_INIT;
+    store_open(&store);
+    fill(&store, 100);
+    store.engine_options.threads = 1;
+    hooks.next_batch_fails = -ENOENT;
+    store_open_beside(&store, &beside);
+    assert_int_equal(hooks.next_batch_fails, 0);
+    fill(&store, 100);
+    hooks.next_batch_fails = -ENOENT;
+    assert_int_equal(weir_engine_refresh(beside.engine, NULL, &why), 0);
+    assert_int_equal(hooks.next_batch_fails, 0);
+    assert_int_equal(why.code, 0);
+    store_close_beside(&beside);
+    store_close(&store);
+}
+
 /* ---- creating a table ---- */
 
 /* In one thread: with a lock held it would never come back. */
@@ -291,6 +319,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(cd_11_a_version_that_moves_between_finding_and_reading_it_is_read),
         cmocka_unit_test(se_06_nothing_links_on_behind_a_record_that_the_index_did_not_take),
         cmocka_unit_test(cd_11_an_engine_that_is_overtaken_while_it_is_opened_begins_again),
+        cmocka_unit_test(cd_11_an_engine_that_finds_a_file_gone_while_it_follows_begins_again),
         cmocka_unit_test(no_lock_is_held_while_a_new_table_becomes_durable),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);

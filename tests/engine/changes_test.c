@@ -4,6 +4,7 @@
  */
 #include "stream.h"
 
+#include "base/system.h"
 #include "engine/changes.h"
 
 #include <errno.h>
@@ -549,6 +550,90 @@ static void a_before_image_that_is_damaged_is_said_to_be(void **state)
     store_close(&store);
 }
 
+static void a_position_whose_record_is_gone_is_not_called_whole(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    churn(&store, 60);
+    weir_lsn horizon = weir_durable_lsn(store.log);
+    put(&store, "a", "1");
+    settle(&store);
+    put(&store, "a", "2");
+    put(&store, "a", "3");
+    settle(&store);
+    compact(&store, horizon);
+    assert_false(wal_address_ends_group(store.log, 7)); /* dropped */
+    assert_true(wal_address_ends_group(store.log, 0));
+    assert_true(wal_address_ends_group(store.log, horizon + 1));
+    assert_false(wal_address_ends_group(store.log, horizon + 2)); /* in a group of two */
+    assert_true(wal_address_ends_group(store.log, horizon + 3));
+    assert_true(wal_address_ends_group(store.log, horizon + 9)); /* not there yet */
+    store_close(&store);
+}
+
+static int allocations_left;
+
+static void *allocate_some(void *context, size_t alignment, size_t size)
+{
+    (void)context;
+    if (allocations_left == 0) {
+        return NULL;
+    }
+    allocations_left--;
+    return alignment > 0 ? aligned_alloc(alignment, (size + alignment - 1) & ~(alignment - 1))
+                         : malloc(size);
+}
+
+static const struct base_system few_allocations = {.alloc = allocate_some};
+
+static int open_and_take(struct store *store, const struct weir_changes_options *options,
+                         struct weir_event *events)
+{
+    struct weir_changes *changes;
+    int rc = weir_changes_open(store->engine, options, &changes);
+    if (rc == 0) {
+        rc = weir_changes_next(changes, events, EVENTS);
+        weir_changes_close(changes);
+    }
+    return rc;
+}
+
+static void without_memory_opening_and_taking_fail_and_leave_nothing(void **state)
+{
+    (void)state;
+    static const enum weir_changes_from froms[] = {WEIR_CHANGES_BEGINNING, WEIR_CHANGES_NOW,
+                                                   WEIR_CHANGES_SNAPSHOT};
+    static const int expected[] = {2, 0, 1};
+    struct store store;
+    struct weir_event events[EVENTS];
+    weir_table table;
+    store_open(&store);
+    assert_int_equal(weir_table_open(store.engine, "named", true, &table), 0);
+    put_in(&store, table, "a", "1");
+    put_in(&store, table, "a", "2");
+    settle(&store);
+    for (size_t i = 0; i < sizeof froms / sizeof *froms; i++) {
+        struct weir_changes_options options = WEIR_CHANGES_OPTIONS_INIT;
+        options.from = froms[i];
+        options.tables = &table;
+        options.table_count = 1;
+        uint64_t in_use = base_alloc_in_use();
+        int rc = -ENOMEM;
+        for (int room = 0; rc == -ENOMEM; room++) {
+            allocations_left = room;
+            base_system_set(&few_allocations);
+            rc = open_and_take(&store, &options, events);
+            base_system_set(NULL);
+            assert_true(rc == -ENOMEM || rc == expected[i]);
+            assert_true(rc == -ENOMEM || room > 2);
+            assert_int_equal(base_alloc_in_use(), in_use);
+            assert_int_equal(open_sections(&store), 0);
+        }
+    }
+    store_close(&store);
+}
+
 static void a_record_under_our_type_that_is_none_of_ours_is_refused(void **state)
 {
     (void)state;
@@ -624,6 +709,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(cd_05_behind_what_was_truncated_a_stream_begins_at_the_earliest),
         cmocka_unit_test(a_descriptor_is_readable_when_there_may_be_something),
         cmocka_unit_test(a_before_image_that_is_damaged_is_said_to_be),
+        cmocka_unit_test(a_position_whose_record_is_gone_is_not_called_whole),
+        cmocka_unit_test(without_memory_opening_and_taking_fail_and_leave_nothing),
         cmocka_unit_test(a_record_under_our_type_that_is_none_of_ours_is_refused),
         cmocka_unit_test(what_cannot_be_asked_for_is_refused),
     };

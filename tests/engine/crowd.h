@@ -34,6 +34,7 @@ struct crowd {
     unsigned padding;          /* bytes of each value, so that segments fill up */
     bool upkeep;               /* a thread for it */
     bool compacts;
+    bool beside;   /* a reader: its writer compacts when it likes */
     bool tolerant; /* calls may fail: then a thread stops quietly */
     struct oracle_key keys[ORACLE_KEYS];
 

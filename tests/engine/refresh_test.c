@@ -101,7 +101,8 @@ static void se_07_a_reader_never_takes_a_dropped_version_for_an_absent_key(void 
     put(&store, "key", "again");
     settle(&store);
     assert_int_equal(weir_engine_checkpoint(store.engine, NULL, NULL), 0);
-    store_open_beside(&store, &beside); /* from the checkpoint: it has not read what will be dropped */
+    store_open_beside(&store,
+                      &beside); /* from the checkpoint: it has not read what will be dropped */
     struct weir_compact_options options = WEIR_COMPACT_OPTIONS_INIT;
     options.horizon = horizon;
     options.thorough = true;

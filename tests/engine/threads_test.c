@@ -106,7 +106,7 @@ static void follow(void *context)
 static void begin_following(struct follower *follower, struct store *store,
                             const struct oracle *oracle, uint64_t seed)
 {
-    *follower = (struct follower){.store = store, .crowd = {.seed = seed}};
+    *follower = (struct follower){.store = store, .crowd = {.seed = seed, .beside = true}};
     crowd_begin(&follower->crowd, oracle);
     (void)open_beside(follower);
     expect_right(&follower->crowd);

@@ -18,6 +18,9 @@ struct place {
     char directory[256];
     struct weir_log *log;
     struct weir_cursor *cursor;
+    struct weir_state_lock *lock;
+    struct weir_state_writer *writer;
+    struct weir_state_reader *reader;
 };
 
 static struct place begin(void **state)
@@ -87,6 +90,62 @@ static void wl_14_a_child_that_closes_leaves_its_parent_the_lock(void **state)
     assert_int_equal(process_end(&child), 0);
     assert_int_equal(process_try_open(place.medium, place.directory, &why), WEIR_E_LOCKED);
     append_text(place.log, "still", WEIR_GROUP);
+    close_log(place.log);
+    remove_directory(place.directory);
+}
+
+/* Tries what is not allowed, then gives everything back: how many calls did not answer right. */
+static int give_back_states(void *context, struct process *self)
+{
+    struct place *place = context;
+    struct weir_state_lock *lock;
+    struct weir_state_writer *writer;
+    struct weir_state_reader *reader;
+    char byte;
+    unsigned wrong = 0;
+    wrong += weir_state_lock(place->log, "b", &lock) != WEIR_E_FORKED;
+    wrong += weir_state_is_locked(place->log, "a") != WEIR_E_FORKED;
+    wrong += weir_state_create(place->log, "b", "state", &writer) != WEIR_E_FORKED;
+    wrong += weir_state_open(place->log, "a", "state", &reader, NULL) != WEIR_E_FORKED;
+    wrong += weir_state_remove(place->log, "a", NULL) != WEIR_E_FORKED;
+    wrong += weir_state_write(place->writer, "x", 1) != WEIR_E_FORKED;
+    wrong += weir_state_read(place->reader, &byte, 1) != WEIR_E_FORKED;
+    wrong += weir_state_commit(place->writer, "kind", 1, 1, NULL) != WEIR_E_FORKED;
+    weir_state_unlock(place->lock);
+    weir_state_close(place->reader);
+    wrong += weir_log_close(place->log) != 0;
+    process_answer(self, wrong);
+    return 0;
+}
+
+static void wl_14_a_child_gives_back_states_and_locks_and_its_parent_keeps_them(void **state)
+{
+    struct place place = begin(state);
+    struct weir_state_lock *other;
+    char bytes[3];
+    assert_int_equal(weir_state_lock(place.log, "a", &place.lock), 0);
+    assert_int_equal(weir_state_create(place.log, "a", "state", &place.writer), 0);
+    assert_int_equal(weir_state_write(place.writer, "one", 3), 0);
+    assert_int_equal(weir_state_commit(place.writer, "kind", 1, 1, NULL), 0);
+    assert_int_equal(weir_state_create(place.log, "a", "state", &place.writer), 0);
+    assert_int_equal(weir_state_write(place.writer, "two", 3), 0);
+    assert_int_equal(weir_state_open(place.log, "a", "state", &place.reader, NULL), 0);
+
+    struct process child = process_start(give_back_states, &place);
+    assert_int_equal(process_hear(&child), 0);
+    assert_int_equal(process_end(&child), 0);
+
+    assert_int_equal(weir_state_is_locked(place.log, "a"), 1);
+    assert_int_equal(weir_state_lock(place.log, "a", &other), WEIR_E_ATTACHED);
+    assert_int_equal(weir_state_read(place.reader, bytes, 3), 0);
+    assert_memory_equal(bytes, "one", 3);
+    weir_state_close(place.reader);
+    assert_int_equal(weir_state_commit(place.writer, "kind", 1, 1, NULL), 0);
+    assert_int_equal(weir_state_open(place.log, "a", "state", &place.reader, NULL), 0);
+    assert_int_equal(weir_state_read(place.reader, bytes, 3), 0);
+    assert_memory_equal(bytes, "two", 3);
+    weir_state_close(place.reader);
+    weir_state_unlock(place.lock);
     close_log(place.log);
     remove_directory(place.directory);
 }
@@ -193,7 +252,7 @@ static void wl_14_a_forked_reader_only_closes_and_harms_nobody(void **state)
     remove_directory(writer.directory);
 }
 
-#define SUBJECTS 4u
+#define SUBJECTS 5u
 
 int main(int argc, char **argv)
 {
@@ -205,6 +264,8 @@ int main(int argc, char **argv)
          wl_14_a_child_that_lives_on_does_not_keep_a_closed_log_locked},
         {"wl_14_a_child_that_closes_leaves_its_parent_the_lock",
          wl_14_a_child_that_closes_leaves_its_parent_the_lock},
+        {"wl_14_a_child_gives_back_states_and_locks_and_its_parent_keeps_them",
+         wl_14_a_child_gives_back_states_and_locks_and_its_parent_keeps_them},
         {"wl_14_the_child_of_a_killed_writer_holds_its_lock_until_it_closes",
          wl_14_the_child_of_a_killed_writer_holds_its_lock_until_it_closes},
         {"wl_14_a_forked_reader_only_closes_and_harms_nobody",

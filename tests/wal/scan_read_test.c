@@ -260,6 +260,27 @@ static void a_scan_that_is_closed_in_the_middle_leaves_nothing_under_way(void **
     clear_bed(&bed);
 }
 
+static void what_lies_behind_the_likely_end_is_read_only_when_it_is_asked_for(void **state)
+{
+    (void)state;
+    struct bed bed;
+    make_bed(&bed, 32);
+    bed.scan.likely_end = 2 * MIB + 5000;
+    expect_bytes(&bed, 0, 4096);
+    assert_int_equal(ahead.begun, 3);
+    expect_bytes(&bed, MIB, 4096);
+    expect_bytes(&bed, 2 * MIB, 4096);
+    assert_int_equal(ahead.begun, 3);
+    expect_bytes(&bed, 3 * MIB - 100, 4096); /* a group that reaches over it */
+    assert_int_equal(ahead.begun, 4);
+    walk_bed(&bed, 3, 5 * MIB);
+    scan_close(&bed.scan);
+    assert_int_equal(scan_open(&bed.scan, 1), 0); /* of that file only */
+    expect_bytes(&bed, 0, 4096);
+    assert_true(ahead.under_way > 3);
+    clear_bed(&bed);
+}
+
 /* ---- blocks that cannot be read ---- */
 
 struct bad_blocks {
@@ -342,6 +363,7 @@ int main(void)
         cmocka_unit_test(bytes_are_those_of_the_file_wherever_pieces_meet),
         cmocka_unit_test(the_places_may_come_in_any_order),
         cmocka_unit_test(a_read_ahead_that_is_cut_short_goes_on_where_it_ended),
+        cmocka_unit_test(what_lies_behind_the_likely_end_is_read_only_when_it_is_asked_for),
         cmocka_unit_test(a_scan_that_is_closed_in_the_middle_leaves_nothing_under_way),
         cmocka_unit_test(one_block_that_cannot_be_read_ahead_costs_one_block),
         cmocka_unit_test(a_stale_page_cache_refuses_no_log_that_is_whole_on_the_medium),

@@ -26,6 +26,7 @@
 #define HOST_BATCH 256
 #define HOST_REASON_MAX 200
 #define HOST_NO_LIMIT UINT64_MAX
+#define HOST_UNKNOWN_LSN UINT64_MAX
 #define HOST_STATE_FILE "state"
 
 struct host_lane {
@@ -73,7 +74,7 @@ struct host_system {
     bool in_state; /* it failed while that was lent: it begins again */
     bool pinned;   /* it began behind start_lsn, which nothing else can stand for */
     enum weir_start start;
-    weir_lsn start_lsn;
+    weir_lsn start_lsn; /* HOST_UNKNOWN_LSN: it has a state, and nobody knows since when */
     int parked;
     weir_lsn parked_lsn;
     char reason[HOST_REASON_MAX];

@@ -89,7 +89,8 @@ int host_hold(struct host_system *system)
         return hold_behind(system, saved);
     }
     if (system->pinned) {
-        return hold_behind(system, system->start_lsn);
+        return system->start_lsn == HOST_UNKNOWN_LSN ? WEIR_E_POSITION_LOST
+                                                     : hold_behind(system, system->start_lsn);
     }
     if (!host_is_anew(system)) { /* it has its state, which was never saved */
         return hold_behind(system, system->position);
@@ -99,10 +100,13 @@ int host_hold(struct host_system *system)
     case WEIR_START_SNAPSHOT:
         return hold_from_now(system);
     case WEIR_START_BEHIND:
+        if (system->start_lsn > earliest_now(host)) {
+            return hold_from_now(system);
+        }
         if (hold_behind(system, system->start_lsn) == 0) {
             return 0;
         }
-        break;
+        break; /* it gets the state as of the horizon */
     case WEIR_START_BEGINNING:
         break;
     }
@@ -247,6 +251,10 @@ static void take_state(struct host_system *system, struct weir_state_reader *rea
     system->saved = about.position;
     system->has_saved = true;
     system->begun = true;
+    if (system->start == WEIR_START_NOW && !system->pinned) { /* its status is gone */
+        system->pinned = true;
+        system->start_lsn = HOST_UNKNOWN_LSN;
+    }
 }
 
 /* 0, with or without a state; errors of the medium. */

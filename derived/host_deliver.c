@@ -128,8 +128,10 @@ int host_deliver(struct weir_host *host, weir_lsn target)
             lane->round = round;
             first = first < 0 ? first : rc;
         }
-        host_gate_leave(&host->delivery);
-        host_gate_enter_politely(&host->delivery);
+        if (atomic_load_explicit(&host->delivery.waiting, memory_order_relaxed) > 0) {
+            host_gate_leave(&host->delivery);
+            host_gate_enter_politely(&host->delivery);
+        }
     }
     for (struct host_lane *lane = host->lanes; lane != NULL; lane = lane->next) {
         host_lane_rest(lane);

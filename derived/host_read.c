@@ -36,7 +36,7 @@ int weir_host_read_begin(struct weir_host *host, const char *name, weir_lsn *ret
     }
     host_gate_enter(&system->gate);
     base_lock_acquire(&host->lock);
-    if (!system->whole) {
+    if (!system->whole || system->position > weir_durable_lsn(host->log)) {
         rc = system->parked != 0 ? WEIR_E_PARKED : WEIR_E_BEHIND;
     } else if (ret_position != NULL) {
         *ret_position = system->position;

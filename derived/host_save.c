@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <weir/append.h>
 #include <weir/retain.h>
 
 /* ---- state and position ---- */
@@ -30,9 +31,9 @@ static int write_state(struct host_system *system, struct weir_state_writer **re
     struct weir_host *host = system->host;
     struct weir_state_writer *writer = NULL;
     base_lock_acquire(&host->lock);
-    bool due =
-        system->whole && system->begun && !(system->has_saved && system->saved == system->position);
     weir_lsn position = system->position;
+    bool due = system->whole && system->begun && position <= weir_durable_lsn(host->log) &&
+               !(system->has_saved && system->saved == position);
     base_lock_release(&host->lock);
     if (!due) {
         return 0;
@@ -59,6 +60,7 @@ static int move_hold(struct host_system *system, weir_lsn position)
     int rc = weir_hold_move(log, system->name, position + 1);
     if (rc == WEIR_E_NO_HOLD || rc == WEIR_E_DAMAGED) {
         rc = weir_hold_set(log, system->name, position + 1);
+        rc = rc == 0 ? consumer_found(log, system->name) : rc;
     }
     return rc;
 }

@@ -70,6 +70,10 @@ static int begin_replay(struct replay *replay)
     options.from = system->pinned ? WEIR_CHANGES_RESUME : WEIR_CHANGES_BEGINNING;
     options.lsn = system->pinned ? system->start_lsn : WEIR_LSN_NONE;
     base_lock_release(&host->lock);
+    if (options.from == WEIR_CHANGES_RESUME && options.lsn == HOST_UNKNOWN_LSN) {
+        return host_error(replay->error, WEIR_E_POSITION_LOST,
+                          "nobody knows since when %s has followed the log", system->name);
+    }
     options.tables = system->tables;
     options.table_count = system->table_count;
     options.operations = system->operations;
@@ -200,11 +204,14 @@ static int tell_difference(void *context, const struct host_entry *live,
     return 0;
 }
 
-/* With the live one kept still: all that is needed of it. */
-static int take(struct comparison *comparison, struct replay *replay)
+/* With the live one kept still: all that is needed of it. It was at `about` before. */
+static int take(struct comparison *comparison, struct replay *replay, weir_lsn about)
 {
     struct host_system *system = comparison->system;
     struct weir_host_verify_report *report = &comparison->report;
+    if (report->position < about) {
+        return host_error(replay->error, -EBUSY, "%s is being rebuilt", system->name);
+    }
     int rc = replay_to(replay, report->position);
     if (rc < 0) {
         return rc;
@@ -229,7 +236,7 @@ static int compare(struct comparison *comparison, struct replay *replay)
     if (rc == 0) {
         rc = weir_host_read_begin(system->host, system->name, &comparison->report.position);
         if (rc == 0) {
-            rc = take(comparison, replay);
+            rc = take(comparison, replay, about);
             weir_host_read_end(system->host, system->name);
         } else {
             (void)host_error(replay->error, rc, "%s", weir_error_text(rc));
@@ -268,7 +275,7 @@ int weir_host_verify(struct weir_host *host, const char *name, void *fresh, weir
         replay->system = system;
         replay->fresh = fresh;
         replay->error = ret_error;
-        for (int i = 0; i < TRIES && rc == WEIR_E_POSITION_LOST; i++) {
+        for (int i = 0; i < TRIES && (rc == WEIR_E_POSITION_LOST || rc == -EBUSY); i++) {
             rc = begin_replay(replay);
             rc = rc < 0 ? rc : compare(&comparison, replay);
             end_replay(replay);

@@ -112,7 +112,7 @@ WEIR_EXPORT int weir_host_close(struct weir_host *host);
  * Durability: name, start and hold are durable when it returns 0.
  * Threads: any.
  * Blocks: on loading, on a few flushes; with push, until it has caught up.
- * Allocates: about 40 KiB, and what the system does.
+ * Allocates: about 100 KiB, and what the system does.
  */
 WEIR_EXPORT int weir_host_attach(struct weir_host *host, const struct weir_system *system,
                                  struct weir_error *ret_error);
@@ -209,7 +209,7 @@ WEIR_EXPORT int weir_host_save(struct weir_host *host);
  * Durability: that it is not parked is durable.
  * Threads: any.
  * Blocks: on a flush of its status; with push, until it has caught up.
- * Allocates: about 40 KiB.
+ * Allocates: about 100 KiB.
  */
 WEIR_EXPORT int weir_host_retry(struct weir_host *host, const char *name);
 

@@ -43,7 +43,7 @@ struct weir_rebuild_report {
  * Durability: on 0, the new state is saved.
  * Threads: any.
  * Blocks: on reading the log and on the system; whoever reads the system meanwhile sees it grow.
- * Allocates: about 40 KiB, and what the system does.
+ * Allocates: about 100 KiB, and what the system does.
  */
 WEIR_EXPORT int weir_host_rebuild(struct weir_host *host, const char *name,
                                   weir_progress_fn progress, void *progress_context,
@@ -89,7 +89,8 @@ typedef int (*weir_difference_fn)(void *context, const struct weir_difference *d
  * @param ret_error   NULL, or the detail
  * Returns: 0; WEIR_E_POSITION_LOST (compaction has passed what it began behind, or where it is);
  *   WEIR_E_PARKED, WEIR_E_BEHIND as weir_host_read_begin(); the error of apply (WEIR_E_PARKED for
- *   one that is positive); -EOPNOTSUPP (it has no state); WEIR_E_NO_SYSTEM; -EINVAL; -EDEADLK;
+ *   one that is positive); -EBUSY (it is being rebuilt); -EOPNOTSUPP (it has no state);
+ *   WEIR_E_NO_SYSTEM; -EINVAL; -EDEADLK;
  *   errors of weir_changes_open(), weir_changes_next(); -ENOMEM.
  * Durability: none.
  * Threads: any.

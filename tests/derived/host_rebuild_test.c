@@ -359,6 +359,73 @@ static void half_of_the_state_it_begins_with_is_neither_read_nor_saved(void **st
     scene_free(&scene, &other);
 }
 
+static void one_that_begins_behind_an_lsn_to_come_gets_nothing_before(void **state)
+{
+    (void)state;
+    struct ledger ledger = {.partial = true};
+    put(&scene.store, "a", "1");
+    settle(&scene.store);
+    assert_int_equal(scene_try_attach(&scene, "ledger", &ledger, WEIR_START_BEHIND, 3), 0);
+    assert_int_equal(scene_flush(&scene, NULL), 0);
+    assert_int_equal(weir_host_read_begin(scene.host, "ledger", NULL), WEIR_E_BEHIND);
+    assert_int_equal(weir_host_save(scene.host), 0);
+    put(&scene.store, "b", "2");
+    put(&scene.store, "c", "3");
+    assert_int_equal(scene_flush(&scene, NULL), 0);
+    put(&scene.store, "d", "4");
+    assert_int_equal(scene_flush(&scene, NULL), 1);
+    expect_ledger(&ledger, "d=4");
+    expect_verified(&scene, "ledger");
+    scene_free(&scene, &ledger);
+}
+
+static void one_whose_status_is_damaged_goes_on_and_cannot_be_rebuilt(void **state)
+{
+    (void)state;
+    struct ledger ledger = {.partial = true}, fresh = {.partial = true};
+    uint64_t size;
+    put(&scene.store, "a", "1");
+    settle(&scene.store);
+    assert_int_equal(scene_try_attach(&scene, "ledger", &ledger, WEIR_START_NOW, 0), 0);
+    put(&scene.store, "b", "2");
+    (void)scene_flush(&scene, NULL);
+    assert_int_equal(weir_host_detach(scene.host, "ledger"), 0);
+    uint8_t *bytes = sim_memory_bytes(scene.store.keeper, "derived/ledger/status", false, &size);
+    assert_non_null(bytes);
+    bytes[8] ^= 1;
+    for (unsigned i = 0; i < 2; i++) { /* it is not forgotten the second time, either */
+        assert_int_equal(scene_try_attach(&scene, "ledger", &ledger, WEIR_START_NOW, 0), 0);
+        expect_ledger(&ledger, "b=2");
+        assert_int_equal(weir_host_rebuild(scene.host, "ledger", NULL, NULL, NULL, NULL),
+                         WEIR_E_POSITION_LOST);
+        assert_int_equal(weir_host_verify(scene.host, "ledger", &fresh, NULL, NULL, NULL, NULL),
+                         WEIR_E_POSITION_LOST);
+        assert_int_equal(weir_host_detach(scene.host, "ledger"), 0);
+    }
+    ledger_free(&fresh);
+    scene_free(&scene, &ledger);
+}
+
+static void one_that_was_cut_loose_and_has_caught_up_holds_again(void **state)
+{
+    (void)state;
+    struct ledger ledger = {0};
+    struct weir_system system = WEIR_SYSTEM_INIT;
+    system.name = "ledger";
+    system.ops = &ledger_ops;
+    system.self = &ledger;
+    system.max_lag_bytes = 1000;
+    assert_int_equal(weir_host_attach(scene.host, &system, NULL), 0);
+    weir_lsn last = churn(1000, 'x');
+    assert_int_equal(weir_consumer_cut(scene.store.log, NULL, NULL), 0);
+    assert_int_equal(scene_hold(&scene, "ledger"), 0);
+    (void)scene_flush(&scene, NULL); /* nothing was compacted meanwhile */
+    assert_int_equal(ledger.events, 1000);
+    assert_int_equal(weir_host_save(scene.host), 0);
+    assert_int_equal(scene_hold(&scene, "ledger"), last + 1);
+    scene_free(&scene, &ledger);
+}
+
 /* ---- unsaved ---- */
 
 static void one_that_is_unsaved_starts_from_what_is_saved_and_writes_nothing(void **state)
@@ -499,6 +566,9 @@ int main(int argc, char **argv)
         host_test(one_that_loses_its_position_while_it_is_attached_is_parked_with_that),
         host_test(what_began_behind_an_lsn_cannot_be_rebuilt_once_that_is_compacted),
         host_test(half_of_the_state_it_begins_with_is_neither_read_nor_saved),
+        host_test(one_that_begins_behind_an_lsn_to_come_gets_nothing_before),
+        host_test(one_whose_status_is_damaged_goes_on_and_cannot_be_rebuilt),
+        host_test(one_that_was_cut_loose_and_has_caught_up_holds_again),
         host_test(one_that_is_unsaved_starts_from_what_is_saved_and_writes_nothing),
         host_test(rows_are_as_of_the_position_of_the_system),
         host_test(a_key_that_is_not_there_is_an_error_and_never_a_row_less),

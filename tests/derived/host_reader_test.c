@@ -127,9 +127,8 @@ static void two_processes_cannot_feed_one_name(void **state)
     (void)state;
     struct ledger here = {0}, there = {0};
     attach(&here, WEIR_START_BEGINNING);
-    assert_int_equal(
-        scene_try_attach(&pair.writer, "ledger", &there, WEIR_START_BEGINNING, 0),
-        WEIR_E_ATTACHED);
+    assert_int_equal(scene_try_attach(&pair.writer, "ledger", &there, WEIR_START_BEGINNING, 0),
+                     WEIR_E_ATTACHED);
     assert_int_equal(weir_host_detach(pair.host, "ledger"), 0);
     scene_attach(&pair.writer, "ledger", &there);
     assert_int_equal(weir_host_detach(pair.writer.host, "ledger"), 0);
@@ -187,8 +186,7 @@ static void a_reader_waits_for_what_the_writer_is_about_to_write(void **state)
         weir_lsn lsn = weir_durable_lsn(pair.writer.store.log) + 1;
         assert_int_equal(weir_host_wait(pair.host, "ledger", lsn, 1000000, &why), WEIR_E_BEHIND);
         assert_true(strlen(why.text) > 0);
-        assert_int_equal(
-            base_thread_start(&thread, "writer", write_later, &pair.writer.store), 0);
+        assert_int_equal(base_thread_start(&thread, "writer", write_later, &pair.writer.store), 0);
         assert_int_equal(weir_host_wait(pair.host, "ledger", lsn, WEIR_WAIT_FOREVER, &why), 0);
         base_thread_join(&thread);
         assert_int_equal(weir_host_start(pair.host), i == 0 ? 0 : -EALREADY);

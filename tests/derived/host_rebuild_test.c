@@ -321,6 +321,44 @@ static void what_began_behind_an_lsn_cannot_be_rebuilt_once_that_is_compacted(vo
     scene_free(&scene, &now);
 }
 
+/* ---- a state that is not there to its end ---- */
+
+static void half_of_the_state_it_begins_with_is_neither_read_nor_saved(void **state)
+{
+    (void)state;
+    struct ledger ledger = {0}, other = {0};
+    for (unsigned i = 0; i < 1000; i++) {
+        char key[20];
+        (void)snprintf(key, sizeof key, "k%u", i);
+        put(&scene.store, key, "1");
+    }
+    settle(&scene.store);
+    assert_int_equal(scene_try_attach(&scene, "other", &other, WEIR_START_NOW, 0), 0);
+    assert_int_equal(scene_try_attach(&scene, "ledger", &ledger, WEIR_START_SNAPSHOT, 0), 0);
+    for (unsigned turn = 0; turn < 3; turn++) {
+        assert_int_equal(weir_host_read_begin(scene.host, "ledger", NULL), WEIR_E_BEHIND);
+        assert_int_equal(weir_host_save(scene.host), 0);
+        assert_int_equal(ledger.saves, 0);
+        assert_int_equal(ledger.count, turn * HOST_BATCH);
+        assert_int_equal(weir_host_read_begin(scene.host, "other", NULL), 0); /* not held up */
+        weir_host_read_end(scene.host, "other");
+        host_gate_enter(&scene.host->delivery);
+        struct host_lane *lane = scene.host->lanes;
+        lane = lane->lending ? lane : lane->next;
+        assert_int_equal(host_serve(scene.host, lane), 1);
+        host_gate_leave(&scene.host->delivery);
+    }
+    put(&scene.store, "k5", "2");
+    settle(&scene.store);
+    assert_int_equal(weir_host_wait(scene.host, "ledger", 1001, 0, NULL), 0);
+    assert_int_equal(ledger.states, 1000);
+    assert_int_equal(weir_host_read_begin(scene.host, "ledger", NULL), 0);
+    weir_host_read_end(scene.host, "ledger");
+    expect_verified(&scene, "ledger");
+    scene_free(&scene, &ledger);
+    scene_free(&scene, &other);
+}
+
 /* ---- unsaved ---- */
 
 static void one_that_is_unsaved_starts_from_what_is_saved_and_writes_nothing(void **state)
@@ -460,6 +498,7 @@ int main(int argc, char **argv)
         host_test(cd_10_one_that_is_cut_loose_is_told_that_its_position_is_lost),
         host_test(one_that_loses_its_position_while_it_is_attached_is_parked_with_that),
         host_test(what_began_behind_an_lsn_cannot_be_rebuilt_once_that_is_compacted),
+        host_test(half_of_the_state_it_begins_with_is_neither_read_nor_saved),
         host_test(one_that_is_unsaved_starts_from_what_is_saved_and_writes_nothing),
         host_test(rows_are_as_of_the_position_of_the_system),
         host_test(a_key_that_is_not_there_is_an_error_and_never_a_row_less),

@@ -274,6 +274,22 @@ static void judge_image(struct trial *trial, struct image *image)
 
 /* ---- at work ---- */
 
+/* So many rows that a state is more than a batch. */
+static void fill(struct trial *trial)
+{
+    struct weir_write writes[400];
+    char keys[400][8];
+    for (unsigned i = 0; i < 400; i++) {
+        (void)snprintf(keys[i], sizeof keys[i], "f%u", i);
+        writes[i] = (struct weir_write){
+            .kind = WEIR_PUT, .key = text(keys[i]), .value = {keys[i], strlen(keys[i])}};
+    }
+    for (unsigned i = 0; i < 400; i += 100) {
+        expect_rc(trial, "fill",
+                  weir_engine_write_batch(trial->engine, writes + i, 100, WEIR_NONE, NULL));
+    }
+}
+
 static uint64_t below(struct member *member, uint64_t bound)
 {
     return base_prng_below(&member->prng, bound);
@@ -447,6 +463,9 @@ static void work_round(struct trial *trial, unsigned round)
         return;
     }
     trial->armed = true;
+    if (round == 0 && base_prng_below(&trial->prng, 3) == 0) {
+        fill(trial);
+    }
     for (unsigned i = 0; i < SYSTEMS; i++) {
         ledger_free(&trial->ledgers[i]);
         trial->ledgers[i] = (struct ledger){0};

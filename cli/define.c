@@ -162,7 +162,7 @@ static int print_created(struct pipeline *pipeline, const struct derived *derive
 static int build(struct pipeline *pipeline, struct derived *derived)
 {
     uint64_t started_ns = base_clock_monotonic_ns();
-    int exit_code = pipeline_catch_up(pipeline, derived, false);
+    int exit_code = pipeline_catch_up(pipeline, derived, NULL);
     if (exit_code >= 0) {
         return exit_code;
     }

@@ -5,6 +5,7 @@
 #define CLI_DEFINE_H
 
 #include "cli/definition.h"
+#include "cli/derived.h"
 #include "cli/options.h"
 
 struct define_options {
@@ -15,7 +16,7 @@ struct define_options {
     const char *group_by;
     const char *stem; /* of a text */
     struct cli_number limit;
-    bool stale;
+    struct freshness freshness;
 };
 
 /* Rows of a table of options. */

@@ -250,7 +250,24 @@ static int apply(struct pipeline *pipeline, const char *name)
     return rc < 0 ? pipeline_fail(pipeline, name, rc, &why, "bring up to date") : -1;
 }
 
-int pipeline_catch_up(struct pipeline *pipeline, struct derived *derived, bool stale)
+/* Not before it has seen the record that was asked for. */
+static int wait_for(struct pipeline *pipeline, const char *name, const struct freshness *freshness)
+{
+    struct weir_error why = WEIR_ERROR_INIT;
+    uint64_t wait_ns = freshness->wait.value;
+    if (!freshness->at_least.given) {
+        return -1;
+    }
+    int rc = weir_host_wait(pipeline->host, name, freshness->at_least.value,
+                            wait_ns <= INT64_MAX ? (int64_t)wait_ns : WEIR_WAIT_FOREVER, &why);
+    if (rc == WEIR_E_BEHIND) {
+        return cli_fail_no(pipeline->engine.cli, rc, &why, "%s is not new enough", name);
+    }
+    return rc < 0 ? pipeline_fail(pipeline, name, rc, &why, "wait for") : -1;
+}
+
+int pipeline_catch_up(struct pipeline *pipeline, struct derived *derived,
+                      const struct freshness *freshness)
 {
     struct cli *cli = pipeline->engine.cli;
     const char *name = derived->definition.name;
@@ -259,7 +276,7 @@ int pipeline_catch_up(struct pipeline *pipeline, struct derived *derived, bool s
     if (exit_code < 0) {
         exit_code = pipeline_status(pipeline, name, &status);
     }
-    if (exit_code >= 0 || stale) {
+    if (exit_code >= 0 || (freshness != NULL && freshness->stale)) {
         return exit_code;
     }
     if (is_worth_saving(&status)) {
@@ -275,7 +292,8 @@ int pipeline_catch_up(struct pipeline *pipeline, struct derived *derived, bool s
             return exit_code;
         }
     }
-    return apply(pipeline, name);
+    exit_code = apply(pipeline, name);
+    return exit_code < 0 && freshness != NULL ? wait_for(pipeline, name, freshness) : exit_code;
 }
 
 int pipeline_attach_unsaved(struct pipeline *pipeline, struct derived *derived)

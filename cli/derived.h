@@ -7,7 +7,7 @@
  *     if (exit_code < 0)
  *         exit_code = pipeline_load(&pipeline, NAME, DEFINITION_INDEX, &derived);
  *     if (exit_code < 0)
- *         exit_code = pipeline_catch_up(&pipeline, &derived, stale);
+ *         exit_code = pipeline_catch_up(&pipeline, &derived, &options->freshness);
  *     if (exit_code < 0)
  *         exit_code = show(...);                           // weir_index_query(pipeline.host, ...)
  *     return pipeline_close(&pipeline, &derived, exit_code);
@@ -31,6 +31,31 @@ struct pipeline {
     struct engine engine;
     struct weir_host *host;
 };
+
+/* How new an answer has to be: up to date with the log, unless told otherwise. */
+struct freshness {
+    bool stale;                 /* as it was saved: do not look for changes */
+    struct cli_number at_least; /* an LSN: not before it has got that far, */
+    struct cli_number wait;     /* and not longer than this, in nanoseconds */
+};
+
+#define FRESHNESS_OPTIONS(type)                                                                    \
+    {"stale",                                                                                      \
+     CLI_FLAG,                                                                                     \
+     0,                                                                                            \
+     NULL,                                                                                         \
+     "as it was saved: do not look for changes",                                                   \
+     offsetof(type, freshness.stale)},                                                             \
+        {"at-least",                                                                               \
+         CLI_NUMBER,                                                                               \
+         0,                                                                                        \
+         "LSN",                                                                                    \
+         "not before it has seen that record: exit 1",                                             \
+         offsetof(type, freshness.at_least)},                                                      \
+    {                                                                                              \
+        "wait", CLI_DURATION, 0, "TIME", "how long to wait for that record (0)",                   \
+            offsetof(type, freshness.wait)                                                         \
+    }
 
 struct derived {
     struct definition definition;
@@ -61,8 +86,9 @@ int pipeline_load(struct pipeline *pipeline, const char *name, enum definition_k
                   struct derived *ret_derived);
 
 /* Attaches the system and applies what it has not seen; a little of that is not saved: the next one
- * does it again. @param stale  as it was saved, instead */
-int pipeline_catch_up(struct pipeline *pipeline, struct derived *derived, bool stale);
+ * does it again. */
+int pipeline_catch_up(struct pipeline *pipeline, struct derived *derived,
+                      const struct freshness *freshness);
 
 /* The same without ever saving: what is there stays as it is. */
 int pipeline_attach_unsaved(struct pipeline *pipeline, struct derived *derived);

@@ -16,9 +16,10 @@
 
 struct query_options {
     struct cli_common common;
-    bool prefix, reverse, stale;
+    bool prefix, reverse;
     const char *from, *to;
     struct cli_number limit;
+    struct freshness freshness;
 };
 
 static const struct cli_option query_options[] = {
@@ -29,8 +30,7 @@ static const struct cli_option query_options[] = {
     {"to", CLI_TEXT, 0, "B", "values in front of B", offsetof(struct query_options, to)},
     {"reverse", CLI_FLAG, 'r', NULL, "last value first", offsetof(struct query_options, reverse)},
     {"limit", CLI_NUMBER, 'n', "N", "end after N rows", offsetof(struct query_options, limit)},
-    {"stale", CLI_FLAG, 0, NULL, "as the index was saved: do not look for changes",
-     offsetof(struct query_options, stale)},
+    FRESHNESS_OPTIONS(struct query_options),
     {0},
 };
 
@@ -85,7 +85,7 @@ static int run(struct cli *cli, const void *opaque)
         exit_code = pipeline_load(&pipeline, cli->argument[1], DEFINITION_INDEX, &derived);
     }
     if (exit_code < 0) {
-        exit_code = pipeline_catch_up(&pipeline, &derived, options->stale);
+        exit_code = pipeline_catch_up(&pipeline, &derived, &options->freshness);
     }
     if (exit_code < 0) {
         exit_code = query(&pipeline, &derived, options);

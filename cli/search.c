@@ -17,8 +17,9 @@
 
 struct search_options {
     struct cli_common common;
-    bool any, ranked, stale;
+    bool any, ranked;
     struct cli_number limit;
+    struct freshness freshness;
 };
 
 static const struct cli_option search_options[] = {
@@ -27,8 +28,7 @@ static const struct cli_option search_options[] = {
     {"ranked", CLI_FLAG, 0, NULL, "best first (BM25), with the score",
      offsetof(struct search_options, ranked)},
     {"limit", CLI_NUMBER, 'n', "N", "end after N rows", offsetof(struct search_options, limit)},
-    {"stale", CLI_FLAG, 0, NULL, "as the text was saved: do not look for changes",
-     offsetof(struct search_options, stale)},
+    FRESHNESS_OPTIONS(struct search_options),
     {0},
 };
 
@@ -64,7 +64,7 @@ static int run(struct cli *cli, const void *opaque)
         exit_code = pipeline_load(&pipeline, cli->argument[1], DEFINITION_TEXT, &derived);
     }
     if (exit_code < 0) {
-        exit_code = pipeline_catch_up(&pipeline, &derived, options->stale);
+        exit_code = pipeline_catch_up(&pipeline, &derived, &options->freshness);
     }
     if (exit_code < 0) {
         exit_code = search(&pipeline, &derived, options);

@@ -24,8 +24,7 @@ static const struct cli_option view_options[] = {
      offsetof(struct define_options, aggregate)},
     DEFINE_FIELD_OPTION("what is added up, compared or listed"),
     {"limit", CLI_NUMBER, 'n', "N", "end after N groups", offsetof(struct define_options, limit)},
-    {"stale", CLI_FLAG, 0, NULL, "as the view was saved: do not look for changes",
-     offsetof(struct define_options, stale)},
+    FRESHNESS_OPTIONS(struct define_options),
     {0},
 };
 
@@ -196,7 +195,7 @@ static int run(struct cli *cli, const void *opaque)
         exit_code = pipeline_load(&pipeline, cli->argument[1], DEFINITION_VIEW, &derived);
     }
     if (exit_code < 0) {
-        exit_code = pipeline_catch_up(&pipeline, &derived, options->stale);
+        exit_code = pipeline_catch_up(&pipeline, &derived, &options->freshness);
     }
     if (exit_code < 0) {
         exit_code = show(&pipeline, &derived, &options->limit);

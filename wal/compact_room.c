@@ -93,7 +93,7 @@ int compact_open_output(struct weir_log *log, uint64_t ordinal, struct weir_file
     format_segment_name(ordinal, name);
     int rc = ops->rename(log->medium, FORMAT_COMPACT_SPARE_NAME, name);
     rc = rc < 0 ? rc : open_and_lock(log, name, ret_file);
-    if (rc != -ENOENT) {
+    if (rc != -ENOENT && rc != -EAGAIN) { /* a reader still has the one it was: it stays his */
         return rc;
     }
     rc = make_file(log, name, ret_file);

@@ -217,6 +217,17 @@ class Packages(DerivedTest):
             self.check_against(oracle, seed=seed)
         self.verify()
 
+    def test_a_query_may_demand_a_record_that_it_has_seen_or_that_comes_in_time(self):
+        latest = weir("stat", self.log, "--json").row()["latest"]
+        ask = ("query", self.log, "by_section", "late", "--json", "--at-least")
+        self.assertEqual(weir(*ask, latest).exit, OK)
+        error = self.assert_error(weir(*ask, latest + 1, "--wait", "50ms"), NO, "not new enough")
+        self.assertEqual(error["code"], "WEIR_E_BEHIND")
+        with Running(*ask, latest + 1, "--wait", "30s") as waiting:
+            done = weir("put", self.log, "late", '{"section":"late"}', "-t", "packages")
+            self.assertEqual(done.exit, OK, done.err)
+            self.assertEqual(waiting.row()["key"], "late")
+
     def test_a_writer_beside_is_followed(self):
         oracle = Oracle(self.documents)
         with Running("import", self.log, "--table", "packages", "--key", "package",

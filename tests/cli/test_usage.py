@@ -64,7 +64,7 @@ class Usage(LogTest):
                 self.assert_error(weir(*arguments), USAGE)
 
     def test_an_unknown_command_is_named(self):
-        self.assertIn("'query'", self.assert_usage("query", "LOG", "name", "v"))
+        self.assertIn("'join'", self.assert_usage("join", "LOG", "name", "v"))
 
     def test_two_dashes_end_the_options(self):
         done = weir("tail", "--json", "--", "--help")

@@ -658,7 +658,9 @@ static int seek_earliest(struct weir_cursor *cursor, struct weir_log *log)
 {
     int rc;
     do { /* it may move in between */
-        rc = weir_cursor_seek(cursor, referee_earliest_whole(log));
+        struct weir_stat stat = WEIR_STAT_INIT;
+        rc = weir_log_stat(log, &stat); /* without memory it does not say where the log begins */
+        rc = rc < 0 ? rc : weir_cursor_seek(cursor, referee_earliest_whole(log));
     } while (is_overtaken(rc));
     return rc;
 }

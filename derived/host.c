@@ -28,9 +28,16 @@
 
 static _Thread_local uint32_t inside;
 
-bool host_is_inside(void)
+static _Thread_local const struct weir_host *reading; /* this thread keeps one of its systems */
+
+bool host_is_inside(const struct weir_host *host)
 {
-    return inside > 0;
+    return inside > 0 || (reading != NULL && reading == host);
+}
+
+void host_note_reading(const struct weir_host *host)
+{
+    reading = host;
 }
 
 void host_go_inside(struct weir_host *host)
@@ -77,7 +84,7 @@ int host_use(struct weir_host *host, const char *name, struct host_system **ret_
     if (host == NULL || name == NULL) {
         return -EINVAL;
     }
-    if (host_is_inside()) {
+    if (host_is_inside(host)) {
         return -EDEADLK;
     }
     base_lock_acquire(&host->lock);
@@ -146,7 +153,7 @@ int weir_host_close(struct weir_host *host)
     if (host == NULL) {
         return 0;
     }
-    if (host_is_inside()) {
+    if (host_is_inside(host)) {
         return -EDEADLK;
     }
     int first = weir_host_stop(host);

@@ -74,7 +74,7 @@ struct host_system {
     bool in_state; /* it failed while that was lent: it begins again */
     bool pinned;   /* it began behind start_lsn, which nothing else can stand for */
     enum weir_start start;
-    weir_lsn start_lsn; /* HOST_UNKNOWN_LSN: it has a state, and nobody knows since when */
+    weir_lsn start_lsn; /* HOST_UNKNOWN_LSN: nobody knows any more */
     int parked;
     weir_lsn parked_lsn;
     char reason[HOST_REASON_MAX];
@@ -118,8 +118,10 @@ struct weir_host {
 
 /* ---- host.c: finding systems, and who is in a callback ---- */
 
-/* The calling thread is inside of apply, or of another callback of a delivery. */
-bool host_is_inside(void);
+/* The calling thread is inside of apply, or keeps a system of this host still: a delivery would
+ * wait for its own thread. */
+bool host_is_inside(const struct weir_host *host);
+void host_note_reading(const struct weir_host *host);
 void host_go_inside(struct weir_host *host);
 void host_come_out(struct weir_host *host);
 

@@ -359,7 +359,7 @@ int weir_host_attach(struct weir_host *host, const struct weir_system *system,
     if (host == NULL || !is_system(system)) {
         return host_error(ret_error, -EINVAL, "%s", weir_error_text(-EINVAL));
     }
-    if (host_is_inside()) {
+    if (host_is_inside(host)) {
         return host_error(ret_error, -EDEADLK, "%s", weir_error_text(-EDEADLK));
     }
     struct host_system *made = make(host, system);

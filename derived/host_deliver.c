@@ -220,7 +220,7 @@ int weir_host_flush(struct weir_host *host, struct weir_delivered *ret_delivered
     if (host == NULL || (ret_delivered == NULL && room > 0)) {
         return -EINVAL;
     }
-    if (host_is_inside()) {
+    if (host_is_inside(host)) {
         return -EDEADLK;
     }
     base_lock_acquire(&host->flushing);
@@ -246,7 +246,7 @@ int weir_host_push(struct weir_host *host, bool push)
     if (host == NULL) {
         return -EINVAL;
     }
-    if (host_is_inside()) {
+    if (host_is_inside(host)) {
         return -EDEADLK;
     }
     base_lock_acquire(&host->switching);

@@ -106,7 +106,7 @@ int weir_host_save(struct weir_host *host)
     if (host == NULL) {
         return -EINVAL;
     }
-    if (host_is_inside()) {
+    if (host_is_inside(host)) {
         return -EDEADLK;
     }
     for (;;) {

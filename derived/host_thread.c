@@ -129,7 +129,7 @@ int weir_host_start(struct weir_host *host)
     if (host == NULL) {
         return -EINVAL;
     }
-    if (host_is_inside()) {
+    if (host_is_inside(host)) {
         return -EDEADLK;
     }
     base_lock_acquire(&host->switching);
@@ -152,7 +152,7 @@ int weir_host_stop(struct weir_host *host)
     if (host == NULL) {
         return -EINVAL;
     }
-    if (host_is_inside()) {
+    if (host_is_inside(host)) {
         return -EDEADLK;
     }
     base_lock_acquire(&host->switching);

@@ -37,8 +37,8 @@ WEIR_EXPORT int weir_host_wait(struct weir_host *host, const char *name, weir_ls
                                int64_t timeout_ns, struct weir_error *ret_error);
 
 /* Keeps a system's state as it is: as of the position it gives, at which no atomic write is cut.
- * Deliveries to it wait, so be short. Between begin and end the thread neither reads another system
- * nor flushes, and with push it does not write (-EDEADLK).
+ * Deliveries to it wait, so be short. Between begin and end every other call of this thread on this
+ * host but weir_host_stat() is -EDEADLK, and so is, with push, every write.
  *
  * @param host          an open host
  * @param name          of a system

@@ -43,7 +43,7 @@ struct weir_host_status {
  * @param ret_status   its size member is set by the caller
  * @param ret_systems  room for so many, or NULL; in the order of attaching
  * @param room         how many
- * Returns: how many systems there are; -EINVAL; -EDEADLK; errors of weir_log_stat().
+ * Returns: how many systems there are; -EINVAL; errors of weir_log_stat().
  * Durability: none.
  * Threads: any.
  * Blocks: as weir_log_stat().

@@ -657,6 +657,12 @@ static void apply_may_neither_write_nor_call_its_host(void **state)
     assert_int_equal(ledger.call_rc, -EDEADLK);
     ledger.writes_to = NULL;
     ledger.calls = NULL;
+    assert_int_equal(weir_host_read_begin(scene.host, "ledger", NULL), 0); /* nor may a reader */
+    assert_int_equal(weir_host_flush(scene.host, NULL, 0), -EDEADLK);
+    assert_int_equal(weir_host_wait(scene.host, "ledger", 0, 0, NULL), -EDEADLK);
+    assert_int_equal(weir_host_read_begin(scene.host, "ledger", NULL), -EDEADLK);
+    assert_int_equal(weir_host_detach(scene.host, "ledger"), -EDEADLK);
+    weir_host_read_end(scene.host, "ledger");
     put(&scene.store, "b", "1"); /* outside one may */
     assert_int_equal(scene_flush(&scene, NULL), 1);
     scene_free(&scene, &ledger);

@@ -42,10 +42,15 @@ static uint64_t keep_nothing(void *context, const char *name, uint64_t offset)
     return 0;
 }
 
-void scene_crash(struct scene *scene)
+struct weir_medium *scene_cut(struct scene *scene)
 {
-    struct weir_medium *image;
+    struct weir_medium *image = NULL;
     assert_int_equal(sim_memory_cut(scene->store.keeper, keep_nothing, NULL, &image), 0);
+    return image;
+}
+
+void scene_go_on_with(struct scene *scene, struct weir_medium *image)
+{
     (void)weir_host_close(scene->host);
     store_stop(&scene->store);
     scene->store.keeper->ops->destroy(scene->store.keeper);
@@ -53,6 +58,11 @@ void scene_crash(struct scene *scene)
     scene->store.disk.disk = sim_memory_disk(image);
     store_start(&scene->store);
     scene_open_host(scene);
+}
+
+void scene_crash(struct scene *scene)
+{
+    scene_go_on_with(scene, scene_cut(scene));
 }
 
 int scene_try_attach(struct scene *scene, const char *name, struct ledger *ledger,

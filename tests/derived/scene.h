@@ -25,6 +25,9 @@ void scene_reopen(struct scene *scene);
 /* What a power cut leaves of what is durable now; host, engine and log go on, for closing. The
  * image becomes the store. */
 void scene_crash(struct scene *scene);
+/* The same in two steps, to cut at one moment and go on there later. */
+struct weir_medium *scene_cut(struct scene *scene);
+void scene_go_on_with(struct scene *scene, struct weir_medium *image);
 
 /* Attaches a ledger. Asserts rc. */
 void scene_attach(struct scene *scene, const char *name, struct ledger *ledger);

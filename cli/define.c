@@ -215,6 +215,28 @@ static int check_free(struct pipeline *pipeline, const char *name)
                        : -1;
 }
 
+/* Under the name's lock, so that two that create it at the same time do not both store one. -1. */
+static int store_definition(struct pipeline *pipeline, const struct definition *definition)
+{
+    struct cli *cli = pipeline->engine.cli;
+    struct weir_log *log = pipeline->engine.log;
+    struct definition there;
+    struct weir_state_lock *lock;
+    struct weir_error why = WEIR_ERROR_INIT;
+    int rc = weir_state_lock(log, definition->name, &lock);
+    if (rc < 0) {
+        return cli_fail(cli, rc, NULL, "cannot create %s", definition->name);
+    }
+    rc = definition_load(log, definition->name, &there, &why);
+    if (rc == -ENOENT || rc == WEIR_E_STATE) {
+        rc = definition_store(log, definition, &why);
+    } else if (rc == 0) {
+        rc = WEIR_E_ATTACHED; /* another one was faster */
+    }
+    weir_state_unlock(lock);
+    return rc < 0 ? cli_fail(cli, rc, &why, "cannot create %s", definition->name) : -1;
+}
+
 static int create(struct cli *cli, const struct cli_common *common,
                   const struct definition *definition)
 {
@@ -227,11 +249,11 @@ static int create(struct cli *cli, const struct cli_common *common,
     }
     if (exit_code < 0) {
         int rc = derived_make(pipeline.engine.engine, definition, &derived, &why);
-        if (rc == 0) {
-            rc = definition_store(pipeline.engine.log, definition, &why);
-        }
         exit_code = rc < 0 ? cli_fail(cli, rc, &why, "cannot create %s", definition->name)
-                           : build(&pipeline, &derived);
+                           : store_definition(&pipeline, definition);
+    }
+    if (exit_code < 0) {
+        exit_code = build(&pipeline, &derived);
     }
     return pipeline_close(&pipeline, &derived, exit_code);
 }

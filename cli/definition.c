@@ -11,6 +11,7 @@
 #include "cli/definition.h"
 
 #include "base/alloc.h"
+#include "base/crc32c.h"
 
 #include <weir/view.h>
 
@@ -55,6 +56,16 @@ uint32_t definition_aggregate(const char *name)
         }
     }
     return 0;
+}
+
+uint32_t definition_digest(const struct definition *definition, uint32_t version)
+{
+    uint32_t digest = base_crc32c(version, definition->table, strlen(definition->table) + 1);
+    for (uint32_t i = 0; i < definition->field_count; i++) {
+        digest = base_crc32c(digest, definition->fields[i], strlen(definition->fields[i]) + 1);
+    }
+    digest = base_crc32c(digest, definition->stemmer, strlen(definition->stemmer) + 1);
+    return digest ^ definition->aggregates;
 }
 
 /* ---- storing ---- */

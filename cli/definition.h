@@ -40,6 +40,10 @@ const char *definition_kind_name(enum definition_kind kind);
 const char *definition_aggregate_name(uint32_t aggregate);
 uint32_t definition_aggregate(const char *name);
 
+/* A number that differs where definitions do: of table, fields, aggregates and stemmer. A state
+ * that was made by another definition is then one of another version. */
+uint32_t definition_digest(const struct definition *definition, uint32_t version);
+
 /* 0; -ENOENT (no definition of that name); WEIR_E_STATE (damaged, or of a later version). */
 int definition_load(struct weir_log *log, const char *name, struct definition *ret_definition,
                     struct weir_error *why);

@@ -73,35 +73,33 @@ static int attach(struct demo *demo, struct demo_systems *systems, uint32_t flag
 }
 
 int demo_systems_open(struct demo *demo, const char *path, uint32_t flags,
-                      struct demo_systems *ret_systems, struct weir_error *why)
+                      struct demo_systems *systems, struct weir_error *why)
 {
     struct weir_log_options options;
-    struct demo_systems systems = {0};
     weir_table table;
     uint64_t at_ns = base_clock_monotonic_ns();
+    *systems = (struct demo_systems){0};
     demo_log_options(demo, flags, &options);
-    int rc = weir_log_open(path, &options, &systems.log, why);
-    systems.log_s = lap(&at_ns);
+    int rc = weir_log_open(path, &options, &systems->log, why);
+    systems->log_s = lap(&at_ns);
     if (rc == 0) {
-        rc = weir_engine_open(systems.log, NULL, &systems.engine, why);
-        systems.engine_s = lap(&at_ns);
+        rc = weir_engine_open(systems->log, NULL, &systems->engine, why);
+        systems->engine_s = lap(&at_ns);
     }
     if (rc == 0) {
-        rc = weir_table_open(systems.engine, TABLE, (flags & WEIR_LOG_CREATE) != 0, &table);
+        rc = weir_table_open(systems->engine, TABLE, (flags & WEIR_LOG_CREATE) != 0, &table);
     }
     if (rc == 0) {
-        rc = weir_host_open(systems.engine, NULL, &systems.host);
+        rc = weir_host_open(systems->engine, NULL, &systems->host);
     }
     if (rc == 0) {
-        rc = attach(demo, &systems, flags, why);
-        systems.attach_s = lap(&at_ns);
+        rc = attach(demo, systems, flags, why);
+        systems->attach_s = lap(&at_ns);
     }
     if (rc < 0) {
-        (void)demo_systems_close(&systems); /* the first error counts */
-        return rc;
+        (void)demo_systems_close(systems); /* the first error counts */
     }
-    *ret_systems = systems;
-    return 0;
+    return rc;
 }
 
 int demo_systems_close(struct demo_systems *systems)

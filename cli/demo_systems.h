@@ -18,11 +18,12 @@ struct demo_systems {
     double log_s, engine_s, attach_s; /* how long opening each took */
 };
 
-/* Opens LOG, its engine and a host with an index, a view and a full text. 0 or a negative error;
- * what was opened is closed again. @param flags  WEIR_LOG_*; with WEIR_LOG_CREATE the definitions
- * are stored, so that `weir query` finds them in a log that is kept */
+/* It stays where it is until it is closed. Opens LOG, its engine and a host with an index, a view
+ * and a full text. 0 or a negative error; what was opened is closed again. @param flags WEIR_LOG_*;
+ * with WEIR_LOG_CREATE the definitions are stored, so that `weir query` finds them in a log that is
+ * kept */
 int demo_systems_open(struct demo *demo, const char *path, uint32_t flags,
-                      struct demo_systems *ret_systems, struct weir_error *why);
+                      struct demo_systems *systems, struct weir_error *why);
 int demo_systems_close(struct demo_systems *systems);
 
 /* Of the engine, then of each system. */

@@ -84,6 +84,10 @@ int derived_make(struct weir_engine *engine, const struct definition *definition
         derived_free(&derived);
         return rc;
     }
+    derived.ops = derived.index != NULL  ? *weir_index_ops()
+                  : derived.view != NULL ? *weir_view_ops()
+                                         : *weir_text_ops();
+    derived.ops.version = definition_digest(definition, derived.ops.version);
     *ret_derived = derived;
     return 0;
 }
@@ -99,9 +103,7 @@ void derived_free(struct derived *derived)
 
 const struct weir_system_ops *derived_ops(const struct derived *derived)
 {
-    return derived->index != NULL  ? weir_index_ops()
-           : derived->view != NULL ? weir_view_ops()
-                                   : weir_text_ops();
+    return &derived->ops;
 }
 
 void *derived_self(const struct derived *derived)

@@ -59,6 +59,7 @@ struct freshness {
 
 struct derived {
     struct definition definition;
+    struct weir_system_ops ops; /* of its kind; the version tells definitions apart, too */
     weir_table table;
     struct weir_json_fields *fields;
     struct weir_index *index; /* one of the three */

@@ -26,7 +26,9 @@ static int save_one(struct engine *engine, struct weir_host *host,
     struct weir_system system = derived_system(&derived);
     struct weir_delivered delivered = {0};
     rc = weir_host_attach(host, &system, why);
-    if (rc == 0) {
+    if (rc == WEIR_E_POSITION_LOST) {
+        (void)weir_host_detach(host, system.name); /* it is attached, and has to be rebuilt */
+    } else if (rc == 0) {
         rc = weir_host_flush(host, &delivered, 1);
         int detach_rc = weir_host_detach(host, system.name);
         rc = rc < 0 ? rc : delivered.parked != 0 ? WEIR_E_PARKED : detach_rc;

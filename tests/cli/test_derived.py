@@ -359,6 +359,28 @@ class Definitions(DerivedTest):
         self.assertEqual([hold["name"] for hold in stat["holds"]], ["engine"])
         self.make_all()
 
+    def test_a_state_that_was_made_by_another_definition_is_not_used(self):
+        self.make_all()
+        state = os.path.join(self.log, "derived", "by_section", "state")
+        with open(state, "rb") as file:
+            other = file.read()
+        self.assertEqual(weir("index", "drop", self.log, "by_section").exit, OK)
+        done = weir("index", "create", self.log, "by_section", "-t", "packages", "-f", "summary")
+        self.assertEqual(done.exit, OK, done.err)
+        with open(state, "wb") as file:
+            file.write(other)
+        self.assertEqual(self.keys("query", self.log, "by_section", "one"), ["a"])
+        self.assertEqual(self.keys("query", self.log, "by_section", "s"), [])
+        self.verify()
+
+    def test_of_two_that_create_a_name_at_the_same_time_one_wins(self):
+        for number in range(5):
+            create = ("index", "create", self.log, f"n{number}", "-t", "packages", "--json", "-f")
+            with Running(*create, "section") as one, Running(*create, "summary") as other:
+                exits = sorted((one.finish()[0], other.finish()[0]))
+            self.assertEqual(exits, [OK, REFUSED])
+            self.verify()
+
     def test_list_shows_what_was_defined(self):
         self.make_all()
         row = weir("view", "list", self.log, "--json").row()

@@ -103,6 +103,18 @@ class Help(unittest.TestCase):
             for line in weir("help", command).out.decode().splitlines():
                 self.assertLessEqual(len(line), 110, line)
 
+    def test_what_the_manual_page_opens_it_closes(self):
+        with open(MANUAL, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        for opened, closed in ((".Po", ".Pc"), (".Bl", ".El")):
+            depth = 0
+            for number, line in enumerate(lines, 1):
+                depth += (line.split() or [""])[0] == opened
+                depth -= (line.split() or [""])[0] == closed or line.endswith(" " + closed[1:])
+                self.assertIn(depth, range(3), f"line {number}: {line}")
+                self.assertNotRegex(line, r"^[^.].* P[oc]$", f"line {number} is text")
+            self.assertEqual(depth, 0, f"{opened} is not closed")
+
     def test_the_manual_page_has_every_command_and_option(self):
         with open(MANUAL, encoding="utf-8") as file:
             manual = file.read().replace("\\-", "-")

@@ -39,9 +39,9 @@ struct index_image {
     uint32_t text_count, settle_at;
     uint32_t tuple_count; /* sorted, each once: index_image_tuples() */
     uint32_t fields;
-    uint32_t too_long; /* values */
+    uint32_t too_long; /* values; too many of them are one */
     bool no_document;
-    bool too_many; /* combinations: what index_image_read() failed with */
+    bool too_many; /* combinations: found while it is read */
     int error;     /* of emitting */
 };
 
@@ -81,8 +81,8 @@ bool index_tuple_split(struct weir_bytes tuple, uint32_t fields, uint8_t *room,
 
 /* ---- index_image.c ---- */
 
-/* Asks the extractor, and makes the tuples: 0; what the extractor says; -E2BIG (more than
- * WEIR_INDEX_VALUES_MAX); -ENOMEM. The image is empty when it fails. */
+/* Asks the extractor, and makes the tuples: 0; what the extractor says;
+ * -ENOMEM. The image is empty when it fails. */
 int index_image_read(struct index_image *image, const struct weir_index *index,
                      struct weir_bytes key, struct weir_bytes value);
 void index_image_clear(struct index_image *image);

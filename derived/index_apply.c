@@ -6,7 +6,7 @@
  *   add:     the row, the values and the entries that are new; undone when one of them fails
  *   remove:  the entries that are no more, values without rows, the row without values
  *
- * Failure: what the extractor returns, -E2BIG, -ENOMEM. All that can fail comes before anything is
+ * Failure: what the extractor returns, -ENOMEM. All that can fail comes before anything is
  * removed, so a failed event leaves the state as it was.
  *
  * Invariants: a value is in the dictionary when its posting has a row; a row when a posting has it.
@@ -174,7 +174,6 @@ static int read_images(struct weir_index *index, const struct weir_event *event)
     int rc = 0;
     if (event->operation != WEIR_INSERT) {
         rc = index_image_read(&index->before, index, event->key, event->before);
-        rc = index->before.too_many ? 0 : rc; /* it was refused then: there is nothing of it */
     }
     if (rc == 0 && event->operation != WEIR_REMOVE) {
         rc = index_image_read(&index->after, index, event->key, event->after);

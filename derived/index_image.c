@@ -7,8 +7,9 @@
  *
  * One field with one value needs none of this: the text is the tuple.
  *
- * Failure: what the extractor returns; -ENOMEM; -E2BIG for more than WEIR_INDEX_VALUES_MAX
- * combinations. The image is empty then.
+ * More than WEIR_INDEX_VALUES_MAX combinations are none, and count as a value that is too long.
+ *
+ * Failure: what the extractor returns; -ENOMEM. The image is empty then.
  */
 #include "derived/index.h"
 
@@ -254,7 +255,8 @@ int index_image_read(struct index_image *image, const struct weir_index *index,
     if (rc != 0) {
         bool too_many = image->too_many;
         index_image_clear(image);
-        image->too_many = too_many;
+        image->too_long = too_many ? 1 : 0;
+        rc = too_many ? 0 : rc;
     }
     return rc;
 }

@@ -42,7 +42,7 @@ struct weir_index;
 
 #define WEIR_INDEX_FIELDS_MAX 8
 #define WEIR_INDEX_VALUE_MAX 4096
-#define WEIR_INDEX_VALUES_MAX 1024 /* combinations of one row: what is beyond parks the index */
+#define WEIR_INDEX_VALUES_MAX 1024 /* combinations of one row: with more it has no entry */
 
 struct weir_index_options {
     size_t size;       /* sizeof(struct weir_index_options) */
@@ -82,12 +82,11 @@ WEIR_EXPORT void weir_index_free(struct weir_index *index);
 
 /* The operations of an index, for struct weir_system: kind "index", version 1; self is the index.
  *
- * apply is all or nothing. It returns what the extractor returns, -E2BIG for more than
- * WEIR_INDEX_VALUES_MAX combinations in one row, -ENOMEM. When such an event is skipped, the row is
- * not in the index until its next version. load takes what save wrote for as many
- * fields; anything else is WEIR_E_STATE. The fingerprint is a sum over (values, table, key); it is
- * made when asked for. entries names "value -> key"; of several fields "value | value -> key"; in
- * a table other than the default one "value -> [table] key".
+ * apply is all or nothing. It returns what the extractor returns, or -ENOMEM. A row of
+ * which an event was skipped is not in the index until its next version. load takes what save wrote
+ * for as many fields; anything else is WEIR_E_STATE. The fingerprint is a sum over (values, table,
+ * key); it is made when asked for. entries names "value -> key"; of several fields "value | value
+ * -> key"; in a table other than the default one "value -> [table] key".
  *
  * Returns: a constant.
  * Durability: none.
@@ -159,7 +158,7 @@ struct weir_index_status {
     size_t size; /* sizeof(struct weir_index_status) */
     uint64_t rows, values, entries;
     uint64_t skipped_documents; /* rows that are no document, now */
-    uint64_t skipped_values;    /* too long, now */
+    uint64_t skipped_values;    /* too long, and rows with too many, now */
     uint64_t bytes;             /* of memory */
 };
 

@@ -60,8 +60,9 @@ static int add_field(struct cli *cli, struct definition *definition, const char 
     if (definition->field_count == DEFINITION_FIELDS_MAX) {
         return cli_usage_error(cli, "at most %d fields", DEFINITION_FIELDS_MAX);
     }
-    if (strlen(field) >= DEFINITION_FIELD_SIZE || strchr(field, '\n') != NULL) {
-        return cli_usage_error(cli, "a field is a path of up to %d characters on one line",
+    size_t size = strlen(field);
+    if (size == 0 || size >= DEFINITION_FIELD_SIZE || strchr(field, '\n') != NULL) {
+        return cli_usage_error(cli, "a field is a path of 1 to %d characters on one line",
                                DEFINITION_FIELD_SIZE - 1);
     }
     strcpy(definition->fields[definition->field_count++], field);
@@ -170,6 +171,7 @@ static int build(struct pipeline *pipeline, struct derived *derived)
     if (rc < 0) {
         return cli_fail(pipeline->engine.cli, rc, NULL, "cannot save %s", derived->definition.name);
     }
+    derived_say_left_out(pipeline->engine.cli, derived);
     return print_created(pipeline, derived,
                          (double)(base_clock_monotonic_ns() - started_ns) / (double)BASE_NS_PER_S);
 }
@@ -273,8 +275,8 @@ static int drop(struct cli *cli, const struct cli_common *common, enum definitio
     int rc = definition_load(log, name, &definition, &why);
     if (rc == 0 && definition.kind != kind) {
         exit_code =
-            cli_refuse(cli, CLI_REFUSED, "%s is no %s, it is a %s: nothing was changed", name,
-                       definition_kind_name(kind), definition_kind_name(definition.kind));
+            cli_refuse(cli, CLI_REFUSED, "%s is no %s, it is of the kind %s: nothing was changed",
+                       name, definition_kind_name(kind), definition_kind_name(definition.kind));
         return cli_close(cli, log, exit_code);
     }
     if (rc == -ENOENT) {

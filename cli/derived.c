@@ -17,6 +17,7 @@
 #include "cli/signals.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 
 #include <weir/index.h>
 #include <weir/text.h>
@@ -28,6 +29,7 @@
 #include <string.h>
 
 #define SAVE_LAG_BYTES ((uint64_t)16 << 20)
+#define WAIT_SLICE_NS (100 * BASE_NS_PER_MS)
 
 /* ---- one system ---- */
 
@@ -175,7 +177,7 @@ int pipeline_load(struct pipeline *pipeline, const char *name, enum definition_k
         return pipeline_no_definition(pipeline, name, rc, &why);
     }
     if (definition.kind != kind) {
-        return cli_refuse(cli, CLI_REFUSED, "%s is no %s, it is a %s", name,
+        return cli_refuse(cli, CLI_REFUSED, "%s is no %s, it is of the kind %s", name,
                           definition_kind_name(kind), definition_kind_name(definition.kind));
     }
     rc = derived_make(pipeline->engine.engine, &definition, ret_derived, &why);
@@ -252,20 +254,38 @@ static int apply(struct pipeline *pipeline, const char *name)
     return rc < 0 ? pipeline_fail(pipeline, name, rc, &why, "bring up to date") : -1;
 }
 
-/* Not before it has seen the record that was asked for. */
+/* Not before it has seen the record that was asked for. A signal ends the waiting. */
 static int wait_for(struct pipeline *pipeline, const char *name, const struct freshness *freshness)
 {
+    struct cli *cli = pipeline->engine.cli;
     struct weir_error why = WEIR_ERROR_INIT;
-    uint64_t wait_ns = freshness->wait.value;
-    if (!freshness->at_least.given) {
-        return -1;
+    uint64_t left_ns = freshness->wait.value;
+    int rc;
+    do {
+        uint64_t slice_ns = left_ns < WAIT_SLICE_NS ? left_ns : WAIT_SLICE_NS;
+        left_ns -= slice_ns;
+        rc = weir_host_wait(pipeline->host, name, freshness->at_least.value, (int64_t)slice_ns,
+                            &why);
+    } while (rc == WEIR_E_BEHIND && left_ns > 0 && !signals_interrupted());
+    if (rc == WEIR_E_BEHIND && signals_interrupted()) {
+        return cli_refuse(cli, CLI_INTERRUPTED, "interrupted while %s was waited for", name);
     }
-    int rc = weir_host_wait(pipeline->host, name, freshness->at_least.value,
-                            wait_ns <= INT64_MAX ? (int64_t)wait_ns : WEIR_WAIT_FOREVER, &why);
     if (rc == WEIR_E_BEHIND) {
-        return cli_fail_no(pipeline->engine.cli, rc, &why, "%s is not new enough", name);
+        return cli_fail_no(cli, rc, &why, "%s is not new enough", name);
     }
     return rc < 0 ? pipeline_fail(pipeline, name, rc, &why, "wait for") : -1;
+}
+
+/* As it was saved: is that new enough? */
+static int check_saved(struct cli *cli, const struct weir_system_status *status,
+                       const struct freshness *freshness)
+{
+    struct weir_error why = WEIR_ERROR_INIT;
+    if (!freshness->at_least.given || status->position >= freshness->at_least.value) {
+        return -1;
+    }
+    snprintf(why.text, sizeof why.text, "it was saved as of LSN %" PRIu64, status->position);
+    return cli_fail_no(cli, WEIR_E_BEHIND, &why, "%s is not new enough", status->name);
 }
 
 int pipeline_catch_up(struct pipeline *pipeline, struct derived *derived,
@@ -278,11 +298,14 @@ int pipeline_catch_up(struct pipeline *pipeline, struct derived *derived,
     if (exit_code < 0) {
         exit_code = pipeline_status(pipeline, name, &status);
     }
-    if (exit_code >= 0 || (freshness != NULL && freshness->stale)) {
+    if (exit_code >= 0) {
         return exit_code;
     }
+    if (freshness != NULL && freshness->stale) {
+        return check_saved(cli, &status, freshness);
+    }
     if (is_worth_saving(&status)) {
-        if (status.reason[0] != '\0') {
+        if (status.reason[0] != '\0' && status.parked == 0) {
             cli_note(cli, "%s is built again: %s", name, status.reason);
         }
         int rc = weir_host_detach(pipeline->host, name);
@@ -295,11 +318,33 @@ int pipeline_catch_up(struct pipeline *pipeline, struct derived *derived,
         }
     }
     exit_code = apply(pipeline, name);
-    return exit_code < 0 && freshness != NULL ? wait_for(pipeline, name, freshness) : exit_code;
+    bool waits = exit_code < 0 && freshness != NULL && freshness->at_least.given;
+    return waits ? wait_for(pipeline, name, freshness) : exit_code;
 }
 
-int pipeline_attach_unsaved(struct pipeline *pipeline, struct derived *derived)
+static void say_left_out(struct cli *cli, const char *name, uint64_t count, const char *what)
 {
-    int exit_code = attach(pipeline, derived, true);
-    return exit_code < 0 ? apply(pipeline, derived->definition.name) : exit_code;
+    if (count > 0) {
+        cli_note(cli, "%s: %" PRIu64 " %s", name, count, what);
+    }
+}
+
+void derived_say_left_out(struct cli *cli, const struct derived *derived)
+{
+    const char *name = derived->definition.name;
+    struct weir_index_status index = WEIR_INDEX_STATUS_INIT;
+    struct weir_view_status view = WEIR_VIEW_STATUS_INIT;
+    struct weir_text_status text = WEIR_TEXT_STATUS_INIT;
+    if (derived->index != NULL && weir_index_stat(derived->index, &index) == 0) {
+        say_left_out(cli, name, index.skipped_documents, "rows are no JSON documents: left out");
+        say_left_out(cli, name, index.skipped_values,
+                     "values are too long, or are of a row that has too many: left out");
+    } else if (derived->view != NULL && weir_view_stat(derived->view, &view) == 0) {
+        say_left_out(cli, name, view.skipped_documents, "rows are no JSON documents: left out");
+        say_left_out(cli, name, view.skipped_groups, "names of groups are too long: left out");
+        say_left_out(cli, name, view.skipped_numbers,
+                     "values are no numbers that can be added exactly: left out of sum, min, max");
+    } else if (derived->text != NULL && weir_text_stat(derived->text, &text) == 0) {
+        say_left_out(cli, name, text.skipped_documents, "rows are no JSON documents: left out");
+    }
 }

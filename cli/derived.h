@@ -91,8 +91,8 @@ int pipeline_load(struct pipeline *pipeline, const char *name, enum definition_k
 int pipeline_catch_up(struct pipeline *pipeline, struct derived *derived,
                       const struct freshness *freshness);
 
-/* The same without ever saving: what is there stays as it is. */
-int pipeline_attach_unsaved(struct pipeline *pipeline, struct derived *derived);
+/* On standard error: what rows it could not take something of. */
+void derived_say_left_out(struct cli *cli, const struct derived *derived);
 
 /* Why there is no definition of that name; the exit code. */
 int pipeline_no_definition(struct pipeline *pipeline, const char *name, int rc,

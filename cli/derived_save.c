@@ -13,7 +13,7 @@
 
 #include <weir/host.h>
 
-/* 0, also for one that others drive; a negative error with the detail. */
+/* 0 or a negative error, with the detail. */
 static int save_one(struct engine *engine, struct weir_host *host,
                     const struct definition *definition, struct weir_error *why)
 {

@@ -49,7 +49,9 @@ int print_rows(struct pipeline *pipeline, struct weir_rows *rows, bool scored)
         }
         int rc = weir_rows_next(rows, &row);
         if (rc < 0) {
-            exit_code = cli_fail(cli, rc, NULL, "cannot read on in %s", cli->path);
+            struct weir_error why = WEIR_ERROR_INIT;
+            (void)weir_rows_error(rows, &why);
+            exit_code = cli_fail(cli, rc, &why, "cannot read on in %s", cli->path);
         }
         if (rc != 1) {
             break;

@@ -4,8 +4,8 @@
  * 1. Its definition says what it is; it is attached as the one that saves.
  * 2. The host resets it and replays, with progress; state and position are saved together.
  *
- * Failures: a system that another process drives is refused: two cannot save it. The state that was
- * there stays until the new one is in its place.
+ * Failures: a system that another process drives is refused: two cannot save it. A rebuild that
+ * is interrupted leaves no state: the next query builds it.
  */
 #include "cli/rebuild_derived.h"
 

@@ -67,6 +67,7 @@ static int run(struct cli *cli, const void *opaque)
         exit_code = pipeline_catch_up(&pipeline, &derived, &options->freshness);
     }
     if (exit_code < 0) {
+        derived_say_left_out(cli, &derived);
         exit_code = search(&pipeline, &derived, options);
     }
     return pipeline_close(&pipeline, &derived, exit_code);

@@ -6,8 +6,8 @@
  * 3. A second one of the same definition is built from the log alone; fingerprints are compared,
  *    and where they differ, entries.
  *
- * Failures: a system that is parked cannot be compared: exit 3 with the reason. A definition that
- * is damaged is a difference of its own.
+ * Failures: a system that cannot be looked at (parked, its definition damaged, its table not there)
+ * counts as one that differs, with the reason; the others go on.
  */
 #include "cli/verify_derived.h"
 
@@ -56,53 +56,66 @@ static int keep_difference(void *context, const struct weir_difference *differen
     return 0;
 }
 
-static int compare(struct pipeline *pipeline, const struct definition *definition,
-                   struct verify_system *system)
+/* Brings the live one up to date, builds a fresh one, compares. 0 or a negative error. */
+static int compare(struct pipeline *pipeline, struct derived *live, struct derived *fresh,
+                   struct verify_system *system, struct weir_error *why)
 {
-    struct derived fresh = {0};
-    struct weir_error why = WEIR_ERROR_INIT;
-    int rc = derived_make(pipeline->engine.engine, definition, &fresh, &why);
-    if (rc == 0) {
-        progress_show("building %s once more ...", definition->name);
-        rc = weir_host_verify(pipeline->host, definition->name, derived_self(&fresh),
-                              keep_difference, system, &system->report, &why);
+    struct weir_system attached = derived_system(live);
+    struct weir_delivered delivered = {0};
+    attached.unsaved = true; /* what is there stays as it is */
+    int rc = weir_host_attach(pipeline->host, &attached, why);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = weir_host_flush(pipeline->host, &delivered, 1);
+    if (rc >= 0 && delivered.parked != 0) {
+        struct weir_system_status status;
+        rc = WEIR_E_PARKED;
+        if (pipeline_status(pipeline, attached.name, &status) < 0) {
+            snprintf(why->text, sizeof why->text, "it is parked at LSN %" PRIu64 ": %s",
+                     status.parked_lsn, status.reason);
+        }
+    }
+    if (rc >= 0) {
+        progress_show("building %s once more ...", attached.name);
+        rc = weir_host_verify(pipeline->host, attached.name, derived_self(fresh), keep_difference,
+                              system, &system->report, why);
         progress_clear();
     }
-    derived_free(&fresh);
-    if (rc == 0) {
-        rc = weir_host_detach(pipeline->host, definition->name);
-    }
-    return rc < 0                  ? pipeline_fail(pipeline, definition->name, rc, &why, "verify")
-           : signals_interrupted() ? CLI_INTERRUPTED
-                                   : -1;
+    return rc;
 }
 
+/* Returns -1 to go on, also when it could not be looked at: the other systems can. */
 static int verify_one(struct pipeline *pipeline, const struct definition *definition,
                       struct verify_system *system)
 {
-    struct derived live = {0};
-    struct cli *cli = pipeline->engine.cli;
+    struct derived live = {0}, fresh = {0};
     struct weir_error why = WEIR_ERROR_INIT;
     strcpy(system->name, definition->name);
     system->kind = definition->kind;
-    system->unreadable = definition->unreadable;
     system->report = (struct weir_host_verify_report)WEIR_HOST_VERIFY_REPORT_INIT;
     if (definition->unreadable) {
+        snprintf(system->error, sizeof system->error,
+                 "its definition is damaged: drop it, and "
+                 "create it again");
         return -1;
     }
     int rc = derived_make(pipeline->engine.engine, definition, &live, &why);
-    if (rc < 0) {
-        return cli_fail(cli, rc, &why, "cannot make %s", definition->name);
-    }
-    int exit_code = pipeline_attach_unsaved(pipeline, &live);
-    if (exit_code < 0) {
-        exit_code = compare(pipeline, definition, system);
-    }
-    if (exit_code >= 0) { /* the host may still have it: it goes first */
-        (void)weir_host_detach(pipeline->host, definition->name);
-    }
+    rc = rc < 0 ? rc : derived_make(pipeline->engine.engine, definition, &fresh, &why);
+    rc = rc < 0 ? rc : compare(pipeline, &live, &fresh, system, &why);
+    (void)weir_host_detach(pipeline->host, definition->name); /* it may not have come so far */
     derived_free(&live);
-    return exit_code;
+    derived_free(&fresh);
+    if (rc < 0) {
+        snprintf(system->error, sizeof system->error, "%.200s",
+                 why.text[0] != '\0' ? why.text : weir_error_text(rc));
+    }
+    return signals_interrupted() ? CLI_INTERRUPTED : -1;
+}
+
+static bool is_equal(const struct verify_system *system)
+{
+    return system->error[0] == '\0' && system->report.equal;
 }
 
 static int verify_each(struct pipeline *pipeline, struct verify_derived *derived)
@@ -124,7 +137,7 @@ static int verify_each(struct pipeline *pipeline, struct verify_derived *derived
         struct verify_system *system = &derived->systems[derived->count];
         exit_code = verify_one(pipeline, &definitions[i], system);
         derived->count += exit_code < 0;
-        derived->differing += exit_code < 0 && (system->unreadable || !system->report.equal);
+        derived->differing += exit_code < 0 && !is_equal(system);
     }
     base_free(definitions);
     return exit_code;
@@ -166,8 +179,10 @@ void verify_derived_to_json(struct json *json, const struct verify_derived *deri
         const struct verify_system *system = &derived->systems[i];
         json_object(json, NULL);
         json_text(json, "name", system->name);
-        json_bool(json, "equal", !system->unreadable && system->report.equal);
-        if (!system->unreadable) {
+        json_bool(json, "equal", is_equal(system));
+        if (system->error[0] != '\0') {
+            json_text(json, "problem", system->error);
+        } else {
             json_text(json, "kind", definition_kind_name(system->kind));
             hex_of(system->report.live, fingerprint);
             json_text(json, "fingerprint", fingerprint);
@@ -199,9 +214,8 @@ void verify_derived_print(struct cli *cli, const struct verify_derived *derived)
     for (size_t i = 0; i < derived->count; i++) {
         const struct verify_system *system = &derived->systems[i];
         output_label(out, "derived");
-        if (system->unreadable) {
-            output_format(out, "%s: its definition is damaged; drop it, and create it again\n",
-                          system->name);
+        if (system->error[0] != '\0') {
+            output_format(out, "%s cannot be compared: %s\n", system->name, system->error);
             continue;
         }
         hex_of(system->report.live, fingerprint);

@@ -18,7 +18,9 @@ struct verify_difference {
 struct verify_system {
     char name[WEIR_STATE_NAME_MAX + 1];
     enum definition_kind kind;
-    bool unreadable; /* its definition is: it could not be looked at, and counts as differing */
+    /* Why it could not be looked at, and counts as differing: parked, a definition that is damaged,
+     * a table that is not there. "" when it was. */
+    char error[240];
     struct weir_host_verify_report report;
     struct verify_difference differences[VERIFY_DIFFERENCES_MAX];
     uint32_t named;

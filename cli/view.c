@@ -9,6 +9,7 @@
 #include "cli/derived.h"
 #include "cli/errors.h"
 #include "cli/json.h"
+#include "cli/signals.h"
 
 #include <weir/view.h>
 
@@ -151,7 +152,7 @@ static int group_to_text(struct printing *printing, const struct weir_view_group
 static int print_group(void *context, const struct weir_view_group *group)
 {
     struct printing *printing = context;
-    if (printing->left == 0) {
+    if (printing->left == 0 || printing->cli->out.error != 0 || signals_interrupted()) {
         return 1;
     }
     printing->left--;
@@ -175,7 +176,10 @@ static int show(struct pipeline *pipeline, struct derived *derived, const struct
         rc = weir_view_each(derived->view, (struct weir_bytes){"", 0}, print_group, &printing);
         weir_host_read_end(pipeline->host, name);
     }
-    return rc < 0 ? pipeline_fail(pipeline, name, rc, &why, "show") : CLI_OK;
+    if (rc < 0) {
+        return pipeline_fail(pipeline, name, rc, &why, "show");
+    }
+    return signals_interrupted() ? CLI_INTERRUPTED : CLI_OK;
 }
 
 static int run(struct cli *cli, const void *opaque)
@@ -198,6 +202,7 @@ static int run(struct cli *cli, const void *opaque)
         exit_code = pipeline_catch_up(&pipeline, &derived, &options->freshness);
     }
     if (exit_code < 0) {
+        derived_say_left_out(cli, &derived);
         exit_code = show(&pipeline, &derived, &options->limit);
     }
     return pipeline_close(&pipeline, &derived, exit_code);

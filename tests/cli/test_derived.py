@@ -4,12 +4,13 @@ machine, with SQLite as the oracle; kills, damage, and a writer beside."""
 import json
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import threading
 import unicodedata
 
-from command import NO, OK, REFUSED, USAGE, LogTest, Running, main, weir
+from command import INTERRUPTED, NO, OK, REFUSED, USAGE, LogTest, Running, main, weir
 
 FORMAT = "\t".join(("${Package}", "${Section}", "${Installed-Size}", "${binary:Summary}")) + "\n"
 
@@ -227,6 +228,11 @@ class Packages(DerivedTest):
             done = weir("put", self.log, "late", '{"section":"late"}', "-t", "packages")
             self.assertEqual(done.exit, OK, done.err)
             self.assertEqual(waiting.row()["key"], "late")
+        stale = weir(*ask, latest + 1, "--stale")
+        self.assert_error(stale, NO, "as of LSN")
+        with Running(*ask, latest + 9, "--wait", "60s") as waiting:
+            waiting.signal(signal.SIGINT)
+            self.assertIn(waiting.process.wait(20), (INTERRUPTED, -signal.SIGINT))
 
     def test_a_writer_beside_is_followed(self):
         oracle = Oracle(self.documents)
@@ -328,6 +334,7 @@ class Definitions(DerivedTest):
         self.refuse(USAGE, ["engine"], *index, "engine", "-t", "packages", "-f", "a")
         self.refuse(USAGE, ["a name"], *index, "x" * 64, "-t", "packages", "-f", "a")
         self.refuse(USAGE, ["--field"], *index, "x", "-t", "packages")
+        self.refuse(USAGE, ["1 to"], *index, "x", "-t", "packages", "-f", "")
         self.refuse(REFUSED, ["path"], *index, "x", "-t", "packages", "-f", "a..b")
         self.refuse(REFUSED, ["no table 'none'"], *index, "x", "-t", "none", "-f", "a")
         self.refuse(REFUSED, ["stemmer", "klingon"], "text", "create", self.log, "x", "-t",
@@ -404,6 +411,8 @@ class Definitions(DerivedTest):
         self.make_all()
         bad = {"no-json": b"{", "empty": b"", "latin": b'{"section":"\xff"}', "lacks": b"{}",
                "null": b'{"section":null}', "object": b'{"section":{"section":"s"}}',
+               "many": json.dumps({"section": [f"v{n}" for n in range(1025)],
+                                   "size": 1e400}).replace("Infinity", "1e400").encode(),
                "million": json.dumps({"section": "m" * 10**6, "size": "many",
                                       "summary": "w" * 10**6}).encode()}
         for key, value in bad.items():
@@ -413,8 +422,12 @@ class Definitions(DerivedTest):
             done = weir("put", self.log, key, "--value-file", path, "-t", "packages")
             self.assertEqual(done.exit, OK, done.err)
         self.assertEqual(self.keys("query", self.log, "by_section"), ["a"])
-        self.assertEqual(self.view(), {"s": (1, 1, 1, 1)})
+        self.assertEqual(self.view(), {"s": (1, 1, 1, 1), "v0": (1, None, None, None)})
         self.assertEqual(self.keys("search", self.log, "words", "one"), ["a"])
+        said = weir("query", self.log, "by_section").err
+        self.assertIn("3 rows are no JSON documents: left out", said)
+        self.assertIn("2 values are too long, or are of a row that has too many: left out", said)
+        self.assertIn("1 values are no numbers", weir("view", self.log, "sizes").err)
         self.assertEqual(self.keys("search", self.log, "words", "w" * 255), ["million"])
         self.verify()
 

@@ -432,6 +432,15 @@ int rows_add(struct dictionary *rows, weir_table table, struct weir_bytes key, u
                   : dictionary_add(rows, rows->row, name_row(rows->row, table, key), ret_number);
 }
 
+int rows_add_name(struct dictionary *rows, struct weir_bytes name, uint32_t *ret_number)
+{
+    if (name.size > ROW_NAME_MAX) {
+        return -E2BIG;
+    }
+    int rc = name.size > ROW_STACK ? make_room_for_row(rows, name.size) : 0;
+    return rc < 0 ? rc : dictionary_add(rows, name.data, name.size, ret_number);
+}
+
 uint32_t rows_find(const struct dictionary *rows, weir_table table, struct weir_bytes key)
 {
     uint8_t stack[ROW_STACK];

@@ -116,6 +116,9 @@ int dictionary_compare(struct weir_bytes left, struct weir_bytes right);
 /* The same results as dictionary_add() and _find(). */
 int rows_add(struct dictionary *rows, weir_table table, struct weir_bytes key,
              uint32_t *ret_number);
+/* The same for a name that is put together already, as it was saved. Nothing else adds rows: a long
+ * one is only found when there is room to put its name together. */
+int rows_add_name(struct dictionary *rows, struct weir_bytes name, uint32_t *ret_number);
 uint32_t rows_find(const struct dictionary *rows, weir_table table, struct weir_bytes key);
 /* A row will be looked up soon: where its search begins is on its way. */
 void rows_prefetch(const struct dictionary *rows, weir_table table, struct weir_bytes key);

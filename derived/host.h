@@ -144,6 +144,8 @@ __attribute__((format(printf, 3, 4))) int host_error(struct weir_error *ret_erro
 
 /* It has no state to resume with: it gets what it begins with, once more perhaps. */
 bool host_is_anew(const struct host_system *system);
+/* It starts behind an LSN that is not durable yet: nothing was given to it so far. */
+bool host_is_to_come(const struct host_system *system);
 
 /* Opens a stream for a system as it stands. WEIR_E_POSITION_LOST and other errors of
  * weir_changes_open(). */

@@ -88,7 +88,7 @@ int host_hold(struct host_system *system)
     if (has_saved) {
         return hold_behind(system, saved);
     }
-    if (system->pinned) {
+    if (system->pinned && !host_is_to_come(system)) {
         return system->start_lsn == HOST_UNKNOWN_LSN ? WEIR_E_POSITION_LOST
                                                      : hold_behind(system, system->start_lsn);
     }

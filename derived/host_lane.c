@@ -23,11 +23,19 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <weir/append.h>
+
 /* ---- opening ---- */
 
 bool host_is_anew(const struct host_system *system)
 {
     return system->in_state || (!system->begun && !system->dirty);
+}
+
+bool host_is_to_come(const struct host_system *system)
+{
+    return system->start == WEIR_START_BEHIND && system->start_lsn != HOST_UNKNOWN_LSN &&
+           system->start_lsn > weir_durable_lsn(system->host->log);
 }
 
 static void choose_start(const struct host_system *system, struct weir_changes_options *options)
@@ -52,7 +60,8 @@ static void choose_start(const struct host_system *system, struct weir_changes_o
         options->lsn = system->start_lsn;
         break;
     }
-    if (system->pinned) { /* it began behind that once, and gets nothing else instead */
+    if (system->pinned &&
+        !host_is_to_come(system)) { /* it began behind that once, and gets nothing else instead */
         options->from = WEIR_CHANGES_RESUME;
         options->lsn = system->start_lsn;
     }

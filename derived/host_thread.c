@@ -50,11 +50,19 @@ static void serve_one(struct weir_host *host, struct served *served)
     served->failed = served->failed || rc < 0;
 }
 
+/* One that begins behind an LSN to come stands ahead of the log: the others must not sleep until
+ * that is there. */
+static weir_lsn place_to_watch(const struct host_lane *lane, weir_lsn durable)
+{
+    return lane->position < durable ? lane->position : durable;
+}
+
 /* Each lane once; the lock is free between two of them. */
 static struct served serve_all(struct weir_host *host)
 {
     struct served served = {false, false, false, WEIR_LSN_NONE};
     size_t left = 0;
+    weir_lsn durable = weir_durable_lsn(host->log); /* before they look */
     host_gate_enter_politely(&host->delivery);
     for (struct host_lane *lane = host->lanes; lane != NULL; lane = lane->next) {
         left++;
@@ -66,7 +74,8 @@ static struct served serve_all(struct weir_host *host)
     }
     for (struct host_lane *lane = host->lanes; lane != NULL; lane = lane->next) {
         served.any = true;
-        served.front = lane->position > served.front ? lane->position : served.front;
+        weir_lsn place = place_to_watch(lane, durable);
+        served.front = place > served.front ? place : served.front;
         if (!served.moved) {
             host_lane_rest(lane);
         }

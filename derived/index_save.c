@@ -101,7 +101,7 @@ static int load_row(struct weir_index *index, struct decoder *decoder)
         return WEIR_E_STATE;
     }
     rc = index_make_room(index);
-    rc = rc < 0 ? rc : dictionary_add(&index->rows, name.data, name.size, &row);
+    rc = rc < 0 ? rc : rows_add_name(&index->rows, name, &row);
     return rc == 0 ? WEIR_E_STATE : rc;
 }
 

@@ -135,7 +135,7 @@ static int load_row(struct loading *loading, uint32_t ordinal)
         return WEIR_E_STATE;
     }
     uint32_t number;
-    rc = dictionary_add(&text->rows, name.data, name.size, &number);
+    rc = rows_add_name(&text->rows, name, &number);
     if (rc <= 0) {
         return rc < 0 ? rc : WEIR_E_STATE;
     }

@@ -34,12 +34,17 @@ int changes_explain(struct weir_changes *changes, int rc)
                         (unsigned long long)changes->position + 1, weir_error_text(rc));
 }
 
-/* All that is durable was lent, and durable moves from group to group. */
+/* All that is durable was lent, and durable moves from group to group. A stream that begins behind
+ * an LSN to come stands there meanwhile, and a group across it may come. */
 static void note_end(struct weir_changes *changes)
 {
     weir_lsn last = weir_cursor_position(changes->cursor) - 1;
-    changes->position = last > changes->position ? last : changes->position;
-    changes->whole = true;
+    if (last > changes->position) {
+        changes->position = last;
+        changes->whole = true;
+    } else if (!changes->whole) {
+        changes->whole = wal_address_ends_group(changes->engine->log, changes->position);
+    }
 }
 
 /* More than 0; 0 (caught up); errors. */

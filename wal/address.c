@@ -277,8 +277,12 @@ bool wal_address_at_group_end(const struct weir_cursor *cursor)
 
 bool wal_address_ends_group(struct weir_log *log, weir_lsn lsn)
 {
-    if (lsn == WEIR_LSN_NONE || lsn >= log_durable(log)) {
+    weir_lsn durable = log_durable(log);
+    if (lsn == WEIR_LSN_NONE || lsn == durable) {
         return true; /* durable moves from group to group */
+    }
+    if (lsn > durable) {
+        return false; /* a group across it may be to come */
     }
     struct weir_cursor cursor;
     if (locate(log, lsn, &cursor) < 0) {

@@ -121,8 +121,8 @@ uint64_t wal_address_of(const struct weir_log *log, const struct weir_cursor *cu
  * where it stands? */
 bool wal_address_at_group_end(const struct weir_cursor *cursor);
 
-/* Does a group end with this LSN? True also of 0, and when nothing behind it is durable; false also
- * when it cannot be told any more, since the record is gone. */
+/* Does a group end with this LSN? True also of 0, and of the last durable one; false also when it
+ * cannot be told: of one that is not durable yet, and of one whose record is gone. */
 bool wal_address_ends_group(struct weir_log *log, weir_lsn lsn);
 
 /* For all that carry their LSN in the batch that a cursor has just lent: address = data + bias. */

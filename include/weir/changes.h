@@ -166,7 +166,8 @@ WEIR_EXPORT weir_lsn weir_changes_position(const struct weir_changes *changes);
 
 /* Is no atomic write cut in two at the position, and no state half lent? Then what was built from
  * the events so far is a state that weir_read_begin() can show as of the position. Always so when
- * next() has returned 0; else whenever the end of a group of the log was reached. Positions to come
+ * next() has returned 0, unless the stream waits for an LSN that is not durable yet (BEHIND); else
+ * whenever the end of a group of the log was reached. Positions to come
  * back to with RESUME are such ones.
  *
  * @param changes  an open stream

@@ -387,6 +387,68 @@ static void one_that_begins_behind_an_lsn_to_come_gets_nothing_before(void **sta
     scene_free(&scene, &ledger);
 }
 
+struct seen {
+    const char *name;
+    weir_lsn lsn, position;
+};
+
+/* What position was published when the event of seen->lsn came? */
+static void note_position_at(void *context, const struct weir_event *event)
+{
+    struct seen *seen = context;
+    if (event->lsn == seen->lsn) {
+        base_lock_acquire(&scene.host->lock);
+        seen->position = host_find(scene.host, seen->name)->position;
+        base_lock_release(&scene.host->lock);
+    }
+}
+
+static void ds_11_no_batch_is_cut_where_another_one_waits_for_an_lsn_to_come(void **state)
+{
+    (void)state;
+    struct ledger all = {0}, late = {.partial = true};
+    struct seen seen = {"all", 4, 0};
+    struct weir_write batch[] = {
+        {.kind = WEIR_PUT, .key = text("b"), .value = text("2")},
+        {.kind = WEIR_PUT, .key = text("c"), .value = text("3")},
+        {.kind = WEIR_PUT, .key = text("d"), .value = text("4")},
+    };
+    put(&scene.store, "a", "1");
+    settle(&scene.store);
+    all.on_event = note_position_at;
+    all.context = &seen;
+    scene_attach(&scene, "all", &all);
+    assert_int_equal(scene_try_attach(&scene, "late", &late, WEIR_START_BEHIND, 3), 0);
+    assert_int_equal(scene_flush(&scene, "all"), 1);
+    assert_int_equal(weir_engine_write_batch(scene.store.engine, batch, 3, WEIR_NONE, NULL), 0);
+    assert_int_equal(scene_flush(&scene, "all"), 3);
+    assert_int_equal(seen.position, 1); /* b, c and d become visible at once */
+    expect_ledger(&all, "a=1 b=2 c=3 d=4");
+    expect_ledger(&late, "d=4");
+    scene_free(&scene, &all);
+    scene_free(&scene, &late);
+}
+
+static void one_that_waits_for_an_lsn_to_come_is_attached_again_and_rebuilt(void **state)
+{
+    (void)state;
+    struct ledger ledger = {.partial = true};
+    put(&scene.store, "a", "1");
+    settle(&scene.store);
+    assert_int_equal(scene_try_attach(&scene, "ledger", &ledger, WEIR_START_BEHIND, 3), 0);
+    assert_int_equal(scene_flush(&scene, NULL), 0);
+    assert_int_equal(weir_host_rebuild(scene.host, "ledger", NULL, NULL, NULL, NULL), 0);
+    assert_int_equal(weir_host_detach(scene.host, "ledger"), 0);
+    assert_int_equal(scene_try_attach(&scene, "ledger", &ledger, WEIR_START_NOW, 0), 0);
+    put(&scene.store, "b", "2");
+    assert_int_equal(scene_flush(&scene, NULL), 0);
+    put(&scene.store, "c", "3");
+    put(&scene.store, "d", "4");
+    assert_int_equal(scene_flush(&scene, NULL), 1);
+    expect_ledger(&ledger, "d=4");
+    scene_free(&scene, &ledger);
+}
+
 static void one_whose_status_is_damaged_goes_on_and_cannot_be_rebuilt(void **state)
 {
     (void)state;
@@ -575,6 +637,8 @@ int main(int argc, char **argv)
         host_test(what_began_behind_an_lsn_cannot_be_rebuilt_once_that_is_compacted),
         host_test(half_of_the_state_it_begins_with_is_neither_read_nor_saved),
         host_test(one_that_begins_behind_an_lsn_to_come_gets_nothing_before),
+        host_test(ds_11_no_batch_is_cut_where_another_one_waits_for_an_lsn_to_come),
+        host_test(one_that_waits_for_an_lsn_to_come_is_attached_again_and_rebuilt),
         host_test(one_whose_status_is_damaged_goes_on_and_cannot_be_rebuilt),
         host_test(one_that_was_cut_loose_and_has_caught_up_holds_again),
         host_test(one_that_is_unsaved_starts_from_what_is_saved_and_writes_nothing),

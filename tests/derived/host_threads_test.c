@@ -246,6 +246,27 @@ static void cd_09_background_delivers_by_itself_and_wait_says_when(void **state)
     scene_free(&scene, &other);
 }
 
+static void in_the_background_nobody_sleeps_until_an_lsn_that_another_one_waits_for(void **state)
+{
+    (void)state;
+    struct ledger one = {0}, late = {.partial = true};
+    _Atomic uint32_t nothing = 0;
+    put(&scene.store, "a", "1");
+    settle(&scene.store);
+    scene_attach(&scene, "one", &one);
+    assert_int_equal(scene_try_attach(&scene, "late", &late, WEIR_START_BEHIND, 1000), 0);
+    assert_int_equal(weir_host_start(scene.host), 0);
+    assert_int_equal(weir_host_wait(scene.host, "one", 1, FOREVER, NULL), 0);
+    base_wait(&nothing, 0, INT64_C(100000000), false); /* it sleeps by now */
+    put(&scene.store, "b", "2");
+    settle(&scene.store);
+    assert_int_equal(
+        weir_host_wait(scene.host, "one", 2, INT64_C(5) * (int64_t)BASE_NS_PER_S, NULL), 0);
+    assert_int_equal(weir_host_stop(scene.host), 0);
+    scene_free(&scene, &one);
+    scene_free(&scene, &late);
+}
+
 static void cd_09_all_three_deliveries_make_the_same_state(void **state)
 {
     (void)state;
@@ -453,6 +474,7 @@ int main(int argc, char **argv)
         host_test(with_push_neither_apply_nor_a_reader_may_write),
         host_test(only_one_host_of_an_engine_pushes),
         host_test(cd_09_background_delivers_by_itself_and_wait_says_when),
+        host_test(in_the_background_nobody_sleeps_until_an_lsn_that_another_one_waits_for),
         host_test(cd_09_all_three_deliveries_make_the_same_state),
         host_test(cd_06_attached_beside_writers_a_record_is_seen_exactly_once),
         host_test(ds_11_readers_see_whole_writes_and_the_rows_of_that_moment),

@@ -110,6 +110,27 @@ static void ds_02_what_was_saved_is_loaded_and_goes_on(void **state)
     check_round_trip(ROWS);
 }
 
+/* Longer than what is put together on the stack, and nothing was added since the load. */
+static void ds_10_a_row_with_a_long_key_is_removed_from_what_was_loaded(void **state)
+{
+    (void)state;
+    char key[601];
+    memset(key, 'k', sizeof key - 1);
+    key[sizeof key - 1] = '\0';
+    struct weir_event event = {
+        .lsn = 1, .operation = WEIR_INSERT, .key = bytes_of(key), .after = bytes_of("v")};
+    assert_int_equal(fixture.ops->apply(fixture.index, &event), 0);
+    struct memory_state saved = save(fixture.index);
+    struct weir_index *loaded = make_index(1);
+    assert_int_equal(load(loaded, &saved), 0);
+    event = (struct weir_event){
+        .lsn = 2, .operation = WEIR_REMOVE, .key = bytes_of(key), .before = bytes_of("v")};
+    assert_int_equal(fixture.ops->apply(loaded, &event), 0);
+    expect_nothing(loaded);
+    weir_index_free(loaded);
+    memory_state_free(&saved);
+}
+
 static void ds_02_what_is_empty_is_saved_and_loaded_too(void **state)
 {
     (void)state;
@@ -406,6 +427,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         ONE_FIELD(ds_02_what_was_saved_is_loaded_and_goes_on),
         TWO_FIELDS(ds_02_what_was_saved_is_loaded_and_goes_on),
+        ONE_FIELD(ds_10_a_row_with_a_long_key_is_removed_from_what_was_loaded),
         ONE_FIELD(ds_02_what_is_empty_is_saved_and_loaded_too),
         ONE_FIELD(ds_02_equal_states_are_saved_as_equal_bytes_wherever_they_come_from),
         ONE_FIELD(a_state_of_another_number_of_fields_is_refused),

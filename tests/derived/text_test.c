@@ -389,6 +389,27 @@ static int compare_texts(const void *left, const void *right)
     return strcmp(left, right);
 }
 
+/* Longer than what is put together on the stack, and nothing was added since the load. */
+static void ds_30_a_row_with_a_long_key_is_removed_from_what_was_loaded(void **state)
+{
+    struct weir_text *text = make_text(NULL);
+    struct weir_text *loaded = make_text(NULL);
+    struct memory_state saved;
+    char key[601];
+    (void)state;
+    memset(key, 'k', sizeof key - 1);
+    key[sizeof key - 1] = '\0';
+    assert_int_equal(change(text, 0, key, NULL, "apple"), 0);
+    assert_int_equal(save_text(text, &saved), 0);
+    assert_int_equal(load_text(loaded, &saved), 0);
+    assert_int_equal(change(loaded, 0, key, "apple", NULL), 0);
+    assert_int_equal(status_of(loaded).rows, 0);
+    assert_string_equal(all_of(loaded, "apple"), "");
+    memory_state_free(&saved);
+    weir_text_free(loaded);
+    weir_text_free(text);
+}
+
 static void ds_02_entries_have_different_names_and_add_up_to_the_fingerprint(void **state)
 {
     static const char *const expected[] = {"news -> a", "news -> apple", "other -> a",
@@ -528,6 +549,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(ds_30_an_event_that_fails_changes_nothing),
         cmocka_unit_test(ds_30_a_before_image_that_is_not_what_is_here_does_no_harm),
         cmocka_unit_test(ds_30_a_word_may_come_very_often),
+        cmocka_unit_test(ds_30_a_row_with_a_long_key_is_removed_from_what_was_loaded),
         cmocka_unit_test(ds_02_entries_have_different_names_and_add_up_to_the_fingerprint),
         cmocka_unit_test(ds_30_what_stops_a_query_is_returned),
         cmocka_unit_test(ds_30_more_terms_than_there_may_be_are_refused),

@@ -4,12 +4,15 @@
  */
 #include "tests/derived/scene.h"
 
+#include "derived/host.h"
+
 #include "base/alloc.h"
 #include "tests/derived/support.h"
 
 #include <errno.h>
 
 #include <weir/consumer.h>
+#include <weir/state.h>
 
 static struct scene scene;
 static struct ledger ledgers[2];
@@ -105,6 +108,18 @@ static void expect_healthy(void)
     scene_close_host(&scene);
 }
 
+/* What comes behind a state is held, whatever has failed. */
+static void expect_held(void)
+{
+    static const char *const names[] = {"one", "two"};
+    for (unsigned i = 0; i < 2; i++) {
+        struct weir_state_about about = WEIR_STATE_ABOUT_INIT;
+        if (weir_state_peek(scene.store.log, names[i], HOST_STATE_FILE, &about, NULL) == 0) {
+            assert_in_range(scene_hold(&scene, names[i]), 1, about.position + 1);
+        }
+    }
+}
+
 static void prepare(void)
 {
     memset(ledgers, 0, sizeof ledgers);
@@ -142,6 +157,7 @@ static void every_call_on_the_files_beside_the_log_may_fail(void **state)
         fault = (struct fault){.nth = nth, .stays = nth % 3 == 0, .error = errors[nth % 2]};
         work();
         fault.nth = 0;
+        expect_held();
         expect_healthy();
         clean_up();
     }
@@ -167,6 +183,7 @@ static void every_allocation_may_fail(void **state)
         fail_allocation(nth, nth % 4 == 0);
         work();
         (void)stop_failing();
+        expect_held();
         expect_healthy();
         clean_up();
     }

@@ -10,6 +10,8 @@
  */
 #include "tests/derived/scene.h"
 
+#include "derived/host.h"
+
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/random.h"
@@ -22,6 +24,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include <weir/retain.h>
+#include <weir/state.h>
 
 #define SEEDS 60u
 #define ROUNDS 3u
@@ -225,6 +230,36 @@ static void judge_now(struct trial *trial, unsigned system, const char *when)
     weir_host_read_end(trial->host, name_of(system));
 }
 
+struct sought {
+    const char *name;
+    weir_lsn floor;
+};
+
+static int seek_hold(void *context, const struct weir_hold *hold)
+{
+    struct sought *sought = context;
+    if (strcmp(hold->name, sought->name) == 0) {
+        sought->floor = hold->floor;
+    }
+    return 0;
+}
+
+/* What comes behind the saved position is held: else compaction may drop it before the system is
+ * back. */
+static void judge_hold(struct trial *trial, unsigned system)
+{
+    struct weir_state_about about = WEIR_STATE_ABOUT_INIT;
+    struct sought sought = {.name = name_of(system)};
+    if (weir_state_peek(trial->log, name_of(system), HOST_STATE_FILE, &about, NULL) < 0) {
+        return;
+    }
+    expect_rc(trial, "holds", weir_hold_list(trial->log, seek_hold, &sought));
+    if (sought.floor == 0 || sought.floor > about.position + 1) {
+        fail_trial(trial, "%s is saved at %ju and held from %ju", name_of(system),
+                   (uintmax_t)about.position, (uintmax_t)sought.floor);
+    }
+}
+
 static void judge_system(struct trial *trial, unsigned system)
 {
     struct ledger *ledger = &trial->ledgers[system];
@@ -233,6 +268,7 @@ static void judge_system(struct trial *trial, unsigned system)
     struct weir_error why = WEIR_ERROR_INIT;
     ledger_free(ledger);
     *ledger = (struct ledger){0};
+    judge_hold(trial, system);
     if (attach(trial, system) < 0) {
         return;
     }

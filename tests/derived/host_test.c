@@ -108,7 +108,10 @@ static void cd_09_a_flush_does_not_deliver_what_is_not_durable(void **state)
 static void cd_03_what_a_filter_leaves_out_moves_the_position_all_the_same(void **state)
 {
     (void)state;
-    struct ledger tables = {0}, removes = {.partial = true};
+    static const char *const names[] = {"inserts", "updates", "removes"};
+    static const uint32_t operations[] = {WEIR_ON_INSERT, WEIR_ON_UPDATE, WEIR_ON_REMOVE};
+    static const uint64_t wanted[] = {3, 1, 1};
+    struct ledger tables = {0}, some[3] = {{.partial = true}, {.partial = true}, {.partial = true}};
     weir_table table;
     assert_int_equal(weir_table_open(scene.store.engine, "fruit", true, &table), 0);
     struct weir_system system = WEIR_SYSTEM_INIT;
@@ -118,23 +121,29 @@ static void cd_03_what_a_filter_leaves_out_moves_the_position_all_the_same(void 
     system.tables = &table;
     system.table_count = 1;
     assert_int_equal(weir_host_attach(scene.host, &system, NULL), 0);
-    system.name = "removes";
-    system.self = &removes;
     system.table_count = 0;
-    system.operations = WEIR_ON_REMOVE;
-    assert_int_equal(weir_host_attach(scene.host, &system, NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        system.name = names[i];
+        system.self = &some[i];
+        system.operations = operations[i];
+        assert_int_equal(weir_host_attach(scene.host, &system, NULL), 0);
+    }
     put(&scene.store, "a", "1");
     put_in(&scene.store, table, "apple", "green");
     put_in(&scene.store, table, "apple", "red");
     erase(&scene.store, "a");
     weir_lsn last = put(&scene.store, "b", "2");
     assert_int_equal(scene_flush(&scene, "tables"), 2);
-    assert_int_equal(removes.events, 1);
     assert_int_equal(scene_status(&scene, "tables").position, last);
-    assert_int_equal(scene_status(&scene, "removes").position, last);
     assert_int_equal(tables.count, 1);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(some[i].events, wanted[i]);
+        assert_int_equal(scene_status(&scene, names[i]).position, last);
+    }
     scene_free(&scene, &tables);
-    scene_free(&scene, &removes);
+    for (int i = 0; i < 3; i++) {
+        scene_free(&scene, &some[i]);
+    }
 }
 
 static void one_cursor_drives_all_systems_that_stand_at_one_position(void **state)
@@ -555,7 +564,9 @@ static void cd_04_that_it_is_parked_survives_a_crash_and_retry_goes_on_from_what
     put(&scene.store, "a", "1");
     (void)scene_flush(&scene, NULL);
     assert_int_equal(weir_host_save(scene.host), 0);
-    put(&scene.store, "b", "2");
+    for (int i = 0; i < 2 * HOST_BATCH; i++) { /* it comes to the poison with a later batch */
+        put(&scene.store, "b", "2");
+    }
     weir_lsn poison = put(&scene.store, "poison", "3");
     put(&scene.store, "c", "4");
     (void)scene_flush(&scene, NULL);

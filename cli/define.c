@@ -21,6 +21,7 @@
 #include "base/clock.h"
 
 #include <weir/consumer.h>
+#include <weir/retain.h>
 #include <weir/view.h>
 
 #include <errno.h>
@@ -181,10 +182,20 @@ struct taken {
     bool found;
 };
 
+/* A directory with nothing of a consumer in it is what a creation leaves that was killed. */
 static int is_taken(void *context, const struct weir_consumer *consumer)
 {
     struct taken *taken = context;
-    taken->found = taken->found || strcmp(consumer->name, taken->name) == 0;
+    bool exists = consumer->kind[0] != '\0' || consumer->position != WEIR_LSN_NONE ||
+                  consumer->attached || consumer->lost || consumer->parked != 0;
+    taken->found = taken->found || (exists && strcmp(consumer->name, taken->name) == 0);
+    return 0;
+}
+
+static int is_held(void *context, const struct weir_hold *hold)
+{
+    struct taken *taken = context;
+    taken->found = taken->found || strcmp(hold->name, taken->name) == 0;
     return 0;
 }
 
@@ -207,13 +218,14 @@ static int check_free(struct pipeline *pipeline, const char *name)
         return cli_fail(cli, rc, &why, "cannot read the definition of %s", name);
     }
     rc = weir_consumer_list(pipeline->engine.log, is_taken, &taken);
+    rc = rc < 0 ? rc : weir_hold_list(pipeline->engine.log, is_held, &taken);
     if (rc < 0) {
         return cli_fail(cli, rc, NULL, "cannot list the consumers of %s", cli->path);
     }
     return taken.found ? cli_refuse(cli, CLI_REFUSED,
-                                    "%s has a consumer '%s' already: nothing was changed; `weir "
-                                    "consumers %s` shows it",
-                                    cli->path, name, cli->path)
+                                    "%s has a consumer or hold '%s' already: nothing was changed; "
+                                    "`weir consumers %s` shows it, and with --drop %s removes it",
+                                    cli->path, name, cli->path, name)
                        : -1;
 }
 
@@ -262,6 +274,21 @@ static int create(struct cli *cli, const struct cli_common *common,
 
 /* ---- drop, list ---- */
 
+/* The definition last: when this is interrupted, the system is still there, to be dropped again. */
+static int drop_all(struct weir_log *log, const char *name)
+{
+    struct weir_state_lock *lock;
+    int rc = weir_state_lock(log, name, &lock);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = weir_state_remove(log, name, "state");
+    rc = rc < 0 ? rc : weir_state_remove(log, name, "status");
+    weir_state_unlock(lock);
+    rc = rc < 0 ? rc : weir_consumer_drop(log, name);
+    return rc == -ENOENT ? weir_state_remove(log, name, NULL) : rc;
+}
+
 static int drop(struct cli *cli, const struct cli_common *common, enum definition_kind kind)
 {
     const char *name = cli->argument[2];
@@ -285,8 +312,7 @@ static int drop(struct cli *cli, const struct cli_common *common, enum definitio
         return cli_close(cli, log, exit_code);
     }
     if (rc == 0 || rc == WEIR_E_STATE) { /* a damaged definition can be dropped, too */
-        rc = weir_consumer_drop(log, name);
-        rc = rc == -ENOENT ? weir_state_remove(log, name, NULL) : rc;
+        rc = drop_all(log, name);
     }
     exit_code = rc < 0 ? cli_fail(cli, rc, &why, "cannot drop %s", name) : CLI_OK;
     if (exit_code == CLI_OK && cli->json) {

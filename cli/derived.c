@@ -163,6 +163,12 @@ int pipeline_no_definition(struct pipeline *pipeline, const char *name, int rc,
                           "those that are there, `create` makes one",
                           cli->path, name, cli->path);
     }
+    if (rc == WEIR_E_STATE) {
+        return cli_refuse(cli, CLI_REFUSED,
+                          "the definition of %s cannot be used (%s): drop it (`weir index drop %s "
+                          "%s`), and create it again",
+                          name, why->text, cli->path, name);
+    }
     return cli_fail(cli, rc, why, "cannot read the definition of %s", name);
 }
 
@@ -281,6 +287,11 @@ static int check_saved(struct cli *cli, const struct weir_system_status *status,
                        const struct freshness *freshness)
 {
     struct weir_error why = WEIR_ERROR_INIT;
+    if (status->saved == WEIR_LSN_NONE) {
+        return cli_refuse(cli, CLI_REFUSED,
+                          "%s has no saved state that can be used%s%s: without --stale it is built",
+                          status->name, status->reason[0] != '\0' ? ": " : "", status->reason);
+    }
     if (!freshness->at_least.given || status->position >= freshness->at_least.value) {
         return -1;
     }

@@ -191,6 +191,8 @@ class Packages(DerivedTest):
                 byte = file.read(1)
                 file.seek(-1, os.SEEK_CUR)
                 file.write(bytes([byte[0] ^ 0x40]))
+        self.assert_error(weir("view", self.log, "sizes", "--stale", "--json"), REFUSED,
+                          "no saved state that can be used")
         done = weir("query", self.log, "by_section", "libs")
         self.assertEqual(done.exit, OK, done.err)
         self.assertIn("built again", done.err)
@@ -387,6 +389,26 @@ class Definitions(DerivedTest):
                 exits = sorted((one.finish()[0], other.finish()[0]))
             self.assertEqual(exits, [OK, REFUSED])
             self.verify()
+
+    def test_a_creation_or_drop_that_is_killed_can_be_done_again(self):
+        chance = random.Random(3)
+        for number in range(30):
+            create = ("index", "create", self.log, "killed", "-t", "packages", "-f", "section")
+            with Running(*create) as running:
+                threading.Event().wait(chance.uniform(0, 0.05))
+                running.kill()
+            if weir("index", "list", self.log, "--json").out == b"":
+                done = weir(*create)
+                self.assertEqual(done.exit, OK, (number, done.err))
+            self.assertEqual(self.keys("query", self.log, "killed", "s"), ["a"])
+            with Running("index", "drop", self.log, "killed") as running:
+                threading.Event().wait(chance.uniform(0, 0.03))
+                running.kill()
+            if weir("index", "list", self.log, "--json").out != b"":
+                done = weir("index", "drop", self.log, "killed")
+                self.assertEqual(done.exit, OK, (number, done.err))
+            holds = [row["name"] for row in weir("hold", "list", self.log, "--json").rows()]
+            self.assertEqual(holds, ["engine"], number)
 
     def test_list_shows_what_was_defined(self):
         self.make_all()

@@ -116,6 +116,7 @@ static int take_options(struct cli *cli, enum definition_kind kind,
         }
         strcpy(definition->table, options->table);
     }
+    definition->max_lag_bytes = options->max_lag.value;
     if (options->stem != NULL) {
         if (strlen(options->stem) >= sizeof definition->stemmer) {
             return cli_usage_error(cli, "--stem takes a language such as english");

@@ -15,6 +15,7 @@ struct define_options {
     struct cli_list aggregate; /* of a view, as the next one */
     const char *group_by;
     const char *stem; /* of a text */
+    struct cli_number max_lag;
     struct cli_number limit;
     struct freshness freshness;
 };
@@ -24,6 +25,11 @@ struct define_options {
     {                                                                                              \
         "table", CLI_TEXT, 't', "T", "the table (the one without a name)",                         \
             offsetof(struct define_options, table)                                                 \
+    }
+#define DEFINE_MAX_LAG_OPTION                                                                      \
+    {                                                                                              \
+        "max-lag", CLI_SIZE, 0, "SIZE", "may be cut loose when it is further behind (never)",      \
+            offsetof(struct define_options, max_lag)                                               \
     }
 #define DEFINE_FIELD_OPTION(help)                                                                  \
     {                                                                                              \

@@ -12,10 +12,12 @@
 
 #include "base/alloc.h"
 #include "base/crc32c.h"
+#include "base/text.h"
 
 #include <weir/view.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -99,6 +101,11 @@ int definition_store(struct weir_log *log, const struct definition *definition,
     if (definition->stemmer[0] != '\0') {
         put_line(writer, "stemmer", definition->stemmer);
     }
+    if (definition->max_lag_bytes > 0) {
+        char number[24];
+        snprintf(number, sizeof number, "%" PRIu64, definition->max_lag_bytes);
+        put_line(writer, "max_lag", number);
+    }
     return weir_state_commit(writer, kinds[definition->kind], VERSION, WEIR_LSN_NONE, why);
 }
 
@@ -127,6 +134,9 @@ static bool take_line(struct definition *definition, const char *property, const
         uint32_t aggregate = definition_aggregate(value);
         definition->aggregates |= aggregate;
         return aggregate != 0;
+    }
+    if (strcmp(property, "max_lag") == 0) {
+        return base_parse_u64(value, &definition->max_lag_bytes) == 0;
     }
     return strcmp(property, "stemmer") == 0 &&
            copy_text(definition->stemmer, sizeof definition->stemmer, value);

@@ -28,9 +28,10 @@ struct definition {
     char table[WEIR_TABLE_NAME_MAX + 1]; /* "" is the default table */
     char fields[DEFINITION_FIELDS_MAX][DEFINITION_FIELD_SIZE];
     uint32_t field_count;
-    uint32_t aggregates; /* WEIR_VIEW_*, of a view */
-    char stemmer[32];    /* "" = none, of a text */
-    bool unreadable;     /* its file is damaged: there is nothing but the name */
+    uint32_t aggregates;    /* WEIR_VIEW_*, of a view */
+    char stemmer[32];       /* "" = none, of a text */
+    uint64_t max_lag_bytes; /* see struct weir_system; 0 = none */
+    bool unreadable;        /* its file is damaged: there is nothing but the name */
 };
 
 /* "index", "view", "text". */

@@ -123,6 +123,7 @@ struct weir_system derived_system(const struct derived *derived)
     system.self = derived_self(derived);
     system.tables = &derived->table;
     system.table_count = 1;
+    system.max_lag_bytes = derived->definition.max_lag_bytes;
     return system;
 }
 

@@ -7,6 +7,7 @@
 
 static const struct cli_option index_options[] = {
     DEFINE_TABLE_OPTION,
+    DEFINE_MAX_LAG_OPTION,
     DEFINE_FIELD_OPTION("of the documents: a.b is b inside of a; several make one value"),
     {0},
 };

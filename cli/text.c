@@ -7,6 +7,7 @@
 
 static const struct cli_option text_options[] = {
     DEFINE_TABLE_OPTION,
+    DEFINE_MAX_LAG_OPTION,
     DEFINE_FIELD_OPTION("of the documents: a.b is b inside of a; several are one text"),
     {"stem", CLI_TEXT, 0, "LANGUAGE", "bring words to their stems (english, german, ...)",
      offsetof(struct define_options, stem)},

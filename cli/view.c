@@ -19,6 +19,7 @@
 
 static const struct cli_option view_options[] = {
     DEFINE_TABLE_OPTION,
+    DEFINE_MAX_LAG_OPTION,
     {"group-by", CLI_TEXT, 'g', "F", "the field that names a row's group",
      offsetof(struct define_options, group_by)},
     {"aggregate", CLI_LIST, 'a', "count|sum|min|max|list", "what a group comes to (count)",

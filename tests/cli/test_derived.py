@@ -410,6 +410,22 @@ class Definitions(DerivedTest):
             holds = [row["name"] for row in weir("hold", "list", self.log, "--json").rows()]
             self.assertEqual(holds, ["engine"], number)
 
+    def test_one_that_lags_too_far_is_cut_loose_told_so_and_can_be_rebuilt(self):
+        done = weir("index", "create", self.log, "lags", "-t", "packages", "-f", "section",
+                    "--max-lag", "64KiB")
+        self.assertEqual(done.exit, OK, done.err)
+        lines = "".join(json.dumps({"package": f"k{n % 50}", "section": "late", "fill": "x" * 900})
+                        + "\n" for n in range(300))
+        done = weir("import", self.log, "-t", "packages", "--key", "package", stdin=lines.encode())
+        self.assertEqual(done.exit, OK, done.err)
+        cut = weir("consumers", self.log, "--cut", "--json")
+        self.assertEqual([row["name"] for row in cut.rows()], ["lags"])
+        holds = [row["name"] for row in weir("hold", "list", self.log, "--json").rows()]
+        self.assertEqual(holds, ["engine"])
+        self.assertEqual(weir("rebuild", self.log, "lags").exit, OK)
+        self.assertEqual(len(self.keys("query", self.log, "lags", "late")), 50)
+        self.verify()
+
     def test_list_shows_what_was_defined(self):
         self.make_all()
         row = weir("view", "list", self.log, "--json").row()

@@ -62,8 +62,7 @@ static int attach(struct demo *demo, struct demo_systems *systems, uint32_t flag
             rc = definition_store(systems->log, &definition, why);
         }
         if (rc == 0) {
-            struct weir_system system = derived_system(&systems->system[i]);
-            rc = weir_host_attach(systems->host, &system, why);
+            rc = derived_attach(systems->host, systems->log, &systems->system[i], false, why);
         }
         if (rc < 0) {
             return rc;

@@ -19,6 +19,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 
+#include <weir/consumer.h>
 #include <weir/index.h>
 #include <weir/text.h>
 #include <weir/view.h>
@@ -115,7 +116,23 @@ void *derived_self(const struct derived *derived)
                                    : (void *)derived->text;
 }
 
-struct weir_system derived_system(const struct derived *derived)
+/* Whoever is attached has the name's lock, which a creation and a drop take, too: what is there now
+ * stays. 1; 0 (it is another definition, or a damaged one); -ENOENT. */
+static int is_defined(struct weir_log *log, const struct derived *derived)
+{
+    const struct definition *definition = &derived->definition;
+    struct definition now;
+    struct weir_error why = WEIR_ERROR_INIT;
+    int rc = definition_load(log, definition->name, &now, &why);
+    if (rc < 0) {
+        return rc == -ENOENT ? rc : 0;
+    }
+    return now.kind == definition->kind &&
+           definition_digest(&now, 0) == definition_digest(definition, 0);
+}
+
+int derived_attach(struct weir_host *host, struct weir_log *log, const struct derived *derived,
+                   bool unsaved, struct weir_error *why)
 {
     struct weir_system system = WEIR_SYSTEM_INIT;
     system.name = derived->definition.name;
@@ -124,7 +141,19 @@ struct weir_system derived_system(const struct derived *derived)
     system.tables = &derived->table;
     system.table_count = 1;
     system.max_lag_bytes = derived->definition.max_lag_bytes;
-    return system;
+    system.unsaved = unsaved;
+    int rc = weir_host_attach(host, &system, why);
+    bool attached = rc == 0 || rc == WEIR_E_POSITION_LOST;
+    int defined = attached && !unsaved ? is_defined(log, derived) : 1;
+    if (defined == 1) {
+        return rc;
+    }
+    (void)weir_host_detach(host, system.name);
+    if (defined == -ENOENT) {
+        (void)weir_consumer_drop(log, system.name); /* what attaching has brought back */
+    }
+    snprintf(why->text, sizeof why->text, "%s was dropped meanwhile", system.name);
+    return -ENOENT;
 }
 
 /* ---- the pipeline ---- */
@@ -230,14 +259,14 @@ int pipeline_fail(struct pipeline *pipeline, const char *name, int code, struct 
 /* Attaches it, once more without saving when somebody else drives it. */
 static int attach(struct pipeline *pipeline, const struct derived *derived, bool unsaved)
 {
-    struct weir_system system = derived_system(derived);
     struct weir_error why = WEIR_ERROR_INIT;
-    system.unsaved = unsaved;
-    int rc = weir_host_attach(pipeline->host, &system, &why);
+    int rc = derived_attach(pipeline->host, pipeline->engine.log, derived, unsaved, &why);
     if (rc == WEIR_E_ATTACHED && !unsaved) {
         return attach(pipeline, derived, true);
     }
-    return rc < 0 ? cli_fail(pipeline->engine.cli, rc, &why, "cannot open %s", system.name) : -1;
+    return rc < 0 ? cli_fail(pipeline->engine.cli, rc, &why, "cannot open %s",
+                             derived->definition.name)
+                  : -1;
 }
 
 /* Much to apply, or nothing that could be loaded: then it is worth saving. */

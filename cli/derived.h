@@ -74,8 +74,10 @@ void derived_free(struct derived *derived);
 const struct weir_system_ops *derived_ops(const struct derived *derived);
 void *derived_self(const struct derived *derived);
 
-/* As weir_host_attach() takes it. */
-struct weir_system derived_system(const struct derived *derived);
+/* weir_host_attach(), and -ENOENT when the definition was dropped, or made anew, since it was read:
+ * nothing is left of it then. It stays where it is until it is detached. */
+int derived_attach(struct weir_host *host, struct weir_log *log, const struct derived *derived,
+                   bool unsaved, struct weir_error *why);
 
 int pipeline_open(struct pipeline *pipeline, struct cli *cli, const struct cli_common *common);
 

@@ -23,14 +23,14 @@ static int save_one(struct engine *engine, struct weir_host *host,
     if (rc < 0) {
         return rc;
     }
-    struct weir_system system = derived_system(&derived);
+    const char *name = definition->name;
     struct weir_delivered delivered = {0};
-    rc = weir_host_attach(host, &system, why);
+    rc = derived_attach(host, engine->log, &derived, false, why);
     if (rc == WEIR_E_POSITION_LOST) {
-        (void)weir_host_detach(host, system.name); /* it is attached, and has to be rebuilt */
+        (void)weir_host_detach(host, name); /* it is attached, and has to be rebuilt */
     } else if (rc == 0) {
         rc = weir_host_flush(host, &delivered, 1);
-        int detach_rc = weir_host_detach(host, system.name);
+        int detach_rc = weir_host_detach(host, name);
         rc = rc < 0 ? rc : delivered.parked != 0 ? WEIR_E_PARKED : detach_rc;
     }
     derived_free(&derived);

@@ -57,20 +57,20 @@ static int rebuild(struct pipeline *pipeline, struct derived *derived)
 {
     static char what[] = "rebuilding";
     struct cli *cli = pipeline->engine.cli;
-    struct weir_system system = derived_system(derived);
+    const char *name = derived->definition.name;
     struct weir_rebuild_report report = WEIR_REBUILD_REPORT_INIT;
     struct weir_error why = WEIR_ERROR_INIT;
-    int rc = weir_host_attach(pipeline->host, &system, &why);
+    int rc = derived_attach(pipeline->host, pipeline->engine.log, derived, false, &why);
     if (rc < 0 && rc != WEIR_E_POSITION_LOST) { /* that one is what a rebuild is for */
-        return cli_fail(cli, rc, &why, "cannot rebuild %s", system.name);
+        return cli_fail(cli, rc, &why, "cannot rebuild %s", name);
     }
-    rc = weir_host_rebuild(pipeline->host, system.name, engine_progress, what, &report, &why);
+    rc = weir_host_rebuild(pipeline->host, name, engine_progress, what, &report, &why);
     progress_clear();
     if (rc == -ECANCELED) {
-        return cli_refuse(cli, CLI_INTERRUPTED, "interrupted while %s was rebuilt", system.name);
+        return cli_refuse(cli, CLI_INTERRUPTED, "interrupted while %s was rebuilt", name);
     }
     if (rc < 0) {
-        return pipeline_fail(pipeline, system.name, rc, &why, "rebuild");
+        return pipeline_fail(pipeline, name, rc, &why, "rebuild");
     }
     print_rebuilt(cli, derived, &report);
     return CLI_OK;

@@ -60,10 +60,10 @@ static int keep_difference(void *context, const struct weir_difference *differen
 static int compare(struct pipeline *pipeline, struct derived *live, struct derived *fresh,
                    struct verify_system *system, struct weir_error *why)
 {
-    struct weir_system attached = derived_system(live);
+    const char *name = live->definition.name;
     struct weir_delivered delivered = {0};
-    attached.unsaved = true; /* what is there stays as it is */
-    int rc = weir_host_attach(pipeline->host, &attached, why);
+    /* Unsaved: what is there stays as it is. */
+    int rc = derived_attach(pipeline->host, pipeline->engine.log, live, true, why);
     if (rc < 0) {
         return rc;
     }
@@ -71,15 +71,15 @@ static int compare(struct pipeline *pipeline, struct derived *live, struct deriv
     if (rc >= 0 && delivered.parked != 0) {
         struct weir_system_status status;
         rc = WEIR_E_PARKED;
-        if (pipeline_status(pipeline, attached.name, &status) < 0) {
+        if (pipeline_status(pipeline, name, &status) < 0) {
             snprintf(why->text, sizeof why->text, "it is parked at LSN %" PRIu64 ": %s",
                      status.parked_lsn, status.reason);
         }
     }
     if (rc >= 0) {
-        progress_show("building %s once more ...", attached.name);
-        rc = weir_host_verify(pipeline->host, attached.name, derived_self(fresh), keep_difference,
-                              system, &system->report, why);
+        progress_show("building %s once more ...", name);
+        rc = weir_host_verify(pipeline->host, name, derived_self(fresh), keep_difference, system,
+                              &system->report, why);
         progress_clear();
     }
     return rc;

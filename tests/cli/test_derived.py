@@ -426,6 +426,22 @@ class Definitions(DerivedTest):
         self.assertEqual(len(self.keys("query", self.log, "lags", "late")), 50)
         self.verify()
 
+    def test_a_drop_beside_those_who_use_it_leaves_nothing_behind(self):
+        create = ("text", "create", self.log, "raced", "-t", "packages", "-f", "summary")
+        others = (("search", self.log, "raced", "one"), ("rebuild", self.log, "raced"),
+                  ("checkpoint", self.log), ("text", "drop", self.log, "raced"))
+        for number in range(24):
+            done = weir(*create)
+            self.assertEqual(done.exit, OK, (number, done.err))
+            os.unlink(os.path.join(self.log, "derived", "raced", "state"))  # they will save it
+            with Running(*others[number % 4]) as one, Running(*others[number % 3]) as other:
+                weir("text", "drop", self.log, "raced")
+                one.finish()
+                other.finish()
+            weir("text", "drop", self.log, "raced")
+            holds = [row["name"] for row in weir("hold", "list", self.log, "--json").rows()]
+            self.assertEqual(holds, ["engine"], number)
+
     def test_list_shows_what_was_defined(self):
         self.make_all()
         row = weir("view", "list", self.log, "--json").row()

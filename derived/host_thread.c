@@ -22,6 +22,7 @@
 #include <weir/cursor.h>
 
 #define SLICE_NS (50 * INT64_C(1000000))
+#define GATHER_NS (1 * INT64_C(1000000))
 #define AGAIN_NS (1000 * INT64_C(1000000))
 
 static bool has_to_stop(const struct weir_host *host)
@@ -107,7 +108,9 @@ static void sleep_until_more(struct weir_host *host, uint32_t wake, const struct
     while (!has_to_stop(host) && atomic_load_explicit(&host->wake, memory_order_seq_cst) == wake) {
         int rc = cursor != NULL ? weir_cursor_wait(cursor, SLICE_NS) : -ENOENT;
         if (rc > 0) {
-            base_yield(); /* it may be durable and not applied yet */
+            /* More comes while writers are at it: let it, so that they do not wake this thread for
+             * each of their groups. It may be durable and not applied yet, too. */
+            base_wait(&host->wake, wake, GATHER_NS, false);
             break;
         }
         if (rc < 0) {

@@ -90,9 +90,10 @@ struct host_system {
     struct base_lock saving;
     weir_lsn saved; /* written under host.lock, too */
     bool has_saved;
-    weir_lsn tried;  /* at this position, under host.lock */
-    int save_failed; /* why it could not be saved the last time; 0. Under host.lock */
-    bool guarded;    /* under the gate: the reader's thread may not write now */
+    weir_lsn tried;     /* at this position, under host.lock */
+    int save_failed;    /* why it could not be saved the last time; 0. Under host.lock */
+    bool guarded;       /* under the gate: the reader's thread may not write now */
+    const void *keeper; /* under host.lock: the thread that keeps it still; NULL */
 };
 
 struct weir_host {
@@ -120,8 +121,10 @@ struct weir_host {
 
 /* The calling thread is inside of apply, or keeps a system of this host still: a delivery would
  * wait for its own thread. */
-bool host_is_inside(const struct weir_host *host);
-void host_note_reading(const struct weir_host *host);
+bool host_is_inside(struct weir_host *host);
+/* The calling thread keeps a system still, whose gate it has; and no longer. */
+void host_keep(struct host_system *system);
+void host_let_go(struct host_system *system);
 void host_go_inside(struct weir_host *host);
 void host_come_out(struct weir_host *host);
 

@@ -237,6 +237,9 @@ int weir_host_flush(struct weir_host *host, struct weir_delivered *ret_delivered
 static void after_write(void *context, weir_lsn lsn)
 {
     struct weir_host *host = context;
+    if (host_is_inside(host)) {
+        return; /* it keeps a system still since before push was on: the next delivery has it */
+    }
     (void)host_deliver(host, lsn); /* the write has succeeded; the next flush says what is wrong */
     (void)host_do_chores(host);
 }

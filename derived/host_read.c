@@ -50,7 +50,7 @@ int weir_host_read_begin(struct weir_host *host, const char *name, weir_lsn *ret
     /* A write would deliver to this very system, and wait for its own thread. */
     system->guarded = atomic_load_explicit(&host->pushing, memory_order_acquire) &&
                       weir_log_callback_begin(host->log) == 0;
-    host_note_reading(host);
+    host_keep(system);
     return 0;
 }
 
@@ -60,7 +60,7 @@ void weir_host_read_end(struct weir_host *host, const char *name)
     struct host_system *system = host_find(host, name);
     base_lock_release(&host->lock);
     WEIR_ASSERT(system != NULL);
-    host_note_reading(NULL);
+    host_let_go(system);
     if (system->guarded) {
         weir_log_callback_end(host->log);
     }

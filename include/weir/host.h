@@ -18,10 +18,11 @@
  *   pull        nothing happens until weir_host_flush()
  *   background  a thread of the host's own: weir_host_start()
  *   push        the writer, once its record is durable (WEIR_EACH), applies all events up to its
- *               own, in the order of LSNs, before its call returns: weir_host_push(host, true)
+ *               own, in the order of LSNs, before its call returns: weir_host_push(host, true);
+ *               one that keeps a system still since before leaves them to the next delivery
  *
  * Threads: any, for all calls but open and close. From inside of a callback of a system every call
- * is -EDEADLK. Reading a system is in <weir/host_read.h>, proving it in <weir/rebuild.h>, looking
+ * but weir_host_stat() is -EDEADLK. Reading a system is in <weir/host_read.h>, proving it in <weir/rebuild.h>, looking
  * at all of them in <weir/pipeline.h>; this header brings them along.
  */
 #ifndef WEIR_HOST_H

@@ -82,7 +82,7 @@ struct host_system {
     uint64_t events, mark;  /* applied; as many when a flush began */
     uint64_t max_lag_bytes;
     bool status_due; /* to be written down */
-    bool rebuilding;
+    bool rebuilding;        /* or attached: one thread drives its lane */
     bool ready;             /* attached, to its end */
     bool leaving;           /* is being detached */
     _Atomic uint32_t users; /* calls that use it; detaching waits for them */

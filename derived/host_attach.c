@@ -334,6 +334,7 @@ static void show(struct host_system *system, struct host_lane *lane)
     base_lock_acquire(&host->lock);
     system->ready = true;
     if (lane != NULL) {
+        system->rebuilding = true; /* nobody else touches its lane until that is joined */
         system->position = lane->position;
         system->whole = lane->whole; /* not before the state that it begins with */
         atomic_fetch_add_explicit(&system->users, 1, memory_order_relaxed);
@@ -349,6 +350,9 @@ static void show(struct host_system *system, struct host_lane *lane)
         host_lane_join(lane);
         host_gate_leave(&host->delivery);
     }
+    base_lock_acquire(&host->lock);
+    system->rebuilding = false;
+    base_lock_release(&host->lock);
     host_unuse(system);
 }
 

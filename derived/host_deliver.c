@@ -325,13 +325,14 @@ static int unpark(struct host_system *system, bool skip)
 {
     struct weir_host *host = system->host;
     struct host_lane *lane;
-    if (system->parked == 0) {
-        return -EINVAL;
+    base_lock_acquire(&host->lock);
+    bool busy = system->rebuilding; /* then it may be parked and on its lane still */
+    int parked = system->parked;
+    base_lock_release(&host->lock);
+    if (busy || parked == 0) {
+        return parked == 0 ? -EINVAL : -EBUSY;
     }
-    if (system->rebuilding) {
-        return -EBUSY;
-    }
-    if (skip && system->parked == WEIR_E_POSITION_LOST) {
+    if (skip && parked == WEIR_E_POSITION_LOST) {
         return WEIR_E_POSITION_LOST;
     }
     if (system->in_state && system->ops->reset != NULL) {

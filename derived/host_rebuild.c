@@ -73,7 +73,7 @@ static int set_out(struct host_system *system, struct weir_error *ret_error)
     bool busy = system->rebuilding;
     system->rebuilding = true;
     base_lock_release(&host->lock);
-    int rc = busy ? host_error(ret_error, -EBUSY, "%s is being rebuilt", system->name)
+    int rc = busy ? host_error(ret_error, -EBUSY, "%s is being rebuilt, or attached", system->name)
                   : open_anew(system, &lane, ret_error);
     if (rc == 0) {
         host_lane_leave(system);

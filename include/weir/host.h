@@ -205,8 +205,8 @@ WEIR_EXPORT int weir_host_save(struct weir_host *host);
  * @param host  an open host
  * @param name  of a system
  * Returns: 0 (the next delivery tries it); -EINVAL (it is not parked); WEIR_E_POSITION_LOST (what
- *   comes next is gone: weir_host_rebuild()); WEIR_E_NO_SYSTEM; -EBUSY (it is being rebuilt);
- *   -EDEADLK; errors of weir_changes_open(): it stays parked.
+ *   comes next is gone: weir_host_rebuild()); WEIR_E_NO_SYSTEM; -EBUSY (it is being rebuilt, or
+ *   attached); -EDEADLK; errors of weir_changes_open(): it stays parked.
  * Durability: that it is not parked is durable.
  * Threads: any.
  * Blocks: on a flush of its status; with push, until it has caught up.

@@ -253,6 +253,47 @@ static void a_reader_of_two_hosts_is_told_of_both_that_it_would_wait_for_itself(
     scene_free(&scene, &one);
 }
 
+struct rebuild {
+    struct base_thread thread;
+    bool started;
+    int rc;
+};
+
+static void rebuild_one(void *context)
+{
+    struct rebuild *rebuild = context;
+    rebuild->rc = weir_host_rebuild(scene.host, "one", NULL, NULL, NULL, NULL);
+}
+
+/* On the thread that attaches, in the middle of its first batch. */
+static void rebuild_meanwhile(void *context, const struct weir_event *event)
+{
+    struct rebuild *rebuild = context;
+    (void)event;
+    if (!rebuild->started) {
+        rebuild->started = true;
+        rebuild->rc = base_thread_start(&rebuild->thread, "rebuild", rebuild_one, rebuild);
+        base_thread_join(&rebuild->thread);
+    }
+}
+
+static void with_push_one_that_is_being_attached_is_not_rebuilt_beside(void **state)
+{
+    (void)state;
+    struct rebuild rebuild = {0};
+    struct ledger one = {.on_event = rebuild_meanwhile, .context = &rebuild};
+    put(&scene.store, "a", "1");
+    put(&scene.store, "b", "2");
+    settle(&scene.store);
+    assert_int_equal(weir_host_push(scene.host, true), 0);
+    scene_attach(&scene, "one", &one);
+    assert_true(rebuild.started);
+    assert_int_equal(rebuild.rc, -EBUSY);
+    expect_ledger(&one, "a=1 b=2");
+    assert_int_equal(weir_host_rebuild(scene.host, "one", NULL, NULL, NULL, NULL), 0);
+    scene_free(&scene, &one);
+}
+
 static void only_one_host_of_an_engine_pushes(void **state)
 {
     (void)state;
@@ -525,6 +566,7 @@ int main(int argc, char **argv)
         host_test(with_push_neither_apply_nor_a_reader_may_write),
         host_test(a_reader_that_writes_after_push_was_turned_on_does_not_wait_for_itself),
         host_test(a_reader_of_two_hosts_is_told_of_both_that_it_would_wait_for_itself),
+        host_test(with_push_one_that_is_being_attached_is_not_rebuilt_beside),
         host_test(only_one_host_of_an_engine_pushes),
         host_test(cd_09_background_delivers_by_itself_and_wait_says_when),
         host_test(in_the_background_nobody_sleeps_until_an_lsn_that_another_one_waits_for),

@@ -271,9 +271,11 @@ static void rebuild_meanwhile(void *context, const struct weir_event *event)
     struct rebuild *rebuild = context;
     (void)event;
     if (!rebuild->started) {
-        rebuild->started = true;
-        rebuild->rc = base_thread_start(&rebuild->thread, "rebuild", rebuild_one, rebuild);
-        base_thread_join(&rebuild->thread);
+        int rc = base_thread_start(&rebuild->thread, "rebuild", rebuild_one, rebuild);
+        rebuild->started = rc == 0;
+        if (rc == 0) {
+            base_thread_join(&rebuild->thread);
+        }
     }
 }
 

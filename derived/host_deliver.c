@@ -341,9 +341,12 @@ static int unpark(struct host_system *system, bool skip)
         system->dirty = false;
         host_gate_leave(&system->gate);
     }
+    bool anew = host_is_anew(system);
+    weir_lsn hold = host_hold_floor(system);
     int rc = host_hold(system);
     rc = rc < 0 ? rc : host_lane_open(system, &lane, NULL);
     if (rc < 0) {
+        host_hold_restore(system, hold);
         return rc;
     }
     base_lock_acquire(&host->lock);
@@ -352,7 +355,7 @@ static int unpark(struct host_system *system, bool skip)
     system->parked_lsn = WEIR_LSN_NONE;
     system->reason[0] = '\0';
     system->in_state = false;
-    system->whole = system->whole && lane->whole;
+    system->whole = anew ? lane->whole : system->whole;
     system->status_due = true;
     base_lock_release(&host->lock);
     host_lane_add(lane, system);
@@ -370,6 +373,9 @@ static int go_on(struct weir_host *host, const char *name, bool skip)
     host_gate_enter(&host->delivery);
     rc = unpark(system, skip);
     host_gate_leave(&host->delivery);
+    if (rc == 0) {
+        (void)host_hold_stands(system); /* else it is shown as lost until it is attached again */
+    }
     host_unuse(system);
     if (rc == 0 && atomic_load_explicit(&host->pushing, memory_order_acquire)) {
         (void)deliver_all(host);

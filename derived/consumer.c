@@ -159,7 +159,7 @@ static int find_hold(void *context, const struct weir_hold *hold)
     return 0;
 }
 
-static int hold_of(struct weir_log *log, const char *name, weir_lsn *ret_floor)
+int consumer_hold(struct weir_log *log, const char *name, weir_lsn *ret_floor)
 {
     struct finding_hold finding = {.name = name};
     int rc = weir_hold_list(log, find_hold, &finding);
@@ -185,7 +185,7 @@ static int look_at_state(struct weir_log *log, struct weir_consumer *consumer)
         memcpy(consumer->kind, about.kind, sizeof consumer->kind);
     } else if (rc == WEIR_E_STATE) {
         weir_lsn floor;
-        rc = hold_of(log, consumer->name, &floor);
+        rc = consumer_hold(log, consumer->name, &floor);
         consumer->position = rc == 0 && floor > 0 ? floor - 1 : consumer->position;
         give_reason(consumer, why.text);
     }
@@ -271,7 +271,7 @@ static int cut_one(void *context, const char *name)
     if (rc < 0 || consumer.max_lag_bytes == 0 || consumer.lag_bytes <= consumer.max_lag_bytes) {
         return rc;
     }
-    rc = hold_of(log, name, &floor);
+    rc = consumer_hold(log, name, &floor);
     if (rc < 0 || floor == 0) {
         return rc; /* it was cut before, or it holds nothing */
     }

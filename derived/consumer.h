@@ -9,13 +9,13 @@
  * The host, when it attaches, with the lock of the name taken:
  *
  *     consumer_status_read(log, name, &status, why);        // -ENOENT: it is new
- *     consumer_is_lost(log, name);                          // 1: weir_consumer_cut() was there
  *     ... weir_hold_set(log, name, position + 1) ...        // where that is still possible
  *     consumer_found(log, name);                            // it is held again
  *     consumer_status_write(log, name, &status, why);
  *
- * and when it parks one, retries or skips: consumer_status_write(). A status says nothing of the
- * position; a state that is not there means "before the start": started_behind.
+ * and when it parks one, retries or skips: consumer_status_write(). The mark goes when a hold was
+ * set, and only then: who was cut loose while it is attached may be parked, too. A status says
+ * nothing of the position; a state that is not there means "before the start": started_behind.
  */
 #ifndef DERIVED_CONSUMER_H
 #define DERIVED_CONSUMER_H
@@ -48,6 +48,9 @@ int consumer_status_write(struct weir_log *log, const char *name,
 
 /* Was it cut loose since it was last found? 1; 0; -errno. */
 int consumer_is_lost(struct weir_log *log, const char *name);
+
+/* The floor of its hold, 0 when there is none: 0; errors of weir_hold_list(). */
+int consumer_hold(struct weir_log *log, const char *name, weir_lsn *ret_floor);
 
 /* It has a hold again: the mark of having been cut loose goes. 0; -errno. */
 int consumer_found(struct weir_log *log, const char *name);

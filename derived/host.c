@@ -28,16 +28,39 @@
 
 static _Thread_local uint32_t inside;
 
-static _Thread_local const struct weir_host *reading; /* this thread keeps one of its systems */
+static _Thread_local uint32_t keeping; /* systems, of whatever hosts; its address is the thread's */
 
-bool host_is_inside(const struct weir_host *host)
+static bool keeps_one_of(struct weir_host *host)
 {
-    return inside > 0 || (reading != NULL && reading == host);
+    base_lock_acquire(&host->lock);
+    const struct host_system *system = host->systems;
+    while (system != NULL && system->keeper != &keeping) {
+        system = system->next;
+    }
+    base_lock_release(&host->lock);
+    return system != NULL;
 }
 
-void host_note_reading(const struct weir_host *host)
+bool host_is_inside(struct weir_host *host)
 {
-    reading = host;
+    return inside > 0 || (keeping > 0 && keeps_one_of(host));
+}
+
+void host_keep(struct host_system *system)
+{
+    base_lock_acquire(&system->host->lock);
+    system->keeper = &keeping;
+    base_lock_release(&system->host->lock);
+    keeping++;
+}
+
+void host_let_go(struct host_system *system)
+{
+    WEIR_ASSERT(system->keeper == &keeping);
+    base_lock_acquire(&system->host->lock);
+    system->keeper = NULL;
+    base_lock_release(&system->host->lock);
+    keeping--;
 }
 
 void host_go_inside(struct weir_host *host)

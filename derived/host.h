@@ -81,8 +81,8 @@ struct host_system {
     struct host_lane *lane; /* NULL: parked */
     uint64_t events, mark;  /* applied; as many when a flush began */
     uint64_t max_lag_bytes;
-    bool status_due; /* to be written down */
-    bool rebuilding;
+    bool status_due;        /* to be written down */
+    bool rebuilding;        /* or attached: one thread drives its lane */
     bool ready;             /* attached, to its end */
     bool leaving;           /* is being detached */
     _Atomic uint32_t users; /* calls that use it; detaching waits for them */
@@ -90,9 +90,10 @@ struct host_system {
     struct base_lock saving;
     weir_lsn saved; /* written under host.lock, too */
     bool has_saved;
-    weir_lsn tried;  /* at this position, under host.lock */
-    int save_failed; /* why it could not be saved the last time; 0. Under host.lock */
-    bool guarded;    /* under the gate: the reader's thread may not write now */
+    weir_lsn tried;     /* at this position, under host.lock */
+    int save_failed;    /* why it could not be saved the last time; 0. Under host.lock */
+    bool guarded;       /* under the gate: the reader's thread may not write now */
+    const void *keeper; /* under host.lock: the thread that keeps it still; NULL */
 };
 
 struct weir_host {
@@ -120,8 +121,10 @@ struct weir_host {
 
 /* The calling thread is inside of apply, or keeps a system of this host still: a delivery would
  * wait for its own thread. */
-bool host_is_inside(const struct weir_host *host);
-void host_note_reading(const struct weir_host *host);
+bool host_is_inside(struct weir_host *host);
+/* The calling thread keeps a system still, whose gate it has; and no longer. */
+void host_keep(struct host_system *system);
+void host_let_go(struct host_system *system);
 void host_go_inside(struct weir_host *host);
 void host_come_out(struct weir_host *host);
 
@@ -194,7 +197,7 @@ int host_save_system(struct host_system *system);
 /* The status file, as it is now. */
 int host_write_status(struct host_system *system);
 /* What was written by whoever drove it before. 0 (also without one); errors of the medium. */
-int host_read_status(struct host_system *system, bool *ret_known);
+int host_read_status(struct host_system *system);
 
 /* Under the gate. The caller takes it off its lane. */
 void host_park(struct host_system *system, int code, weir_lsn lsn, const char *reason);
@@ -202,7 +205,10 @@ void host_park(struct host_system *system, int code, weir_lsn lsn, const char *r
 /* ---- host_read.c ---- */
 
 /* A view as of an LSN that is durable, once the engine has got there; a reader's is refreshed.
- * Errors of weir_read_begin() but -EAGAIN, of weir_engine_refresh(). */
+ * Errors of weir_read_begin() but -EAGAIN, of weir_engine_refresh(); WEIR_E_BEHIND: it does not get
+ * there, in 10 s or what the caller says, as when its index has failed. */
+int host_view_within(struct weir_engine *engine, weir_lsn lsn, uint64_t timeout_ns,
+                     struct weir_read *ret_read);
 int host_view_as_of(struct weir_engine *engine, weir_lsn lsn, struct weir_read *ret_read);
 
 /* ---- host_attach.c ---- */
@@ -210,5 +216,11 @@ int host_view_as_of(struct weir_engine *engine, weir_lsn lsn, struct weir_read *
 /* Sets the hold for a system that is about to start, or to resume from its position: 0;
  * WEIR_E_POSITION_LOST; errors of weir_hold_set(). */
 int host_hold(struct host_system *system);
+/* The floor of its hold, to put back when what follows fails: 0, there is none;
+ * HOST_UNKNOWN_LSN. */
+weir_lsn host_hold_floor(struct host_system *system);
+void host_hold_restore(struct host_system *system, weir_lsn before);
+/* It holds again: the mark of one that was cut loose goes. 0; errors of the medium. */
+int host_hold_stands(struct host_system *system);
 
 #endif

@@ -8,12 +8,14 @@
  * Failure modes:
  *   the name is taken here or elsewhere      WEIR_E_ATTACHED, nothing has changed
  *   the state is damaged, another's, refused the system begins again, its reason says why
+ *   memory or the medium fails in between    the state stays, everything is undone
  *   what comes behind its position is gone   attached and parked, WEIR_E_POSITION_LOST
  *   anything else                            everything is undone
  *
  * Invariants: the hold stands before the stream is opened, and never above what is saved plus one.
  * A crash while attaching leaves a name with a hold, a status, or both: the next one finds its way.
  */
+#include "derived/consumer.h"
 #include "derived/host.h"
 
 #include "base/alloc.h"
@@ -111,6 +113,33 @@ int host_hold(struct host_system *system)
         break;
     }
     return hold_everything(system);
+}
+
+weir_lsn host_hold_floor(struct host_system *system)
+{
+    weir_lsn floor = HOST_UNKNOWN_LSN;
+    if (!system->unsaved && consumer_hold(system->host->log, system->name, &floor) < 0) {
+        floor = HOST_UNKNOWN_LSN;
+    }
+    return floor;
+}
+
+/* One that was raised stays there: what it was raised for is saved. */
+void host_hold_restore(struct host_system *system, weir_lsn before)
+{
+    if (system->unsaved || before == HOST_UNKNOWN_LSN) {
+        return;
+    }
+    if (before == 0) {
+        (void)weir_hold_drop(system->host->log, system->name);
+    } else {
+        (void)weir_hold_move(system->host->log, system->name, before);
+    }
+}
+
+int host_hold_stands(struct host_system *system)
+{
+    return system->unsaved ? 0 : consumer_found(system->host->log, system->name);
 }
 
 /* ---- making ---- */
@@ -227,25 +256,36 @@ __attribute__((format(printf, 2, 3))) static void refuse(struct host_system *sys
     va_end(arguments);
 }
 
-static void take_state(struct host_system *system, struct weir_state_reader *reader)
+/* It says nothing of the state, which may be loaded the next time. */
+static bool is_for_now(int rc)
+{
+    return rc == -ENOMEM || rc == -EIO || rc == -EAGAIN || rc == -EACCES || rc == -EMFILE ||
+           rc == -ENFILE;
+}
+
+/* 0, taken or refused; an error that is for now. */
+static int take_state(struct host_system *system, struct weir_state_reader *reader)
 {
     const struct weir_system_ops *ops = system->ops;
     struct weir_state_about about = WEIR_STATE_ABOUT_INIT;
     int rc = weir_state_about(reader, &about);
     if (rc == 0 && strcmp(about.kind, ops->kind) != 0) {
         refuse(system, "rebuilt: its state was of kind \"%s\"", about.kind);
-        return;
+        return 0;
     }
     if (rc == 0 && about.version != ops->version) {
         refuse(system, "rebuilt: its state was of version %" PRIu32 ", this is %" PRIu32,
                about.version, ops->version);
-        return;
+        return 0;
     }
     rc = rc == 0 && ops->load != NULL ? ops->load(system->self, reader) : rc;
     if (rc < 0) {
         reset(system);
+        if (is_for_now(rc)) {
+            return rc;
+        }
         refuse(system, "rebuilt: its state could not be loaded: %s", weir_error_text(rc));
-        return;
+        return 0;
     }
     system->position = about.position;
     system->saved = about.position;
@@ -255,9 +295,10 @@ static void take_state(struct host_system *system, struct weir_state_reader *rea
         system->pinned = true;
         system->start_lsn = HOST_UNKNOWN_LSN;
     }
+    return 0;
 }
 
-/* 0, with or without a state; errors of the medium. */
+/* 0, with or without a state; errors of the medium, and others that are for now. */
 static int load(struct host_system *system)
 {
     struct weir_error why = WEIR_ERROR_INIT;
@@ -265,7 +306,7 @@ static int load(struct host_system *system)
     reset(system);
     int rc = weir_state_open(system->host->log, system->name, HOST_STATE_FILE, &reader, &why);
     if (rc == 0) {
-        take_state(system, reader);
+        rc = take_state(system, reader);
         weir_state_close(reader);
     } else if (rc == WEIR_E_STATE) {
         refuse(system, "rebuilt: %s", why.text);
@@ -287,6 +328,7 @@ static int place(struct host_system *system, struct host_lane **ret_lane,
     int rc = host_hold(system);
     rc = rc < 0 ? host_error(ret_error, rc, "%s", weir_error_text(rc))
                 : host_lane_open(system, ret_lane, ret_error);
+    rc = rc == 0 ? host_hold_stands(system) : rc;
     if (rc == WEIR_E_POSITION_LOST) {
         if (!system->unsaved) {
             (void)weir_hold_drop(system->host->log, system->name);
@@ -296,33 +338,52 @@ static int place(struct host_system *system, struct host_lane **ret_lane,
     return rc;
 }
 
-/* What can fail, before anybody sees it. */
-static int prepare(struct host_system *system, struct host_lane **ret_lane,
-                   struct weir_error *ret_error)
+static int is_name_of(void *context, const char *name)
 {
-    struct weir_log *log = system->host->log;
-    bool known = false;
-    int rc = system->unsaved ? 0 : weir_state_lock(log, system->name, &system->name_lock);
-    rc = rc < 0 ? rc : host_read_status(system, &known);
+    const struct host_system *system = context;
+    return strcmp(system->name, name) == 0 ? 1 : 0;
+}
+
+/* 0; errors of the medium, of a load that may succeed the next time, of place(). */
+static int load_and_place(struct host_system *system, struct host_lane **ret_lane,
+                          struct weir_error *ret_error)
+{
+    int rc = host_read_status(system);
     rc = rc < 0 ? rc : load(system);
     if (rc < 0) {
-        weir_state_unlock(system->name_lock);
         return host_error(ret_error, rc, "%s", weir_error_text(rc));
     }
     rc = place(system, ret_lane, ret_error);
     int written = rc == 0 || rc == WEIR_E_POSITION_LOST ? host_write_status(system) : 0;
-    if (written == 0 && (rc == 0 || rc == WEIR_E_POSITION_LOST)) {
+    return written < 0 ? host_error(ret_error, written, "%s", weir_error_text(written)) : rc;
+}
+
+/* What can fail, before anybody sees it. What others have put beside the state stays. */
+static int prepare(struct host_system *system, struct host_lane **ret_lane,
+                   struct weir_error *ret_error)
+{
+    struct weir_log *log = system->host->log;
+    int known = system->unsaved ? 1 : weir_state_list(log, is_name_of, system);
+    int rc = known < 0 ? known : 0;
+    rc = rc < 0 || system->unsaved ? rc : weir_state_lock(log, system->name, &system->name_lock);
+    if (rc < 0) {
+        return host_error(ret_error, rc, "%s", weir_error_text(rc));
+    }
+    weir_lsn hold = host_hold_floor(system);
+    rc = load_and_place(system, ret_lane, ret_error);
+    if (rc == 0 || rc == WEIR_E_POSITION_LOST) {
         return rc;
     }
     if (*ret_lane != NULL) {
         host_lane_close(*ret_lane);
+        *ret_lane = NULL;
     }
-    if (!system->unsaved && !known && !system->has_saved) {
-        (void)weir_hold_drop(log, system->name);
+    host_hold_restore(system, hold);
+    if (known == 0) {
         (void)weir_state_remove(log, system->name, NULL);
     }
     weir_state_unlock(system->name_lock);
-    return written < 0 ? host_error(ret_error, written, "%s", weir_error_text(written)) : rc;
+    return rc;
 }
 
 static void show(struct host_system *system, struct host_lane *lane)
@@ -334,8 +395,10 @@ static void show(struct host_system *system, struct host_lane *lane)
     base_lock_acquire(&host->lock);
     system->ready = true;
     if (lane != NULL) {
+        system->rebuilding = true; /* nobody else touches its lane until that is joined */
         system->position = lane->position;
-        system->whole = lane->whole; /* not before the state that it begins with */
+        /* What was saved is whole; else not before the state that it begins with. */
+        system->whole = lane->whole || !host_is_anew(system);
         atomic_fetch_add_explicit(&system->users, 1, memory_order_relaxed);
     }
     base_lock_release(&host->lock);
@@ -349,6 +412,9 @@ static void show(struct host_system *system, struct host_lane *lane)
         host_lane_join(lane);
         host_gate_leave(&host->delivery);
     }
+    base_lock_acquire(&host->lock);
+    system->rebuilding = false;
+    base_lock_release(&host->lock);
     host_unuse(system);
 }
 

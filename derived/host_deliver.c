@@ -237,6 +237,9 @@ int weir_host_flush(struct weir_host *host, struct weir_delivered *ret_delivered
 static void after_write(void *context, weir_lsn lsn)
 {
     struct weir_host *host = context;
+    if (host_is_inside(host)) {
+        return; /* it keeps a system still since before push was on: the next delivery has it */
+    }
     (void)host_deliver(host, lsn); /* the write has succeeded; the next flush says what is wrong */
     (void)host_do_chores(host);
 }
@@ -322,13 +325,14 @@ static int unpark(struct host_system *system, bool skip)
 {
     struct weir_host *host = system->host;
     struct host_lane *lane;
-    if (system->parked == 0) {
-        return -EINVAL;
+    base_lock_acquire(&host->lock);
+    bool busy = system->rebuilding; /* then it may be parked and on its lane still */
+    int parked = system->parked;
+    base_lock_release(&host->lock);
+    if (busy || parked == 0) {
+        return parked == 0 ? -EINVAL : -EBUSY;
     }
-    if (system->rebuilding) {
-        return -EBUSY;
-    }
-    if (skip && system->parked == WEIR_E_POSITION_LOST) {
+    if (skip && parked == WEIR_E_POSITION_LOST) {
         return WEIR_E_POSITION_LOST;
     }
     if (system->in_state && system->ops->reset != NULL) {
@@ -337,9 +341,12 @@ static int unpark(struct host_system *system, bool skip)
         system->dirty = false;
         host_gate_leave(&system->gate);
     }
+    bool anew = host_is_anew(system);
+    weir_lsn hold = host_hold_floor(system);
     int rc = host_hold(system);
     rc = rc < 0 ? rc : host_lane_open(system, &lane, NULL);
     if (rc < 0) {
+        host_hold_restore(system, hold);
         return rc;
     }
     base_lock_acquire(&host->lock);
@@ -348,7 +355,7 @@ static int unpark(struct host_system *system, bool skip)
     system->parked_lsn = WEIR_LSN_NONE;
     system->reason[0] = '\0';
     system->in_state = false;
-    system->whole = system->whole && lane->whole;
+    system->whole = anew ? lane->whole : system->whole;
     system->status_due = true;
     base_lock_release(&host->lock);
     host_lane_add(lane, system);
@@ -366,6 +373,9 @@ static int go_on(struct weir_host *host, const char *name, bool skip)
     host_gate_enter(&host->delivery);
     rc = unpark(system, skip);
     host_gate_leave(&host->delivery);
+    if (rc == 0) {
+        (void)host_hold_stands(system); /* else it is shown as lost until it is attached again */
+    }
     host_unuse(system);
     if (rc == 0 && atomic_load_explicit(&host->pushing, memory_order_acquire)) {
         (void)deliver_all(host);

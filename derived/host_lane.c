@@ -96,6 +96,9 @@ int host_lane_open(struct host_system *system, struct host_lane **ret_lane,
     note_place(lane);
     if (options.from != WEIR_CHANGES_RESUME) {
         system->start_lsn = lane->position;
+        if (options.from == WEIR_CHANGES_SNAPSHOT) { /* that is where it is, not at 0 */
+            system->start_lsn = weir_changes_state_lsn(lane->changes);
+        }
         if (options.from == WEIR_CHANGES_BEHIND && lane->lending) {
             system->start = WEIR_START_BEGINNING; /* what it gets is what everybody gets */
         }
@@ -394,6 +397,7 @@ int host_lane_turn(struct host_lane *lane, weir_lsn limit)
     bool moved = applied || lane->position != before || rc > 0;
     publish(lane, rc < 0);
     drop_parked(lane);
+    host_lane_rest(lane);
     if (moved) {
         host_announce(lane->host);
     }

@@ -24,6 +24,8 @@
 #include <weir/maintain.h>
 
 #define SLICE_NS (50 * INT64_C(1000000))
+/* A writer that has appended has only to bring its record into the index. */
+#define VIEW_NS (10 * (uint64_t)BASE_NS_PER_S)
 
 /* ---- reading ---- */
 
@@ -50,7 +52,7 @@ int weir_host_read_begin(struct weir_host *host, const char *name, weir_lsn *ret
     /* A write would deliver to this very system, and wait for its own thread. */
     system->guarded = atomic_load_explicit(&host->pushing, memory_order_acquire) &&
                       weir_log_callback_begin(host->log) == 0;
-    host_note_reading(host);
+    host_keep(system);
     return 0;
 }
 
@@ -60,7 +62,7 @@ void weir_host_read_end(struct weir_host *host, const char *name)
     struct host_system *system = host_find(host, name);
     base_lock_release(&host->lock);
     WEIR_ASSERT(system != NULL);
-    host_note_reading(NULL);
+    host_let_go(system);
     if (system->guarded) {
         weir_log_callback_end(host->log);
     }
@@ -68,9 +70,11 @@ void weir_host_read_end(struct weir_host *host, const char *name)
     host_unuse(system);
 }
 
-int host_view_as_of(struct weir_engine *engine, weir_lsn lsn, struct weir_read *ret_read)
+int host_view_within(struct weir_engine *engine, weir_lsn lsn, uint64_t timeout_ns,
+                     struct weir_read *ret_read)
 {
     struct weir_read_options options = WEIR_READ_OPTIONS_INIT;
+    uint64_t deadline_ns = base_clock_monotonic_ns() + timeout_ns;
     options.view = WEIR_VIEW_AS_OF;
     options.lsn = lsn;
     for (;;) {
@@ -79,11 +83,19 @@ int host_view_as_of(struct weir_engine *engine, weir_lsn lsn, struct weir_read *
             return rc;
         }
         rc = weir_engine_refresh(engine, NULL, NULL);
+        if (rc == 0 && base_clock_monotonic_ns() >= deadline_ns) {
+            rc = WEIR_E_BEHIND;
+        }
         if (rc < 0) {
             return rc;
         }
         base_yield();
     }
+}
+
+int host_view_as_of(struct weir_engine *engine, weir_lsn lsn, struct weir_read *ret_read)
+{
+    return host_view_within(engine, lsn, VIEW_NS, ret_read);
 }
 
 /* ---- waiting ---- */

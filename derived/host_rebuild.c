@@ -28,13 +28,16 @@ static int open_anew(struct host_system *system, struct host_lane **ret_lane,
     bool in_state = system->in_state, has_saved = system->has_saved;
     system->in_state = true;
     system->has_saved = false;
-    int rc = host_hold(system);
+    weir_lsn hold = host_hold_floor(system);
+    /* What is saved is needed until it is removed, and the state of now comes behind it. */
+    bool stands = system->start == WEIR_START_SNAPSHOT && hold != 0 && hold != HOST_UNKNOWN_LSN;
+    int rc = stands ? 0 : host_hold(system);
     rc = rc < 0 ? host_error(ret_error, rc, "%s", weir_error_text(rc))
                 : host_lane_open(system, ret_lane, ret_error);
     system->in_state = in_state;
     system->has_saved = has_saved;
-    if (rc < 0 && !system->unsaved && system->has_saved && system->parked != WEIR_E_POSITION_LOST) {
-        (void)weir_hold_move(system->host->log, system->name, system->saved + 1);
+    if (rc < 0) {
+        host_hold_restore(system, hold);
     }
     return rc;
 }
@@ -73,7 +76,7 @@ static int set_out(struct host_system *system, struct weir_error *ret_error)
     bool busy = system->rebuilding;
     system->rebuilding = true;
     base_lock_release(&host->lock);
-    int rc = busy ? host_error(ret_error, -EBUSY, "%s is being rebuilt", system->name)
+    int rc = busy ? host_error(ret_error, -EBUSY, "%s is being rebuilt, or attached", system->name)
                   : open_anew(system, &lane, ret_error);
     if (rc == 0) {
         host_lane_leave(system);
@@ -91,8 +94,10 @@ static int set_out(struct host_system *system, struct weir_error *ret_error)
 /* What is saved is not to come back. Under saving: nobody has moved the hold up meanwhile. */
 static int forget(struct host_system *system)
 {
-    return system->unsaved ? 0
-                           : weir_state_remove(system->host->log, system->name, HOST_STATE_FILE);
+    int rc =
+        system->unsaved ? 0 : weir_state_remove(system->host->log, system->name, HOST_STATE_FILE);
+    int found = host_hold_stands(system);
+    return rc < 0 ? rc : found;
 }
 
 static int arrive(struct host_system *system, int rc, struct weir_error *ret_error)

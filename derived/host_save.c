@@ -1,15 +1,17 @@
 /*
  * Saving: what of a system reaches the medium, and in which order.
  *
- * Happy path: write its state under its gate; make the file durable and put it in place, together
- * with its position, in one step; then move the hold to the record behind it.
+ * Happy path: make a file; write the state into it, under the system's gate; make the file durable
+ * and put it in place, together with its position, in one step; then move the hold to the record
+ * behind it.
  *
  * Failure modes: the state cannot be written: the old one stays in place, with the old position and
  * the old hold, and the system says why in its status. A crash between the state and the hold: the
  * hold is lower than it needs to be, attaching moves it.
  *
  * Invariants: what is saved is whole, and never newer than durable. The hold is never above the
- * saved position plus one. A parked system is saved when its state is that of a whole position.
+ * saved position plus one, and none is set for one whose position is lost. A parked system is saved
+ * when its state is that of a whole position.
  */
 #include "derived/host.h"
 
@@ -24,32 +26,43 @@
 
 /* ---- state and position ---- */
 
-/* Under the gate: into a file that is not in place yet. 0, with or without a writer. */
-static int write_state(struct host_system *system, struct weir_state_writer **ret_writer,
-                       weir_lsn *ret_position)
+/* Is there a state to be saved that is not yet? */
+static bool is_due(struct host_system *system, weir_lsn *ret_position)
 {
     struct weir_host *host = system->host;
-    struct weir_state_writer *writer = NULL;
     base_lock_acquire(&host->lock);
     weir_lsn position = system->position;
     bool due = system->whole && system->begun && position <= weir_durable_lsn(host->log) &&
                !(system->has_saved && system->saved == position);
     base_lock_release(&host->lock);
-    if (!due) {
+    *ret_position = position;
+    return due;
+}
+
+/* Into a file that is not in place yet, which is made with nobody kept waiting. 0, with or without
+ * a writer. */
+static int write_state(struct host_system *system, struct weir_state_writer **ret_writer,
+                       weir_lsn *ret_position)
+{
+    struct weir_state_writer *writer = NULL;
+    if (!is_due(system, ret_position)) {
         return 0;
     }
-    int rc = weir_state_create(host->log, system->name, HOST_STATE_FILE, &writer);
-    if (rc == 0 && system->ops->save != NULL) {
-        rc = system->ops->save(system->self, writer);
-        if (rc < 0) {
-            weir_state_abandon(writer);
-        }
-    }
+    int rc = weir_state_create(system->host->log, system->name, HOST_STATE_FILE, &writer);
     if (rc < 0) {
         return rc;
     }
+    host_gate_enter(&system->gate);
+    bool due = is_due(system, ret_position); /* where it stands by now */
+    if (due && system->ops->save != NULL) {
+        rc = system->ops->save(system->self, writer);
+    }
+    host_gate_leave(&system->gate);
+    if (rc < 0 || !due) {
+        weir_state_abandon(writer);
+        return rc;
+    }
     *ret_writer = writer;
-    *ret_position = position;
     return 0;
 }
 
@@ -63,6 +76,16 @@ static int move_hold(struct host_system *system, weir_lsn position)
         rc = rc == 0 ? consumer_found(log, system->name) : rc;
     }
     return rc;
+}
+
+/* It has to be rebuilt: a hold behind what it has would be for nobody. */
+static bool is_lost(struct host_system *system)
+{
+    struct weir_host *host = system->host;
+    base_lock_acquire(&host->lock);
+    bool lost = system->parked == WEIR_E_POSITION_LOST;
+    base_lock_release(&host->lock);
+    return lost;
 }
 
 static void note_saved(struct host_system *system, int rc, bool saved, weir_lsn position)
@@ -85,14 +108,12 @@ int host_save_system(struct host_system *system)
         return 0;
     }
     base_lock_acquire(&system->saving);
-    host_gate_enter(&system->gate);
     int rc = write_state(system, &writer, &position);
-    host_gate_leave(&system->gate);
     bool saved = false;
     if (writer != NULL) {
         rc = weir_state_commit(writer, system->ops->kind, system->ops->version, position, NULL);
         saved = rc == 0;
-        rc = rc == 0 ? move_hold(system, position) : rc;
+        rc = rc == 0 && !is_lost(system) ? move_hold(system, position) : rc;
     }
     note_saved(system, rc, saved, position);
     base_lock_release(&system->saving);

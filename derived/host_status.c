@@ -53,16 +53,14 @@ int host_write_status(struct host_system *system)
     status.max_lag_bytes = system->max_lag_bytes;
     status.start = (uint32_t)system->start;
     status.started_behind = system->start_lsn;
-    bool lost = system->parked == WEIR_E_POSITION_LOST;
     system->status_due = false;
     base_lock_release(&host->lock);
-    int rc = lost ? 0 : consumer_found(host->log, system->name);
-    rc = rc < 0 ? rc : consumer_status_write(host->log, system->name, &status, NULL);
+    int rc = consumer_status_write(host->log, system->name, &status, NULL);
     base_lock_release(&system->saving);
     return rc;
 }
 
-int host_read_status(struct host_system *system, bool *ret_known)
+int host_read_status(struct host_system *system)
 {
     struct consumer_status status;
     struct weir_error why = WEIR_ERROR_INIT;
@@ -74,7 +72,6 @@ int host_read_status(struct host_system *system, bool *ret_known)
     if (rc < 0) {
         return rc == -ENOENT || rc == WEIR_E_STATE ? 0 : rc;
     }
-    *ret_known = true;
     if (status.start <= WEIR_START_SNAPSHOT) {
         system->start = (enum weir_start)status.start;
         system->start_lsn = status.started_behind;

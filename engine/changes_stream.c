@@ -36,14 +36,14 @@ int changes_explain(struct weir_changes *changes, int rc)
 
 /* All that is durable was lent, and durable moves from group to group. A stream that begins behind
  * an LSN to come stands there meanwhile, and a group across it may come. */
-static void note_end(struct weir_changes *changes)
+static void note_end(struct weir_changes *changes, weir_lsn durable)
 {
     weir_lsn last = weir_cursor_position(changes->cursor) - 1;
     if (last > changes->position) {
         changes->position = last;
         changes->whole = true;
-    } else if (!changes->whole) {
-        changes->whole = wal_address_ends_group(changes->engine->log, changes->position);
+    } else if (changes->position <= durable) { /* as it was before the cursor looked */
+        changes->whole = true;
     }
 }
 
@@ -51,13 +51,14 @@ static void note_end(struct weir_changes *changes)
 static int fetch(struct weir_changes *changes, int max)
 {
     changes->count = changes->next = 0;
+    weir_lsn durable = weir_durable_lsn(changes->engine->log);
     int rc = weir_cursor_next_batch(changes->cursor, changes->records,
                                     max < CHANGES_BATCH ? max : CHANGES_BATCH);
     if (rc > 0) {
         changes->count = rc;
         changes->bias = wal_address_bias(changes->engine->log, changes->cursor);
     } else if (rc == 0) {
-        note_end(changes);
+        note_end(changes, durable);
     }
     return rc < 0 ? changes_explain(changes, rc) : rc;
 }

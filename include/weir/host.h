@@ -18,11 +18,12 @@
  *   pull        nothing happens until weir_host_flush()
  *   background  a thread of the host's own: weir_host_start()
  *   push        the writer, once its record is durable (WEIR_EACH), applies all events up to its
- *               own, in the order of LSNs, before its call returns: weir_host_push(host, true)
+ *               own, in the order of LSNs, before its call returns: weir_host_push(host, true). One
+ *               that keeps a system still since before leaves them to the next delivery
  *
  * Threads: any, for all calls but open and close. From inside of a callback of a system every call
- * is -EDEADLK. Reading a system is in <weir/host_read.h>, proving it in <weir/rebuild.h>, looking
- * at all of them in <weir/pipeline.h>; this header brings them along.
+ * but weir_host_stat() is -EDEADLK. Reading a system is in <weir/host_read.h>, proving it in
+ * <weir/rebuild.h>, looking at all of them in <weir/pipeline.h>; this header brings them along.
  */
 #ifndef WEIR_HOST_H
 #define WEIR_HOST_H
@@ -106,9 +107,11 @@ WEIR_EXPORT int weir_host_close(struct weir_host *host);
  * @param system     what it is; copied, but for ops and self
  * @param ret_error  NULL, or the detail of a failure; its size member is set
  * Returns: 0 (also when it is parked since an earlier time); WEIR_E_POSITION_LOST (attached all the
- *   same, and parked with that: weir_host_rebuild(), or weir_host_detach()); WEIR_E_ATTACHED (this
+ *   same, and parked with that: ops and self are in use, as on 0, until weir_host_detach() or
+ *   weir_host_close(); weir_host_rebuild() makes it anew); WEIR_E_ATTACHED (this
  *   host, another one or another process has that name); -EINVAL (name, ops, start, tables);
- *   -EDEADLK; errors of weir_changes_open(), weir_hold_set(), weir_state_open(); -ENOMEM; -errno.
+ *   -EDEADLK; errors of weir_changes_open(), weir_hold_set(), weir_state_open(); -ENOMEM;
+ *   -errno. On all but 0 and WEIR_E_POSITION_LOST nothing is attached, what was saved is as it was.
  * Durability: name, start and hold are durable when it returns 0.
  * Threads: any.
  * Blocks: on loading, on a few flushes; with push, until it has caught up.
@@ -204,8 +207,8 @@ WEIR_EXPORT int weir_host_save(struct weir_host *host);
  * @param host  an open host
  * @param name  of a system
  * Returns: 0 (the next delivery tries it); -EINVAL (it is not parked); WEIR_E_POSITION_LOST (what
- *   comes next is gone: weir_host_rebuild()); WEIR_E_NO_SYSTEM; -EBUSY (it is being rebuilt);
- *   -EDEADLK; errors of weir_changes_open(): it stays parked.
+ *   comes next is gone: weir_host_rebuild()); WEIR_E_NO_SYSTEM; -EBUSY (it is being rebuilt, or
+ *   attached); -EDEADLK; errors of weir_changes_open(): it stays parked.
  * Durability: that it is not parked is durable.
  * Threads: any.
  * Blocks: on a flush of its status; with push, until it has caught up.

@@ -38,8 +38,8 @@ struct weir_rebuild_report {
  * Returns: 0; WEIR_E_POSITION_LOST (it began behind an LSN that compaction has passed, so nobody
  *   can give it the same events again: nothing has changed); WEIR_E_PARKED (it refused an event);
  *   -ECANCELED (progress said so, or it is being detached: what is left comes with the next
- *   delivery); -EBUSY (it is being rebuilt); WEIR_E_NO_SYSTEM; -EINVAL; -EDEADLK; errors of
- *   weir_changes_open(), weir_changes_next(), weir_hold_set(), and of saving.
+ *   delivery); -EBUSY (it is being rebuilt or attached); WEIR_E_NO_SYSTEM; -EINVAL; -EDEADLK;
+ *   errors of weir_changes_open(), weir_changes_next(), weir_hold_set(), and of saving.
  * Durability: on 0, the new state is saved.
  * Threads: any.
  * Blocks: on reading the log and on the system; whoever reads the system meanwhile sees it grow.

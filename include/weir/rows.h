@@ -36,6 +36,7 @@ typedef int (*weir_rows_find_fn)(void *context, weir_rows_add_fn add, void *add_
  * @param ret_rows  weir_rows_close() gives them back
  * Returns: 0; WEIR_E_PARKED (it is: what it has would be too old without saying so); errors of
  *   weir_host_read_begin(), of weir_read_begin() and, on a read-only log, weir_engine_refresh();
+ *   WEIR_E_BEHIND, too, when the engine does not get there in 10 s, since its index has failed;
  *   what find returned, when that is < 0; -EINVAL; -ENOMEM.
  * Durability: rows are durable.
  * Threads: any.

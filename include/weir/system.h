@@ -49,7 +49,9 @@ struct weir_system_ops {
     /* ---- a system without state leaves all of these out ---- */
     void (*reset)(void *self);                                 /* as if no event had come */
     int (*save)(void *self, struct weir_state_writer *writer); /* 0 or < 0 */
-    int (*load)(void *self, struct weir_state_reader *reader); /* after reset; < 0: reset again */
+    /* After reset; < 0: reset again. -ENOMEM, -EIO, -EAGAIN, -EACCES, -EMFILE and -ENFILE say
+     * nothing of the state: attaching fails with that; with any other error it is not used. */
+    int (*load)(void *self, struct weir_state_reader *reader);
     /* Equal for equal state, however it came about: a sum of hashes of entries. */
     void (*fingerprint)(void *self, uint8_t ret_fingerprint[16]);
     /* ---- optional ---- */

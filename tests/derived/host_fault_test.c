@@ -80,8 +80,23 @@ static void work(void)
     ledger_free(&fresh);
 }
 
+/* As the command puts one beside the state, before it attaches. */
+static void define(const char *name)
+{
+    struct weir_state_writer *writer;
+    assert_int_equal(weir_state_create(scene.store.log, name, "definition", &writer), 0);
+    assert_int_equal(weir_state_commit(writer, "definition", 1, WEIR_LSN_NONE, NULL), 0);
+}
+
+static void expect_defined(const char *name)
+{
+    struct weir_state_about about = WEIR_STATE_ABOUT_INIT;
+    assert_int_equal(weir_state_peek(scene.store.log, name, "definition", &about, NULL), 0);
+}
+
 static void expect_healthy(void)
 {
+    expect_defined("one"); /* whatever failed: it is not the host's */
     for (unsigned i = 0; i < 2; i++) {
         ledger_free(&ledgers[i]);
         ledgers[i] = (struct ledger){.partial = i == 1};
@@ -132,6 +147,8 @@ static void prepare(void)
     put(&scene.store, "a", "1");
     put(&scene.store, "b", "2");
     settle(&scene.store);
+    define("one");
+    fault.calls = 0;
 }
 
 static void clean_up(void)

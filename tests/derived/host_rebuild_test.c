@@ -3,7 +3,9 @@
  */
 #include "tests/derived/scene.h"
 
+#include "derived/consumer.h"
 #include "derived/host.h"
+#include "engine/engine.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -273,6 +275,7 @@ static void cd_10_one_that_is_cut_loose_is_told_that_its_position_is_lost(void *
     assert_int_equal(scene_hold(&scene, "slow"), 0);
     assert_int_equal(weir_host_retry(scene.host, "slow"), WEIR_E_POSITION_LOST);
     assert_int_equal(weir_host_skip(scene.host, "slow"), WEIR_E_POSITION_LOST);
+    assert_int_equal(scene_hold(&scene, "slow"), 0); /* it keeps nothing for nobody */
     assert_int_equal(weir_host_rebuild(scene.host, "slow", NULL, NULL, NULL, &why), 0);
     assert_int_equal(slow.states, 50);
     assert_int_equal(slow.wrong, 0);
@@ -385,6 +388,140 @@ static void one_that_begins_behind_an_lsn_to_come_gets_nothing_before(void **sta
     expect_ledger(&ledger, "d=4");
     expect_verified(&scene, "ledger");
     scene_free(&scene, &ledger);
+}
+
+static void cd_10_one_that_has_lost_its_position_holds_nothing_when_it_is_saved(void **state)
+{
+    (void)state;
+    struct ledger slow = {0};
+    struct weir_system system = WEIR_SYSTEM_INIT;
+    system.name = "slow";
+    system.ops = &ledger_ops;
+    system.self = &slow;
+    system.max_lag_bytes = 1000;
+    assert_int_equal(weir_host_attach(scene.host, &system, NULL), 0);
+    churn(500, 'x');
+    (void)scene_flush(&scene, NULL); /* not saved */
+    churn(2000, 'y');
+    assert_int_equal(weir_consumer_cut(scene.store.log, NULL, NULL), 0);
+    assert_true(scene_compact(&scene) > 600);
+    (void)scene_flush(&scene, NULL);
+    assert_int_equal(scene_status(&scene, "slow").parked, WEIR_E_POSITION_LOST);
+    assert_int_equal(weir_host_save(scene.host), 0);
+    assert_int_equal(slow.saves, 1);
+    assert_int_equal(scene_hold(&scene, "slow"), 0);
+    assert_int_equal(consumer_is_lost(scene.store.log, "slow"), 1);
+    assert_int_equal(weir_host_detach(scene.host, "slow"), 0);
+    assert_int_equal(scene_hold(&scene, "slow"), 0);
+    assert_int_equal(weir_host_attach(scene.host, &system, NULL), WEIR_E_POSITION_LOST);
+    assert_int_equal(weir_host_rebuild(scene.host, "slow", NULL, NULL, NULL, NULL), 0);
+    assert_true(scene_hold(&scene, "slow") > 2500);
+    assert_int_equal(consumer_is_lost(scene.store.log, "slow"), 0);
+    scene_free(&scene, &slow);
+}
+
+static void cd_10_one_that_is_parked_after_it_was_cut_loose_is_still_shown_as_lost(void **state)
+{
+    (void)state;
+    struct ledger ledger = {.refuse = "bad"};
+    struct weir_system system = WEIR_SYSTEM_INIT;
+    system.name = "ledger";
+    system.ops = &ledger_ops;
+    system.self = &ledger;
+    system.max_lag_bytes = 1000;
+    assert_int_equal(weir_host_attach(scene.host, &system, NULL), 0);
+    churn(500, 'x');
+    assert_int_equal(weir_consumer_cut(scene.store.log, NULL, NULL), 0);
+    put(&scene.store, "bad", "1");
+    (void)scene_flush(&scene, NULL);
+    assert_int_equal(scene_status(&scene, "ledger").parked, -EIO);
+    assert_int_equal(scene_hold(&scene, "ledger"), 0);
+    assert_int_equal(consumer_is_lost(scene.store.log, "ledger"), 1);
+    ledger.refuse = NULL;
+    assert_int_equal(weir_host_retry(scene.host, "ledger"), 0); /* nothing was compacted */
+    assert_true(scene_hold(&scene, "ledger") > 0);
+    assert_int_equal(consumer_is_lost(scene.store.log, "ledger"), 0);
+    scene_free(&scene, &ledger);
+}
+
+static void cd_10_one_that_begins_with_the_state_of_now_is_not_behind_all_that_was(void **state)
+{
+    (void)state;
+    struct ledger ledger = {0};
+    struct weir_system system = WEIR_SYSTEM_INIT;
+    weir_lsn last = churn(500, 'x');
+    system.name = "ledger";
+    system.ops = &ledger_ops;
+    system.self = &ledger;
+    system.start = WEIR_START_SNAPSHOT;
+    system.max_lag_bytes = 1000;
+    assert_int_equal(weir_host_attach(scene.host, &system, NULL), 0);
+    assert_int_equal(weir_consumer_cut(scene.store.log, NULL, NULL), 0);
+    assert_int_equal(scene_hold(&scene, "ledger"), last + 1);
+    (void)scene_flush(&scene, NULL);
+    assert_int_equal(weir_host_save(scene.host), 0);
+    scene_free(&scene, &ledger);
+}
+
+static uint64_t segment_of(weir_lsn lsn)
+{
+    uint64_t address, time_ns;
+    assert_int_equal(wal_address_find(scene.store.log, lsn, &address, &time_ns), 0);
+    return wal_address_ordinal(scene.store.log, address);
+}
+
+/* Saved behind a delete that is the last record of its segment: compaction leaves nothing of it. */
+static weir_lsn save_at_the_end_of_a_segment(struct ledger *ledger)
+{
+    char large[3001];
+    weir_lsn last, next;
+    memset(large, 'l', sizeof large - 1);
+    large[sizeof large - 1] = '\0';
+    do {
+        scene_attach(&scene, "ledger", ledger);
+        put(&scene.store, "gone", "1");
+        last = erase(&scene.store, "gone");
+        (void)scene_flush(&scene, NULL);
+        assert_int_equal(weir_host_detach(scene.host, "ledger"), 0);
+        next = put(&scene.store, "large", large);
+        settle(&scene.store);
+    } while (segment_of(last) == segment_of(next));
+    return last;
+}
+
+static void a_state_as_of_a_record_that_was_compacted_away_is_read_at_once(void **state)
+{
+    (void)state;
+    struct ledger ledger = {0};
+    weir_lsn position = 0;
+    churn(100, 'x');
+    weir_lsn last = save_at_the_end_of_a_segment(&ledger);
+    churn(1000, 'y');
+    assert_int_equal(scene_compact(&scene), last);
+    assert_false(wal_address_ends_group(scene.store.log, last));
+    scene_attach(&scene, "ledger", &ledger);
+    assert_int_equal(weir_host_read_begin(scene.host, "ledger", &position), 0);
+    assert_int_equal(position, last);
+    weir_host_read_end(scene.host, "ledger");
+    assert_int_equal(scene_flush(&scene, NULL), 1001);
+    expect_verified(&scene, "ledger");
+    scene_free(&scene, &ledger);
+}
+
+static void a_view_of_an_engine_that_does_not_get_there_is_given_up(void **state)
+{
+    (void)state;
+    struct weir_read read;
+    put(&scene.store, "a", "1");
+    stripe_announce(scene.store.engine, 3); /* as a writer whose index has failed leaves it */
+    put(&scene.store, "b", "2");
+    settle(&scene.store);
+    assert_int_equal(host_view_within(scene.store.engine, 2, 1000000, &read), WEIR_E_BEHIND);
+    assert_int_equal(host_view_within(scene.store.engine, 1, 1000000, &read), 0);
+    weir_read_end(&read);
+    stripe_retract(scene.store.engine, 3);
+    assert_int_equal(host_view_as_of(scene.store.engine, 2, &read), 0);
+    weir_read_end(&read);
 }
 
 struct seen {
@@ -637,6 +774,11 @@ int main(int argc, char **argv)
         host_test(what_began_behind_an_lsn_cannot_be_rebuilt_once_that_is_compacted),
         host_test(half_of_the_state_it_begins_with_is_neither_read_nor_saved),
         host_test(one_that_begins_behind_an_lsn_to_come_gets_nothing_before),
+        host_test(cd_10_one_that_has_lost_its_position_holds_nothing_when_it_is_saved),
+        host_test(cd_10_one_that_is_parked_after_it_was_cut_loose_is_still_shown_as_lost),
+        host_test(cd_10_one_that_begins_with_the_state_of_now_is_not_behind_all_that_was),
+        host_test(a_state_as_of_a_record_that_was_compacted_away_is_read_at_once),
+        host_test(a_view_of_an_engine_that_does_not_get_there_is_given_up),
         host_test(ds_11_no_batch_is_cut_where_another_one_waits_for_an_lsn_to_come),
         host_test(one_that_waits_for_an_lsn_to_come_is_attached_again_and_rebuilt),
         host_test(one_whose_status_is_damaged_goes_on_and_cannot_be_rebuilt),

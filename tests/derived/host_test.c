@@ -445,6 +445,30 @@ static void a_state_of_another_version_or_kind_is_not_loaded_and_that_is_said(vo
     scene_free(&scene, &ledger);
 }
 
+static void a_state_that_cannot_be_loaded_for_now_stays_for_the_next_time(void **state)
+{
+    (void)state;
+    static const int errors[] = {-ENOMEM, -EIO};
+    struct ledger ledger = {0};
+    scene_attach(&scene, "ledger", &ledger);
+    put(&scene.store, "a", "1");
+    (void)scene_flush(&scene, NULL);
+    assert_int_equal(weir_host_detach(scene.host, "ledger"), 0);
+    weir_lsn hold = scene_hold(&scene, "ledger");
+    for (int i = 0; i < 2; i++) {
+        ledger.load_with = errors[i];
+        assert_int_equal(scene_try_attach(&scene, "ledger", &ledger, WEIR_START_BEGINNING, 0),
+                         errors[i]);
+        assert_int_equal(ledger.count, 0);
+        assert_int_equal(scene_hold(&scene, "ledger"), hold);
+    }
+    ledger.load_with = 0;
+    scene_attach(&scene, "ledger", &ledger);
+    expect_ledger(&ledger, "a=1");
+    assert_int_equal(scene_flush(&scene, NULL), 0);
+    scene_free(&scene, &ledger);
+}
+
 static void a_damaged_state_is_rebuilt_from_where_the_system_began(void **state)
 {
     (void)state;
@@ -736,6 +760,7 @@ int main(int argc, char **argv)
         host_test(a_save_that_fails_leaves_the_old_state_with_the_old_position),
         host_test(a_system_is_saved_by_itself_when_it_has_moved_far_enough),
         host_test(a_state_of_another_version_or_kind_is_not_loaded_and_that_is_said),
+        host_test(a_state_that_cannot_be_loaded_for_now_stays_for_the_next_time),
         host_test(a_damaged_state_is_rebuilt_from_where_the_system_began),
         host_test(effects_outside_come_at_least_once_with_their_lsns),
         host_test(cd_04_one_that_fails_is_parked_and_holds_up_nobody),

@@ -202,6 +202,100 @@ static void with_push_neither_apply_nor_a_reader_may_write(void **state)
     scene_free(&scene, &ledger);
 }
 
+static void turn_push_on(void *context)
+{
+    int *rc = context;
+    *rc = weir_host_push(scene.host, true);
+}
+
+static void a_reader_that_writes_after_push_was_turned_on_does_not_wait_for_itself(void **state)
+{
+    (void)state;
+    struct ledger ledger = {0};
+    struct base_thread thread;
+    int rc = -1;
+    scene_attach(&scene, "ledger", &ledger);
+    assert_int_equal(weir_host_read_begin(scene.host, "ledger", NULL), 0);
+    assert_int_equal(base_thread_start(&thread, "push", turn_push_on, &rc), 0);
+    base_thread_join(&thread);
+    assert_int_equal(rc, 0);
+    assert_int_equal(weir_put(scene.store.engine, 0, text("a"), text("1"), WEIR_EACH, NULL), 0);
+    expect_ledger(&ledger, ""); /* it was kept still */
+    weir_host_read_end(scene.host, "ledger");
+    assert_int_equal(weir_put(scene.store.engine, 0, text("b"), text("1"), WEIR_EACH, NULL), 0);
+    expect_ledger(&ledger, "a=1 b=1");
+    scene_free(&scene, &ledger);
+}
+
+static void a_reader_of_two_hosts_is_told_of_both_that_it_would_wait_for_itself(void **state)
+{
+    (void)state;
+    struct ledger one = {0}, other = {0};
+    struct weir_host *second;
+    struct weir_system system = WEIR_SYSTEM_INIT;
+    assert_int_equal(weir_host_open(scene.store.engine, NULL, &second), 0);
+    system.name = "other";
+    system.ops = &ledger_ops;
+    system.self = &other;
+    assert_int_equal(weir_host_attach(second, &system, NULL), 0);
+    scene_attach(&scene, "one", &one);
+    assert_int_equal(weir_host_read_begin(scene.host, "one", NULL), 0);
+    assert_int_equal(weir_host_read_begin(second, "other", NULL), 0);
+    assert_int_equal(weir_host_flush(scene.host, NULL, 0), -EDEADLK);
+    assert_int_equal(weir_host_flush(second, NULL, 0), -EDEADLK);
+    weir_host_read_end(second, "other");
+    assert_int_equal(weir_host_flush(second, NULL, 0), 1);
+    assert_int_equal(weir_host_flush(scene.host, NULL, 0), -EDEADLK);
+    weir_host_read_end(scene.host, "one");
+    assert_int_equal(weir_host_flush(scene.host, NULL, 0), 1);
+    assert_int_equal(weir_host_close(second), 0);
+    ledger_free(&other);
+    scene_free(&scene, &one);
+}
+
+struct rebuild {
+    struct base_thread thread;
+    bool started;
+    int rc;
+};
+
+static void rebuild_one(void *context)
+{
+    struct rebuild *rebuild = context;
+    rebuild->rc = weir_host_rebuild(scene.host, "one", NULL, NULL, NULL, NULL);
+}
+
+/* On the thread that attaches, in the middle of its first batch. */
+static void rebuild_meanwhile(void *context, const struct weir_event *event)
+{
+    struct rebuild *rebuild = context;
+    (void)event;
+    if (!rebuild->started) {
+        int rc = base_thread_start(&rebuild->thread, "rebuild", rebuild_one, rebuild);
+        rebuild->started = rc == 0;
+        if (rc == 0) {
+            base_thread_join(&rebuild->thread);
+        }
+    }
+}
+
+static void with_push_one_that_is_being_attached_is_not_rebuilt_beside(void **state)
+{
+    (void)state;
+    struct rebuild rebuild = {0};
+    struct ledger one = {.on_event = rebuild_meanwhile, .context = &rebuild};
+    put(&scene.store, "a", "1");
+    put(&scene.store, "b", "2");
+    settle(&scene.store);
+    assert_int_equal(weir_host_push(scene.host, true), 0);
+    scene_attach(&scene, "one", &one);
+    assert_true(rebuild.started);
+    assert_int_equal(rebuild.rc, -EBUSY);
+    expect_ledger(&one, "a=1 b=2");
+    assert_int_equal(weir_host_rebuild(scene.host, "one", NULL, NULL, NULL, NULL), 0);
+    scene_free(&scene, &one);
+}
+
 static void only_one_host_of_an_engine_pushes(void **state)
 {
     (void)state;
@@ -472,6 +566,9 @@ int main(int argc, char **argv)
         host_test(cd_09_with_push_a_write_returns_when_every_system_has_it),
         host_test(cd_09_with_push_a_callback_that_fails_parks_and_the_write_succeeds),
         host_test(with_push_neither_apply_nor_a_reader_may_write),
+        host_test(a_reader_that_writes_after_push_was_turned_on_does_not_wait_for_itself),
+        host_test(a_reader_of_two_hosts_is_told_of_both_that_it_would_wait_for_itself),
+        host_test(with_push_one_that_is_being_attached_is_not_rebuilt_beside),
         host_test(only_one_host_of_an_engine_pushes),
         host_test(cd_09_background_delivers_by_itself_and_wait_says_when),
         host_test(in_the_background_nobody_sleeps_until_an_lsn_that_another_one_waits_for),

@@ -315,6 +315,9 @@ static void ds_30_a_before_image_that_is_not_what_is_here_does_no_harm(void **st
         {"one", "!one", "one"},
         {"one two two", "two one two", "six"},
         {"one two two", "", "one two two two"},
+        {"one two two", "one six six", "three"}, /* as long */
+        {"one two two", "one one two", NULL},
+        {"one two two", "two six one", "one two"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {

@@ -249,7 +249,7 @@ static int add_name(void *context, const char *name)
     if (rc == 0) {
         struct definition *definition = &listing->list[listing->count];
         rc = definition_load(listing->log, name, definition, listing->why);
-        if (rc == WEIR_E_STATE) {
+        if (rc == WEIR_E_STATE || rc == -EISDIR || rc == -EACCES || rc == -ELOOP) {
             *definition = (struct definition){.unreadable = true};
             rc = copy_text(definition->name, sizeof definition->name, name) ? 0 : -ENOENT;
         }

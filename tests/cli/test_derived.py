@@ -442,6 +442,19 @@ class Definitions(DerivedTest):
             holds = [row["name"] for row in weir("hold", "list", self.log, "--json").rows()]
             self.assertEqual(holds, ["engine"], number)
 
+    def test_a_directory_in_place_of_a_file_takes_nothing_from_the_others(self):
+        self.make_all()
+        state = os.path.join(self.log, "derived", "sizes", "state")
+        os.unlink(state)
+        os.mkdir(state)
+        rows = {row["name"]: row for row in weir("consumers", self.log, "--json").rows()}
+        self.assertEqual(set(rows), {"by_section", "sizes", "words"})
+        self.assertIn("cannot be read", rows["sizes"]["reason"])
+        self.assertEqual(self.keys("query", self.log, "by_section", "s"), ["a"])
+        for command in (("stat",), ("compact",), ("checkpoint",), ("index", "list")):
+            done = weir(*command, self.log)
+            self.assertEqual(done.exit, OK, (command, done.err))
+
     def test_list_shows_what_was_defined(self):
         self.make_all()
         row = weir("view", "list", self.log, "--json").row()

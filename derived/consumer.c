@@ -174,6 +174,20 @@ static void give_reason(struct weir_consumer *consumer, const char *reason)
     }
 }
 
+/* Of one consumer's files alone: they are another user's, or none. */
+static bool is_of_its_files(int rc)
+{
+    return rc == WEIR_E_STATE || rc == -EACCES || rc == -EISDIR || rc == -ENOTDIR;
+}
+
+static void give_code(struct weir_consumer *consumer, const char *what, int rc)
+{
+    char reason[sizeof consumer->reason];
+    (void)snprintf(reason, sizeof reason, "its %s cannot be read: %.150s", what,
+                   weir_error_text(rc));
+    give_reason(consumer, reason);
+}
+
 /* A state that is not readable is no error here: its hold says where it was. */
 static int look_at_state(struct weir_log *log, struct weir_consumer *consumer)
 {
@@ -183,11 +197,14 @@ static int look_at_state(struct weir_log *log, struct weir_consumer *consumer)
     if (rc == 0) {
         consumer->position = about.position;
         memcpy(consumer->kind, about.kind, sizeof consumer->kind);
-    } else if (rc == WEIR_E_STATE) {
+    } else if (is_of_its_files(rc)) {
         weir_lsn floor;
+        if (rc == WEIR_E_STATE) {
+            give_reason(consumer, why.text);
+        }
+        give_code(consumer, "state", rc);
         rc = consumer_hold(log, consumer->name, &floor);
         consumer->position = rc == 0 && floor > 0 ? floor - 1 : consumer->position;
-        give_reason(consumer, why.text);
     }
     return rc == -ENOENT ? 0 : rc;
 }
@@ -204,11 +221,28 @@ static int look_at_status(struct weir_log *log, struct weir_consumer *consumer)
         consumer->parked_lsn = status.parked_lsn;
         consumer->max_lag_bytes = status.max_lag_bytes;
         give_reason(consumer, status.reason);
-    } else if (rc == WEIR_E_STATE) {
-        give_reason(consumer, why.text);
+    } else if (is_of_its_files(rc)) {
+        if (rc == WEIR_E_STATE) {
+            give_reason(consumer, why.text);
+        }
+        give_code(consumer, "status", rc);
         rc = 0;
     }
     return rc == -ENOENT ? 0 : rc;
+}
+
+/* Whether somebody has it, and whether it was cut loose. */
+static int look_at_marks(struct weir_log *log, struct weir_consumer *consumer)
+{
+    int locked = weir_state_is_locked(log, consumer->name);
+    int lost = consumer_is_lost(log, consumer->name);
+    consumer->attached = locked == 1;
+    consumer->lost = lost == 1;
+    if (is_of_its_files(locked) || is_of_its_files(lost)) {
+        give_code(consumer, "lock", locked < 0 ? locked : lost);
+        return 0;
+    }
+    return locked < 0 ? locked : (lost < 0 ? lost : 0);
 }
 
 static int look_at_lag(struct weir_log *log, struct weir_consumer *consumer)
@@ -223,10 +257,7 @@ static int look_at(struct weir_log *log, const char *name, struct weir_consumer 
 {
     struct weir_consumer consumer = {0};
     copy_text(consumer.name, sizeof consumer.name, name);
-    int rc = weir_state_is_locked(log, name);
-    consumer.attached = rc == 1;
-    rc = rc < 0 ? rc : consumer_is_lost(log, name);
-    consumer.lost = rc == 1;
+    int rc = look_at_marks(log, &consumer);
     rc = rc < 0 ? rc : look_at_status(log, &consumer);
     rc = rc < 0 ? rc : look_at_state(log, &consumer);
     rc = rc < 0 ? rc : look_at_lag(log, &consumer);

@@ -146,11 +146,13 @@ static struct host_system *take_due(struct weir_host *host, bool *ret_status)
     base_lock_acquire(&host->lock);
     struct host_system *system = host->systems;
     for (; system != NULL; system = system->next) {
+        if (system->unsaved || !system->ready || system->leaving) {
+            continue; /* one that is not ready is the attaching thread's alone */
+        }
         weir_lsn since = system->saved > system->tried ? system->saved : system->tried;
         bool save_due = system->whole && system->position > since &&
                         system->position - since >= host->save_records;
-        if (!system->unsaved && system->ready && !system->leaving &&
-            (system->status_due || save_due)) {
+        if (system->status_due || save_due) {
             *ret_status = system->status_due;
             system->status_due = false;
             system->tried = *ret_status ? system->tried : system->position;

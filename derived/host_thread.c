@@ -4,9 +4,9 @@
  * Happy path: serve the lanes in turn, a batch each; when none of them moves, sleep until the log
  * has more.
  *
- * Failure modes: a stream that fails is asked again with the next record, or after a second; the
- * lane tells the error meanwhile (weir_host_stat(), weir_host_wait()). A log that is poisoned will
- * never have more: the thread sleeps until it is stopped.
+ * Failure modes: a stream that fails is asked again after SLICE_NS; the lane tells the error
+ * meanwhile (weir_host_stat(), weir_host_wait()). A log that is poisoned will never have more: the
+ * thread sleeps until it is stopped.
  *
  * Invariants: it sleeps with no lock held, at a cursor of its own. A change that the log does not
  * tell (attached, retried, stopped) counts host.wake up, which it looks at before and while it

@@ -69,6 +69,9 @@ static int begin_replay(struct replay *replay)
     base_lock_acquire(&host->lock);
     options.from = system->pinned ? WEIR_CHANGES_RESUME : WEIR_CHANGES_BEGINNING;
     options.lsn = system->pinned ? system->start_lsn : WEIR_LSN_NONE;
+    if (system->pinned && host_is_to_come(system)) {
+        options.from = WEIR_CHANGES_BEHIND;
+    }
     base_lock_release(&host->lock);
     if (options.from == WEIR_CHANGES_RESUME && options.lsn == HOST_UNKNOWN_LSN) {
         return host_error(replay->error, WEIR_E_POSITION_LOST,

@@ -33,14 +33,14 @@ struct weir_consumer {
 
 typedef int (*weir_consumer_fn)(void *context, const struct weir_consumer *consumer);
 
-/* Shows all consumers, in order of name. One whose files are damaged is shown with that as its
- * reason, and with the position that its hold says.
+/* Shows all consumers, in order of name. One whose files are damaged, or may not be read, is shown
+ * with that as its reason, and with the position that its hold says; never passed over.
  *
  * @param log      an open log (read-only is enough)
  * @param fn       gets each one, valid during the call; other than 0 stops
  * @param context  handed to fn
  * Returns: 0; what fn returned; -EINVAL; WEIR_E_FORKED; -ENOMEM; WEIR_E_DAMAGED (a hold that is
- *   needed instead of a state); -EACCES and other -errno.
+ *   needed instead of a state); -errno.
  * Durability: none.
  * Threads: any.
  * Blocks: on reading a few KiB for each.

@@ -241,6 +241,47 @@ static int stop_at_two(void *context, const struct weir_consumer *consumer)
     return ++*(int *)context == 2 ? 42 : 0;
 }
 
+static const char *refused;
+
+static int refuse_one(void *context, const char *call, const char *name, uint64_t offset,
+                      size_t size)
+{
+    (void)context;
+    (void)call;
+    (void)offset;
+    (void)size;
+    return strcmp(name, refused) == 0 ? -EACCES : 0;
+}
+
+static void one_whose_files_may_not_be_read_does_not_hide_the_others(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"derived/one/state", "derived/one/status",
+                                        "derived/one/lock", "derived/one/lost"};
+    struct consumer_status status = {.kind = "index"};
+    struct weir_state_lock *lock;
+    struct store store;
+    open_with(&store, 10);
+    make_consumer(&store, "one", 4, &status);
+    make_consumer(&store, "two", 7, &status);
+    assert_int_equal(weir_state_lock(store.log, "one", &lock), 0);
+    weir_state_unlock(lock);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        store_stop(&store);
+        refused = files[i];
+        store.disk.faults.before = refuse_one;
+        store_start(&store);
+        expect_list(store.log, "one two ");
+        struct weir_consumer one = find(store.log, "one");
+        assert_int_equal(one.position, 4);
+        assert_non_null(strstr(one.reason, "cannot be read"));
+        assert_int_equal(find(store.log, "two").position, 7);
+        assert_string_equal(find(store.log, "two").reason, "");
+        assert_int_equal(weir_consumer_cut(store.log, NULL, NULL), 0);
+    }
+    store_close(&store);
+}
+
 static void a_list_stops_where_it_is_told_to(void **state)
 {
     (void)state;
@@ -393,6 +434,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(one_that_has_saved_nothing_is_where_it_began),
         cmocka_unit_test(
             one_whose_files_are_damaged_is_listed_with_the_reason_and_its_holds_position),
+        cmocka_unit_test(one_whose_files_may_not_be_read_does_not_hide_the_others),
         cmocka_unit_test(a_list_stops_where_it_is_told_to),
         cmocka_unit_test(
             cd_10_one_that_is_further_behind_than_it_may_be_loses_its_hold_and_is_told_so),

@@ -569,12 +569,14 @@ static void ds_11_no_batch_is_cut_where_another_one_waits_for_an_lsn_to_come(voi
 static void one_that_waits_for_an_lsn_to_come_is_attached_again_and_rebuilt(void **state)
 {
     (void)state;
-    struct ledger ledger = {.partial = true};
+    struct ledger ledger = {.partial = true}, fresh = {0};
     put(&scene.store, "a", "1");
     settle(&scene.store);
     assert_int_equal(scene_try_attach(&scene, "ledger", &ledger, WEIR_START_BEHIND, 3), 0);
     assert_int_equal(scene_flush(&scene, NULL), 0);
     assert_int_equal(weir_host_rebuild(scene.host, "ledger", NULL, NULL, NULL, NULL), 0);
+    assert_int_equal(weir_host_verify(scene.host, "ledger", &fresh, NULL, NULL, NULL, NULL),
+                     WEIR_E_BEHIND);
     assert_int_equal(weir_host_detach(scene.host, "ledger"), 0);
     assert_int_equal(scene_try_attach(&scene, "ledger", &ledger, WEIR_START_NOW, 0), 0);
     put(&scene.store, "b", "2");

@@ -510,6 +510,36 @@ static void numbers_of_control_that_went_back_show_a_log_that_was_taken_back(voi
     finish(&fixture);
 }
 
+/* Two of them often move together, so that one would hide that another is not looked at. */
+static void each_number_that_a_state_is_bound_to_counts_alone(void **state)
+{
+    (void)state;
+    static const char *const because[] = {"epoch",     "layout",       "horizon",
+                                          "first LSN", "written anew", "written anew"};
+    struct fixture fixture = log_with_records(9);
+    struct state_head head, lie;
+    uint64_t size;
+    save(fixture.log, 100, 1, 4);
+    uint8_t *copy = copy_of(&fixture, &size);
+    assert_int_equal(state_header_decode(copy, "by_section", "state", &head, NULL), 0);
+    assert_true(head.binding.bound);
+    for (int i = 0; i < 6; i++) {
+        lie = head;
+        lie.binding.log_epoch += i == 0;
+        lie.binding.log_layout += i == 1;
+        lie.binding.log_horizon += i == 2;
+        lie.binding.log_first_lsn += i == 3;
+        lie.binding.epoch += i == 4;
+        lie.binding.chain ^= i == 5;
+        state_header_encode(bytes_of(&fixture, &size), "by_section", "state", &lie);
+        expect_refused(fixture.log, because[i]);
+    }
+    state_header_encode(bytes_of(&fixture, &size), "by_section", "state", &head);
+    expect_state(fixture.log, 100, 1, 4);
+    free(copy);
+    finish(&fixture);
+}
+
 static void cd_10_a_state_stays_good_across_compaction_and_truncation(void **state)
 {
     (void)state;
@@ -694,6 +724,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_state_of_another_log_is_refused),
         cmocka_unit_test(a_state_behind_the_end_of_a_log_that_was_taken_back_is_refused),
         cmocka_unit_test(numbers_of_control_that_went_back_show_a_log_that_was_taken_back),
+        cmocka_unit_test(each_number_that_a_state_is_bound_to_counts_alone),
         cmocka_unit_test(cd_10_a_state_stays_good_across_compaction_and_truncation),
         cmocka_unit_test(a_reader_beside_a_writer_keeps_states_and_knows_what_became_durable),
         cmocka_unit_test(names_are_listed_in_order_and_go_with_all_their_files),

@@ -177,7 +177,7 @@ static void give_reason(struct weir_consumer *consumer, const char *reason)
 /* Of one consumer's files alone: they are another user's, or none. */
 static bool is_of_its_files(int rc)
 {
-    return rc == WEIR_E_STATE || rc == -EACCES || rc == -EISDIR || rc == -ENOTDIR;
+    return rc == WEIR_E_STATE || rc == -EACCES || rc == -EISDIR || rc == -ENOTDIR || rc == -ELOOP;
 }
 
 static void give_code(struct weir_consumer *consumer, const char *what, int rc)
@@ -275,32 +275,12 @@ struct visiting {
     void *context;
 };
 
-/* Files that are no files, or that this user may not read: the others can be looked at. */
-static bool concerns_one(int rc)
-{
-    return rc == -EISDIR || rc == -ENOTDIR || rc == -EACCES || rc == -EPERM || rc == -ELOOP;
-}
-
-static void describe_unreadable(const char *name, int rc, struct weir_consumer *ret_consumer)
-{
-    *ret_consumer = (struct weir_consumer){0};
-    copy_text(ret_consumer->name, sizeof ret_consumer->name, name);
-    snprintf(ret_consumer->reason, sizeof ret_consumer->reason, "its files cannot be read: %s",
-             weir_error_text(rc));
-}
-
 static int list_one(void *context, const char *name)
 {
     const struct visiting *visiting = context;
     struct weir_consumer consumer;
     int rc = look_at(visiting->log, name, &consumer);
-    if (rc < 0 && !concerns_one(rc)) {
-        return rc;
-    }
-    if (rc < 0) {
-        describe_unreadable(name, rc, &consumer);
-    }
-    return visiting->fn(visiting->context, &consumer);
+    return rc < 0 ? rc : visiting->fn(visiting->context, &consumer);
 }
 
 int weir_consumer_list(struct weir_log *log, weir_consumer_fn fn, void *context)
@@ -319,11 +299,8 @@ static int cut_one(void *context, const char *name)
     struct weir_consumer consumer;
     weir_lsn floor = 0;
     int rc = look_at(log, name, &consumer);
-    if (rc < 0) {
-        return concerns_one(rc) ? 0 : rc;
-    }
-    if (consumer.max_lag_bytes == 0 || consumer.lag_bytes <= consumer.max_lag_bytes) {
-        return 0;
+    if (rc < 0 || consumer.max_lag_bytes == 0 || consumer.lag_bytes <= consumer.max_lag_bytes) {
+        return rc;
     }
     rc = consumer_hold(log, name, &floor);
     if (rc < 0 || floor == 0) {

@@ -588,8 +588,9 @@ static void cd_04_that_it_is_parked_survives_a_crash_and_retry_goes_on_from_what
     put(&scene.store, "a", "1");
     (void)scene_flush(&scene, NULL);
     assert_int_equal(weir_host_save(scene.host), 0);
-    for (int i = 0; i < 2 * HOST_BATCH; i++) { /* it comes to the poison with a later batch */
+    for (int i = 0; i < 2 * HOST_BATCH; i++) { /* it comes to the poison with a later turn */
         put(&scene.store, "b", "2");
+        settle(&scene.store);
     }
     weir_lsn poison = put(&scene.store, "poison", "3");
     put(&scene.store, "c", "4");

@@ -1,5 +1,5 @@
 /*
- * Rebuilding, verifying, what compaction does to consumers, and rows.
+ * Rebuilding, what compaction does to consumers, and rows.
  */
 #include "tests/derived/scene.h"
 
@@ -143,84 +143,6 @@ static void a_rebuild_that_meets_an_event_that_is_refused_says_that_it_is_parked
     assert_int_equal(scene_status(&scene, "ledger").parked, 0);
     expect_verified(&scene, "ledger");
     scene_free(&scene, &ledger);
-}
-
-/* ---- verify ---- */
-
-struct told {
-    char text[400];
-    weir_lsn lsn[8];
-    int count, most;
-};
-
-static int tell(void *context, const struct weir_difference *difference)
-{
-    static const char marks[] = "?-+!";
-    struct told *told = context;
-    size_t used = strlen(told->text);
-    (void)snprintf(told->text + used, sizeof told->text - used, "%c%.*s ", marks[difference->kind],
-                   (int)difference->text.size, (const char *)difference->text.data);
-    told->lsn[told->count] = difference->lsn;
-    return ++told->count == told->most;
-}
-
-static void verify_names_the_entries_that_differ_and_who_touched_them_last(void **state)
-{
-    (void)state;
-    struct ledger live = {0}, fresh = {0};
-    struct weir_host_verify_report report = WEIR_HOST_VERIFY_REPORT_INIT;
-    struct told told = {.most = 8};
-    put(&scene.store, "a", "1");
-    weir_lsn b = put(&scene.store, "b", "2");
-    weir_lsn c = put(&scene.store, "c", "3");
-    put(&scene.store, "d", "4");
-    scene_attach(&scene, "live", &live);
-    (void)scene_flush(&scene, NULL);
-    ledger_spoil(&live, "b");
-    ledger_drop(&live, "c");
-    live.partial = true;
-    weir_lsn gone = erase(&scene.store, "d");
-    put(&scene.store, "e", "5");
-    live.refuse = NULL;
-    (void)scene_flush(&scene, NULL);
-    /* One that is there and should not be. */
-    struct weir_event ghost = {
-        .lsn = 99, .operation = WEIR_INSERT, .key = text("d"), .after = text("4")};
-    assert_int_equal(ledger_ops.apply(&live, &ghost), 0);
-    assert_int_equal(weir_host_verify(scene.host, "live", &fresh, tell, &told, &report, NULL), 0);
-    assert_false(report.equal);
-    assert_memory_not_equal(report.live, report.rebuilt, 16);
-    assert_int_equal(report.differing, 3);
-    assert_int_equal(report.events, 6);
-    assert_string_equal(told.text, "!b -c +d ");
-    assert_int_equal(told.lsn[0], b);
-    assert_int_equal(told.lsn[1], c);
-    assert_int_equal(told.lsn[2], gone);
-    told = (struct told){.most = 1}; /* enough: the others are counted */
-    assert_int_equal(weir_host_verify(scene.host, "live", &fresh, tell, &told, &report, NULL), 0);
-    assert_int_equal(told.count, 1);
-    assert_int_equal(report.differing, 3);
-    scene_free(&scene, &fresh);
-    scene_free(&scene, &live);
-}
-
-static void verify_says_when_the_rebuilt_one_fails(void **state)
-{
-    (void)state;
-    struct ledger live = {0}, fresh = {.refuse = "b"};
-    struct weir_error why = WEIR_ERROR_INIT;
-    put(&scene.store, "a", "1");
-    put(&scene.store, "b", "1");
-    scene_attach(&scene, "live", &live);
-    (void)scene_flush(&scene, NULL);
-    assert_int_equal(weir_host_verify(scene.host, "live", &fresh, NULL, NULL, NULL, &why), -EIO);
-    assert_non_null(strstr(why.text, "LSN 2"));
-    fresh.refuse_with = 3;
-    assert_int_equal(weir_host_verify(scene.host, "live", &fresh, NULL, NULL, NULL, &why),
-                     WEIR_E_PARKED);
-    assert_int_equal(weir_host_verify(scene.host, "live", NULL, NULL, NULL, NULL, &why), -EINVAL);
-    scene_free(&scene, &fresh);
-    scene_free(&scene, &live);
 }
 
 /* ---- compaction ---- */
@@ -768,8 +690,6 @@ int main(int argc, char **argv)
         host_test(a_rebuild_that_is_stopped_is_brought_to_its_end_by_the_next_delivery),
         host_test(a_crash_while_rebuilding_does_not_bring_the_old_state_back),
         host_test(a_rebuild_that_meets_an_event_that_is_refused_says_that_it_is_parked),
-        host_test(verify_names_the_entries_that_differ_and_who_touched_them_last),
-        host_test(verify_says_when_the_rebuilt_one_fails),
         host_test(cd_10_the_slowest_consumer_keeps_compaction_off),
         host_test(cd_10_one_that_is_cut_loose_is_told_that_its_position_is_lost),
         host_test(one_that_loses_its_position_while_it_is_attached_is_parked_with_that),

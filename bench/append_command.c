@@ -63,19 +63,6 @@ static const struct option_word durabilities[] = {
     {"none", WEIR_NONE},
     {NULL, 0},
 };
-static const struct option_word media[] = {
-    {"auto", WEIR_MEDIUM_AUTO},
-    {"pmem", WEIR_MEDIUM_PMEM},
-    {"direct", WEIR_MEDIUM_DIRECT},
-    {"mapped", WEIR_MEDIUM_MAPPED},
-    {NULL, 0},
-};
-static const struct option_word ios[] = {
-    {"auto", WEIR_IO_AUTO},
-    {"uring", WEIR_IO_URING},
-    {"sync", WEIR_IO_SYNC},
-    {NULL, 0},
-};
 static const struct option_word witnesses[] = {
     {"lazy", WEIR_WITNESS_LAZY},
     {"strict", WEIR_WITNESS_STRICT},
@@ -103,13 +90,9 @@ static error_t parse_word(int key, const char *value, struct argp_state *state)
         options->durability = (enum weir_durability)chosen;
         return error;
     case KEY_MEDIUM:
-        error = option_choice(state, "--medium", value, media, &chosen);
-        options->medium = (enum weir_medium_kind)chosen;
-        return error;
+        return option_medium(state, value, &options->medium);
     case KEY_IO:
-        error = option_choice(state, "--io", value, ios, &chosen);
-        options->io = (enum weir_io_kind)chosen;
-        return error;
+        return option_io(state, value, &options->io);
     case KEY_WITNESS:
         error = option_choice(state, "--witness", value, witnesses, &chosen);
         options->witness = (enum weir_witness)chosen;
@@ -170,8 +153,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case KEY_RECORDS:
         return option_count(state, "--records", value, 1, UINT64_MAX / 2, &options->records);
     case KEY_SEGMENT:
-        return option_size(state, "--segment-size", value, WEIR_SEGMENT_BYTES_MIN,
-                           WEIR_SEGMENT_BYTES_MAX, &options->segment_bytes);
+        return option_segment_size(state, value, &options->segment_bytes);
     case KEY_COLD:
         options->cold = true;
         return 0;

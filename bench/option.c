@@ -3,6 +3,8 @@
 
 #include "base/text.h"
 
+#include <weir/log.h>
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -89,4 +91,35 @@ error_t option_choice(struct argp_state *state, const char *name, const char *va
         }
     }
     return option_refuse(state, name, value);
+}
+
+error_t option_medium(struct argp_state *state, const char *value, enum weir_medium_kind *ret_kind)
+{
+    static const struct option_word words[] = {
+        {"auto", WEIR_MEDIUM_AUTO},
+        {"pmem", WEIR_MEDIUM_PMEM},
+        {"direct", WEIR_MEDIUM_DIRECT},
+        {"mapped", WEIR_MEDIUM_MAPPED},
+        {NULL, 0},
+    };
+    int chosen = 0;
+    error_t error = option_choice(state, "--medium", value, words, &chosen);
+    *ret_kind = (enum weir_medium_kind)chosen;
+    return error;
+}
+
+error_t option_io(struct argp_state *state, const char *value, enum weir_io_kind *ret_kind)
+{
+    static const struct option_word words[] = {
+        {"auto", WEIR_IO_AUTO}, {"uring", WEIR_IO_URING}, {"sync", WEIR_IO_SYNC}, {NULL, 0}};
+    int chosen = 0;
+    error_t error = option_choice(state, "--io", value, words, &chosen);
+    *ret_kind = (enum weir_io_kind)chosen;
+    return error;
+}
+
+error_t option_segment_size(struct argp_state *state, const char *value, uint64_t *ret_bytes)
+{
+    return option_size(state, "--segment-size", value, WEIR_SEGMENT_BYTES_MIN,
+                       WEIR_SEGMENT_BYTES_MAX, ret_bytes);
 }

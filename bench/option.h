@@ -5,6 +5,8 @@
 #ifndef BENCH_OPTION_H
 #define BENCH_OPTION_H
 
+#include <weir/medium.h>
+
 #include <argp.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,5 +35,11 @@ struct option_word {
 /* One of a list that ends with a NULL word. */
 error_t option_choice(struct argp_state *state, const char *name, const char *value,
                       const struct option_word *words, int *ret_value);
+
+/* What the options of a log take: "auto", "direct", ... and a size within the limits of segments.
+ */
+error_t option_medium(struct argp_state *state, const char *value, enum weir_medium_kind *ret_kind);
+error_t option_io(struct argp_state *state, const char *value, enum weir_io_kind *ret_kind);
+error_t option_segment_size(struct argp_state *state, const char *value, uint64_t *ret_bytes);
 
 #endif

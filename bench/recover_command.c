@@ -47,20 +47,9 @@ static const struct argp_option option_table[] = {
     {0},
 };
 
-static const struct option_word media[] = {
-    {"auto", WEIR_MEDIUM_AUTO},
-    {"pmem", WEIR_MEDIUM_PMEM},
-    {"direct", WEIR_MEDIUM_DIRECT},
-    {"mapped", WEIR_MEDIUM_MAPPED},
-    {NULL, 0},
-};
-static const struct option_word ios[] = {
-    {"auto", WEIR_IO_AUTO}, {"uring", WEIR_IO_URING}, {"sync", WEIR_IO_SYNC}, {NULL, 0}};
-
 static error_t parse_value(int key, const char *value, struct argp_state *state)
 {
     struct bench_recover_options *options = &((struct arguments *)state->input)->options;
-    int chosen = 0;
     uint64_t number = 0;
     error_t error;
     switch (key) {
@@ -73,16 +62,11 @@ static error_t parse_value(int key, const char *value, struct argp_state *state)
         options->rounds = (unsigned)number;
         return error;
     case KEY_MEDIUM:
-        error = option_choice(state, "--medium", value, media, &chosen);
-        options->medium = (enum weir_medium_kind)chosen;
-        return error;
+        return option_medium(state, value, &options->medium);
     case KEY_IO:
-        error = option_choice(state, "--io", value, ios, &chosen);
-        options->io = (enum weir_io_kind)chosen;
-        return error;
+        return option_io(state, value, &options->io);
     case KEY_SEGMENT:
-        return option_size(state, "--segment-size", value, WEIR_SEGMENT_BYTES_MIN,
-                           WEIR_SEGMENT_BYTES_MAX, &options->segment_bytes);
+        return option_segment_size(state, value, &options->segment_bytes);
     default:
         return ARGP_ERR_UNKNOWN;
     }

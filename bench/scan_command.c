@@ -52,13 +52,6 @@ static const struct argp_option option_table[] = {
     {0},
 };
 
-static const struct option_word media[] = {
-    {"auto", WEIR_MEDIUM_AUTO},
-    {"pmem", WEIR_MEDIUM_PMEM},
-    {"direct", WEIR_MEDIUM_DIRECT},
-    {"mapped", WEIR_MEDIUM_MAPPED},
-    {NULL, 0},
-};
 static const struct option_word groups[] = {{"one", 1}, {"full", 0}, {NULL, 0}};
 
 static error_t parse_value(int key, const char *value, struct argp_state *state)
@@ -69,9 +62,7 @@ static error_t parse_value(int key, const char *value, struct argp_state *state)
     error_t error;
     switch (key) {
     case KEY_MEDIUM:
-        error = option_choice(state, "--medium", value, media, &chosen);
-        options->medium = (enum weir_medium_kind)chosen;
-        return error;
+        return option_medium(state, value, &options->medium);
     case KEY_GROUP:
         error = option_choice(state, "--group-size", value, groups, &chosen);
         options->one_per_group = chosen != 0;
@@ -87,8 +78,7 @@ static error_t parse_value(int key, const char *value, struct argp_state *state)
     case KEY_SECONDS:
         return option_seconds(state, value, &options->seconds);
     case KEY_SEGMENT:
-        return option_size(state, "--segment-size", value, WEIR_SEGMENT_BYTES_MIN,
-                           WEIR_SEGMENT_BYTES_MAX, &options->segment_bytes);
+        return option_segment_size(state, value, &options->segment_bytes);
     default:
         return ARGP_ERR_UNKNOWN;
     }

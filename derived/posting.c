@@ -510,24 +510,6 @@ bool posting_first(const struct slab *slab, const struct posting *posting,
     WEIR_UNREACHABLE();
 }
 
-bool posting_last(const struct slab *slab, const struct posting *posting,
-                  struct posting_walk *ret_walk)
-{
-    if (kind_of(posting) == KIND_FEW) {
-        ret_walk->left = few_count(posting) - 1;
-        ret_walk->few = few_at(slab, posting) + ret_walk->left;
-        ret_walk->ordinal = *ret_walk->few;
-        return true;
-    }
-    if (kind_of(posting) == KIND_MANY) {
-        roaring_init_iterator_last(many_at(slab, posting)->bitmap, &ret_walk->iterator);
-        ret_walk->ordinal = ret_walk->iterator.current_value;
-        ret_walk->left = LEFT_OF_BITMAP;
-        return ret_walk->iterator.has_value;
-    }
-    return posting_first(slab, posting, ret_walk);
-}
-
 bool posting_next(struct posting_walk *walk)
 {
     if (walk->left == LEFT_OF_BITMAP) {
@@ -540,21 +522,6 @@ bool posting_next(struct posting_walk *walk)
     }
     walk->left--;
     walk->ordinal = *++walk->few;
-    return true;
-}
-
-bool posting_previous(struct posting_walk *walk)
-{
-    if (walk->left == LEFT_OF_BITMAP) {
-        bool more = roaring_previous_uint32_iterator(&walk->iterator);
-        walk->ordinal = walk->iterator.current_value;
-        return more;
-    }
-    if (walk->left == 0) {
-        return false;
-    }
-    walk->left--;
-    walk->ordinal = *--walk->few;
     return true;
 }
 

@@ -56,11 +56,7 @@ bool posting_is_empty(const struct posting *posting);
 /* False: there is none (any more). The posting must not change in between. */
 bool posting_first(const struct slab *slab, const struct posting *posting,
                    struct posting_walk *ret_walk);
-/* The last one, going down: posting_last(), posting_previous(). */
-bool posting_last(const struct slab *slab, const struct posting *posting,
-                  struct posting_walk *ret_walk);
 bool posting_next(struct posting_walk *walk);
-bool posting_previous(struct posting_walk *walk);
 
 /* bitmap |= posting; bitmap &= posting. 0; -ENOMEM (the bitmap is as it was). */
 int posting_or_into(const struct slab *slab, const struct posting *posting,

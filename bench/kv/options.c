@@ -63,14 +63,6 @@ static const struct option_word kinds[] = {
 static const struct option_word orders[] = {{"random", 0}, {"ascending", 1}, {NULL, 0}};
 static const struct option_word durabilities[] = {
     {"each", WEIR_EACH}, {"group", WEIR_GROUP}, {"none", WEIR_NONE}, {NULL, 0}};
-static const struct option_word media[] = {{"auto", WEIR_MEDIUM_AUTO},
-                                           {"pmem", WEIR_MEDIUM_PMEM},
-                                           {"direct", WEIR_MEDIUM_DIRECT},
-                                           {"mapped", WEIR_MEDIUM_MAPPED},
-                                           {NULL, 0}};
-static const struct option_word ios[] = {
-    {"auto", WEIR_IO_AUTO}, {"uring", WEIR_IO_URING}, {"sync", WEIR_IO_SYNC}, {NULL, 0}};
-
 /* "1,8,64"; with words: one of them each. */
 static error_t parse_list(struct argp_state *state, const char *name, const char *value,
                           const struct option_word *words, uint64_t most, struct kv_list *list)
@@ -111,13 +103,9 @@ static error_t parse_words(int key, const char *value, struct argp_state *state)
         plan->durability = (enum weir_durability)chosen;
         return error;
     case KEY_MEDIUM:
-        error = option_choice(state, "--medium", value, media, &chosen);
-        plan->medium = (enum weir_medium_kind)chosen;
-        return error;
+        return option_medium(state, value, &plan->medium);
     case KEY_IO:
-        error = option_choice(state, "--io", value, ios, &chosen);
-        plan->io = (enum weir_io_kind)chosen;
-        return error;
+        return option_io(state, value, &plan->io);
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -144,8 +132,7 @@ static error_t parse_numbers(int key, const char *value, struct argp_state *stat
     case KEY_PLOT:
         return parse_list(state, "--plot", value, NULL, RECORDS_MAX / 1000000, &plan->plot);
     case KEY_SEGMENT:
-        return option_size(state, "--segment-size", value, WEIR_SEGMENT_BYTES_MIN,
-                           WEIR_SEGMENT_BYTES_MAX, &plan->segment_bytes);
+        return option_segment_size(state, value, &plan->segment_bytes);
     case KEY_SECONDS:
         return option_seconds(state, value, &plan->seconds);
     case KEY_ROUNDS:

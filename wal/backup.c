@@ -104,9 +104,9 @@ static int start_writing(struct backup *backup, struct control *control)
     struct salvage_target *target = &backup->target;
     control->epoch++;
     int rc = salvage_new_identity(control, target->medium->info.block_bytes);
-    rc = rc < 0
-             ? rc
-             : options_apply(&target->options, control, control->block_bytes, &limits, backup->why);
+    rc = rc < 0 ? rc
+                : options_apply(&target->options, control, &target->medium->info, &limits,
+                                backup->why);
     return rc < 0 ? rc
                   : salvage_write_start(&target->writer, target->medium, control, backup->first);
 }

@@ -12,6 +12,7 @@
 #include "wal/log.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define REASON_BYTES 240
@@ -59,6 +60,16 @@ static int open_kind(const char *directory, enum weir_medium_kind kind,
     return -EINVAL;
 }
 
+/* Behind why the medium is this one. A log on DAX that is written as on a block device, say for a
+ * variable that was set by mistake, must not look as if that had been the choice. */
+static void note_passed_over(struct weir_medium_info *info, const char *passed_over)
+{
+    size_t length = strlen(info->reason);
+    if (passed_over[0] != '\0') {
+        snprintf(info->reason + length, sizeof info->reason - length, "; %s", passed_over);
+    }
+}
+
 /* Only persistent memory that is real: emulation is never chosen by itself. */
 static int open_auto(const char *directory, const struct weir_log_options *options,
                      struct weir_medium **ret_medium, char *reason)
@@ -67,12 +78,20 @@ static int open_auto(const char *directory, const struct weir_log_options *optio
                                                   WEIR_MEDIUM_MAPPED};
     struct weir_log_options real = *options;
     real.flags &= ~WEIR_LOG_ALLOW_EMULATED_PMEM;
+    char no_pmem[REASON_BYTES] = "";
     int rc = WEIR_E_MEDIUM;
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
-        rc = open_kind(directory, order[i], &real, ret_medium, reason);
+        char *why_not = order[i] == WEIR_MEDIUM_PMEM ? no_pmem : reason;
+        rc = open_kind(directory, order[i], &real, ret_medium, why_not);
+        if (rc == 0 && order[i] != WEIR_MEDIUM_PMEM) {
+            note_passed_over(&(*ret_medium)->info, no_pmem);
+        }
         if (rc != WEIR_E_MEDIUM && rc != WEIR_E_EMULATED) {
             break;
         }
+    }
+    if (rc < 0 && reason[0] == '\0') {
+        memcpy(reason, no_pmem, REASON_BYTES);
     }
     return rc;
 }

@@ -321,8 +321,7 @@ static int open_writer(struct weir_log *log, const struct weir_log_options *opti
     start_ns = base_clock_monotonic_ns();
     rc = load_or_create(log, options, why);
     if (rc == 0) {
-        rc =
-            options_apply(options, &log->control, log->medium->info.block_bytes, &log->limits, why);
+        rc = options_apply(options, &log->control, &log->medium->info, &log->limits, why);
     }
     log->limits.queue_depth = log->medium->info.queue_depth < 4 ? log->medium->info.queue_depth : 4;
     log->uuid_seed = group_uuid_seed(log->control.uuid);

@@ -132,7 +132,7 @@ static bool differs(uint64_t asked, uint64_t is)
 }
 
 int options_apply(const struct weir_log_options *options, const struct control *control,
-                  uint32_t medium_block_bytes, struct wal_limits *ret_limits,
+                  const struct weir_medium_info *medium, struct wal_limits *ret_limits,
                   struct weir_error *why)
 {
     if (differs(options->segment_bytes, control->segment_bytes) ||
@@ -148,10 +148,11 @@ int options_apply(const struct weir_log_options *options, const struct control *
                          (unsigned long long)control->record_bytes);
     }
     bool reads = (options->flags & WEIR_LOG_READ_ONLY) != 0;
-    if (!reads && medium_block_bytes > control->block_bytes) {
+    if (!reads && medium->block_bytes > control->block_bytes) {
         return log_error(why, WEIR_E_MEDIUM, NULL, UINT64_MAX,
-                         "the log was made with groups aligned to %u bytes; this medium writes %u",
-                         control->block_bytes, medium_block_bytes);
+                         "the log was made with groups aligned to %u bytes; the medium %s writes "
+                         "%u (%s)",
+                         control->block_bytes, medium->name, medium->block_bytes, medium->reason);
     }
     uint64_t least = (2 + (uint64_t)1) * control->segment_bytes;
     uint64_t window_bytes = options->window_bytes != 0

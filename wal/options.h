@@ -17,7 +17,7 @@ int options_new_limits(const struct weir_log_options *options, struct control *c
 
 /* The limits of an existing log under these options. WEIR_E_SETTINGS, WEIR_E_MEDIUM. */
 int options_apply(const struct weir_log_options *options, const struct control *control,
-                  uint32_t medium_block_bytes, struct wal_limits *ret_limits,
+                  const struct weir_medium_info *medium, struct wal_limits *ret_limits,
                   struct weir_error *why);
 
 /* The largest payload that fits a group of this size. */

@@ -177,8 +177,7 @@ static int adopt_control(struct weir_log *log, const struct control *control,
 {
     struct wal_reader *reader = log->reader;
     if (log->limits.segment_bytes == 0) {
-        int rc = options_apply(&reader->options, control, log->medium->info.block_bytes,
-                               &log->limits, why);
+        int rc = options_apply(&reader->options, control, &log->medium->info, &log->limits, why);
         if (rc < 0) {
             return rc;
         }

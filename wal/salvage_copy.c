@@ -56,8 +56,8 @@ static int start_writing(struct salvage *salvage, weir_lsn base_lsn)
     struct control control = salvage->verify.control;
     int rc = new_control(salvage, &control);
     rc = rc < 0 ? rc
-                : options_apply(&salvage->target.options, &control, control.block_bytes, &limits,
-                                salvage->why);
+                : options_apply(&salvage->target.options, &control, &salvage->target.medium->info,
+                                &limits, salvage->why);
     return rc < 0 ? rc
                   : salvage_write_start(&salvage->target.writer, salvage->target.medium, &control,
                                         base_lsn);

@@ -3,6 +3,8 @@
 
 #include "tests/medium/fixture.h"
 
+#include <weir/weir.h>
+
 #include <errno.h>
 
 #define BLOCK ((size_t)4096)
@@ -127,6 +129,44 @@ static void emulation_is_labelled_and_never_durable(void **state)
     medium->ops->destroy(medium);
 }
 
+/* Where auto passes persistent memory over, its report says why. */
+static void a_block_medium_that_auto_has_chosen_says_why_it_is_not_pmem(void **state)
+{
+    struct context *context = *state;
+    struct weir_medium_info info;
+    if (!is_dax(context)) {
+        assert_int_equal(
+            weir_medium_probe(context->directory, WEIR_MEDIUM_AUTO, WEIR_IO_AUTO, &info), 0);
+        assert_non_null(strstr(info.reason, "MAP_SYNC"));
+    }
+    assert_int_equal(setenv("PMEM_NO_FLUSH", "1", 1), 0);
+    int rc = weir_medium_probe(context->directory, WEIR_MEDIUM_AUTO, WEIR_IO_AUTO, &info);
+    assert_int_equal(unsetenv("PMEM_NO_FLUSH"), 0);
+    assert_int_equal(rc, 0);
+    assert_int_not_equal(info.kind, WEIR_MEDIUM_PMEM);
+    assert_non_null(strstr(info.reason, "PMEM_NO_FLUSH"));
+}
+
+/* Its groups are smaller than what a block medium writes. */
+static void a_log_of_pmem_that_only_a_block_medium_can_open_says_why(void **state)
+{
+    struct context *context = *state;
+    struct weir_log_options options = WEIR_LOG_OPTIONS_INIT;
+    struct weir_error why = WEIR_ERROR_INIT;
+    struct weir_log *log = NULL;
+    options.flags = WEIR_LOG_CREATE | WEIR_LOG_ALLOW_EMULATED_PMEM;
+    options.medium = WEIR_MEDIUM_PMEM;
+    options.segment_bytes = WEIR_SEGMENT_BYTES_MIN;
+    assert_int_equal(weir_log_open(context->directory, &options, &log, &why), 0);
+    assert_int_equal(weir_log_close(log), 0);
+    assert_int_equal(setenv("PMEM_NO_FLUSH", "1", 1), 0);
+    int rc = weir_log_open(context->directory, NULL, &log, &why);
+    assert_int_equal(unsetenv("PMEM_NO_FLUSH"), 0);
+    assert_int_equal(rc, WEIR_E_MEDIUM);
+    assert_non_null(strstr(why.text, "aligned to 64"));
+    assert_non_null(strstr(why.text, "PMEM_NO_FLUSH"));
+}
+
 static void a_missing_directory_is_said_to_be_missing(void **state)
 {
     (void)state;
@@ -172,6 +212,8 @@ int main(int argc, char **argv)
         TEST(a_variable_is_shown_where_emulation_is_allowed),
         TEST(a_directory_that_is_not_dax_is_refused_with_its_file_system),
         TEST(emulation_is_labelled_and_never_durable),
+        TEST(a_block_medium_that_auto_has_chosen_says_why_it_is_not_pmem),
+        TEST(a_log_of_pmem_that_only_a_block_medium_can_open_says_why),
         TEST(a_missing_directory_is_said_to_be_missing),
         TEST(a_copy_of_any_length_to_any_place_is_exact),
     };

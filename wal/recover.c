@@ -3,7 +3,8 @@
  *
  * Happy path
  *   1. inventory: every retained segment's header
- *   2. walk from the start of the last segment but one to x, the first group not valid in place
+ *   2. walk from the start of the newest segment to x, the first group not valid in place; from the
+ *      start of the one before when nothing on the way says that a record of the newest was durable
  *   3. look for evidence behind x: in (x, x + W], and on to the end of the newest segment
  *   4. verdict; then the tail, the segments and the counts for who opens
  *
@@ -11,9 +12,12 @@
  * file, offset and LSNs; memory and reads that fail for other reasons come back as -errno.
  *
  * Invariants
- *   - Starting one segment before the newest is enough: its header lies there, so all but W bytes
- *     before it were durable, and W is at most a segment. What is older cannot be torn, only
- * damaged, and is checked at first read, by verification, or now on request.
+ *   - Starting at the newest segment is enough once a group of it, valid in place, says that one of
+ *     its records was durable: durable moves in order of address, so all in front of it was.
+ *   - Starting one segment before the newest always is: the newest header lies there, so all but W
+ *     bytes before it were durable, and W is at most a segment.
+ *   - What is older cannot be torn, only damaged, and is checked at first read, by verification, or
+ *     now on request.
  *   - At or behind CONTROL's witness address no group of an older epoch is accepted. Its writer is
  *     gone and what it left there was cut; if in-flight bytes turned up later, they stay cut.
  *   - Nothing here asserts about bytes of the medium.
@@ -170,12 +174,11 @@ static bool was_closed(const struct judge *judge)
 
 /* The last segment but one that has a valid header; the first when there are fewer. What lies in
  * front of it was durable, and so was what is compacted. */
-static void choose_start(struct judge *judge)
+static uint64_t choose_start(const struct judge *judge)
 {
     uint64_t first = judge->control->first_ordinal;
     if (was_closed(judge)) {
-        judge->start = judge->newest;
-        return;
+        return judge->newest;
     }
     uint64_t start = judge->newest;
     for (uint64_t place = judge->newest; place > first && start == judge->newest;) {
@@ -185,7 +188,7 @@ static void choose_start(struct judge *judge)
         }
         start = header_is_valid(segment) || place == first ? place : start;
     }
-    judge->start = start;
+    return start;
 }
 
 /* ---- what is found ---- */
@@ -329,6 +332,7 @@ static int describe(struct judge *judge, struct recovery *recovery)
     const struct scan_evidence *evidence = &judge->evidence;
     describe_tail(judge, &recovery->tail);
     recovery->clean = judge->control->clean;
+    recovery->zero_from = evidence->zero_from;
     recovery->witnessed = judge->known_durable;
     if (!recovery->clean) {
         recovery->cut_bytes = evidence->held_bytes + evidence->unreadable_bytes;
@@ -343,6 +347,33 @@ static int describe(struct judge *judge, struct recovery *recovery)
 }
 
 /* ---- the whole ---- */
+
+static int walk_from(struct judge *judge, uint64_t start)
+{
+    judge->start = start;
+    check_headers(judge);
+    return judge->input.header_damaged ? 0 : judge_walk(judge);
+}
+
+/* Files or headers that are missing end it before it begins. What does not begin early enough, and
+ * what is wrong with the newest segment alone, is judged by the walk that always did. */
+static int walk(struct judge *judge)
+{
+    if (judge->input.file_short || judge->input.header_damaged) {
+        return 0;
+    }
+    uint64_t start = choose_start(judge);
+    int rc = start < judge->newest ? judge_find_seal(judge) : 0;
+    if (rc > 0) {
+        judge->is_trial = true;
+        rc = walk_from(judge, judge->newest);
+        if (rc < 0 || (!judge->input.header_damaged && judge_proves_start(judge))) {
+            return rc;
+        }
+        judge_forget_walk(judge);
+    }
+    return rc < 0 ? rc : walk_from(judge, start);
+}
 
 static int find_end(struct judge *judge)
 {
@@ -360,12 +391,11 @@ static int find_end(struct judge *judge)
     }
     judge->witness = judge_witness_address(control);
     check_files(judge);
-    choose_start(judge);
-    check_headers(judge);
-    if (judge->input.file_short || judge->input.header_damaged) {
+    rc = walk(judge);
+    if (rc == 0 &&
+        (judge->input.header_damaged || (judge->input.file_short && judge->walked_count == 0))) {
         return judge_headers_only(judge);
     }
-    rc = judge_walk(judge);
     return rc < 0 ? rc : judge_evidence(judge);
 }
 

@@ -66,6 +66,8 @@ struct recovery {
     uint64_t *leftovers; /* segment files to remove: dropped ones, and spares half made */
     uint32_t leftover_count;
     bool clean;         /* closed by its last writer: there is nothing to repair */
+    uint64_t zero_from; /* address: from here to W behind x all but segment headers was read and is
+                           zero */
     weir_lsn witnessed; /* the last LSN that anything says was durable */
     uint64_t cut_bytes, cut_groups, cut_records;
     uint64_t scanned_bytes, scanned_records, scanned_segments;

@@ -23,6 +23,7 @@ struct judge {
     uint64_t witness; /* CONTROL's address; at the first group where it names a segment's start */
     uint64_t newest;  /* ordinal of the last valid header, or the first that is retained */
     uint64_t start;   /* ordinal where the walk starts */
+    bool is_trial;    /* it is not known yet whether that is early enough */
     uint64_t bad_ordinal; /* whose file or header is missing, short or damaged */
 
     /* The walk: of the segment it is in, and x when it has ended. */
@@ -30,8 +31,10 @@ struct judge {
     struct scan_walk walk;
     struct scan_directory directory;
     struct group_chain segment_start;
+    struct group_chain walked_from; /* that of the first segment */
     bool has_header;
-    bool passed_witness;     /* the walk has been at or behind it */
+    bool passed_witness;  /* the walk has been at or behind it */
+    bool start_is_proven; /* a group of the walk says that a record behind its start was durable */
     uint64_t passed_address; /* end of the last group before padding up to the next segment */
     uint64_t last_group_address;
     uint64_t scanned_records;
@@ -52,8 +55,18 @@ static inline uint64_t judge_address(const struct judge *judge)
 /* CONTROL's witness address, moved behind the header where it names the start of a segment. */
 uint64_t judge_witness_address(const struct control *control);
 
-/* Walks to x. 0 or -errno. */
+/* 1: the seal from which the newest segment's header continues is where it says; 0: it is not, or
+ * cannot be read. -errno that says nothing about the bytes. */
+int judge_find_seal(struct judge *judge);
+
+/* Walks to x from judge->start. 0 or -errno. */
 int judge_walk(struct judge *judge);
+
+/* As if it had not walked. */
+void judge_forget_walk(struct judge *judge);
+
+/* Was all in front of the walk's start durable, as far as what the walk has passed says? */
+bool judge_proves_start(const struct judge *judge);
 
 /* Collects what lies behind x and fills in judge->input. 0 or -errno. */
 int judge_evidence(struct judge *judge);

@@ -15,6 +15,10 @@
 
 #include <errno.h>
 
+/* What is read ahead of a segment that may not be enough: more than what is in flight at once in
+ * nearly all logs. */
+#define TRIAL_BYTES ((uint64_t)2 * SCAN_PIECE_BYTES)
+
 enum stop {
     STOP_NEWER_EPOCH = 1,
     STOP_FOREIGN,
@@ -79,6 +83,17 @@ static int check_group_epoch(struct judge *judge, const struct scan_group *group
     return judge->passed_witness ? STOP_CUT_EPOCH : 0;
 }
 
+/* How far the walk is going to read. Reading on would touch memory that costs more than the bytes;
+ * and a segment that may turn out not to be enough is not read ahead. */
+static uint64_t likely_end(const struct judge *judge)
+{
+    const struct control *control = judge->control;
+    if (control->clean && judge->witness / control->segment_bytes == judge->ordinal) {
+        return judge->witness % control->segment_bytes;
+    }
+    return judge->is_trial && !judge->start_is_proven ? TRIAL_BYTES : UINT64_MAX;
+}
+
 static int each_group(void *context, const struct scan_group *group)
 {
     struct judge *judge = context;
@@ -91,6 +106,10 @@ static int each_group(void *context, const struct scan_group *group)
     }
     if (scan_directory_add(&judge->directory, group) < 0) {
         return STOP_NO_MEMORY;
+    }
+    if (group->header.durable_lsn >= judge->walked_from.next_lsn && !judge->start_is_proven) {
+        judge->start_is_proven = true;
+        judge->scan.likely_end = likely_end(judge);
     }
     judge->last_group_address = group->header.address;
     judge->scanned_records += group->header.record_count;
@@ -153,18 +172,16 @@ static void note_walked(struct judge *judge)
     };
 }
 
+/* The segment stays open: what has been read ahead may be evidence. */
 static int walk_segment(struct judge *judge)
 {
+    scan_close(&judge->scan);
     int rc = scan_open(&judge->scan, judge->ordinal);
     if (rc < 0) {
         return rc;
     }
-    if (judge->control->clean && judge->witness / judge->control->segment_bytes == judge->ordinal) {
-        /* Reading on would touch memory that costs more than the bytes. */
-        judge->scan.likely_end = judge->witness % judge->control->segment_bytes;
-    }
+    judge->scan.likely_end = likely_end(judge);
     rc = scan_walk(&judge->scan, &judge->walk, each_group, judge);
-    scan_close(&judge->scan);
     if (rc == 0 && judge->walk.end == SCAN_STOPPED && judge->walk.stop == STOP_NO_MEMORY) {
         return -ENOMEM;
     }
@@ -204,7 +221,7 @@ static bool begin_first(struct judge *judge)
     judge->passed_witness = judge->witness < judge->passed_address;
     judge->has_header = header != NULL;
     judge->walk.chain = header != NULL ? chain_from_header(header) : chain_from_control(control);
-    judge->segment_start = judge->walk.chain;
+    judge->segment_start = judge->walked_from = judge->walk.chain;
     if (header == NULL) {
         return false;
     }
@@ -260,11 +277,81 @@ int judge_walk(struct judge *judge)
     return 0;
 }
 
+/* With its directory, as far as it goes, unread: who walks up to a seal checks more. */
+int judge_find_seal(struct judge *judge)
+{
+    const struct segment_header *next = header_of(judge, judge->newest);
+    uint64_t ordinal = judge->newest - 1;
+    uint64_t offset = next != NULL ? next->previous_seal_offset : 0;
+    if (next == NULL || offset < FORMAT_SEGMENT_HEADER_BYTES ||
+        offset >= judge->control->segment_bytes) {
+        return 0;
+    }
+    int rc = scan_open(&judge->scan, ordinal);
+    if (rc < 0) {
+        return rc;
+    }
+    judge->scan.likely_end = 0; /* no more than the piece that it is in */
+    const uint8_t *bytes;
+    struct group_header seal;
+    bool there = false;
+    rc = scan_bytes(&judge->scan, offset, FORMAT_GROUP_HEADER_BYTES, &bytes);
+    if (rc == 0) {
+        uint64_t address = ordinal * judge->control->segment_bytes + offset;
+        there = group_decode(bytes, address, next->seed, judge->scan.uuid_seed,
+                             judge->scan.segment_bytes, &seal) == GROUP_OK &&
+                seal.kind == FORMAT_GROUP_SEAL && seal.crc == next->chain &&
+                seal.first_lsn == next->base_lsn && seal.time_ns == next->base_time_ns &&
+                seal.epoch == (uint32_t)next->epoch;
+    }
+    scan_close(&judge->scan);
+    bool says_nothing = rc < 0 && rc != WEIR_E_CUT_SHORT && !scan_is_medium_error(rc);
+    return says_nothing ? rc : there;
+}
+
+void judge_forget_walk(struct judge *judge)
+{
+    scan_close(&judge->scan);
+    scan_directory_clear(&judge->directory);
+    *judge = (struct judge){
+        .medium = judge->medium,
+        .control = judge->control,
+        .inventory = judge->inventory,
+        .scan = judge->scan,
+        .directory = judge->directory,
+        .witness = judge->witness,
+        .newest = judge->newest,
+    };
+}
+
+/* A record of this segment was durable, and durable moves in order of address; or CONTROL's witness
+ * lies here, and this is the log that it is of. A durable LSN right in front of the segment's first
+ * does not do: the seal, an epoch or a witness may have been in flight behind that record. */
+bool judge_proves_start(const struct judge *judge)
+{
+    bool sound = judge->newer_epoch == 0 && !judge->foreign && !judge->input.file_short;
+    bool by_control =
+        judge->passed_witness && judge->witness >= judge->start * judge->control->segment_bytes;
+    return sound && (judge->start_is_proven || by_control);
+}
+
 /* ---- behind x ---- */
 
 static uint64_t lesser(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
+}
+
+/* Where the walk has ended its segment is open, and what comes next in it is under way. */
+static int open_to_search(struct judge *judge, uint64_t ordinal, uint64_t end)
+{
+    int rc = 0;
+    if (judge->scan.file == NULL || judge->scan.ordinal != ordinal) {
+        scan_close(&judge->scan);
+        rc = scan_open(&judge->scan, ordinal);
+    }
+    judge->scan.likely_end = end;
+    return rc;
 }
 
 /* Segments as far as W reaches and as headers are valid. */
@@ -285,11 +372,10 @@ static int search(struct judge *judge, const struct scan_epoch *epoch)
         }
         bool whole = is_tail || ordinal <= judge->newest;
         uint64_t end = whole ? bytes : lesser(bytes, limit - ordinal * bytes);
-        rc = scan_open(&judge->scan, ordinal);
+        rc = open_to_search(judge, ordinal, end);
         if (rc == 0) {
             uint64_t from = is_tail ? judge->walk.offset : FORMAT_SEGMENT_HEADER_BYTES;
             rc = scan_evidence(&judge->scan, from, end, epoch, &judge->evidence);
-            scan_close(&judge->scan);
         }
     }
     return rc;

@@ -1,9 +1,9 @@
 /*
  * Repair: flushing the tail that is kept, and zeroing what was cut.
  *
- * Happy path of zeroing: read the window piece by piece, write zeros over each run of blocks that
- * hold something, flush. Blocks that are zero already are left alone, so a fresh segment costs only
- * reads.
+ * Happy path of zeroing: as far as recovery has met something in the window, read it piece by piece
+ * and write zeros over each run of blocks that hold something; flush. What recovery has read to be
+ * zero is not read again: nobody has written since, as no writer lives and its I/O has ended.
  *
  * What a crash leaves
  *   before the flush of the tail    the same tail: it was read from the medium; or a shorter one,
@@ -217,8 +217,9 @@ static int erase_segment(struct eraser *eraser, const struct control *control,
 {
     const struct recovery_tail *tail = &recovery->tail;
     bool is_tail = ordinal == tail->ordinal;
-    uint64_t end = end_in_segment(tail->address + control->run_ahead_bytes,
-                                  ordinal * control->segment_bytes, control->segment_bytes);
+    uint64_t limit = tail->address + control->run_ahead_bytes;
+    uint64_t held = recovery->zero_from < limit ? recovery->zero_from : limit;
+    uint64_t end = end_in_segment(held, ordinal * control->segment_bytes, control->segment_bytes);
     int rc = open_segment(eraser->medium, ordinal, WEIR_FILE_WRITE, &eraser->file);
     if (rc < 0) {
         return rc;

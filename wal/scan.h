@@ -151,6 +151,7 @@ struct scan_evidence {
     uint64_t held_bytes; /* in blocks that hold something other than an earlier life's groups */
     uint64_t unreadable_bytes;
     uint64_t stale_until; /* end of an earlier life's group that is being passed */
+    uint64_t zero_from;   /* what was looked at from here on is all zero; 0: everything */
 };
 
 /* Looks at every block of [offset, end) for headers that are valid by themselves. 0 or -errno that

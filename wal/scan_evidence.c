@@ -123,6 +123,7 @@ static int look(struct scan *scan, uint64_t offset, const struct scan_epoch *epo
     if (scan_is_zero(bytes, scan->block_bytes)) {
         return 0;
     }
+    evidence->zero_from = address + scan->block_bytes;
     struct group_header header;
     if (!find_header(scan, bytes, address, epoch, &header)) {
         uint64_t stale = earlier_life(scan, bytes, address);
@@ -144,6 +145,7 @@ static int look(struct scan *scan, uint64_t offset, const struct scan_epoch *epo
         rc == 0 && group_check_body(bytes, &header, scan->block_bytes, &record) == GROUP_OK;
     weigh(evidence, &header, bytes, whole, epoch);
     *ret_step = whole ? padded : scan->block_bytes;
+    evidence->zero_from = address + *ret_step;
     evidence->held_bytes += *ret_step;
     return 0;
 }
@@ -151,10 +153,12 @@ static int look(struct scan *scan, uint64_t offset, const struct scan_epoch *epo
 int scan_evidence(struct scan *scan, uint64_t offset, uint64_t end, const struct scan_epoch *epoch,
                   struct scan_evidence *evidence)
 {
+    uint64_t start = scan->ordinal * scan->segment_bytes;
     while (offset < end) {
         uint64_t step;
         int rc = look(scan, offset, epoch, evidence, &step);
         if (rc == WEIR_E_CUT_SHORT) {
+            evidence->zero_from = start + end;
             return 0;
         }
         if (rc < 0 && !scan_is_medium_error(rc)) {
@@ -163,6 +167,7 @@ int scan_evidence(struct scan *scan, uint64_t offset, uint64_t end, const struct
         if (rc < 0) {
             step = format_align(offset + 1, FORMAT_BLOCK) - offset;
             evidence->unreadable_bytes += step;
+            evidence->zero_from = start + offset + step;
         }
         offset += step;
     }

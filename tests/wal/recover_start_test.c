@@ -1,0 +1,228 @@
+/*
+ * Where the walk of recovery may start after a kill: at the newest segment only when something that
+ * was checked says that all in front of it was durable.
+ */
+#include "tests/wal/image.h"
+
+#include <string.h>
+
+static struct recovery judged(struct image *image)
+{
+    struct recovery found;
+    struct weir_error why;
+    if (image_judge(image, &found, &why) < 0) {
+        fail_msg("refused: %s", why.text);
+    }
+    return found;
+}
+
+/* The tail is where the image's encoder stands. */
+static void expect_tail(struct image *image, uint64_t address, weir_lsn next_lsn)
+{
+    struct recovery found = judged(image);
+    assert_int_equal(found.tail.address, address);
+    assert_int_equal(found.tail.chain.next_lsn, next_lsn);
+    recover_free(&found);
+}
+
+static struct weir_error expect_refusal(struct image *image, int code)
+{
+    struct recovery found;
+    struct weir_error why;
+    int rc = image_judge(image, &found, &why);
+    if (rc == 0) {
+        fail_msg("opened with next LSN %lu; expected %s", (unsigned long)found.tail.chain.next_lsn,
+                 weir_error_name(code));
+    }
+    if (rc != code) {
+        fail_msg("%s, expected %s: %s", weir_error_name(rc), weir_error_name(code), why.text);
+    }
+    assert_int_equal(why.code, code);
+    assert_true(strlen(why.text) > 20);
+    return why;
+}
+
+/* Three whole segments, a seal in front of the fourth. Nothing in the fourth is there yet, and
+ * nothing says that the last record of the third was durable. */
+static void begin_fourth_segment(struct image *image)
+{
+    image_begin(image, 4096);
+    image_new_epoch(image);
+    for (int i = 0; i < 3; i++) {
+        image_fill_segment(image);
+    }
+}
+
+/* A group in the last segment but one decays: only reading it shows that. */
+static struct image_group *damage_third_segment(struct image *image)
+{
+    for (size_t i = image->group_count; i-- > 0;) {
+        struct image_group *group = &image->groups[i];
+        if (group->address / IMAGE_SEGMENT == 3 && group->records > 0) {
+            image_at(image, group->address)[90] ^= 1;
+            return group;
+        }
+    }
+    fail_msg("no group with records in the third segment");
+    return NULL;
+}
+
+static void expect_walked(struct image *image, uint64_t segments)
+{
+    struct recovery found = judged(image);
+    assert_int_equal(found.scanned_segments, segments);
+    assert_int_equal(found.segment_count, 4);
+    assert_int_equal(found.tail.chain.next_lsn, image->chain.next_lsn);
+    assert_int_equal(found.tail.address, image_address(image));
+    assert_int_equal(found.segments[2].last_lsn, found.segments[3].start.next_lsn - 1);
+    assert_int_equal(found.segments[2].walked, segments > 1);
+    recover_free(&found);
+}
+
+static void expect_third_is_read(struct image *image)
+{
+    struct image_group *damaged = damage_third_segment(image);
+    struct weir_error why = expect_refusal(image, WEIR_E_LOST);
+    assert_string_equal(why.file, "segment-0000000000000003");
+    assert_int_equal(why.offset, damaged->address % IMAGE_SEGMENT);
+    assert_int_equal(why.from_lsn, damaged->first_lsn);
+}
+
+static void a_durable_record_in_the_newest_segment_is_enough_to_start_there(void **state)
+{
+    (void)state;
+    struct image image;
+    begin_fourth_segment(&image);
+    image_data(&image, 3, 100);
+    image.durable = image.chain.next_lsn - 3; /* the first of them */
+    image_data(&image, 1, 100);
+    expect_walked(&image, 1);
+    /* What decays in front of it is found when it is read, or now when everything is. */
+    struct image_group *damaged = damage_third_segment(&image);
+    struct recovery found = judged(&image);
+    struct weir_error why = WEIR_ERROR_INIT;
+    assert_int_equal(recover_verify_all(image.medium, &image.control, &found, &why), WEIR_E_LOST);
+    assert_int_equal(why.from_lsn, damaged->first_lsn);
+    recover_free(&found);
+    image_end(&image);
+}
+
+/* The record in front of the seal was durable; the seal, or an epoch behind that record, may not
+ * have been. */
+static void a_durable_record_right_in_front_of_the_newest_segment_is_not_enough(void **state)
+{
+    (void)state;
+    for (weir_lsn short_of = 1; short_of <= 2; short_of++) {
+        struct image image;
+        begin_fourth_segment(&image);
+        weir_lsn base = image.chain.next_lsn;
+        image.durable = base - short_of;
+        image_data(&image, 3, 100);
+        image_data(&image, 1, 100);
+        image_witness(&image);
+        expect_walked(&image, 2);
+        image.durable = base - 1; /* it was: so what is damaged is lost */
+        image_data(&image, 1, 100);
+        expect_third_is_read(&image);
+        image_end(&image);
+    }
+}
+
+static void a_seal_that_is_torn_in_front_of_a_young_segment_ends_the_log(void **state)
+{
+    (void)state;
+    struct image image;
+    begin_fourth_segment(&image);
+    struct image_group seal = image.groups[image.group_count - 1];
+    image.durable = image.chain.next_lsn - 1;
+    weir_lsn next = image.chain.next_lsn;
+    image_data(&image, 3, 100);
+    memset(image_at(&image, seal.address), 0, 4096);
+    expect_tail(&image, seal.address, next);
+    image_end(&image);
+}
+
+static void what_a_group_that_is_not_valid_in_place_says_moves_no_start(void **state)
+{
+    (void)state;
+    struct image image;
+    begin_fourth_segment(&image);
+    image.durable = image.chain.next_lsn - 1;
+    struct image_group torn = *image_data(&image, 3, 100);
+    image.durable = image.chain.next_lsn - 1;
+    image_data(&image, 1, 100);
+    image_at(&image, torn.address)[90] ^= 1;
+    struct weir_error why = expect_refusal(&image, WEIR_E_LOST);
+    assert_string_equal(why.file, "segment-0000000000000004");
+    expect_third_is_read(&image);
+    image_end(&image);
+}
+
+static void a_newest_segment_of_a_header_alone_is_not_enough(void **state)
+{
+    (void)state;
+    struct image image;
+    begin_fourth_segment(&image);
+    struct image_group torn = *image_data(&image, 1, 100);
+    image.durable = image.chain.next_lsn - 1;
+    memset(image_at(&image, torn.address), 0, torn.bytes);
+    struct recovery found = judged(&image);
+    assert_true(found.tail.has_header);
+    assert_int_equal(found.tail.address, torn.address);
+    assert_int_equal(found.scanned_segments, 2);
+    recover_free(&found);
+    image_end(&image);
+}
+
+static void a_witness_of_control_in_the_newest_segment_is_enough_to_start_there(void **state)
+{
+    (void)state;
+    struct image image;
+    begin_fourth_segment(&image);
+    image.durable = 0;
+    image_data(&image, 3, 100);
+    expect_walked(&image, 2);
+    image_recover(&image); /* has flushed all in front of it */
+    expect_walked(&image, 1);
+    image.control.witness_chain ^= 1;
+    image_store_control(&image);
+    expect_refusal(&image, WEIR_E_ROLLED_BACK);
+    image_end(&image);
+}
+
+/* Its groups say that a record there was durable; but CONTROL has said since that it is absent. */
+static void a_newest_segment_of_a_writer_that_was_cut_is_no_start(void **state)
+{
+    (void)state;
+    struct image image;
+    begin_fourth_segment(&image);
+    struct image_group last = image.groups[image.group_count - 2]; /* in front of the seal */
+    struct image_group before = image.groups[image.group_count - 3];
+    const struct format_group *chain =
+        (const struct format_group *)image_at(&image, before.address);
+    image.control.witness_chain = le32_load(&chain->crc);
+    image_data(&image, 3, 100);
+    image.durable = image.chain.next_lsn - 1;
+    image_data(&image, 1, 100);
+    image.control.epoch++;
+    image.control.seed ^= 77;
+    image.control.witness_lsn = last.first_lsn - 1;
+    image.control.witness_address = last.address;
+    image_store_control(&image);
+    expect_tail(&image, last.address, last.first_lsn);
+    image_end(&image);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_durable_record_in_the_newest_segment_is_enough_to_start_there),
+        cmocka_unit_test(a_durable_record_right_in_front_of_the_newest_segment_is_not_enough),
+        cmocka_unit_test(a_seal_that_is_torn_in_front_of_a_young_segment_ends_the_log),
+        cmocka_unit_test(what_a_group_that_is_not_valid_in_place_says_moves_no_start),
+        cmocka_unit_test(a_newest_segment_of_a_header_alone_is_not_enough),
+        cmocka_unit_test(a_witness_of_control_in_the_newest_segment_is_enough_to_start_there),
+        cmocka_unit_test(a_newest_segment_of_a_writer_that_was_cut_is_no_start),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

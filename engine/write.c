@@ -247,6 +247,9 @@ int weir_engine_write(struct weir_engine *engine, const struct weir_write *write
     change.lsn = WEIR_LSN_NONE;
     int rc = write_check(engine, write, &change.table);
     if (rc == 0) {
+        change.stripe = stripe_of(write->table, write->key);
+        stripe_prefetch(engine, change.stripe);
+        epoch_prefetch(&engine->epochs);
         uint64_t bytes = ROUGH_RECORD_BYTES + write->key.size + write->value.size;
         rc = write_admit(engine, durability);
         rc = rc == 0 ? space_admit(engine, space_kind_of(write), bytes) : rc;
@@ -254,7 +257,6 @@ int weir_engine_write(struct weir_engine *engine, const struct weir_write *write
     if (rc < 0) {
         return rc;
     }
-    change.stripe = stripe_of(write->table, write->key);
     uint32_t slot = epoch_enter(&engine->epochs);
     stripe_lock(engine, change.stripe);
     rc = store(engine, &change, durability);

@@ -4,8 +4,9 @@
  * The happy path:
  *   - arena_alloc() takes from the region of its thread: an object that was freed, else the next
  *     of the region's chunk of that class.
- *   - An empty region fetches a few objects from the pool of the class, else a new chunk from
- *     `used`; chunks grow with the arena, so that a small tree does not take much.
+ *   - An empty region fetches a few objects from the pool of the class, else makes a chunk of an
+ *     object of a larger class that waits in its pool, else takes a new chunk from `used`; chunks
+ *     grow with the arena, so that a small tree does not take much.
  *   - arena_retire() puts the object into the bag of the thread's region; reclaim moves it to the
  *     pool of its class.
  *
@@ -15,7 +16,10 @@
  *
  * Invariants:
  *   - Offset 0 is never an object; chunks begin at multiples of a cache line.
- *   - An object has one class for ever, so that its memory is never read as another kind of node.
+ *   - An object in a pool was seen by nobody, or by nobody whose section is still open: its memory
+ *     may become objects of another class, and is never read as what it was.
+ *   - Memory goes from larger classes to smaller ones only, and only when a class has more live
+ *     objects than ever before: all that a class ever has is the most that were live at once.
  *   - used <= limit. Objects allocated = live + freed, for each class.
  *   - Lock order: arena_region.lock, arena_pool.lock.
  */
@@ -33,6 +37,8 @@
 #define CHUNK_BYTES_MAX UINT64_C(32768)
 #define CHUNK_SHARE 512 /* a chunk is at most this part of what is used already */
 #define REFILL_OBJECTS 32
+#define CARVE_OBJECTS_MIN 3 /* that an object of a larger class has to become */
+#define ARENA_KINDS (ARENA_CLASSES / 2)
 
 /* Nodes of 2, 4, 6, 16, 32, 64, 128 and 256 entries, then the same with an end slot. */
 const uint16_t arena_class_bytes[ARENA_CLASSES] = {
@@ -130,20 +136,22 @@ void arena_destroy(struct engine_arena *arena)
 static uint64_t pop_free(struct engine_arena *arena, struct arena_region *region,
                          unsigned size_class)
 {
-    uint64_t offset = region->free[size_class];
+    uint64_t offset = region->shelves[size_class].free;
     if (offset != 0) {
-        region->free[size_class] = *link_of(arena, offset);
+        uint64_t next = *link_of(arena, offset);
+        region->shelves[size_class].free = next;
+        __builtin_prefetch(link_of(arena, next), 1); /* nobody has touched it for long */
     }
     return offset;
 }
 
 static uint64_t pop_chunk(struct arena_region *region, unsigned size_class)
 {
-    uint64_t offset = region->next[size_class];
-    if (offset == region->end[size_class]) {
+    uint64_t offset = region->shelves[size_class].next;
+    if (offset == region->shelves[size_class].end) {
         return 0;
     }
-    region->next[size_class] = offset + arena_class_bytes[size_class];
+    region->shelves[size_class].next = offset + arena_class_bytes[size_class];
     return offset;
 }
 
@@ -164,7 +172,7 @@ static uint64_t refill(struct engine_arena *arena, struct arena_region *region, 
         pool->head = *link_of(arena, last);
         pool->objects -= taken;
         *link_of(arena, last) = 0;
-        region->free[size_class] = head;
+        region->shelves[size_class].free = head;
     }
     base_lock_release(&pool->lock);
     if (taken != 0) {
@@ -204,9 +212,59 @@ static bool fetch_chunk(struct engine_arena *arena, struct arena_region *region,
     if (offset == 0) {
         return false;
     }
-    region->next[size_class] = offset;
-    region->end[size_class] = offset + count * size;
+    region->shelves[size_class].next = offset;
+    region->shelves[size_class].end = offset + count * size;
     return true;
+}
+
+/* Where objects of a class begin in memory that starts at `offset`: as they would lie in a chunk,
+ * so that a small node does not lie in more lines than it has to. */
+static uint64_t align_for(uint64_t offset, uint64_t size)
+{
+    uint64_t unit = size & -size;
+    unit = unit < BASE_CACHE_LINE ? unit : BASE_CACHE_LINE;
+    return (offset + unit - 1) & ~(unit - 1);
+}
+
+/* One object from the pool, 0 without one. */
+static uint64_t pop_pool(struct engine_arena *arena, unsigned size_class)
+{
+    struct arena_pool *pool = &arena->pools[size_class];
+    base_lock_acquire(&pool->lock);
+    uint64_t offset = pool->head;
+    if (offset != 0) {
+        pool->head = *link_of(arena, offset);
+        pool->objects--;
+    }
+    base_lock_release(&pool->lock);
+    if (offset != 0) {
+        atomic_fetch_sub_explicit(&arena->pooled, arena_class_bytes[size_class],
+                                  memory_order_relaxed);
+    }
+    return offset;
+}
+
+/* Makes a chunk of an object of a larger class, the smallest that does: when keys come at random
+ * all nodes of a level grow at about the same time, and nobody would want those they leave. */
+static bool carve(struct engine_arena *arena, struct arena_region *region, unsigned size_class)
+{
+    uint64_t size = arena_class_bytes[size_class];
+    if (atomic_load_explicit(&arena->pooled, memory_order_relaxed) == 0) {
+        return false;
+    }
+    for (unsigned kind = size_class % ARENA_KINDS + 1; kind < ARENA_KINDS; kind++) {
+        for (unsigned larger = kind; larger < ARENA_CLASSES; larger += ARENA_KINDS) {
+            uint64_t bytes = arena_class_bytes[larger];
+            uint64_t offset = bytes >= CARVE_OBJECTS_MIN * size ? pop_pool(arena, larger) : 0;
+            if (offset != 0) {
+                uint64_t start = align_for(offset, size);
+                region->shelves[size_class].next = start;
+                region->shelves[size_class].end = start + (offset + bytes - start) / size * size;
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 static uint64_t take(struct engine_arena *arena, struct arena_region *region, unsigned size_class)
@@ -216,14 +274,15 @@ static uint64_t take(struct engine_arena *arena, struct arena_region *region, un
     if (__builtin_expect(offset == 0, 0)) {
         if (refill(arena, region, size_class, REFILL_OBJECTS) != 0) {
             offset = pop_free(arena, region, size_class);
-        } else if (fetch_chunk(arena, region, size_class)) {
+        } else if (carve(arena, region, size_class) || fetch_chunk(arena, region, size_class)) {
             offset = pop_chunk(region, size_class);
         }
     }
     if (offset != 0) {
         uint64_t before =
-            atomic_load_explicit(&region->allocated[size_class], memory_order_relaxed);
-        atomic_store_explicit(&region->allocated[size_class], before + 1, memory_order_relaxed);
+            atomic_load_explicit(&region->shelves[size_class].allocated, memory_order_relaxed);
+        atomic_store_explicit(&region->shelves[size_class].allocated, before + 1,
+                              memory_order_relaxed);
     }
     return offset;
 }
@@ -275,15 +334,15 @@ uint64_t arena_alloc(struct engine_arena *arena, unsigned size_class)
 bool arena_region_stock(struct engine_arena *arena, struct arena_region *region,
                         unsigned size_class, uint64_t count)
 {
-    WEIR_ASSERT(size_class < ARENA_CLASSES && region->free[size_class] == 0);
+    WEIR_ASSERT(size_class < ARENA_CLASSES && region->shelves[size_class].free == 0);
     uint64_t got = count != 0 ? refill(arena, region, size_class, count) : 0;
     for (; got < count; got++) {
         uint64_t offset = reserve(arena, arena_class_bytes[size_class]);
         if (offset == 0) {
             return false;
         }
-        *link_of(arena, offset) = region->free[size_class];
-        region->free[size_class] = offset;
+        *link_of(arena, offset) = region->shelves[size_class].free;
+        region->shelves[size_class].free = offset;
     }
     return true;
 }
@@ -297,7 +356,7 @@ void arena_region_close(struct engine_arena *arena, struct arena_region *region)
             push_list(arena, size_class, offset, offset, 1);
         }
         uint64_t allocated =
-            atomic_load_explicit(&region->allocated[size_class], memory_order_relaxed);
+            atomic_load_explicit(&region->shelves[size_class].allocated, memory_order_relaxed);
         atomic_fetch_add_explicit(&arena->pools[size_class].allocated, allocated,
                                   memory_order_relaxed);
     }
@@ -330,7 +389,7 @@ static uint64_t live_objects(struct engine_arena *arena, unsigned size_class)
     uint64_t freed = atomic_load_explicit(&pool->freed, memory_order_acquire);
     uint64_t allocated = atomic_load_explicit(&pool->allocated, memory_order_relaxed);
     for (unsigned index = 0; index < ARENA_REGIONS; index++) {
-        allocated += atomic_load_explicit(&arena->regions[index].allocated[size_class],
+        allocated += atomic_load_explicit(&arena->regions[index].shelves[size_class].allocated,
                                           memory_order_relaxed);
     }
     return allocated > freed ? allocated - freed : 0;

@@ -42,14 +42,18 @@
 /* The sizes that there are; see engine/node.h for what has them. */
 extern const uint16_t arena_class_bytes[ARENA_CLASSES];
 
+/* What a region has of a class. */
+struct arena_shelf {
+    uint64_t next, end;         /* the rest of a chunk */
+    uint64_t free;              /* objects that were freed, linked */
+    _Atomic uint64_t allocated; /* ever */
+};
+
 /* Where one thread, or one builder, takes its memory from. */
 struct arena_region {
     alignas(BASE_CACHE_LINE) struct base_lock lock; /* a private region needs none */
-    uint64_t next[ARENA_CLASSES];                   /* the rest of the chunk of this class */
-    uint64_t end[ARENA_CLASSES];
-    uint64_t free[ARENA_CLASSES];              /* objects that were freed, linked */
-    _Atomic uint64_t allocated[ARENA_CLASSES]; /* ever */
-    struct epoch_bag bag;                      /* what its threads have retired */
+    struct epoch_bag bag;                           /* what its threads have retired */
+    alignas(BASE_CACHE_LINE) struct arena_shelf shelves[ARENA_CLASSES];
 };
 
 /* Freed objects of a class that no region has taken yet. */

@@ -9,39 +9,24 @@
 #include "engine/node.h"
 #include "engine/worker.h"
 
-/* A slot and the header that guards it; slot is NULL where the node has none for the byte. */
-struct place {
-    _Atomic uint64_t *header;
-    _Atomic uint64_t *slot;
-};
-
-struct descent {
-    struct place up;   /* where `node` hangs */
-    uint64_t node;     /* the word of the node that `at` is in, 0 for the slot of the root */
-    struct place at;   /* where the key belongs */
-    uint32_t byte;     /* of `at` in the node, or NODE_END */
-    uint64_t word;     /* what was in it: 0, a leaf, or a node whose way parts from the key */
-    uint32_t common;   /* then: where */
-    uint8_t path_byte; /* and the byte of the way there */
-    bool skipped;      /* bytes were taken for equal */
-    struct arena_region *region; /* of a put: where a new node is made, or NULL */
-};
-
 /* Begins at the slot of the root. */
-static inline struct descent descent_begin(struct index *index)
+static inline struct index_descent descent_begin(struct index *index)
 {
-    struct descent descent = {.at = {.header = &index->root_header, .slot = &index->root}};
+    struct index_descent descent = {.at = {.header = &index->root_header, .slot = &index->root}};
     descent.word = atomic_load_explicit(&index->root, memory_order_acquire);
     return descent;
 }
 
 /* Goes into the node at `word`, to the slot for the key's byte at its depth. key.size >= depth. */
-static inline void descent_enter(const struct index *index, struct descent *descent,
+static inline void descent_enter(const struct index *index, struct index_descent *descent,
                                  struct index_key key)
 {
     uint64_t word = descent->word;
     uint32_t depth = word_depth(word);
     struct node *node = node_at(index->arena, word);
+    if (word_kind(word) >= NODE_64) {
+        __builtin_prefetch(node); /* the header, which the way down leaves alone */
+    }
     descent->up = descent->at;
     descent->node = word;
     descent->byte = depth == key.size ? NODE_END : key.data[depth];
@@ -52,7 +37,7 @@ static inline void descent_enter(const struct index *index, struct descent *desc
 }
 
 /* Locks a place and says whether it still holds `word`; if not, it is not locked. */
-static inline bool place_lock(const struct place *place, uint64_t word, uint64_t *ret_header)
+static inline bool place_lock(const struct index_slot *place, uint64_t word, uint64_t *ret_header)
 {
     if (!node_lock(place->header, ret_header)) {
         return false;
@@ -65,7 +50,7 @@ static inline bool place_lock(const struct place *place, uint64_t word, uint64_t
 }
 
 /* Puts a word into a place that is locked, and unlocks it. */
-static inline void place_publish(const struct place *place, uint64_t word, uint64_t header)
+static inline void place_publish(const struct index_slot *place, uint64_t word, uint64_t header)
 {
     /* Release pairs with the acquire in node_child(): readers see the node that it leads to. */
     atomic_store_explicit(place->slot, word, memory_order_release);

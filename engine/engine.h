@@ -142,6 +142,12 @@ static inline uint32_t stripe_of(weir_table table, struct weir_bytes key)
 {
     return stripe_of_hash(stripe_hash(table, key));
 }
+/* Asks for what stripe_lock() will want, which another CPU may have. */
+static inline void stripe_prefetch(struct weir_engine *engine, uint32_t stripe)
+{
+    __builtin_prefetch(&engine->stripes[stripe], 1);
+}
+
 void stripe_lock(struct weir_engine *engine, uint32_t stripe);
 void stripe_unlock(struct weir_engine *engine, uint32_t stripe);
 

@@ -19,6 +19,7 @@
 
 #include "base/alloc.h"
 #include "base/sync.h"
+#include "engine/worker.h"
 
 #include <stdalign.h>
 #include <stdatomic.h>
@@ -107,6 +108,12 @@ void epochs_destroy(struct engine_epochs *epochs);
  */
 uint32_t epoch_enter(struct engine_epochs *epochs);
 void epoch_leave(struct engine_epochs *epochs, uint32_t slot);
+
+/* Asks for what epoch_enter() will want. */
+static inline void epoch_prefetch(struct engine_epochs *epochs)
+{
+    __builtin_prefetch(&epochs->slots[worker_number() % EPOCH_SLOTS], 1);
+}
 
 void epoch_bag_init(struct epoch_bag *bag, struct engine_epochs *epochs, epoch_free_fn free,
                     void *context);

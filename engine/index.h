@@ -97,6 +97,39 @@ bool index_stock(struct engine_arena *arena, struct arena_region *region, uint64
 int index_put_from(struct index *index, struct arena_region *region, struct index_key key,
                    uint64_t address, uint64_t *ret_old);
 
+/* A slot and the header that guards it; slot is NULL where a node has none for the byte. */
+struct index_slot {
+    _Atomic uint64_t *header;
+    _Atomic uint64_t *slot;
+};
+
+/* Where a key is or belongs, as it was found without a lock: engine/descent.h. */
+struct index_descent {
+    struct index_slot up; /* where `node` hangs */
+    uint64_t node;        /* the word of the node that `at` is in, 0 for the slot of the root */
+    struct index_slot at; /* where the key belongs */
+    uint32_t byte;        /* of `at` in the node, or NODE_END */
+    uint64_t word;        /* what was in it: 0, a leaf, or a node whose way parts from the key */
+    uint32_t common;      /* then: where */
+    uint8_t path_byte;    /* and the byte of the way there */
+    bool skipped;         /* bytes were taken for equal */
+    bool is_key;          /* of a put: the leaf is known to be this key's */
+    struct arena_region *region; /* of a put: where a new node is made, or NULL */
+};
+
+/*
+ * Finds where a key is or belongs, for an index_put_at() in the same section. 1: *ret_address is
+ * the only address that the key may have, as index_candidate() has it; 0: the key is absent; < 0
+ * what load() returned.
+ */
+int index_descend(struct index *index, struct index_key key, struct index_descent *ret_descent,
+                  uint64_t *ret_address);
+
+/* As index_put_from(), beginning where the key was found to be or to belong; others may have
+ * changed that place meanwhile. */
+int index_put_at(struct index *index, const struct index_descent *descent, struct index_key key,
+                 uint64_t address, uint64_t *ret_old);
+
 /*
  * Moves key from one address to another, as compaction does. 1 done, 0 it is not `from` any more.
  * `from` is or was an address of this key.

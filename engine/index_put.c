@@ -40,9 +40,9 @@ void descent_retire(struct index *index, uint64_t word, uint64_t header)
 
 /* Goes down to where the key is or belongs. 0, AGAIN or an error. */
 static int descend(struct index *index, struct index_key key, bool may_skip,
-                   struct descent *ret_descent)
+                   struct index_descent *ret_descent)
 {
-    struct descent descent = descent_begin(index);
+    struct index_descent descent = descent_begin(index);
     uint32_t from = 0;
     descent.common = UINT32_MAX;
     while (descent.word != 0 && !word_is_leaf(descent.word)) {
@@ -68,7 +68,7 @@ static int descend(struct index *index, struct index_key key, bool may_skip,
 }
 
 /* Whether the bytes that were skipped are those of the key, by a key from below the node. */
-static int confirm(struct index *index, struct index_key key, const struct descent *descent)
+static int confirm(struct index *index, struct index_key key, const struct index_descent *descent)
 {
     uint64_t leaf = descent->word != 0 && word_is_leaf(descent->word)
                         ? descent->word
@@ -84,7 +84,7 @@ static int confirm(struct index *index, struct index_key key, const struct desce
     return key_common(key, below, 0) >= word_depth(descent->node) ? 0 : AGAIN;
 }
 
-static int find_place(struct index *index, struct index_key key, struct descent *ret_descent)
+static int find_place(struct index *index, struct index_key key, struct index_descent *ret_descent)
 {
     int rc = descend(index, key, true, ret_descent);
     if (rc != 0 || !ret_descent->skipped) {
@@ -94,8 +94,22 @@ static int find_place(struct index *index, struct index_key key, struct descent 
     return rc == AGAIN ? descend(index, key, false, ret_descent) : rc;
 }
 
+int index_descend(struct index *index, struct index_key key, struct index_descent *ret_descent,
+                  uint64_t *ret_address)
+{
+    int rc;
+    do {
+        rc = find_place(index, key, ret_descent);
+    } while (rc == AGAIN);
+    if (rc < 0 || ret_descent->word == 0 || !word_is_leaf(ret_descent->word)) {
+        return rc;
+    }
+    *ret_address = word_address(ret_descent->word);
+    return 1;
+}
+
 /* A node with what hangs at the place now, and the new leaf, which part at `common`. */
-static int split(struct index *index, struct index_key key, const struct descent *descent,
+static int split(struct index *index, struct index_key key, const struct index_descent *descent,
                  struct node_entry old, uint32_t common, uint64_t leaf)
 {
     uint64_t header;
@@ -118,9 +132,21 @@ static int split(struct index *index, struct index_key key, const struct descent
     return 0;
 }
 
+/* The leaf is of this key. */
+static int replace(const struct index_descent *descent, uint64_t leaf, uint64_t *ret_old)
+{
+    uint64_t header;
+    if (!place_lock(&descent->at, descent->word, &header)) {
+        return AGAIN;
+    }
+    place_publish(&descent->at, leaf, header);
+    *ret_old = word_address(descent->word);
+    return 0;
+}
+
 /* The leaf is of this key: replaced; or of another: split. */
-static int put_at_leaf(struct index *index, struct index_key key, const struct descent *descent,
-                       uint64_t leaf, uint64_t *ret_old)
+static int put_at_leaf(struct index *index, struct index_key key,
+                       const struct index_descent *descent, uint64_t leaf, uint64_t *ret_old)
 {
     struct index_key found;
     uint64_t address = word_address(descent->word);
@@ -130,13 +156,7 @@ static int put_at_leaf(struct index *index, struct index_key key, const struct d
     }
     uint32_t common = key_common(key, found, 0);
     if (common == key.size && common == found.size) {
-        uint64_t header;
-        if (!place_lock(&descent->at, descent->word, &header)) {
-            return AGAIN;
-        }
-        place_publish(&descent->at, leaf, header);
-        *ret_old = address;
-        return 0;
+        return replace(descent, leaf, ret_old);
     }
     if (descent->node != 0 && common <= word_depth(descent->node)) {
         return -EBADMSG; /* the record is not what was put here */
@@ -147,7 +167,7 @@ static int put_at_leaf(struct index *index, struct index_key key, const struct d
 }
 
 /* Copies a full node into a larger one, with the new entry. */
-static int grow(struct index *index, const struct descent *descent, struct node_entry entry)
+static int grow(struct index *index, const struct index_descent *descent, struct node_entry entry)
 {
     uint64_t up_header;
     uint64_t header;
@@ -178,7 +198,7 @@ static int grow(struct index *index, const struct descent *descent, struct node_
     return rc;
 }
 
-static int put_at_empty(struct index *index, const struct descent *descent, uint64_t leaf)
+static int put_at_empty(struct index *index, const struct index_descent *descent, uint64_t leaf)
 {
     uint64_t header;
     if (descent->node == 0) {
@@ -203,23 +223,32 @@ static int put_at_empty(struct index *index, const struct descent *descent, uint
     return added ? 0 : grow(index, descent, entry);
 }
 
+static int put_at(struct index *index, const struct index_descent *descent, struct index_key key,
+                  uint64_t leaf, uint64_t *ret_old)
+{
+    if (descent->word == 0) {
+        return put_at_empty(index, descent, leaf);
+    }
+    if (descent->is_key) {
+        return replace(descent, leaf, ret_old);
+    }
+    if (word_is_leaf(descent->word)) {
+        return put_at_leaf(index, key, descent, leaf, ret_old);
+    }
+    struct node_entry old = {.word = descent->word, .byte = descent->path_byte};
+    return split(index, key, descent, old, descent->common, leaf);
+}
+
 static int try_put(struct index *index, struct arena_region *region, struct index_key key,
                    uint64_t leaf, uint64_t *ret_old)
 {
-    struct descent descent;
+    struct index_descent descent;
     int rc = find_place(index, key, &descent);
     if (rc != 0) {
         return rc;
     }
     descent.region = region;
-    if (descent.word == 0) {
-        return put_at_empty(index, &descent, leaf);
-    }
-    if (word_is_leaf(descent.word)) {
-        return put_at_leaf(index, key, &descent, leaf, ret_old);
-    }
-    struct node_entry old = {.word = descent.word, .byte = descent.path_byte};
-    return split(index, key, &descent, old, descent.common, leaf);
+    return put_at(index, &descent, key, leaf, ret_old);
 }
 
 int index_put(struct index *index, struct index_key key, uint64_t address, uint64_t *ret_old)
@@ -253,4 +282,20 @@ int index_put_from(struct index *index, struct arena_region *region, struct inde
     }
     *ret_old = old;
     return 0;
+}
+
+int index_put_at(struct index *index, const struct index_descent *descent, struct index_key key,
+                 uint64_t address, uint64_t *ret_old)
+{
+    WEIR_ASSERT(address != 0 && address % 8 == 0 && address <= INDEX_ADDRESS_MAX);
+    uint64_t old = 0;
+    int rc = put_at(index, descent, key, word_of_address(address), &old);
+    if (rc == AGAIN || rc == -ENOMEM) {
+        return index_put_from(index, descent->region, key, address, ret_old);
+    }
+    if (rc == 0 && old == 0) {
+        index_count(index, 1);
+    }
+    *ret_old = old;
+    return rc;
 }

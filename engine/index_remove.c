@@ -19,9 +19,9 @@
 
 /* Goes down by the key's bytes alone. False when that leads to nothing or to another leaf. */
 static bool descend(struct index *index, struct index_key key, uint64_t leaf,
-                    struct descent *ret_descent)
+                    struct index_descent *ret_descent)
 {
-    struct descent descent = descent_begin(index);
+    struct index_descent descent = descent_begin(index);
     while (descent.word != 0 && !word_is_leaf(descent.word)) {
         if (word_depth(descent.word) > key.size) {
             return false;
@@ -35,7 +35,7 @@ static bool descend(struct index *index, struct index_key key, uint64_t leaf,
 int index_replace(struct index *index, struct index_key key, uint64_t from, uint64_t to)
 {
     WEIR_ASSERT(to != 0 && to % 8 == 0 && to <= INDEX_ADDRESS_MAX);
-    struct descent descent;
+    struct index_descent descent;
     uint64_t header;
     do {
         if (!descend(index, key, word_of_address(from), &descent)) {
@@ -55,7 +55,7 @@ static unsigned shrink_below(enum node_kind kind)
 enum outcome { DONE, AGAIN, TOO_FEW };
 
 /* Empties the slot, unless the node should not stay as it is. Nothing is locked afterwards. */
-static enum outcome clear(struct index *index, const struct descent *descent)
+static enum outcome clear(struct index *index, const struct index_descent *descent)
 {
     uint64_t header;
     if (!place_lock(&descent->at, descent->word, &header)) {
@@ -76,7 +76,7 @@ static enum outcome clear(struct index *index, const struct descent *descent)
 }
 
 /* The entries but the one that goes. */
-static unsigned collect_others(struct node *node, const struct descent *descent,
+static unsigned collect_others(struct node *node, const struct index_descent *descent,
                                struct node_entry *entries)
 {
     unsigned count = node_collect(node, descent->node, entries);
@@ -91,7 +91,7 @@ static unsigned collect_others(struct node *node, const struct descent *descent,
 }
 
 /* Takes the node out, or makes a smaller one of it. */
-static enum outcome shrink(struct index *index, const struct descent *descent)
+static enum outcome shrink(struct index *index, const struct index_descent *descent)
 {
     uint64_t up_header;
     uint64_t header;
@@ -123,7 +123,7 @@ static enum outcome shrink(struct index *index, const struct descent *descent)
 
 int index_remove(struct index *index, struct index_key key, uint64_t expected)
 {
-    struct descent descent;
+    struct index_descent descent;
     enum outcome outcome;
     do {
         if (!descend(index, key, word_of_address(expected), &descent)) {

@@ -76,14 +76,10 @@ int place_version(struct engine_places *places, uint64_t address,
                                            : WEIR_E_DAMAGED;
 }
 
-int place_find(struct engine_places *places, struct engine_table *table, struct weir_bytes key,
-               struct engine_version *ret_version)
+/* The version at the only address that the key may have: 1; 0 (it is another key's); errors. */
+static int judge(struct engine_places *places, uint64_t address, struct weir_bytes key,
+                 struct engine_version *ret_version)
 {
-    uint64_t address;
-    const struct index_key wanted = {key.data, (uint32_t)key.size};
-    if (!index_candidate(&table->index, wanted, &address)) {
-        return 0;
-    }
     place_prefetch(places, address);
     int rc = place_version(places, address, ret_version);
     if (rc < 0) {
@@ -91,6 +87,28 @@ int place_find(struct engine_places *places, struct engine_table *table, struct 
     }
     return ret_version->key.size == key.size &&
            memcmp(ret_version->key.data, key.data, key.size) == 0;
+}
+
+int place_find(struct engine_places *places, struct engine_table *table, struct weir_bytes key,
+               struct engine_version *ret_version)
+{
+    uint64_t address;
+    const struct index_key wanted = {key.data, (uint32_t)key.size};
+    return index_candidate(&table->index, wanted, &address)
+               ? judge(places, address, key, ret_version)
+               : 0;
+}
+
+int place_find_to_put(struct engine_places *places, struct engine_table *table,
+                      struct weir_bytes key, struct engine_version *ret_version,
+                      struct index_descent *ret_descent)
+{
+    uint64_t address;
+    const struct index_key wanted = {key.data, (uint32_t)key.size};
+    int rc = index_descend(&table->index, wanted, ret_descent, &address);
+    rc = rc == 1 ? judge(places, address, key, ret_version) : rc;
+    ret_descent->is_key = rc == 1;
+    return rc;
 }
 
 /* ---- letting go ---- */

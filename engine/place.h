@@ -97,6 +97,11 @@ int place_version(struct engine_places *places, uint64_t address,
 int place_find(struct engine_places *places, struct engine_table *table, struct weir_bytes key,
                struct engine_version *ret_version);
 
+/* The same, and where an index_put_at() of the key begins, in the same section. */
+int place_find_to_put(struct engine_places *places, struct engine_table *table,
+                      struct weir_bytes key, struct engine_version *ret_version,
+                      struct index_descent *ret_descent);
+
 /* The row at an address, for views that show the newest: 1; 0 (a delete: the key alone); errors. */
 static inline int place_row(struct engine_places *places, uint64_t address,
                             struct weir_row *ret_row)

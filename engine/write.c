@@ -85,11 +85,19 @@ static void count(struct write_change *change)
     }
 }
 
-int write_apply(struct weir_engine *engine, struct write_change *change, struct arena_region *stock)
+int write_apply(struct weir_engine *engine, struct write_change *change, struct arena_region *stock,
+                struct index_descent *descent)
 {
     const struct index_key key = {change->write->key.data, (uint32_t)change->write->key.size};
+    struct index *index = &change->table->index;
     uint64_t old;
-    int rc = index_put_from(&change->table->index, stock, key, change->address, &old);
+    int rc;
+    if (descent != NULL) {
+        descent->region = stock;
+        rc = index_put_at(index, descent, key, change->address, &old);
+    } else {
+        rc = index_put_from(index, stock, key, change->address, &old);
+    }
     if (rc < 0) {
         atomic_store_explicit(&engine->failed, rc, memory_order_relaxed);
         return rc;
@@ -172,10 +180,15 @@ int write_settle(struct weir_engine *engine, enum weir_durability durability, we
     return rc;
 }
 
-/* The key's version before, if there is one. */
-static int find_before(struct weir_engine *engine, struct write_change *change)
+/* The key's version before, if there is one; of a put also where the next one will hang. */
+static int find_before(struct weir_engine *engine, struct write_change *change,
+                       struct index_descent *ret_descent)
 {
-    int rc = place_find(&engine->places, change->table, change->write->key, &change->before);
+    const struct weir_write *write = change->write;
+    struct engine_places *places = &engine->places;
+    int rc = ret_descent != NULL ? place_find_to_put(places, change->table, write->key,
+                                                     &change->before, ret_descent)
+                                 : place_find(places, change->table, write->key, &change->before);
     change->exists = rc == 1;
     return rc < 0 ? rc : 0;
 }
@@ -195,8 +208,11 @@ static void stamp(void *context, size_t index, weir_lsn lsn, uint64_t address)
 static int store(struct weir_engine *engine, struct write_change *change,
                  enum weir_durability durability)
 {
+    struct index_descent descent;
+    /* A delete of what is not there looks at no other key's record. */
+    struct index_descent *place = change->write->kind == WEIR_PUT ? &descent : NULL;
     int rc = write_check_index(engine);
-    rc = rc == 0 ? find_before(engine, change) : rc;
+    rc = rc == 0 ? find_before(engine, change, place) : rc;
     rc = rc == 0 ? write_decide(change) : rc;
     struct arena_region region;
     struct arena_region *stock;
@@ -210,7 +226,7 @@ static int store(struct weir_engine *engine, struct write_change *change,
         .entries = &entry, .count = 1, .stamp = stamp, .context = change, .waits_later = true};
     stripe_announce(engine, change->stripe);
     rc = wal_address_append(engine->log, &batch, durability, NULL);
-    int applied = change->lsn != WEIR_LSN_NONE ? write_apply(engine, change, stock) : 0;
+    int applied = change->lsn != WEIR_LSN_NONE ? write_apply(engine, change, stock, place) : 0;
     write_return_stock(engine, stock);
     if (applied < 0) {
         return applied; /* the announcement stays: applied never passes the record */
@@ -231,6 +247,9 @@ int weir_engine_write(struct weir_engine *engine, const struct weir_write *write
     change.lsn = WEIR_LSN_NONE;
     int rc = write_check(engine, write, &change.table);
     if (rc == 0) {
+        change.stripe = stripe_of(write->table, write->key);
+        stripe_prefetch(engine, change.stripe);
+        epoch_prefetch(&engine->epochs);
         uint64_t bytes = ROUGH_RECORD_BYTES + write->key.size + write->value.size;
         rc = write_admit(engine, durability);
         rc = rc == 0 ? space_admit(engine, space_kind_of(write), bytes) : rc;
@@ -238,7 +257,6 @@ int weir_engine_write(struct weir_engine *engine, const struct weir_write *write
     if (rc < 0) {
         return rc;
     }
-    change.stripe = stripe_of(write->table, write->key);
     uint32_t slot = epoch_enter(&engine->epochs);
     stripe_lock(engine, change.stripe);
     rc = store(engine, &change, durability);

@@ -29,9 +29,10 @@ int write_decide(struct write_change *change);
 /* Builds head and parts; the entry refers to the change. */
 void write_build(struct write_change *change, struct weir_entry *ret_entry);
 
-/* Brings the record into the index. A failure is remembered: the index is then behind the log. */
-int write_apply(struct weir_engine *engine, struct write_change *change,
-                struct arena_region *stock);
+/* Brings the record into the index, beginning where its key was found to belong (NULL: that is to
+ * be found). A failure is remembered: the index is then behind the log. */
+int write_apply(struct weir_engine *engine, struct write_change *change, struct arena_region *stock,
+                struct index_descent *descent);
 
 /* Memory for so many keys that the index does not have yet, before they are appended: 0, and a
  * stock of it in *region when there is little left, else NULL; WEIR_E_INDEX_FULL. */

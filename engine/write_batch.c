@@ -196,7 +196,7 @@ static int apply_all(struct batch *batch, struct arena_region *stock)
 {
     int rc = 0;
     for (size_t i = 0; i < batch->count && rc == 0; i++) {
-        rc = write_apply(batch->engine, &batch->changes[i], stock);
+        rc = write_apply(batch->engine, &batch->changes[i], stock, NULL);
     }
     return rc;
 }

@@ -10,8 +10,11 @@
 
 #define DEFAULT_SEGMENT_BYTES ((uint64_t)64 << 20)
 #define DEFAULT_RUN_AHEAD_BYTES ((uint64_t)16 << 20)
-#define DEFAULT_WINDOW_SEGMENTS 4u
 #define DEFAULT_IDLE_NS INT64_C(10000000)
+
+/* The open segment's, the next one's, and that of one which is complete: it serves the next but
+ * one, since the first touch of fresh memory costs more than filling it. */
+#define WINDOW_SEGMENTS_MIN 3u
 
 #define ALL_FLAGS                                                                                  \
     (WEIR_LOG_READ_ONLY | WEIR_LOG_CREATE | WEIR_LOG_SINGLE_THREAD | WEIR_LOG_SERVICE_THREAD |     \
@@ -154,16 +157,13 @@ int options_apply(const struct weir_log_options *options, const struct control *
                          "%u (%s)",
                          control->block_bytes, medium->name, medium->block_bytes, medium->reason);
     }
-    uint64_t least = (2 + (uint64_t)1) * control->segment_bytes;
-    uint64_t window_bytes = options->window_bytes != 0
-                                ? options->window_bytes
-                                : DEFAULT_WINDOW_SEGMENTS * control->segment_bytes;
+    uint64_t least = WINDOW_SEGMENTS_MIN * control->segment_bytes;
     *ret_limits = (struct wal_limits){
         .segment_bytes = control->segment_bytes,
         .run_ahead_bytes = control->run_ahead_bytes,
         .group_bytes = control->group_bytes,
         .record_bytes = control->record_bytes,
-        .window_bytes = window_bytes < least ? least : window_bytes,
+        .window_bytes = options->window_bytes > least ? options->window_bytes : least,
         .segment_shift = (uint32_t)__builtin_ctzll(control->segment_bytes),
         .block_bytes = control->block_bytes,
         .spare_segments = (uint32_t)options->spare_segments,

@@ -78,8 +78,8 @@ struct weir_log_options {
                                           default 16 MiB, within those limits */
     uint64_t group_bytes;    /* (fixed) largest group, hence largest batch; default W / 4 */
     uint64_t record_bytes;   /* (fixed) largest payload; default the largest that fits a group */
-    uint64_t window_bytes;   /* memory for windows; default 4 segments, at least 3; when readers
-                                pin more, their segments become mappings of their files */
+    uint64_t window_bytes;   /* memory for windows; 3 segments at least, and by default; when
+                                readers pin more, their segments become mappings of their files */
     uint64_t spare_segments; /* segments kept ready ahead of need; default 1, at least 1 */
     int64_t lock_wait_ns;    /* wait for another writer to go; default 2 s; WEIR_NO_WAIT */
     int64_t idle_ns;         /* for WEIR_WITNESS_IDLE; default 10 ms */

@@ -80,6 +80,67 @@ static void what_is_freed_is_used_again(void **state)
     end(fixture);
 }
 
+static void what_larger_objects_leave_becomes_smaller_ones(void **state)
+{
+    (void)state;
+    struct fixture *fixture = begin(0);
+    enum { LARGE = 5, SMALL = 0, COUNT = 64 };
+    uint64_t large[COUNT];
+    for (unsigned index = 0; index < COUNT; index++) {
+        large[index] = arena_alloc(&fixture->arena, LARGE);
+    }
+    struct arena_stats before;
+    arena_read_stats(&fixture->arena, &before);
+    for (unsigned index = 0; index < COUNT; index++) {
+        retire(&fixture->arena, large[index], LARGE);
+    }
+    (void)epoch_reclaim(&fixture->epochs);
+    uint64_t most = (uint64_t)COUNT * (arena_class_bytes[LARGE] / arena_class_bytes[SMALL] - 1);
+    for (uint64_t count = 0; count < most; count++) {
+        uint64_t offset = arena_alloc(&fixture->arena, SMALL);
+        assert_true(offset != 0 && offset % arena_class_bytes[SMALL] == 0); /* in one line */
+        uint8_t *object = arena_at(&fixture->arena, offset);
+        for (unsigned place = 16; place < arena_class_bytes[SMALL]; place++) {
+            assert_int_equal(object[place], 0); /* of nobody else */
+        }
+        memset(object, 0xff, arena_class_bytes[SMALL]);
+    }
+    struct arena_stats after;
+    arena_read_stats(&fixture->arena, &after);
+    assert_int_equal(after.used, before.used);
+    assert_int_equal(after.objects[SMALL], most);
+    assert_int_equal(after.objects[LARGE], 0);
+    end(fixture);
+}
+
+static void turns_of_large_and_small_objects_take_no_more_each_time(void **state)
+{
+    (void)state;
+    struct fixture *fixture = begin(0);
+    enum { LARGE = 6, SMALL = 2, LARGES = 50, SMALLS = 1000 };
+    static uint64_t offsets[SMALLS];
+    uint64_t used = 0;
+    for (int turn = 0; turn < 10; turn++) {
+        for (int phase = 0; phase < 2; phase++) {
+            unsigned size_class = phase == 0 ? LARGE : SMALL;
+            unsigned count = phase == 0 ? LARGES : SMALLS;
+            for (unsigned index = 0; index < count; index++) {
+                offsets[index] = arena_alloc(&fixture->arena, size_class);
+                assert_int_not_equal(offsets[index], 0);
+            }
+            for (unsigned index = 0; index < count; index++) {
+                retire(&fixture->arena, offsets[index], size_class);
+            }
+            (void)epoch_reclaim(&fixture->epochs);
+        }
+        struct arena_stats stats;
+        arena_read_stats(&fixture->arena, &stats);
+        assert_true(turn < 2 || stats.used == used);
+        used = stats.used;
+    }
+    end(fixture);
+}
+
 static void a_reader_holds_back_memory_until_it_leaves(void **state)
 {
     (void)state;
@@ -251,6 +312,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(objects_do_not_overlap_and_lie_at_their_unit),
         cmocka_unit_test(what_is_freed_is_used_again),
+        cmocka_unit_test(what_larger_objects_leave_becomes_smaller_ones),
+        cmocka_unit_test(turns_of_large_and_small_objects_take_no_more_each_time),
         cmocka_unit_test(a_reader_holds_back_memory_until_it_leaves),
         cmocka_unit_test(without_epochs_memory_is_freed_at_once),
         cmocka_unit_test(the_limit_holds_and_what_is_freed_below_it_can_be_had_again),

@@ -73,15 +73,15 @@ static struct {
     _Atomic uint32_t waiting;
 } failing;
 
-int __real_index_put_from(struct index *index, struct arena_region *region, struct index_key key,
-                          uint64_t address, uint64_t *ret_old);
-int __wrap_index_put_from(struct index *index, struct arena_region *region, struct index_key key,
-                          uint64_t address, uint64_t *ret_old);
-int __wrap_index_put_from(struct index *index, struct arena_region *region, struct index_key key,
-                          uint64_t address, uint64_t *ret_old)
+int __real_index_put_at(struct index *index, const struct index_descent *descent,
+                        struct index_key key, uint64_t address, uint64_t *ret_old);
+int __wrap_index_put_at(struct index *index, const struct index_descent *descent,
+                        struct index_key key, uint64_t address, uint64_t *ret_old);
+int __wrap_index_put_at(struct index *index, const struct index_descent *descent,
+                        struct index_key key, uint64_t address, uint64_t *ret_old)
 {
     if (!atomic_exchange(&failing.armed, false)) {
-        return __real_index_put_from(index, region, key, address, ret_old);
+        return __real_index_put_at(index, descent, key, address, ret_old);
     }
     atomic_store(&failing.at_put, true);
     while (atomic_load(&failing.waiting) == 0) {

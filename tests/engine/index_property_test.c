@@ -45,6 +45,32 @@ static void put(struct model *model, uint32_t place)
     model->addresses[place] = address;
 }
 
+static void disturb(struct model *model, uint32_t place);
+
+/* Where a key belongs is found; others change, near it as well; then it is put there. */
+static void put_late(struct model *model, uint32_t place)
+{
+    struct index *index = &model->world->index;
+    struct index_key key = model->set.keys[place];
+    struct index_descent descent;
+    uint64_t candidate = 0;
+    uint64_t old;
+    uint32_t slot = epoch_enter(&model->world->epochs);
+    int rc = index_descend(index, key, &descent, &candidate);
+    assert_in_range(rc, 0, 1);
+    descent.region = NULL;
+    descent.is_key = model->addresses[place] != 0;
+    assert_true(!descent.is_key || (rc == 1 && candidate == model->addresses[place]));
+    disturb(model, place);
+    uint64_t address = fake_log_append(&model->world->log, key);
+    assert_int_equal(index_put_at(index, &descent, key, address, &old), 0);
+    epoch_leave(&model->world->epochs, slot);
+    assert_int_equal(old, model->addresses[place]);
+    model->present += old == 0;
+    model->addresses[place] = address;
+    assert_int_equal(world_find(model->world, key), address);
+}
+
 static void take_away(struct model *model, uint32_t place)
 {
     struct index *index = &model->world->index;
@@ -60,6 +86,26 @@ static void take_away(struct model *model, uint32_t place)
     }
     epoch_leave(&model->world->epochs, slot);
     model->addresses[place] = 0;
+}
+
+/* Changes others, most of them beside it. */
+static void disturb(struct model *model, uint32_t place)
+{
+    bool grows = base_prng_below(&model->prng, 2) != 0;
+    uint64_t turns = base_prng_below(&model->prng, 12);
+    for (uint64_t turn = 0; turn < turns; turn++) {
+        uint32_t near = place + (uint32_t)base_prng_below(&model->prng, 9) - 4;
+        bool beside = near < model->set.count && base_prng_below(&model->prng, 4) != 0;
+        uint32_t other = beside ? near : some_key(model);
+        if (other == place) {
+            continue;
+        }
+        if (grows) {
+            put(model, other);
+        } else {
+            take_away(model, other);
+        }
+    }
 }
 
 static void move(struct model *model, uint32_t place)
@@ -235,6 +281,29 @@ static void random_work_leaves_what_an_array_in_order_has(void **state)
     }
 }
 
+static void a_put_goes_where_its_key_belongs_whatever_others_did_since_it_was_found(void **state)
+{
+    (void)state;
+    for (unsigned kind = 0; kind < key_kind_count; kind++) {
+        struct model model;
+        begin(&model, &key_kinds[kind], 500 + kind);
+        put_late(&model, 0); /* into nothing */
+        for (uint32_t step = 0; step < STEPS / 2; step++) {
+            uint32_t place = some_key(&model);
+            put_late(&model, place);
+            if (step % 3 == 0) {
+                take_away(&model, place);
+            }
+            if (step % CHECK_EVERY == 0) {
+                (void)epoch_reclaim(&model.world->epochs);
+                check(&model);
+            }
+        }
+        check(&model);
+        end(&model);
+    }
+}
+
 static void all_nodes_are_freed_when_all_keys_are_gone(void **state)
 {
     (void)state;
@@ -315,6 +384,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_work_leaves_what_an_array_in_order_has),
+        cmocka_unit_test(a_put_goes_where_its_key_belongs_whatever_others_did_since_it_was_found),
         cmocka_unit_test(all_nodes_are_freed_when_all_keys_are_gone),
         cmocka_unit_test(dropping_frees_all_nodes),
         cmocka_unit_test(an_iterator_that_turns_round_goes_on_beside_the_last_key),

@@ -25,6 +25,25 @@ static void expect(struct crowd *crowd, bool condition, const char *what)
     }
 }
 
+/* Puts a key where it was found to belong, after others had the time to change that. */
+static void put_late(struct crowd *crowd, struct index_key key, uint64_t before, uint64_t address)
+{
+    struct index *index = &crowd->world->index;
+    struct index_descent descent;
+    uint64_t candidate = 0;
+    uint64_t old = 0;
+    int rc = index_descend(index, key, &descent, &candidate);
+    expect(crowd, rc == 0 || rc == 1, "a place was not found");
+    expect(crowd, before == 0 || (rc == 1 && candidate == before), "a place is not the key's");
+    descent.region = NULL;
+    descent.is_key = before != 0;
+    for (int turn = 0; turn < 100; turn++) { /* yielding would give the readers all of the time */
+        base_cpu_relax();
+    }
+    expect(crowd, index_put_at(index, &descent, key, address, &old) == 0, "a put failed");
+    expect(crowd, old == before, "a put found another address");
+}
+
 /* One change of one key of this writer. */
 static void change(struct crowd *crowd, struct base_prng *prng, uint32_t place)
 {
@@ -41,6 +60,9 @@ static void change(struct crowd *crowd, struct base_prng *prng, uint32_t place)
         crowd->addresses[place] = 0;
     } else if (chance < 6 && before != 0) {
         expect(crowd, index_replace(index, key, before, address) == 1, "a key did not move");
+        crowd->addresses[place] = address;
+    } else if (chance < 8) {
+        put_late(crowd, key, before, address);
         crowd->addresses[place] = address;
     } else {
         expect(crowd, index_put(index, key, address, &old) == 0, "a put failed");

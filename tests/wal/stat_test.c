@@ -54,6 +54,34 @@ static void watermarks_and_counters_follow_what_was_appended(void **state)
     disk_free(&disk);
 }
 
+static void windows_take_three_segments_however_long_the_log_and_whoever_reads(void **state)
+{
+    (void)state;
+    for (int pinned = 0; pinned < 2; pinned++) {
+        struct test_disk disk = disk_new();
+        struct weir_log *log = open_log(&disk, NULL);
+        struct wal_segment *pins[8];
+        uint64_t most = 0;
+        weir_lsn count = 0;
+        for (uint64_t segments = 0; segments < 8;) {
+            append_text(log, "as many as it takes", ++count % 100 == 0 ? WEIR_EACH : WEIR_NONE);
+            struct weir_stat stat = stat_of(log);
+            most = stat.window_bytes > most ? stat.window_bytes : most;
+            if (stat.segments > segments) {
+                segments = stat.segments;
+                assert_int_equal(
+                    pinned ? wal_address_pin(log, segments, &pins[segments - 1], NULL) : 0, 0);
+            }
+        }
+        assert_int_equal(most, 3 * SMALL_SEGMENT);
+        for (unsigned i = 0; pinned && i < 8; i++) {
+            wal_address_unpin(log, pins[i]);
+        }
+        close_log(log);
+        disk_free(&disk);
+    }
+}
+
 static void times_are_those_of_the_records_wherever_they_lie(void **state)
 {
     (void)state;
@@ -175,6 +203,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(watermarks_and_counters_follow_what_was_appended),
+        cmocka_unit_test(windows_take_three_segments_however_long_the_log_and_whoever_reads),
         cmocka_unit_test(times_are_those_of_the_records_wherever_they_lie),
         cmocka_unit_test(wl_16_stat_names_the_oldest_open_reservation_and_its_age),
         cmocka_unit_test(the_room_that_is_left_goes_as_segments_are_made),

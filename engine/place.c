@@ -85,12 +85,28 @@ int place_find(struct engine_places *places, struct engine_table *table, struct 
         return 0;
     }
     place_prefetch(places, address);
+    return place_match(places, address, key, ret_version);
+}
+
+int place_match(struct engine_places *places, uint64_t address, struct weir_bytes key,
+                struct engine_version *ret_version)
+{
     int rc = place_version(places, address, ret_version);
     if (rc < 0) {
         return rc;
     }
     return ret_version->key.size == key.size &&
            memcmp(ret_version->key.data, key.data, key.size) == 0;
+}
+
+void place_prefetch_keys(struct engine_places *places, struct index_lane *lanes, unsigned count)
+{
+    index_candidates(lanes, count);
+    for (unsigned i = 0; i < count; i++) {
+        if (lanes[i].address != 0) {
+            place_prefetch(places, lanes[i].address);
+        }
+    }
 }
 
 /* ---- letting go ---- */

@@ -80,6 +80,19 @@ void index_drop(struct index *index);
  * is absent. Wait-free, and loads nothing. */
 bool index_candidate(const struct index *index, struct index_key key, uint64_t *ret_address);
 
+#define INDEX_LANES 8u /* more at once wait for the memory's throughput, not for its latency */
+
+/* A key that is looked up beside others, each in an index of its own or in the same one. */
+struct index_lane {
+    const struct index *index;
+    struct index_key key;
+    uint64_t address; /* out: as of index_candidate(), or 0 */
+};
+
+/* index_candidate() for up to INDEX_LANES keys: their cache misses are waited for together. All
+ * indexes are of one arena. Wait-free, and loads nothing. */
+void index_candidates(struct index_lane *lanes, unsigned count);
+
 /* 1 found, 0 absent, < 0 what load() returned. Wait-free. */
 int index_find(struct index *index, struct index_key key, uint64_t *ret_address);
 

@@ -91,10 +91,6 @@ static inline _Atomic uint64_t *node_slot_small(struct node *node, unsigned byte
 
 static inline _Atomic uint64_t *node_slot_list(struct node *node, unsigned words, unsigned byte)
 {
-    /* The slots lie behind the line with the keys: fetched beside it, not after it. */
-    for (unsigned line = 1; line <= words; line++) {
-        __builtin_prefetch((const char *)node + (size_t)line * BASE_CACHE_LINE);
-    }
     uint64_t header = atomic_load_explicit(&node->header, memory_order_acquire);
     for (unsigned index = 0; index < words; index++) {
         uint64_t keys = atomic_load_explicit(&node->body[index], memory_order_relaxed);
@@ -105,6 +101,14 @@ static inline _Atomic uint64_t *node_slot_list(struct node *node, unsigned words
         }
     }
     return NULL;
+}
+
+/* The slots of a list lie behind the line with the keys: fetched beside it, not after it. */
+static inline void node_fetch_list(const struct node *node, unsigned words)
+{
+    for (unsigned line = 1; line <= words; line++) {
+        __builtin_prefetch((const char *)node + (size_t)line * BASE_CACHE_LINE);
+    }
 }
 
 static inline _Atomic uint64_t *node_slot_indexed(struct node *node, unsigned byte)
@@ -124,8 +128,10 @@ static inline _Atomic uint64_t *node_slot(struct node *node, enum node_kind kind
     case NODE_6:
         return node_slot_small(node, byte);
     case NODE_16:
+        node_fetch_list(node, 2);
         return node_slot_list(node, 2, byte);
     case NODE_32:
+        node_fetch_list(node, 4);
         return node_slot_list(node, 4, byte);
     case NODE_64:
     case NODE_128:

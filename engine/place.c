@@ -76,11 +76,9 @@ int place_version(struct engine_places *places, uint64_t address,
                                            : WEIR_E_DAMAGED;
 }
 
-/* The version at the only address that the key may have: 1; 0 (it is another key's); errors. */
-static int judge(struct engine_places *places, uint64_t address, struct weir_bytes key,
-                 struct engine_version *ret_version)
+int place_match(struct engine_places *places, uint64_t address, struct weir_bytes key,
+                struct engine_version *ret_version)
 {
-    place_prefetch(places, address);
     int rc = place_version(places, address, ret_version);
     if (rc < 0) {
         return rc;
@@ -94,9 +92,11 @@ int place_find(struct engine_places *places, struct engine_table *table, struct 
 {
     uint64_t address;
     const struct index_key wanted = {key.data, (uint32_t)key.size};
-    return index_candidate(&table->index, wanted, &address)
-               ? judge(places, address, key, ret_version)
-               : 0;
+    if (!index_candidate(&table->index, wanted, &address)) {
+        return 0;
+    }
+    place_prefetch(places, address);
+    return place_match(places, address, key, ret_version);
 }
 
 int place_find_to_put(struct engine_places *places, struct engine_table *table,
@@ -106,9 +106,22 @@ int place_find_to_put(struct engine_places *places, struct engine_table *table,
     uint64_t address;
     const struct index_key wanted = {key.data, (uint32_t)key.size};
     int rc = index_descend(&table->index, wanted, ret_descent, &address);
-    rc = rc == 1 ? judge(places, address, key, ret_version) : rc;
+    if (rc == 1) {
+        place_prefetch(places, address);
+        rc = place_match(places, address, key, ret_version);
+    }
     ret_descent->is_key = rc == 1;
     return rc;
+}
+
+void place_prefetch_keys(struct engine_places *places, struct index_lane *lanes, unsigned count)
+{
+    index_candidates(lanes, count);
+    for (unsigned i = 0; i < count; i++) {
+        if (lanes[i].address != 0) {
+            place_prefetch(places, lanes[i].address);
+        }
+    }
 }
 
 /* ---- letting go ---- */

@@ -64,12 +64,11 @@ static inline struct place_slot *place_slot_of(struct engine_places *places, uin
 /* As place_segment(), for a segment that nobody has looked into yet: pins it for all. */
 int place_pin(struct engine_places *places, uint64_t address, struct wal_segment **ret_segment);
 
-/* The segment of an address, kept readable: 0; errors of mapping it. In an epoch section, or before
- * anybody else has the engine. */
-static inline int place_segment(struct engine_places *places, uint64_t address,
-                                struct wal_segment **ret_segment)
+/* The segment of an address, whose slot it is, kept readable: 0; errors of mapping it. In an epoch
+ * section, or before anybody else has the engine. */
+static inline int place_segment_in(struct engine_places *places, struct place_slot *slot,
+                                   uint64_t address, struct wal_segment **ret_segment)
 {
-    struct place_slot *slot = place_slot_of(places, address);
     /* Acquire pairs with the release in place_pin(). */
     struct wal_segment *segment =
         slot != NULL ? atomic_load_explicit(&slot->segment, memory_order_acquire) : NULL;
@@ -78,6 +77,12 @@ static inline int place_segment(struct engine_places *places, uint64_t address,
     }
     *ret_segment = segment;
     return 0;
+}
+
+static inline int place_segment(struct engine_places *places, uint64_t address,
+                                struct wal_segment **ret_segment)
+{
+    return place_segment_in(places, place_slot_of(places, address), address, ret_segment);
 }
 
 /* Reads the record at an address that the index or a link gave. */
@@ -102,25 +107,37 @@ int place_find_to_put(struct engine_places *places, struct engine_table *table,
                       struct weir_bytes key, struct engine_version *ret_version,
                       struct index_descent *ret_descent);
 
+/* The same, once the index has given the only address that the key may have. */
+int place_match(struct engine_places *places, uint64_t address, struct weir_bytes key,
+                struct engine_version *ret_version);
+
 /* The row at an address, for views that show the newest: 1; 0 (a delete: the key alone); errors. */
-static inline int place_row(struct engine_places *places, uint64_t address,
-                            struct weir_row *ret_row)
+static inline int place_row_in(struct engine_places *places, struct place_slot *slot,
+                               uint64_t address, struct weir_row *ret_row)
 {
+    struct wal_segment *segment;
     struct weir_record record;
-    int rc = place_read(places, address, &record);
+    int rc = place_segment_in(places, slot, address, &segment);
+    rc = rc == 0 ? wal_address_read(places->log, segment, address, &record) : rc;
     if (__builtin_expect(rc < 0, 0)) {
         return rc;
     }
     return record.type == WEIR_TYPE_CHANGE ? record_read_row(&record, ret_row) : WEIR_E_DAMAGED;
 }
 
+static inline int place_row(struct engine_places *places, uint64_t address,
+                            struct weir_row *ret_row)
+{
+    return place_row_in(places, place_slot_of(places, address), address, ret_row);
+}
+
 #define PLACE_PREFETCH_LINES 3u /* a record of 100 bytes, wherever it begins */
 
 /* Asks for the lines of a record that will be read soon: all of them together, not one after the
  * other. */
-static inline void place_prefetch(struct engine_places *places, uint64_t address)
+static inline void place_prefetch_in(const struct engine_places *places, struct place_slot *slot,
+                                     uint64_t address)
 {
-    struct place_slot *slot = place_slot_of(places, address);
     const uint8_t *base =
         slot != NULL ? atomic_load_explicit(&slot->base, memory_order_relaxed) : NULL;
     if (base != NULL) {
@@ -130,6 +147,15 @@ static inline void place_prefetch(struct engine_places *places, uint64_t address
         }
     }
 }
+
+static inline void place_prefetch(struct engine_places *places, uint64_t address)
+{
+    place_prefetch_in(places, place_slot_of(places, address), address);
+}
+
+/* Keys that will be looked up soon, at most INDEX_LANES of them, each at its table's index: what
+ * they lead to is on its way afterwards. In an epoch section. A hint, and nothing but time. */
+void place_prefetch_keys(struct engine_places *places, struct index_lane *lanes, unsigned count);
 
 /* Lets go of segments that the log has dropped, each when no section that could look into it is
  * open any more. No key points into one. Never waits: call it again. */

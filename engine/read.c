@@ -1,9 +1,10 @@
 /*
- * Read: sections, get, history.
+ * Read: sections, get of one key and of many, history.
  *
  * Happy path of a get: the index gives the address of the key's newest record; the record is read
  * where it lies and says whether it is a delete; in a view as of an LSN the links lead back to the
- * version that counts.
+ * version that counts. Of many keys a group goes down the index while the records of the group
+ * before are on their way.
  *
  * Failure modes: no such table; a key that no key can be; a view that has fallen behind the
  * horizon; a record or a link that fails its checks.
@@ -16,6 +17,8 @@
 #include "base/assert.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <string.h>
 
 static int view_lsn(struct weir_engine *engine, const struct weir_read_options *options,
                     weir_lsn *ret_as_of)
@@ -73,40 +76,176 @@ void weir_read_end(struct weir_read *read)
     read->engine = NULL;
 }
 
-/* The version of a key that the view shows: 1, a delete too; 0; errors. */
-static int find(struct weir_read *read, weir_table number, struct weir_bytes key,
-                struct engine_version *ret_version)
+static inline bool key_is_valid(struct weir_bytes key)
 {
-    struct weir_engine *engine = read->engine;
-    struct engine_table *table = table_of(engine, number);
-    if (table == NULL) {
-        return WEIR_E_NO_TABLE;
+    return key.data != NULL && key.size > 0 && key.size <= WEIR_KEY_BYTES_MAX;
+}
+
+/* Most keys are short, and a call of memcmp() costs more than comparing them. */
+static inline bool key_is_same(struct weir_bytes a, struct weir_bytes b)
+{
+    if (a.size != b.size) {
+        return false;
     }
-    if (key.data == NULL || key.size == 0 || key.size > WEIR_KEY_BYTES_MAX) {
-        return WEIR_E_KEY;
+    if (a.size < 8 || a.size > 16) {
+        return memcmp(a.data, b.data, a.size) == 0;
     }
-    int rc = place_find(&engine->places, table, key, ret_version);
+    uint64_t first[2], last[2];
+    memcpy(&first[0], a.data, 8);
+    memcpy(&first[1], b.data, 8);
+    memcpy(&last[0], (const uint8_t *)a.data + a.size - 8, 8);
+    memcpy(&last[1], (const uint8_t *)b.data + b.size - 8, 8);
+    return ((first[0] ^ first[1]) | (last[0] ^ last[1])) == 0;
+}
+
+/* From what place_find() has found to the version that the view shows: 1, a delete too; 0; errors.
+ */
+static int judge(struct weir_read *read, int rc, struct engine_version *version)
+{
     if (read->as_of != UINT64_MAX && rc >= 0) {
         struct engine_version none = {.lsn = WEIR_LSN_NONE};
-        int judged = version_as_of(engine, read->as_of, rc == 1 ? ret_version : &none);
+        int judged = version_as_of(read->engine, read->as_of, rc == 1 ? version : &none);
         rc = rc == 1 || judged < 0 ? judged : 0;
     }
     return rc;
 }
 
-int weir_get(struct weir_read *read, weir_table table, struct weir_bytes key,
-             struct weir_row *ret_row)
+static int find(struct weir_read *read, weir_table number, struct weir_bytes key,
+                struct engine_version *ret_version)
 {
-    if (read == NULL || read->engine == NULL || ret_row == NULL) {
-        return -EINVAL;
+    struct engine_table *table = table_of(read->engine, number);
+    if (table == NULL) {
+        return WEIR_E_NO_TABLE;
     }
+    if (!key_is_valid(key)) {
+        return WEIR_E_KEY;
+    }
+    return judge(read, place_find(&read->engine->places, table, key, ret_version), ret_version);
+}
+
+/* The row of a key, in a view that shows the newest; `slot` is that of the only address that it may
+ * be at. 1; 0; errors. */
+static inline int get_newest(struct weir_read *read, struct place_slot *slot, uint64_t address,
+                             struct weir_bytes key, struct weir_row *ret_row)
+{
+    struct weir_row row;
+    int rc = place_row_in(&read->engine->places, slot, address, &row);
+    if (rc != 1 || !key_is_same(row.key, key)) {
+        return rc < 0 ? rc : 0;
+    }
+    *ret_row = row;
+    return 1;
+}
+
+/* Likewise in the other views; an address of 0: the index has none. */
+static int get_as_of(struct weir_read *read, uint64_t address, struct weir_bytes key,
+                     struct weir_row *ret_row)
+{
     struct engine_version version;
-    int rc = find(read, table, key, &version);
+    int rc = address != 0 ? place_match(&read->engine->places, address, key, &version) : 0;
+    rc = judge(read, rc, &version);
     if (rc != 1 || version.operation == WEIR_REMOVE) {
         return rc < 0 ? rc : 0;
     }
     *ret_row = (struct weir_row){version.key, version.value, version.lsn};
     return 1;
+}
+
+static inline int get_at(struct weir_read *read, struct place_slot *slot, uint64_t address,
+                         struct weir_bytes key, struct weir_row *ret_row)
+{
+    if (__builtin_expect(read->as_of != UINT64_MAX, 0)) {
+        return get_as_of(read, address, key, ret_row);
+    }
+    return address != 0 ? get_newest(read, slot, address, key, ret_row) : 0;
+}
+
+/* Few instructions between the loads are worth more than they take by themselves: the processor
+ * gets to the next get while this one waits for its record. */
+int weir_get(struct weir_read *read, weir_table number, struct weir_bytes key,
+             struct weir_row *ret_row)
+{
+    if (read == NULL || read->engine == NULL || ret_row == NULL) {
+        return -EINVAL;
+    }
+    struct engine_table *table = table_of(read->engine, number);
+    if (table == NULL) {
+        return WEIR_E_NO_TABLE;
+    }
+    if (!key_is_valid(key)) {
+        return WEIR_E_KEY;
+    }
+    const struct index_key wanted = {key.data, (uint32_t)key.size};
+    uint64_t address = 0;
+    (void)index_candidate(&table->index, wanted, &address);
+    struct place_slot *slot = place_slot_of(&read->engine->places, address);
+    place_prefetch_in(&read->engine->places, slot, address);
+    return get_at(read, slot, address, key, ret_row);
+}
+
+/* ---- many keys ---- */
+
+/* Keys whose records are on their way, while others go down the index. */
+struct group {
+    unsigned count;
+    struct index_lane lanes[INDEX_LANES];
+};
+
+static void send_group(struct weir_read *read, struct engine_table *table,
+                       const struct weir_bytes *keys, size_t count, struct group *group)
+{
+    group->count = count < INDEX_LANES ? (unsigned)count : INDEX_LANES;
+    for (unsigned i = 0; i < group->count; i++) {
+        group->lanes[i].index = &table->index;
+        group->lanes[i].key = key_is_valid(keys[i])
+                                  ? (struct index_key){keys[i].data, (uint32_t)keys[i].size}
+                                  : (struct index_key){NULL, 0};
+    }
+    place_prefetch_keys(&read->engine->places, group->lanes, group->count);
+}
+
+/* Reads the records of a group: how many there are. *error: of the first key that failed. */
+static int take_group(struct weir_read *read, const struct weir_bytes *keys,
+                      const struct group *group, struct weir_row *ret_rows, int *error)
+{
+    int found = 0;
+    for (unsigned i = 0; i < group->count; i++) {
+        uint64_t address = group->lanes[i].address;
+        struct place_slot *slot = place_slot_of(&read->engine->places, address);
+        int rc =
+            key_is_valid(keys[i]) ? get_at(read, slot, address, keys[i], &ret_rows[i]) : WEIR_E_KEY;
+        if (rc != 1) {
+            ret_rows[i] = (struct weir_row){.lsn = WEIR_LSN_NONE};
+        }
+        found += rc == 1;
+        *error = *error == 0 && rc < 0 ? rc : *error;
+    }
+    return found;
+}
+
+/* The next group is sent before the records of this one are read. */
+int weir_get_batch(struct weir_read *read, weir_table number, const struct weir_bytes *keys,
+                   size_t count, struct weir_row *ret_rows)
+{
+    if (read == NULL || read->engine == NULL || count > INT_MAX ||
+        (count > 0 && (keys == NULL || ret_rows == NULL))) {
+        return -EINVAL;
+    }
+    struct engine_table *table = table_of(read->engine, number);
+    if (table == NULL) {
+        return WEIR_E_NO_TABLE;
+    }
+    struct group groups[2];
+    int found = 0, error = 0;
+    send_group(read, table, keys, count, &groups[0]);
+    for (size_t taken = 0, turn = 0; taken < count; turn ^= 1) {
+        struct group *group = &groups[turn];
+        size_t sent = taken + group->count;
+        send_group(read, table, keys + sent, count - sent, &groups[turn ^ 1]);
+        found += take_group(read, keys + taken, group, ret_rows + taken, &error);
+        taken = sent;
+    }
+    return error < 0 ? error : found;
 }
 
 /* ---- history ---- */

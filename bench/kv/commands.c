@@ -119,7 +119,7 @@ static struct kv_case fill_case(const struct kv_plan *plan, bool ascending)
 }
 
 static void add_read(struct kv_contest *contest, enum kv_action action, bool ascending,
-                     unsigned threads)
+                     unsigned threads, unsigned batch)
 {
     struct kv_case *added = kv_contest_add(contest);
     if (added == NULL) {
@@ -130,9 +130,14 @@ static void add_read(struct kv_contest *contest, enum kv_action action, bool asc
     added->threads = threads;
     added->goal_store = "lmdb";
     if (action == KV_GET) {
+        char at_once[24] = "";
+        if (batch > 1) {
+            (void)snprintf(at_once, sizeof at_once, ", %u at once", batch);
+        }
+        added->batch = batch;
         added->goal = get_goal(contest->plan);
-        (void)snprintf(added->title, sizeof added->title, "get, %s inserts, %u thread%s",
-                       order_name(ascending), threads, plural(threads));
+        (void)snprintf(added->title, sizeof added->title, "get, %s inserts, %u thread%s%s",
+                       order_name(ascending), threads, plural(threads), at_once);
     } else {
         added->goal = ascending ? 1.5 : 0.7;
         (void)snprintf(added->title, sizeof added->title, "scan, %s inserts",
@@ -147,11 +152,17 @@ static int run_reads(struct kv_plan *plan, const char *name, enum kv_action acti
     for (unsigned order = 0; rc == 0 && order < plan->orders.count; order++) {
         unsigned from = contest.case_count;
         bool ascending = plan->orders.values[order] == 1;
-        for (unsigned index = 0; index < plan->threads.count; index++) {
-            add_read(&contest, action, ascending, (unsigned)plan->threads.values[index]);
+        for (unsigned index = 0; index < plan->threads.count * plan->batches.count; index++) {
+            add_read(&contest, action, ascending,
+                     (unsigned)plan->threads.values[index / plan->batches.count],
+                     (unsigned)plan->batches.values[index % plan->batches.count]);
         }
         struct kv_case filling = fill_case(plan, ascending);
         rc = kv_contest_run(&contest, from, contest.case_count - from, &filling);
+    }
+    if (rc == 0 && action == KV_GET) {
+        /* Beside key and value a record has some 50 bytes, in every store. */
+        contest.chase = kv_chase_measure(plan->records * (plan->size_max + 64));
     }
     return finish(&contest, rc);
 }
@@ -165,6 +176,7 @@ int bench_get_command(int argc, char **argv)
         return code;
     }
     default_threads(&plan);
+    default_list(&plan.batches, 2, (const uint64_t[]){1, 64});
     default_list(&plan.orders, 1, (const uint64_t[]){0});
     return run_reads(&plan, "get", KV_GET);
 }
@@ -179,6 +191,7 @@ int bench_scan_keys_command(int argc, char **argv)
         return code;
     }
     plan.threads = (struct kv_list){1, {1}};
+    plan.batches = (struct kv_list){1, {1}};
     default_list(&plan.orders, 2, (const uint64_t[]){1, 0});
     return run_reads(&plan, "scan-keys", KV_SCAN);
 }

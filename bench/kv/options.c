@@ -20,6 +20,7 @@ enum {
     KEY_ORDER,
     KEY_WRITERS,
     KEY_THREADS,
+    KEY_BATCH,
     KEY_RATIO,
     KEY_PLOT,
     KEY_DURABILITY,
@@ -43,6 +44,7 @@ static const struct argp_option option_table[] = {
     {"order", KEY_ORDER, "LIST", 0, "random, ascending: how keys are inserted", 0},
     {"writers", KEY_WRITERS, "LIST", 0, "put: blocking threads (default 1,8,64; none: 1)", 0},
     {"threads", KEY_THREADS, "LIST", 0, "get, rebuild, mixed: threads", 0},
+    {"batch", KEY_BATCH, "LIST", 0, "get: keys at once (default 1,64)", 0},
     {"ratio", KEY_RATIO, "LIST", 0, "mixed: percent of reads (default 95,50)", 0},
     {"plot", KEY_PLOT, "LIST", 0, "rebuild: millions of records, a line each", 0},
     {"durability", KEY_DURABILITY, "each|group|none", 0, "What a put achieves (each)", 0},
@@ -127,6 +129,8 @@ static error_t parse_numbers(int key, const char *value, struct argp_state *stat
         return parse_list(state, "--writers", value, NULL, KV_THREADS_MAX, &plan->writers);
     case KEY_THREADS:
         return parse_list(state, "--threads", value, NULL, KV_THREADS_MAX, &plan->threads);
+    case KEY_BATCH:
+        return parse_list(state, "--batch", value, NULL, KV_BATCH_MAX, &plan->batches);
     case KEY_RATIO:
         return parse_list(state, "--ratio", value, NULL, 99, &plan->ratios);
     case KEY_PLOT:

@@ -5,6 +5,7 @@
 #ifndef BENCH_KV_PLAN_H
 #define BENCH_KV_PLAN_H
 
+#include "bench/kv/chase.h"
 #include "bench/kv/key.h"
 #include "bench/kv/store.h"
 #include "bench/payload.h"
@@ -29,6 +30,7 @@ struct kv_plan {
     struct kv_list orders;  /* 0: random, 1: ascending */
     struct kv_list writers; /* for puts */
     struct kv_list threads; /* for gets, rebuilds */
+    struct kv_list batches; /* gets at once */
     struct kv_list ratios;  /* percent of reads in a mixed load */
     struct kv_list plot;    /* records of a log, in millions */
     enum weir_durability durability;
@@ -58,6 +60,7 @@ struct kv_case {
     char title[56];
     enum kv_action action;
     unsigned threads; /* writers of puts, readers of gets, both of a mixed load, rebuilders */
+    unsigned batch;   /* gets at once */
     bool ascending;
     bool durable; /* each put */
     uint64_t records;
@@ -156,6 +159,7 @@ struct kv_contest {
     unsigned done; /* rounds, at least in part */
     bool failed;
     double setup_s;
+    struct kv_chase chase;       /* of gets */
     struct kv_outcome *outcomes; /* [round][case][store] */
 };
 

@@ -41,6 +41,16 @@ static void make_block(const struct kv_session *session, struct getter *getter)
     }
 }
 
+/* A store that cannot be asked for many at once is asked for one after the other. */
+static int get_block(const struct get_run *run, struct getter *getter)
+{
+    const struct kv_ops *ops = run->session->ops;
+    unsigned batch = run->question->batch;
+    return batch > 1 && ops->get_batch != NULL
+               ? ops->get_batch(getter->handle, getter->keys, BLOCK, batch, &getter->tally)
+               : ops->get(getter->handle, getter->keys, BLOCK, &getter->tally);
+}
+
 static int get_main(void *context, unsigned index)
 {
     struct get_run *run = context;
@@ -52,7 +62,7 @@ static int get_main(void *context, unsigned index)
         make_block(session, getter);
         uint64_t start_cpu_ns = kv_thread_cpu_ns();
         uint64_t start_ns = base_clock_monotonic_ns();
-        rc = session->ops->get(getter->handle, getter->keys, BLOCK, &getter->tally);
+        rc = get_block(run, getter);
         getter->busy_ns += base_clock_monotonic_ns() - start_ns;
         getter->cpu_ns += kv_thread_cpu_ns() - start_cpu_ns;
     }

@@ -127,6 +127,9 @@ static void row_json(const struct kv_contest *contest, struct bench_json *json, 
     bench_json_text(json, "case", shown->title);
     bench_json_text(json, "system", contest->plan->stores[store]->name);
     bench_json_count(json, "threads", shown->threads);
+    if (shown->action == KV_GET) {
+        bench_json_count(json, "batch", shown->batch);
+    }
     bench_json_text(json, "order", shown->ascending ? "ascending" : "random");
     bench_json_count(json, "records", shown->records);
     for (const struct kv_column *column = kv_columns(shown->action); column->json != NULL;
@@ -154,6 +157,10 @@ static void print_json(const struct kv_contest *contest,
         bench_json_number(&json, column->json, kv_median(contest, 0, 0, column->value));
     }
     bench_json_number(&json, "setup_s", contest->setup_s);
+    if (contest->chase.bytes > 0) {
+        bench_json_number(&json, "dependent_load_ns", contest->chase.load_ns);
+        bench_json_count(&json, "dependent_load_bytes", contest->chase.bytes);
+    }
     bench_json_text(&json, "medium", facts->medium);
     bench_json_text(&json, "io", facts->io);
     bench_json_text(&json, "durability", durability_names[plan->durability - WEIR_EACH]);
@@ -191,6 +198,12 @@ static void print_head(const struct kv_contest *contest,
     (void)printf("load     %llu records, %s keys, values of %zu-%zu B\n",
                  (unsigned long long)plan->records, kind_names[plan->key_kind], plan->size_min,
                  plan->size_max);
+    if (contest->chase.bytes > 0) {
+        (void)printf(
+            "memory   a load that waits for the one before: %.0f ns, over %llu MiB in huge "
+            "pages\n",
+            contest->chase.load_ns, (unsigned long long)(contest->chase.bytes >> 20));
+    }
     (void)printf("rounds   %u, in turns; medians; setup %.1f s\n", contest->done, contest->setup_s);
     for (unsigned store = 0; store < plan->store_count; store++) {
         (void)printf("%-8s %s\n", store == 0 ? "weir" : plan->stores[store]->name,

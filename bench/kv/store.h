@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define KV_TEXT_MAX 240
+#define KV_BATCH_MAX 1024u /* keys that are asked for at once */
 
 struct kv_settings {
     char directory[512]; /* exists, empty when created */
@@ -87,6 +88,9 @@ struct kv_ops {
     int (*refresh)(void *reader);
     /* Finds all of them; -ENOENT when one is absent. */
     int (*get)(void *reader, const struct weir_bytes *keys, unsigned count, struct kv_tally *tally);
+    /* The same, `batch` of them with each call of the store; NULL: it has no such call. */
+    int (*get_batch)(void *reader, const struct weir_bytes *keys, unsigned count, unsigned batch,
+                     struct kv_tally *tally);
     int (*scan)(void *reader, struct kv_tally *tally); /* all rows in order */
 };
 

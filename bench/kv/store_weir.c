@@ -250,6 +250,33 @@ static int get(void *reader, const struct weir_bytes *keys, unsigned count, stru
     return rc < 0 ? fail(rc) : 0;
 }
 
+static int get_batch(void *reader, const struct weir_bytes *keys, unsigned count, unsigned batch,
+                     struct kv_tally *tally)
+{
+    struct weir_read section;
+    struct weir_row rows[KV_BATCH_MAX];
+    int rc = weir_read_begin(((struct store *)reader)->engine, NULL, &section);
+    if (rc < 0) {
+        return fail(rc);
+    }
+    bool complete = true;
+    for (unsigned from = 0; rc >= 0 && complete && from < count; from += batch) {
+        unsigned size = count - from < batch ? count - from : batch;
+        rc = weir_get_batch(&section, WEIR_TABLE_DEFAULT, keys + from, size, rows);
+        complete = rc == (int)size;
+        for (int index = 0; index < rc && complete; index++) {
+            kv_touch(tally, rows[index].value.data, rows[index].value.size);
+            tally->rows++;
+        }
+    }
+    weir_read_end(&section);
+    if (rc >= 0 && !complete) {
+        (void)kv_fail("Weir: a key is not there");
+        return -ENOENT;
+    }
+    return rc < 0 ? fail(rc) : 0;
+}
+
 static int scan(void *reader, struct kv_tally *tally)
 {
     struct weir_read section;
@@ -277,7 +304,8 @@ const struct kv_ops kv_weir = {
     .title = "Weir",
     .settings =
         "defaults; segments made before the clock; weir_put WEIR_EACH, or WEIR_NONE and one "
-        "commit; a read section for 4096 gets; weir_scan_next_batch(64)",
+        "commit; a read section for 4096 gets; batches of gets: weir_get_batch; "
+        "weir_scan_next_batch(64)",
     .open = weir_open,
     .close = close_store,
     .facts = tell_facts,
@@ -291,6 +319,7 @@ const struct kv_ops kv_weir = {
     .reader_close = close_handle,
     .refresh = refresh,
     .get = get,
+    .get_batch = get_batch,
     .scan = scan,
 };
 

@@ -247,7 +247,8 @@ const struct kv_ops kv_lmdb = {
     .title = "LMDB",
     .settings = "durable: one transaction per put, default flags; no sync: one transaction for "
                 "all, MDB_WRITEMAP; filled in ascending order: MDB_APPEND; readers: MDB_NOTLS, one "
-                "transaction each (mixed: renewed for each get)",
+                "transaction each (mixed: renewed for each get); batches of gets: it has no such "
+                "call, one mdb_get after the other",
     .open = open_store,
     .close = close_store,
     .writer_open = open_writer,

@@ -3,6 +3,7 @@
  *     struct weir_read read;
  *     weir_read_begin(engine, NULL, &read);                  // the newest that is there
  *     rc = weir_get(&read, table, key, &row);                // 1 found, 0 absent, < 0 error
+ *     rc = weir_get_batch(&read, table, keys, 64, rows);     // how many; faster than 64 gets
  *
  *     struct weir_scan_options options = WEIR_SCAN_OPTIONS_INIT;
  *     options.prefix = WEIR_TEXT("user:");
@@ -110,6 +111,27 @@ WEIR_EXPORT void weir_read_end(struct weir_read *read);
  */
 WEIR_EXPORT int weir_get(struct weir_read *read, weir_table table, struct weir_bytes key,
                          struct weir_row *ret_row);
+
+/* Looks many keys up: weir_get() for each, while the others' memory is on its way.
+ *
+ * A key that cannot be looked up does not keep the others from it: the call returns the error of
+ * the first one that failed, and rows of those that failed look absent. weir_get() tells which.
+ *
+ * @param read      a read section
+ * @param table     from weir_table_open(), or WEIR_TABLE_DEFAULT
+ * @param keys      `count` keys as for weir_get(), in any order; one may come more than once
+ * @param count     0 to INT_MAX; 16 and more are worth it
+ * @param ret_rows  room for `count`, in their order; lsn WEIR_LSN_NONE: absent, or deleted
+ * Returns: how many were found; -EINVAL, WEIR_E_NO_TABLE (no row is filled); errors of weir_get()
+ *   for one of the keys (all rows are filled).
+ * Durability: that of the view.
+ * Threads: the section's.
+ * Blocks: as weir_get().
+ * Allocates: nothing.
+ */
+WEIR_EXPORT int weir_get_batch(struct weir_read *read, weir_table table,
+                               const struct weir_bytes *keys, size_t count,
+                               struct weir_row *ret_rows);
 
 struct weir_scan_options {
     size_t size; /* sizeof(struct weir_scan_options) */

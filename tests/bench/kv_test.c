@@ -83,9 +83,16 @@ static void get_and_scan_find_every_key(void **state)
     for (size_t kind = 0; kind < 3; kind++) {
         assert_int_equal(run_bench(output, sizeof output, "get", FORCED, "--keys", "2000",
                                    "--seconds", "0.01", "--key-kind", kinds[kind], "--threads",
-                                   "1,2", NULL),
+                                   "1,2", "--batch", "1,7,1024", NULL),
                          0);
-        json_decref(expect_rows(2, members));
+        json_t *gets = expect_rows(6, members);
+        for (size_t index = 0; index < 6; index++) {
+            static const double batches[] = {1, 7, 1024};
+            assert_true(number_of(row_of(gets, index), "batch") == batches[index % 3]);
+            assert_true(number_of(row_of(gets, index), "threads") == (index < 3 ? 1.0 : 2.0));
+        }
+        assert_true(number_of(gets, "dependent_load_ns") > 0.0);
+        json_decref(gets);
         assert_int_equal(run_bench(output, sizeof output, "scan-keys", FORCED, "--keys", "2000",
                                    "--key-kind", kinds[kind], NULL),
                          0);

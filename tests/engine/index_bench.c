@@ -11,6 +11,7 @@
 #include "base/thread.h"
 #include "bench/environment.h"
 #include "bench/exit.h"
+#include "bench/kv/chase.h"
 #include "bench/option.h"
 #include "engine/index.h"
 #include "engine/index_build.h"
@@ -54,6 +55,7 @@ struct results {
     double put_again_ns;
     double get_ns;
     double get_two_ns;
+    double get_batch_ns;
     double absent_ns;
     double seek_ns;
     double scan_ns;
@@ -231,6 +233,34 @@ struct query {
     uint8_t key[KEY_BYTES_MAX];
 };
 
+/* Groups that go down together: their records are asked for together, then read. */
+static void get_groups(struct bench *bench, const struct query *queries, uint64_t count)
+{
+    for (uint64_t from = 0; from < count; from += INDEX_LANES) {
+        struct index_lane lanes[INDEX_LANES];
+        unsigned size = count - from < INDEX_LANES ? (unsigned)(count - from) : INDEX_LANES;
+        for (unsigned lane = 0; lane < size; lane++) {
+            const struct query *query = &queries[from + lane];
+            lanes[lane].index = &bench->index;
+            lanes[lane].key = (struct index_key){.data = query->key, .size = query->size};
+        }
+        uint32_t slot = epoch_enter(&bench->epochs);
+        index_candidates(lanes, size);
+        for (unsigned lane = 0; lane < size; lane++) {
+            prefetch_record(bench->records, lanes[lane].address);
+        }
+        for (unsigned lane = 0; lane < size; lane++) {
+            struct index_key found;
+            (void)load_key(bench->records, lanes[lane].address, &found);
+            if (found.size != lanes[lane].key.size ||
+                memcmp(found.data, lanes[lane].key.data, found.size) != 0) {
+                fail("a get of many was wrong");
+            }
+        }
+        epoch_leave(&bench->epochs, slot);
+    }
+}
+
 static void get_some(struct bench *bench, const struct query *queries, uint64_t count,
                      bool expected)
 {
@@ -247,7 +277,7 @@ static void get_some(struct bench *bench, const struct query *queries, uint64_t 
 }
 
 /* Looks up as many keys as the range has, from all keys, at random. */
-static void get_keys(struct range *range, bool present)
+static void get_keys(struct range *range, bool present, bool in_groups)
 {
     struct bench *bench = range->bench;
     struct query *queries = malloc(QUERIES * sizeof *queries);
@@ -267,7 +297,11 @@ static void get_keys(struct range *range, bool present)
             }
         }
         uint64_t start = base_clock_monotonic_ns();
-        get_some(bench, queries, count, present);
+        if (in_groups) {
+            get_groups(bench, queries, count);
+        } else {
+            get_some(bench, queries, count, present);
+        }
         range->spent_ns += (double)(base_clock_monotonic_ns() - start);
     }
     free(queries);
@@ -275,12 +309,17 @@ static void get_keys(struct range *range, bool present)
 
 static void get_present(void *context)
 {
-    get_keys(context, true);
+    get_keys(context, true, false);
+}
+
+static void get_batched(void *context)
+{
+    get_keys(context, true, true);
 }
 
 static void get_absent(void *context)
 {
-    get_keys(context, false);
+    get_keys(context, false, false);
 }
 
 /* Seeks as many keys as the range has, a hundredth of it, and takes ten entries of each. */
@@ -394,6 +433,7 @@ static void measure(struct bench *bench, struct results *results)
     results->used_bytes = (double)stats.bytes_used / (double)bench->count;
     results->get_ns = in_threads(bench, get_present, 1);
     results->get_two_ns = in_threads(bench, get_present, 2);
+    results->get_batch_ns = in_threads(bench, get_batched, 1);
     results->absent_ns = in_threads(bench, get_absent, 1);
     results->seek_ns = in_threads(bench, seek_keys, 1);
     results->scan_ns = scan(bench, false, addresses);
@@ -423,6 +463,7 @@ static void print_json(const struct load *load, const struct results *results,
     bench_json_count(&json, "count", arguments->keys);
     bench_json_number(&json, "get_ns", results->get_ns);
     bench_json_number(&json, "get_two_threads_ns", results->get_two_ns);
+    bench_json_number(&json, "get_batch_ns", results->get_batch_ns);
     bench_json_number(&json, "absent_ns", results->absent_ns);
     bench_json_number(&json, "put_ns", results->put_ns);
     bench_json_number(&json, "put_two_threads_ns", results->put_two_ns);
@@ -440,23 +481,28 @@ static void print_json(const struct load *load, const struct results *results,
 static void print_head(const struct arguments *arguments,
                        const struct bench_environment *environment)
 {
+    struct kv_chase chase = kv_chase_measure(arguments->keys * RECORD_BYTES);
     bench_environment_print(environment);
+    (void)printf("memory   a load that waits for the one before: %.0f ns, over %llu MiB\n",
+                 chase.load_ns, (unsigned long long)(chase.bytes >> 20));
     (void)printf(
         "load     %llu keys, records of %u B in memory; ns per key over the wall clock\n\n",
         (unsigned long long)arguments->keys, RECORD_BYTES);
-    (void)printf("%-14s %14s %7s %22s %7s %17s %6s %17s\n", "", "get", "absent", "put", "seek",
-                 "scan", "build", "bytes/key");
-    (void)printf("%-14s %7s %6s %7s %7s %7s %6s %7s %8s %8s %6s %8s %8s\n", "threads", "1", "2",
-                 "1", "1", "2", "again", "+ 10", "address", "+ key", "1", "put", "built");
+    (void)printf("%-14s %14s %8s %7s %22s %7s %17s %6s %17s\n", "", "get", "", "absent", "put",
+                 "seek", "scan", "build", "bytes/key");
+    (void)printf("%-14s %7s %6s %8s %7s %7s %7s %6s %7s %8s %8s %6s %8s %8s\n", "threads", "1", "2",
+                 "1, by 8", "1", "1", "2", "again", "+ 10", "address", "+ key", "1", "put",
+                 "built");
 }
 
 static void print_row(const struct load *load, const struct results *results)
 {
-    (void)printf("%-14s %7.0f %6.0f %7.0f %7.0f %7.0f %6.0f %7.0f %8.1f %8.1f %6.0f %8.1f %8.1f\n",
-                 load->name, results->get_ns, results->get_two_ns, results->absent_ns,
-                 results->put_ns, results->put_two_ns, results->put_again_ns, results->seek_ns,
-                 results->scan_ns, results->scan_keys_ns, results->build_ns, results->used_bytes,
-                 results->built_bytes);
+    (void)printf(
+        "%-14s %7.0f %6.0f %8.0f %7.0f %7.0f %7.0f %6.0f %7.0f %8.1f %8.1f %6.0f %8.1f %8.1f\n",
+        load->name, results->get_ns, results->get_two_ns, results->get_batch_ns, results->absent_ns,
+        results->put_ns, results->put_two_ns, results->put_again_ns, results->seek_ns,
+        results->scan_ns, results->scan_keys_ns, results->build_ns, results->used_bytes,
+        results->built_bytes);
     (void)fflush(stdout);
 }
 

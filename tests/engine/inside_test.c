@@ -96,6 +96,41 @@ static void an_error_of_one_row_is_told_once_and_no_other_row_is_passed_over(voi
     }
 }
 
+static void a_record_that_is_damaged_fails_its_key_of_a_batch_and_no_other(void **state)
+{
+    (void)state;
+    static const int damaged[] = {0, 7, 8, 33, KEYS - 1};
+    struct weir_read_options options = WEIR_READ_OPTIONS_INIT;
+    for (size_t turn = 0; turn < 2 * sizeof damaged / sizeof *damaged; turn++) {
+        struct store store;
+        struct weir_read read;
+        char texts[KEYS][4];
+        struct weir_bytes keys[KEYS];
+        struct weir_row rows[KEYS];
+        int wrong = damaged[turn / 2];
+        store_open(&store);
+        for (int k = 0; k < KEYS; k++) {
+            snprintf(texts[k], sizeof texts[k], "%03d", k);
+            keys[k] = text(texts[k]);
+            put(&store, texts[k], "v");
+        }
+        settle(&store);
+        misplace(&store, texts[wrong]);
+        options.view = turn % 2 == 0 ? WEIR_VIEW_NEWEST : WEIR_VIEW_DURABLE;
+        assert_int_equal(weir_read_begin(store.engine, &options, &read), 0);
+        assert_int_equal(weir_get_batch(&read, 0, keys, KEYS, rows), WEIR_E_DAMAGED);
+        for (int k = 0; k < KEYS; k++) {
+            assert_int_equal(rows[k].lsn, k == wrong ? WEIR_LSN_NONE : (weir_lsn)k + 1);
+        }
+        /* The first one that fails is told, whatever comes behind it. */
+        keys[wrong == 0 ? 1 : wrong - 1].size = 0;
+        assert_int_equal(weir_get_batch(&read, 0, keys, KEYS, rows),
+                         wrong == 0 ? WEIR_E_DAMAGED : WEIR_E_KEY);
+        weir_read_end(&read);
+        store_close(&store);
+    }
+}
+
 static void a_history_that_cannot_be_read_says_so_and_lends_nothing(void **state)
 {
     (void)state;
@@ -166,6 +201,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(se_07_what_was_applied_stays_so_when_a_writer_announces_late),
         cmocka_unit_test(an_error_of_one_row_is_told_once_and_no_other_row_is_passed_over),
+        cmocka_unit_test(a_record_that_is_damaged_fails_its_key_of_a_batch_and_no_other),
         cmocka_unit_test(a_history_that_cannot_be_read_says_so_and_lends_nothing),
         cmocka_unit_test(progress_of_a_rebuild_ends_with_all),
     };

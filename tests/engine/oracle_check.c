@@ -66,6 +66,31 @@ static bool check_get(struct oracle *oracle, struct weir_read *read, uint32_t ta
                                 (uintmax_t)(rc == 1 ? row.lsn : 0), number_of(expected));
 }
 
+/* All keys of a table at once, the other way round. */
+static bool check_batch(struct oracle *oracle, struct weir_read *read, uint32_t table)
+{
+    struct weir_bytes keys[ORACLE_KEYS];
+    struct weir_row rows[ORACLE_KEYS];
+    int found = 0;
+    bool right = true;
+    for (uint32_t key = 0; key < oracle->key_count; key++) {
+        keys[key] = oracle_key(oracle, oracle->key_count - 1 - key);
+    }
+    int rc = weir_get_batch(read, oracle->tables[table], keys, oracle->key_count, rows);
+    for (uint32_t key = 0; right && key < oracle->key_count; key++) {
+        const struct oracle_version *expected =
+            oracle_live(oracle, table, oracle->key_count - 1 - key, read->as_of);
+        right = rows[key].lsn == number_of(expected);
+        if (right && expected != NULL) {
+            right = is_same(rows[key].value, expected->value) && is_same(rows[key].key, keys[key]);
+        }
+        found += expected != NULL;
+    }
+    return (right && rc == found) ||
+           oracle_fail(oracle, "get of all keys of table %u as of %ju: %d, expected %d", table,
+                       (uintmax_t)read->as_of, rc, found);
+}
+
 bool oracle_check_gets(struct oracle *oracle, weir_lsn as_of)
 {
     struct weir_read read;
@@ -77,6 +102,7 @@ bool oracle_check_gets(struct oracle *oracle, weir_lsn as_of)
         for (uint32_t key = 0; right && key < oracle->key_count; key++) {
             right = check_get(oracle, &read, table, key);
         }
+        right = right && check_batch(oracle, &read, table);
     }
     weir_read_end(&read);
     return right;

@@ -214,3 +214,8 @@ def tool(*command):
     """A program of the host that must not fail."""
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     subprocess.run(command, check=True, env=dict(os.environ, PATH=path))
+
+
+def content(path):
+    with open(path, "rb") as file:
+        return file.read()

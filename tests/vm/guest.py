@@ -178,7 +178,7 @@ class Guest:
 
     def story(self):
         text = ""
-        for name in ("qemu", "console", "results/exit"):
+        for name in ("qemu", "console", "results/exit", "results/writer.out"):
             if os.path.exists(self.path(name)):
                 with open(self.path(name), encoding="utf-8", errors="replace") as file:
                     text += f"--- {name}\n{file.read()[-3000:]}\n"
@@ -219,3 +219,9 @@ def tool(*command):
 def content(path):
     with open(path, "rb") as file:
         return file.read()
+
+
+def again_while_killed(writer):
+    """A line of a script. A writer that ends otherwise has failed: so does the script."""
+    return (f"while :; do {writer}; [ $? = 137 ] || exit 8; done "
+            ">/run/results/writer.out 2>&1")

@@ -101,8 +101,8 @@ class Writing:
         vm.do("mkfs.ext4 -q -F -b 4096 -E lazy_itable_init=0 /dev/pmem0")
         vm.do(f"mkdir -p {MOUNT} && mount -o dax,noatime /dev/pmem0 {MOUNT} && sync")
         vm.do("touch /run/results/ready; until [ -e /run/results/go ]; do sleep 0.1; done")
-        vm.script.append(f"while :; do {WRITER} /dev/vda 0 {MOUNT}/log {what} auto "
-                         f"auto {durability} 150 {SEED}; done >/run/results/writer.out 2>&1")
+        vm.script.append(guest.again_while_killed(
+            f"{WRITER} /dev/vda 0 {MOUNT}/log {what} auto auto {durability} 150 {SEED}"))
         with open(control, "r+b") as file:
             self.control = mmap.mmap(file.fileno(), mmap.PAGESIZE)
 

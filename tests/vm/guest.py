@@ -147,7 +147,9 @@ class Guest:
 
     def command(self):
         initramfs = os.path.join(os.getcwd(), "initramfs")
-        if not os.path.exists(initramfs):
+        made_of = [os.path.join(HERE, "guest_init.sh"), __file__, os.path.join(KERNEL, "ready")]
+        if not os.path.exists(initramfs) or \
+                os.path.getmtime(initramfs) < max(map(os.path.getmtime, made_of)):
             make_initramfs(initramfs)
         image = glob.glob(os.path.join(KERNEL, "boot", "vmlinuz-*"))[0]
         return [

@@ -9,7 +9,7 @@ mkdir -p "$1"
 cd "$1"
 ls boot/vmlinuz-* >/dev/null 2>&1 && [ -e ready ] && exit 0
 package=$(apt-cache depends linux-image-amd64 | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p')
-[ -n "$package" ] || { echo "no package of a kernel is known to apt" >&2; exit 1; }
+[ -n "$package" ] || { echo "apt knows no kernel; apt-get update?" >&2; exit 1; }
 rm -rf boot lib ./*.deb
 apt-get download -q "$package"
 dpkg -x ./*.deb .

@@ -147,7 +147,9 @@ class Guest:
 
     def command(self):
         initramfs = os.path.join(os.getcwd(), "initramfs")
-        if not os.path.exists(initramfs):
+        made_of = [os.path.join(HERE, "guest_init.sh"), __file__, os.path.join(KERNEL, "ready")]
+        if not os.path.exists(initramfs) or \
+                os.path.getmtime(initramfs) < max(map(os.path.getmtime, made_of)):
             make_initramfs(initramfs)
         image = glob.glob(os.path.join(KERNEL, "boot", "vmlinuz-*"))[0]
         return [
@@ -178,7 +180,7 @@ class Guest:
 
     def story(self):
         text = ""
-        for name in ("qemu", "console", "results/exit"):
+        for name in ("qemu", "console", "results/exit", "results/writer.out"):
             if os.path.exists(self.path(name)):
                 with open(self.path(name), encoding="utf-8", errors="replace") as file:
                     text += f"--- {name}\n{file.read()[-3000:]}\n"
@@ -214,3 +216,14 @@ def tool(*command):
     """A program of the host that must not fail."""
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     subprocess.run(command, check=True, env=dict(os.environ, PATH=path))
+
+
+def content(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def again_while_killed(writer):
+    """A line of a script. A writer that ends otherwise has failed: so does the script."""
+    return (f"while :; do {writer}; [ $? = 137 ] || exit 8; done "
+            ">/run/results/writer.out 2>&1")

@@ -136,7 +136,7 @@ static void open_log(char **argv)
     struct weir_log_options options = WEIR_LOG_OPTIONS_INIT;
     struct weir_error why = WEIR_ERROR_INIT;
     options.flags = WEIR_LOG_CREATE;
-    options.segment_bytes = (uint64_t)256 << 10;
+    options.segment_bytes = WEIR_SEGMENT_BYTES_MIN; /* many of them */
     for (unsigned i = 0; i < 4; i++) {
         options.medium = strcmp(argv[5], media[i]) == 0 ? (enum weir_medium_kind)i : options.medium;
     }

@@ -271,7 +271,7 @@ static void print_growths(struct output *out, const struct crash *crash)
     }
     output_format(
         out,
-        "  Opening reads the last two segments and what lies behind the end: %.1f MiB in the "
+        "  Opening reads the newest segments and what lies behind the end: %.1f MiB in the "
         "last round",
         scanned_mib(last, NULL));
     output_text(out, last->report.scanned_bytes < last->log_bytes

@@ -140,9 +140,29 @@ static int add_sealed_segments(struct weir_log *log, const struct recovery *foun
     return rc;
 }
 
-/* The open segment: its file, its window, and what recovery has read of it. */
-static int add_open_segment(struct weir_log *log, const struct recovery_tail *tail)
+/* Where recovery has read the segment into a window, that becomes the segment's. */
+static int open_segment(struct weir_log *log, struct wal_segment *segment,
+                        struct recovery_window *given)
 {
+    if (given->window == NULL || given->ordinal != segment->ordinal) {
+        int rc = segment_open_file(log, segment);
+        return rc < 0 ? rc : segment_open_window(log, segment);
+    }
+    int rc = log->medium->ops->lock(given->file, WEIR_LOCK_EXCLUSIVE);
+    rc = rc < 0 ? rc : segment_directory_alloc(log, segment);
+    if (rc < 0) {
+        return rc;
+    }
+    segment->file = given->file;
+    segment_set_window(log, segment, given->window);
+    given->window = NULL; /* taken */
+    return 0;
+}
+
+/* The open segment: its file, its window, and what recovery has read of it. */
+static int add_open_segment(struct weir_log *log, struct recovery *found)
+{
+    const struct recovery_tail *tail = &found->tail;
     base_lock_acquire(&log->segments.making);
     int rc = 0;
     struct wal_segment *segment = NULL;
@@ -151,14 +171,14 @@ static int add_open_segment(struct weir_log *log, const struct recovery_tail *ta
         base_lock_acquire(&log->segments.lock);
         segment = rc == 0 ? segment_lookup(log, tail->ordinal) : NULL;
         base_lock_release(&log->segments.lock);
+        rc = rc < 0 ? rc : segment_open_window(log, segment);
     } else {
         rc = add_spare(log, tail->ordinal, &segment);
-        rc = rc < 0 ? rc : segment_open_file(log, segment);
+        rc = rc < 0 ? rc : open_segment(log, segment, &found->window);
     }
-    if (rc == 0) {
-        rc = segment_open_window(log, segment);
-    }
-    if (rc == 0 && tail->has_header) {
+    bool loaded = found->window.ordinal == tail->ordinal && found->window.window == NULL &&
+                  found->window.loaded == tail->offset;
+    if (rc == 0 && tail->has_header && !loaded) {
         rc = log->medium->ops->load(segment->window, 0, tail->offset);
     }
     base_lock_release(&log->segments.making);
@@ -217,10 +237,10 @@ static void set_tail(struct weir_log *log, const struct recovery *found)
     atomic_store(&log->marks.compactions, log->control.compact_next);
 }
 
-static int build(struct weir_log *log, const struct recovery *found)
+static int build(struct weir_log *log, struct recovery *found)
 {
     int rc = add_sealed_segments(log, found);
-    rc = rc < 0 ? rc : add_open_segment(log, &found->tail);
+    rc = rc < 0 ? rc : add_open_segment(log, found);
     rc = rc < 0 ? rc : add_spares(log, found);
     if (rc == 0) {
         set_tail(log, found);
@@ -266,7 +286,7 @@ static void fill_report(struct weir_log *log, const struct recovery *found)
     memcpy(report->uuid, log->control.uuid, sizeof report->uuid);
 }
 
-static int repair(struct weir_log *log, const struct recovery *found, struct weir_error *why)
+static int repair(struct weir_log *log, struct recovery *found, struct weir_error *why)
 {
     uint64_t start_ns = base_clock_monotonic_ns();
     int rc = repair_flush_tail(log->medium, &log->control, found, why);
@@ -290,7 +310,7 @@ static int recover(struct weir_log *log, const struct weir_log_options *options,
     uint64_t start_ns = base_clock_monotonic_ns();
     uint64_t tail = log->control.witness_address >> log->limits.segment_shift;
     int rc = lock_wait_for_io(log->medium, tail, log->lock_wait_ns, why);
-    rc = rc < 0 ? rc : recover_judge(log->medium, &log->control, &found, why);
+    rc = rc < 0 ? rc : recover_judge_for_writer(log->medium, &log->control, &found, why);
     if (rc == 0 && options->verify == WEIR_VERIFY_ALL) {
         rc = recover_verify_all(log->medium, &log->control, &found, why);
     }

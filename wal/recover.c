@@ -365,7 +365,6 @@ static int walk(struct judge *judge)
     uint64_t start = choose_start(judge);
     int rc = start < judge->newest ? judge_find_seal(judge) : 0;
     if (rc > 0) {
-        judge->is_trial = true;
         rc = walk_from(judge, judge->newest);
         if (rc < 0 || (!judge->input.header_damaged && judge_proves_start(judge))) {
             return rc;
@@ -375,7 +374,28 @@ static int walk(struct judge *judge)
     return rc < 0 ? rc : walk_from(judge, start);
 }
 
-static int find_end(struct judge *judge)
+static void open_window(struct judge *judge)
+{
+    const struct weir_medium_ops *ops = judge->medium->ops;
+    struct recovery_window *window = &judge->window;
+    char name[FORMAT_NAME_BYTES];
+    if (judge->medium->info.window_is_file || judge->input.file_short ||
+        !header_is_valid(inventory_find(&judge->inventory, judge->newest))) {
+        return;
+    }
+    format_segment_name(judge->newest, name);
+    if (ops->open(judge->medium, name, WEIR_FILE_WRITE, &window->file) < 0) {
+        return;
+    }
+    if (ops->window_open(window->file, judge->control->segment_bytes, &window->window) < 0) {
+        ops->close(window->file);
+        return;
+    }
+    window->medium = judge->medium;
+    window->ordinal = judge->newest;
+}
+
+static int find_end(struct judge *judge, bool writes)
 {
     const struct control *control = judge->control;
     int rc = inventory_read(judge->medium, control->uuid, NULL, NULL, &judge->inventory);
@@ -391,6 +411,9 @@ static int find_end(struct judge *judge)
     }
     judge->witness = judge_witness_address(control);
     check_files(judge);
+    if (writes) {
+        open_window(judge);
+    }
     rc = walk(judge);
     if (rc == 0 &&
         (judge->input.header_damaged || (judge->input.file_short && judge->walked_count == 0))) {
@@ -406,15 +429,15 @@ static void free_judge(struct judge *judge)
     inventory_free(&judge->inventory);
 }
 
-int recover_judge(struct weir_medium *medium, const struct control *control,
-                  struct recovery *ret_recovery, struct weir_error *why)
+static int judge(struct weir_medium *medium, const struct control *control, bool writes,
+                 struct recovery *ret_recovery, struct weir_error *why)
 {
     uint64_t begin_ns = base_clock_monotonic_ns();
     struct judge judge = {.medium = medium, .control = control};
     struct recovery recovery = {0};
     int rc = scan_init(&judge.scan, medium, control->segment_bytes, control->block_bytes,
                        group_uuid_seed(control->uuid));
-    rc = rc < 0 ? rc : find_end(&judge);
+    rc = rc < 0 ? rc : find_end(&judge, writes);
     if (rc == 0) {
         enum verdict verdict = verdict_decide(&judge.input);
         rc = verdict == VERDICT_OPEN ? describe(&judge, &recovery)
@@ -425,6 +448,7 @@ int recover_judge(struct weir_medium *medium, const struct control *control,
     recovery.scanned_bytes = judge.scan.read_bytes;
     recovery.seconds = (double)(base_clock_monotonic_ns() - begin_ns) / (double)BASE_NS_PER_S;
     free_judge(&judge);
+    recovery.window = judge.window; /* nothing is read into it any more */
     if (rc < 0) {
         recover_free(&recovery);
         return rc;
@@ -433,8 +457,24 @@ int recover_judge(struct weir_medium *medium, const struct control *control,
     return 0;
 }
 
+int recover_judge(struct weir_medium *medium, const struct control *control,
+                  struct recovery *ret_recovery, struct weir_error *why)
+{
+    return judge(medium, control, false, ret_recovery, why);
+}
+
+int recover_judge_for_writer(struct weir_medium *medium, const struct control *control,
+                             struct recovery *ret_recovery, struct weir_error *why)
+{
+    return judge(medium, control, true, ret_recovery, why);
+}
+
 void recover_free(struct recovery *recovery)
 {
+    if (recovery->window.window != NULL) {
+        recovery->window.medium->ops->window_close(recovery->window.window);
+        recovery->window.medium->ops->close(recovery->window.file);
+    }
     base_free(recovery->tail.entries);
     base_free(recovery->segments);
     base_free(recovery->spares);

@@ -57,8 +57,18 @@ struct recovery_tail {
     uint32_t entry_count;
 };
 
+/* The window that a writer is going to give the newest segment, where it is not the file. */
+struct recovery_window {
+    struct weir_medium *medium;
+    struct weir_file *file;     /* open for writing, not locked */
+    struct weir_window *window; /* NULL: there is none */
+    uint64_t ordinal;
+    uint32_t loaded; /* it holds the file's bytes up to here */
+};
+
 struct recovery {
     struct recovery_tail tail;
+    struct recovery_window window; /* given back by recover_free() unless somebody took it out */
     struct recovery_segment *segments; /* by place, dense; the last one is the tail's */
     uint32_t segment_count;
     uint64_t *spares; /* behind the tail: dense, full size, no header that counts; ascending */
@@ -83,6 +93,11 @@ struct recovery {
  */
 int recover_judge(struct weir_medium *medium, const struct control *control,
                   struct recovery *ret_recovery, struct weir_error *why);
+
+/* The same for a writer: what is read of the newest segment is left in a window of it, so that it
+ * need not be read again. No window comes when it cannot be had: who opens it then says why. */
+int recover_judge_for_writer(struct weir_medium *medium, const struct control *control,
+                             struct recovery *ret_recovery, struct weir_error *why);
 
 /* Walks every retained segment that recover_judge() did not. Same results. Adds to the counts. */
 int recover_verify_all(struct weir_medium *medium, const struct control *control,

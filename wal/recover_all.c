@@ -1,7 +1,7 @@
 /*
  * Verification at open: walks the sealed segments that recovery did not need to read.
  *
- * They were durable before the last segment but one was begun, so whatever is not valid in them is
+ * They were durable before the walk of recovery starts, so whatever is not valid in them is
  * damage, never a torn write. Each is walked from what its header says, and has to end in the seal
  * that the next header names.
  *

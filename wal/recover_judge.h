@@ -10,7 +10,8 @@
 #include "wal/scan.h"
 #include "wal/verdict.h"
 
-/* From the last segment but one, by one for each seal: three when x is in front of a header. */
+/* One for each seal from where it starts, at most the last segment but one: three when x is in
+ * front of a header. */
 #define JUDGE_WALKED_MAX 4u
 
 struct judge {
@@ -18,12 +19,12 @@ struct judge {
     const struct control *control;
     struct inventory inventory;
     struct scan scan;
+    struct recovery_window window;
     struct verdict_input input;
 
     uint64_t witness; /* CONTROL's address; at the first group where it names a segment's start */
     uint64_t newest;  /* ordinal of the last valid header, or the first that is retained */
     uint64_t start;   /* ordinal where the walk starts */
-    bool is_trial;    /* it is not known yet whether that is early enough */
     uint64_t bad_ordinal; /* whose file or header is missing, short or damaged */
 
     /* The walk: of the segment it is in, and x when it has ended. */

@@ -15,10 +15,6 @@
 
 #include <errno.h>
 
-/* What is read ahead of a segment that may not be enough: more than what is in flight at once in
- * nearly all logs. */
-#define TRIAL_BYTES ((uint64_t)2 * SCAN_PIECE_BYTES)
-
 enum stop {
     STOP_NEWER_EPOCH = 1,
     STOP_FOREIGN,
@@ -83,17 +79,6 @@ static int check_group_epoch(struct judge *judge, const struct scan_group *group
     return judge->passed_witness ? STOP_CUT_EPOCH : 0;
 }
 
-/* How far the walk is going to read. Reading on would touch memory that costs more than the bytes;
- * and a segment that may turn out not to be enough is not read ahead. */
-static uint64_t likely_end(const struct judge *judge)
-{
-    const struct control *control = judge->control;
-    if (control->clean && judge->witness / control->segment_bytes == judge->ordinal) {
-        return judge->witness % control->segment_bytes;
-    }
-    return judge->is_trial && !judge->start_is_proven ? TRIAL_BYTES : UINT64_MAX;
-}
-
 static int each_group(void *context, const struct scan_group *group)
 {
     struct judge *judge = context;
@@ -107,10 +92,8 @@ static int each_group(void *context, const struct scan_group *group)
     if (scan_directory_add(&judge->directory, group) < 0) {
         return STOP_NO_MEMORY;
     }
-    if (group->header.durable_lsn >= judge->walked_from.next_lsn && !judge->start_is_proven) {
-        judge->start_is_proven = true;
-        judge->scan.likely_end = likely_end(judge);
-    }
+    judge->start_is_proven =
+        judge->start_is_proven || group->header.durable_lsn >= judge->walked_from.next_lsn;
     judge->last_group_address = group->header.address;
     judge->scanned_records += group->header.record_count;
     judge->passed_address =
@@ -176,12 +159,24 @@ static void note_walked(struct judge *judge)
 static int walk_segment(struct judge *judge)
 {
     scan_close(&judge->scan);
-    int rc = scan_open(&judge->scan, judge->ordinal);
+    struct weir_window *window =
+        judge->ordinal == judge->window.ordinal ? judge->window.window : NULL;
+    int rc = scan_open_into(&judge->scan, judge->ordinal, window != NULL ? window->base : NULL);
     if (rc < 0) {
         return rc;
     }
-    judge->scan.likely_end = likely_end(judge);
+    if (judge->control->clean && judge->witness / judge->control->segment_bytes == judge->ordinal) {
+        /* Reading on would touch memory that costs more than the bytes. */
+        judge->scan.likely_end = judge->witness % judge->control->segment_bytes;
+    }
+    if (window != NULL) { /* from the start on; whatever this says, the walk says it again */
+        const uint8_t *header;
+        (void)scan_bytes(&judge->scan, 0, FORMAT_SEGMENT_HEADER_BYTES, &header);
+    }
     rc = scan_walk(&judge->scan, &judge->walk, each_group, judge);
+    if (window != NULL) {
+        judge->window.loaded = judge->scan.spoilt ? 0 : judge->walk.offset;
+    }
     if (rc == 0 && judge->walk.end == SCAN_STOPPED && judge->walk.stop == STOP_NO_MEMORY) {
         return -ENOMEM;
     }
@@ -319,6 +314,7 @@ void judge_forget_walk(struct judge *judge)
         .inventory = judge->inventory,
         .scan = judge->scan,
         .directory = judge->directory,
+        .window = judge->window,
         .witness = judge->witness,
         .newest = judge->newest,
     };

@@ -42,6 +42,8 @@ struct scan {
     uint8_t *memory;
     size_t memory_bytes;
     size_t headroom; /* in front of the slots */
+    uint8_t *target; /* memory of the caller's: byte n of the file goes there, and not to a slot */
+    bool spoilt;     /* not all that was lent came from target, from the file's start on */
     uint8_t *bytes;  /* in memory: holds [start, start + size) of file */
     uint64_t start;
     size_t size;
@@ -64,6 +66,11 @@ void scan_free(struct scan *scan); /* accepts one that is all zero */
 /* Opens the file of a segment. 0 or -errno (-ENOENT). */
 int scan_open(struct scan *scan, uint64_t ordinal);
 void scan_close(struct scan *scan);
+
+/* The same; what is read is left in `target`, which has room for a segment and is the scan's until
+ * scan_close(). As long as nothing was odd (spoilt) it holds the file up to the end of what was
+ * lent, when that began at 0 and left nothing out. NULL: as scan_open(). */
+int scan_open_into(struct scan *scan, uint64_t ordinal, uint8_t *target);
 
 /* Lends [offset, offset + size) of the open file until the next call. 0; WEIR_E_CUT_SHORT (the file
  * ends before); -EIO (the medium cannot read it); other -errno. */

@@ -10,7 +10,8 @@
  *     | headroom   [rest]| slot 0 | slot 1 | ...                          | slot 15 [rest]|
  *
  * A segment that is no larger than the slots needs no headroom, and no more memory than it has
- * bytes.
+ * bytes. Where the caller wants to keep the bytes, they go to memory of his, each to its offset,
+ * and the slots are used only when something is odd.
  *
  * Happy path: start the pieces that there are free slots for; take the first; let the caller check
  * what lies in it; a slot is free when the caller asks for what lies behind it.
@@ -70,6 +71,9 @@ void scan_free(struct scan *scan)
 
 static uint8_t *slot_of(const struct scan *scan, uint64_t piece)
 {
+    if (scan->target != NULL) {
+        return scan->target + scan->origin + piece * SCAN_PIECE_BYTES;
+    }
     return scan->memory + scan->headroom + piece % SCAN_PIECES * SCAN_PIECE_BYTES;
 }
 
@@ -78,6 +82,7 @@ static void begin_at(struct scan *scan, uint64_t offset)
 {
     WEIR_ASSERT(scan->taken == scan->started);
     scan->origin = offset & ~(uint64_t)(FORMAT_BLOCK - 1);
+    scan->spoilt = scan->spoilt || scan->origin != 0;
     scan->freed = scan->taken = scan->started = 0;
     scan->bytes = slot_of(scan, 0);
     scan->start = scan->origin;
@@ -86,6 +91,11 @@ static void begin_at(struct scan *scan, uint64_t offset)
 }
 
 int scan_open(struct scan *scan, uint64_t ordinal)
+{
+    return scan_open_into(scan, ordinal, NULL);
+}
+
+int scan_open_into(struct scan *scan, uint64_t ordinal, uint8_t *target)
 {
     WEIR_ASSERT(scan->file == NULL);
     const struct weir_medium_ops *ops = scan->medium->ops;
@@ -110,6 +120,8 @@ int scan_open(struct scan *scan, uint64_t ordinal)
     scan->file_bytes = bytes < scan->segment_bytes ? bytes : scan->segment_bytes;
     scan->likely_end = UINT64_MAX;
     scan->piece = SCAN_PIECE_BYTES;
+    scan->target = target;
+    scan->spoilt = false;
     begin_at(scan, 0);
     return 0;
 }
@@ -133,6 +145,7 @@ void scan_close(struct scan *scan)
         (void)drop_started(scan);
         scan->medium->ops->close(scan->file);
         scan->file = NULL;
+        scan->target = NULL;
     }
 }
 
@@ -159,11 +172,15 @@ static size_t smaller(size_t a, uint64_t b)
 
 /* ---- careful ---- */
 
-/* What is held moves to the front of the memory; what was under way is read again. */
+/* What is held moves to the front of the memory; what was under way is read again, and so is what
+ * is held in the caller's memory. */
 static int become_careful(struct scan *scan)
 {
     int rc = drop_started(scan);
-    if (scan->size > 0) {
+    scan->spoilt = true;
+    if (scan->target != NULL) {
+        scan->size = 0;
+    } else if (scan->size > 0) {
         memmove(scan->memory, scan->bytes, scan->size);
     }
     scan->bytes = scan->memory;
@@ -307,7 +324,9 @@ static int take_piece(struct scan *scan)
     if (rc < 0) {
         return scan_is_medium_error(rc) ? become_careful(scan) : rc;
     }
-    if (number % SCAN_PIECES == 0 && number > 0) {
+    if (scan->target != NULL) {
+        scan->freed = scan->taken; /* no slot is used twice */
+    } else if (number % SCAN_PIECES == 0 && number > 0) {
         uint8_t *front = slot_of(scan, 0) - scan->size;
         memcpy(front, scan->bytes, scan->size);
         scan->bytes = front;
@@ -353,7 +372,8 @@ int scan_bytes(struct scan *scan, uint64_t offset, size_t size, const uint8_t **
     }
     if (offset < scan->start || offset + size > scan->start + scan->size) {
         int rc = 0;
-        bool fits = scan->headroom == 0 || size + FORMAT_BLOCK <= scan->headroom;
+        bool fits =
+            scan->target != NULL || scan->headroom == 0 || size + FORMAT_BLOCK <= scan->headroom;
         if (fits && (!scan->careful || scan->piece == SCAN_PIECE_BYTES)) {
             rc = read_ahead(scan, offset, size);
         } else if (!scan->careful) {

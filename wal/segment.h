@@ -200,4 +200,8 @@ int segment_warm(struct weir_log *log);
 /* Gives a segment its window, making room within window_bytes first. The caller holds `making`. */
 int segment_open_window(struct weir_log *log, struct wal_segment *segment);
 
+/* The window of its file becomes the segment's, which has a directory and none yet. */
+void segment_set_window(struct weir_log *log, struct wal_segment *segment,
+                        struct weir_window *window);
+
 #endif

@@ -88,6 +88,16 @@ static uint32_t window_count(struct weir_log *log)
     return count;
 }
 
+void segment_set_window(struct weir_log *log, struct wal_segment *segment,
+                        struct weir_window *window)
+{
+    base_lock_acquire(&log->segments.lock);
+    segment->window = window;
+    segment->base = window->base;
+    log->segments.windows++;
+    base_lock_release(&log->segments.lock);
+}
+
 int segment_open_window(struct weir_log *log, struct wal_segment *segment)
 {
     WEIR_ASSERT(segment->window == NULL && segment->file != NULL);
@@ -104,11 +114,7 @@ int segment_open_window(struct weir_log *log, struct wal_segment *segment)
         segment_release_directory(segment);
         return rc;
     }
-    base_lock_acquire(&log->segments.lock);
-    segment->window = window;
-    segment->base = window->base;
-    log->segments.windows++;
-    base_lock_release(&log->segments.lock);
+    segment_set_window(log, segment, window);
     return 0;
 }
 

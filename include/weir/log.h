@@ -48,7 +48,8 @@ enum weir_witness {
 };
 
 enum weir_verify_mode {
-    WEIR_VERIFY_TAIL = 0, /* recovery reads the last two segments; the rest at first read */
+    WEIR_VERIFY_TAIL = 0, /* recovery reads the newest segment, or the last two; the rest at
+                                first read */
     WEIR_VERIFY_ALL = 1,  /* read and check everything before the open succeeds */
 };
 

@@ -388,6 +388,87 @@ static void after_any_power_loss_what_was_durable_is_there_and_nothing_else_is_r
 
 /* ---- verification of real logs ---- */
 
+/* What opening asks the medium for. */
+struct asked {
+    unsigned loads; /* of what was read once already */
+    unsigned zeros; /* writes to a segment, */
+    uint64_t segment_bytes_read;
+    const char *fails;   /* the first such call does, */
+    uint64_t fails_size; /* of this size, 0 = of any */
+};
+
+static int count_calls(void *context, const char *call, const char *name, uint64_t offset,
+                       size_t size)
+{
+    struct asked *asked = context;
+    (void)offset;
+    bool segment = strncmp(name, "segment-", 8) == 0;
+    asked->loads += strcmp(call, "load") == 0;
+    asked->zeros += segment && strcmp(call, "write") == 0;
+    asked->segment_bytes_read += segment && strcmp(call, "read") == 0 ? size : 0;
+    if (segment && asked->fails != NULL && strcmp(call, asked->fails) == 0 &&
+        (asked->fails_size == 0 || asked->fails_size == size)) {
+        asked->fails = NULL;
+        return -EIO;
+    }
+    return 0;
+}
+
+/* A segment and a half, a crash, and an open that is counted: everything must be there, and appends
+ * go on. */
+static struct asked reopen_counted(bool window_is_file, const char *fails, uint64_t fails_size)
+{
+    struct test_disk disk = disk_new();
+    disk.options.window_is_file = window_is_file;
+    struct weir_log *log = open_log(&disk, NULL);
+    static uint8_t payload[3000];
+    for (int i = 0; i < 120; i++) {
+        assert_int_equal(try_append(log, payload, sizeof payload, WEIR_EACH, NULL), 0);
+    }
+    struct test_disk crashed = cut_power(log);
+    struct asked asked = {.fails = fails, .fails_size = fails_size};
+    crashed.options.window_is_file = window_is_file;
+    crashed.options.faults = (struct sim_memory_faults){count_calls, &asked};
+    log = open_log(&crashed, NULL);
+    struct weir_open_report report = WEIR_OPEN_REPORT_INIT;
+    assert_int_equal(weir_log_report(log, &report), 0);
+    assert_int_equal(report.latest, 120);
+    assert_int_equal(report.scanned_segments, 1);
+    assert_null(asked.fails);
+    struct asked then = asked;
+    assert_int_equal(count_records(log), 120);
+    assert_int_equal(try_append(log, payload, sizeof payload, WEIR_EACH, NULL), 0);
+    struct test_disk again = cut_power(log);
+    log = open_log(&again, NULL);
+    assert_int_equal(count_records(log), 121);
+    close_log(log);
+    disk_free(&again);
+    disk_free(&crashed);
+    disk_free(&disk);
+    return then;
+}
+
+static void the_open_segment_is_read_once_after_a_crash(void **state)
+{
+    (void)state;
+    struct asked asked = reopen_counted(false, NULL, 0);
+    assert_int_equal(asked.loads, 0);
+    assert_int_equal(asked.zeros, 0); /* the window behind the end was zero, */
+    /* and is not read to find that out once more: headers, a seal, one segment, the next one */
+    assert_true(asked.segment_bytes_read < 2 * SMALL_SEGMENT + (96 << 10));
+    asked = reopen_counted(true, NULL, 0);
+    assert_int_equal(asked.loads, 1); /* it looks past the page cache */
+}
+
+static void what_could_not_be_read_at_once_or_into_a_window_is_loaded(void **state)
+{
+    (void)state;
+    struct asked asked = reopen_counted(false, "read", SMALL_SEGMENT);
+    assert_int_equal(asked.loads, 1);
+    asked = reopen_counted(false, "window_open", 0);
+    assert_int_equal(asked.loads, 1);
+}
+
 static void verification_beside_a_live_writer_stops_quietly_at_its_tail(void **state)
 {
     (void)state;
@@ -564,6 +645,8 @@ int main(void)
         cmocka_unit_test(a_log_that_crashes_again_and_again_rolls_over_and_keeps_everything),
         cmocka_unit_test(
             after_any_power_loss_what_was_durable_is_there_and_nothing_else_is_refused),
+        cmocka_unit_test(the_open_segment_is_read_once_after_a_crash),
+        cmocka_unit_test(what_could_not_be_read_at_once_or_into_a_window_is_loaded),
         cmocka_unit_test(verification_beside_a_live_writer_stops_quietly_at_its_tail),
         cmocka_unit_test(a_log_on_files_verifies_and_its_damage_is_found),
         cmocka_unit_test(a_spare_of_a_killed_process_is_durable_before_it_is_used),

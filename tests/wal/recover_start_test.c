@@ -142,6 +142,27 @@ static void a_seal_that_is_torn_in_front_of_a_young_segment_ends_the_log(void **
     image_end(&image);
 }
 
+/* The seal behind it has landed, as has what the next segment begins with; nothing of it all was
+ * ever acknowledged but the record in front. */
+static void a_witness_that_is_torn_between_a_durable_record_and_the_seal_ends_the_log(void **state)
+{
+    (void)state;
+    struct image image;
+    image_begin(&image, 4096);
+    image_new_epoch(&image);
+    image_fill_segment(&image);
+    image_fill_to(&image, IMAGE_SEGMENT - 32768);
+    struct image_group torn = *image_witness(&image);
+    image_seal(&image);
+    image.durable = image.chain.next_lsn - 1;
+    weir_lsn next = image.chain.next_lsn;
+    image_data(&image, 3, 100);
+    image_data(&image, 1, 100);
+    memset(image_at(&image, torn.address), 0, 4096);
+    expect_tail(&image, torn.address, next);
+    image_end(&image);
+}
+
 static void what_a_group_that_is_not_valid_in_place_says_moves_no_start(void **state)
 {
     (void)state;
@@ -219,6 +240,7 @@ int main(void)
         cmocka_unit_test(a_durable_record_in_the_newest_segment_is_enough_to_start_there),
         cmocka_unit_test(a_durable_record_right_in_front_of_the_newest_segment_is_not_enough),
         cmocka_unit_test(a_seal_that_is_torn_in_front_of_a_young_segment_ends_the_log),
+        cmocka_unit_test(a_witness_that_is_torn_between_a_durable_record_and_the_seal_ends_the_log),
         cmocka_unit_test(what_a_group_that_is_not_valid_in_place_says_moves_no_start),
         cmocka_unit_test(a_newest_segment_of_a_header_alone_is_not_enough),
         cmocka_unit_test(a_witness_of_control_in_the_newest_segment_is_enough_to_start_there),

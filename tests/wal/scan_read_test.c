@@ -246,6 +246,64 @@ static void a_read_ahead_that_is_cut_short_goes_on_where_it_ended(void **state)
     }
 }
 
+/* Reads the bed again, from its start on, into memory of the caller's; true when it was spoilt. */
+static bool walk_into(struct bed *bed, uint8_t *target, uint64_t seed, size_t most)
+{
+    memset(target, 0x5a, SEGMENT);
+    scan_close(&bed->scan);
+    assert_int_equal(scan_open_into(&bed->scan, 1, target), 0);
+    walk_bed(bed, seed, most);
+    bool spoilt = bed->scan.spoilt;
+    scan_close(&bed->scan);
+    return spoilt;
+}
+
+static void what_is_read_into_the_callers_memory_stays_there(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned depth, refuse_every;
+        size_t most;
+    } rows[] = {
+        {0, 0, 100 << 10}, {1, 0, 3 << 20},  {32, 0, 64 << 10},
+        {32, 0, 9 << 20},  {32, 3, 2 << 20}, {32, 0, 20 << 20},
+    };
+    uint8_t *target = aligned_alloc(BLOCK, SEGMENT);
+    assert_non_null(target);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct bed bed;
+        make_bed(&bed, rows[i].depth);
+        ahead.refuse_every = rows[i].refuse_every;
+        assert_false(walk_into(&bed, target, i, rows[i].most));
+        assert_memory_equal(target, bed.bytes, SEGMENT);
+        clear_bed(&bed);
+    }
+    free(target);
+}
+
+static void memory_that_may_lack_something_is_said_to_be_spoilt(void **state)
+{
+    (void)state;
+    uint8_t *target = aligned_alloc(BLOCK, SEGMENT);
+    assert_non_null(target);
+    for (unsigned shorten = 2; shorten < 30; shorten += 4) {
+        struct bed bed;
+        make_bed(&bed, 32);
+        ahead.shorten = shorten;
+        ahead.odd = shorten % 8 == 2 ? 100 : 0;
+        assert_true(walk_into(&bed, target, shorten, 3 * MIB)); /* and what it lends is right */
+        clear_bed(&bed);
+    }
+    struct bed bed;
+    make_bed(&bed, 32);
+    scan_close(&bed.scan);
+    assert_int_equal(scan_open_into(&bed.scan, 1, target), 0);
+    expect_bytes(&bed, 2 * MIB, 4096); /* what lies before that was never read */
+    assert_true(bed.scan.spoilt);
+    clear_bed(&bed);
+    free(target);
+}
+
 static void a_scan_that_is_closed_in_the_middle_leaves_nothing_under_way(void **state)
 {
     (void)state;
@@ -364,6 +422,8 @@ int main(void)
         cmocka_unit_test(the_places_may_come_in_any_order),
         cmocka_unit_test(a_read_ahead_that_is_cut_short_goes_on_where_it_ended),
         cmocka_unit_test(what_lies_behind_the_likely_end_is_read_only_when_it_is_asked_for),
+        cmocka_unit_test(what_is_read_into_the_callers_memory_stays_there),
+        cmocka_unit_test(memory_that_may_lack_something_is_said_to_be_spoilt),
         cmocka_unit_test(a_scan_that_is_closed_in_the_middle_leaves_nothing_under_way),
         cmocka_unit_test(one_block_that_cannot_be_read_ahead_costs_one_block),
         cmocka_unit_test(a_stale_page_cache_refuses_no_log_that_is_whole_on_the_medium),

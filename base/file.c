@@ -24,15 +24,20 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#ifndef SYS_cachestat
+#define SYS_cachestat 451 /* on every architecture but Alpha */
+#endif
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #endif
 
 #define RESIDENT_BYTES ((size_t)1 << 20)
 #define PIECE_BYTES ((size_t)1 << 20) /* the largest single transfer through a buffer of ours */
+#define MISSING_SHARE 8               /* of a file that counts as being in the page cache */
 #define FILE_MODE 0644
 
 /* ---- whole transfers ---- */
@@ -179,9 +184,28 @@ int base_file_read(const struct base_file *file, uint64_t offset, void *buffer, 
     return read_fully(file->fd, offset, buffer, size_bytes, ret_size_bytes);
 }
 
+static uint64_t pages_of(uint64_t offset, size_t size_bytes)
+{
+    size_t page_bytes = base_page_size();
+    return size_bytes == 0 ? 0 : (offset + size_bytes - 1) / page_bytes - offset / page_bytes + 1;
+}
+
+/* How many pages of the range are in the page cache, or on their way there; -errno: the kernel does
+ * not tell this process. cachestat() counts folios, which may be large: one call for any size. */
+static int64_t count_cached(const struct base_file *file, uint64_t offset, size_t size_bytes)
+{
+    const uint64_t range[2] = {offset, size_bytes};
+    uint64_t counts[5] = {0}; /* in the cache, dirty, being written, evicted, evicted lately */
+    return syscall(SYS_cachestat, file->fd, range, counts, 0) == 0 ? (int64_t)counts[0] : -errno;
+}
+
 /* mincore() looks at a mapping; nothing is touched, so nothing is read and nothing can fault. */
 bool base_file_is_resident(const struct base_file *file, uint64_t offset, size_t size_bytes)
 {
+    int64_t cached = size_bytes > 0 ? count_cached(file, offset, size_bytes) : -EINVAL;
+    if (cached >= 0) {
+        return (uint64_t)cached == pages_of(offset, size_bytes);
+    }
     unsigned char pages[RESIDENT_BYTES / BASE_FILE_BLOCK];
     bool resident = size_bytes > 0;
     for (size_t done = 0; done < size_bytes && resident;) {
@@ -415,7 +439,15 @@ int base_file_map_populate(uint8_t *base, size_t size_bytes)
     }
 }
 
-int base_file_map(const struct base_file *file, size_t size_bytes, uint8_t **ret_base)
+/* Few pages, if any, have to be read. */
+static bool is_warm(const struct base_file *file, size_t size_bytes)
+{
+    uint64_t pages = pages_of(0, size_bytes);
+    return count_cached(file, 0, size_bytes) >= (int64_t)(pages - pages / MISSING_SHARE);
+}
+
+int base_file_map(const struct base_file *file, size_t size_bytes, enum base_map when,
+                  uint8_t **ret_base)
 {
     uint64_t file_bytes;
     int rc = base_file_size(file, &file_bytes);
@@ -435,9 +467,13 @@ int base_file_map(const struct base_file *file, size_t size_bytes, uint8_t **ret
     /* What is not in the page cache yet is read in large folios, where the file system has them,
      * and mapped by large entries: random reads then miss the TLB less. A request. */
     (void)madvise(base, size_bytes, MADV_HUGEPAGE);
-    rc = base_file_map_populate(base, size_bytes);
+    rc = when == BASE_MAP_WHEN_TOUCHED && is_warm(file, size_bytes)
+             ? 0
+             : base_file_map_populate(base, size_bytes);
     if (rc < 0) {
         munmap(base, size_bytes);
+        /* What could not be read must not pass for something that was. */
+        (void)posix_fadvise(file->fd, 0, (off_t)size_bytes, POSIX_FADV_DONTNEED);
         return rc;
     }
     *ret_base = base;

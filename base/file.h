@@ -158,9 +158,17 @@ int base_file_drop_cache(const struct base_file *file);
  */
 int base_file_lock(const struct base_file *file, enum base_file_lock lock);
 
-/* Maps [0, size_bytes) shared and read-only, every page faulted in. Returns 0, -EIO (the file is
- * shorter, or cannot be read), -ENOMEM. */
-int base_file_map(const struct base_file *file, size_t size_bytes, uint8_t **ret_base);
+enum base_map {
+    BASE_MAP_AT_ONCE, /* every page is faulted in */
+    /* A file that the page cache has nearly all of is faulted in where it is touched, which is
+     * cheaper for who looks at little of it; any other one at once, in large reads. */
+    BASE_MAP_WHEN_TOUCHED,
+};
+
+/* Maps [0, size_bytes) shared and read-only. Returns 0, -EIO (the file is shorter, or cannot be
+ * read), -ENOMEM. */
+int base_file_map(const struct base_file *file, size_t size_bytes, enum base_map when,
+                  uint8_t **ret_base);
 
 /* Faults in a mapping and says when that failed. Read faults only: nothing becomes dirty. */
 int base_file_map_populate(uint8_t *base, size_t size_bytes);

@@ -2,8 +2,12 @@
  * Loading a checkpoint.
  *
  * Happy path: read the head, hold it against the log (uuid, layout, and the very group that holds
- * Q), read tables and CRCs, map the image over the start of the arena, check it, piece by piece, by
+ * Q), read tables and CRCs, put the image at the start of the arena, check it, piece by piece, by
  * as many threads as there are, and let each table take over its root.
+ *
+ * The image is mapped: then opening costs its checksums, and each of its pages a fault and a copy
+ * when it is first written. Replaying what lies behind the checkpoint writes to about as many pages
+ * as there are records, so behind a long rest it is read into large pages of our own instead.
  *
  * Failure modes: whatever does not fit is a reason not to use it, and never an error: the log has
  * everything. Nothing of the file is used before the CRC over it was right.
@@ -20,8 +24,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <weir/append.h>
+
 #define TABLES_BYTES_MAX ((uint64_t)WEIR_TABLES_MAX * sizeof(struct checkpoint_table))
 #define LOAD_THREADS_MAX 8u
+/* What is copied in the time that a page takes which is copied when it is first written: 3.4 us
+ * against 5 GB/s, on the machine of docs/PERFORMANCE.md. */
+#define BYTES_PER_FAULT ((uint64_t)16 << 10)
+#define PIECES_PER_LARGE_PAGE (CHECKPOINT_LARGE_PAGE / CHECKPOINT_PIECE_BYTES)
 
 struct loading {
     struct weir_engine *engine;
@@ -30,7 +40,8 @@ struct loading {
     struct checkpoint_head head;
     uint8_t *parts; /* tables and CRCs */
     uint64_t parts_bytes, image_offset, image_bytes;
-    bool mapped; /* the arena holds bytes of the file */
+    bool placed; /* the arena holds bytes of the file */
+    bool copied; /* as they are read, not mapped */
 };
 
 static int refuse(struct loading *loading, const char *why)
@@ -131,9 +142,19 @@ static int read_parts(struct loading *loading)
 struct checker {
     const struct loading *loading;
     struct base_thread thread;
-    uint64_t first, step;
+    uint64_t first, end; /* pieces */
     bool whole;
 };
+
+static bool read_piece(const struct loading *loading, uint64_t index)
+{
+    uint64_t offset = index * CHECKPOINT_PIECE_BYTES;
+    uint64_t left = checkpoint_round(loading->image_bytes) - offset;
+    size_t bytes = left < CHECKPOINT_PIECE_BYTES ? left : CHECKPOINT_PIECE_BYTES, got = 0;
+    int rc = loading->medium->ops->read(loading->file, loading->image_offset + offset,
+                                        loading->engine->arena.memory + offset, bytes, &got);
+    return rc == 0 && got == bytes;
+}
 
 static void check_pieces(void *context)
 {
@@ -141,12 +162,19 @@ static void check_pieces(void *context)
     const struct loading *loading = checker->loading;
     size_t tables = le32_load(&loading->head.table_count) * sizeof(struct checkpoint_table);
     const struct le32 *crcs = (const struct le32 *)(loading->parts + tables);
-    uint64_t count = checkpoint_pieces(loading->image_bytes);
+    const uint8_t *image = loading->engine->arena.memory;
     checker->whole = true;
-    for (uint64_t i = checker->first; i < count && checker->whole; i += checker->step) {
-        checker->whole = checkpoint_piece_crc(loading->engine->arena.memory, loading->image_bytes,
-                                              i) == le32_load(&crcs[i]);
+    for (uint64_t i = checker->first; i < checker->end && checker->whole; i++) {
+        checker->whole =
+            (!loading->copied || read_piece(loading, i)) &&
+            checkpoint_piece_crc(image, loading->image_bytes, i) == le32_load(&crcs[i]);
     }
+}
+
+/* Where the work of thread `i` of `count` begins: no two of them share a large page. */
+static uint64_t first_piece(uint64_t pieces, unsigned i, unsigned count)
+{
+    return i == count ? pieces : pieces * i / count / PIECES_PER_LARGE_PAGE * PIECES_PER_LARGE_PAGE;
 }
 
 static bool image_is_whole(const struct loading *loading)
@@ -159,7 +187,9 @@ static bool image_is_whole(const struct loading *loading)
     wanted = wanted > 0 ? wanted : 1;
     unsigned started = 1;
     for (unsigned i = 0; i < wanted; i++) {
-        checkers[i] = (struct checker){.loading = loading, .first = i, .step = wanted};
+        checkers[i] = (struct checker){.loading = loading,
+                                       .first = first_piece(pieces, i, wanted),
+                                       .end = first_piece(pieces, i + 1, wanted)};
     }
     while (started < wanted && base_thread_start(&checkers[started].thread, "weir-load",
                                                  check_pieces, &checkers[started]) == 0) {
@@ -179,12 +209,25 @@ static bool image_is_whole(const struct loading *loading)
     return whole;
 }
 
-static int map_image(struct loading *loading)
+/* Each record behind the checkpoint writes to a page of the image, more or less. */
+static bool is_worth_a_copy(const struct loading *loading)
+{
+    weir_lsn durable = weir_durable_lsn(loading->engine->log);
+    weir_lsn replay = le64_load(&loading->head.replay_lsn);
+    uint64_t behind = durable > replay ? durable - replay : 0;
+    return behind >= loading->image_bytes / BYTES_PER_FAULT;
+}
+
+static int place_image(struct loading *loading)
 {
     struct engine_arena *arena = &loading->engine->arena;
-    loading->mapped = true;
-    int rc = loading->medium->ops->map_private(loading->file, loading->image_offset, arena->memory,
-                                               checkpoint_round(loading->image_bytes));
+    loading->placed = true;
+    loading->copied = is_worth_a_copy(loading);
+    int rc =
+        loading->copied
+            ? 0
+            : loading->medium->ops->map_private(loading->file, loading->image_offset, arena->memory,
+                                                checkpoint_round(loading->image_bytes));
     if (rc < 0) {
         return refuse(loading, "the checkpoint's image cannot be read");
     }
@@ -224,9 +267,9 @@ static int load(struct loading *loading)
     rc = rc == 1 ? check_log(loading) : rc;
     rc = rc == 1 ? check_sizes(loading) : rc;
     rc = rc == 1 ? read_parts(loading) : rc;
-    rc = rc == 1 ? map_image(loading) : rc;
+    rc = rc == 1 ? place_image(loading) : rc;
     rc = rc == 1 ? adopt_tables(loading) : rc;
-    if (rc != 1 && loading->mapped) {
+    if (rc != 1 && loading->placed) {
         int afresh = engine_start_afresh(loading->engine);
         rc = afresh < 0 ? afresh : rc;
     }
@@ -240,8 +283,9 @@ int checkpoint_load(struct weir_engine *engine, weir_lsn *ret_lsn)
     if ((engine->options.flags & WEIR_ENGINE_NO_CHECKPOINT) != 0) {
         return refuse(&loading, "it was asked for to use none");
     }
-    int rc =
-        loading.medium->ops->open(loading.medium, CHECKPOINT_NAME, WEIR_FILE_READ, &loading.file);
+    /* From a page cache, too: whatever is read has to have the right checksum. */
+    int rc = loading.medium->ops->open(loading.medium, CHECKPOINT_NAME, WEIR_FILE_READ_CACHED,
+                                       &loading.file);
     if (rc < 0) {
         return rc == -ENOENT ? 0 : refuse(&loading, "the checkpoint cannot be opened");
     }

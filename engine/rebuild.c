@@ -94,30 +94,30 @@ static void walk_ranges(struct rebuild *rebuild, bool asks)
     }
 }
 
-static void walk_main(void *context)
-{
-    walk_ranges(context, false);
-}
-
 static void build_parts(struct rebuild *rebuild, bool asks)
 {
     struct rebuild_worker worker = {.rebuild = rebuild};
     rebuild_build(&worker, asks);
 }
 
-static void build_main(void *context)
+struct crew {
+    struct rebuild *rebuild;
+    void (*work)(struct rebuild *rebuild, bool asks);
+};
+
+static void crew_main(void *context)
 {
-    build_parts(context, false);
+    struct crew *crew = context;
+    crew->work(crew->rebuild, false);
 }
 
-/* Runs work() here and, if they can be had, in as many threads more as there are ranges. */
-static void run(struct rebuild *rebuild, base_thread_main main,
-                void (*work)(struct rebuild *rebuild, bool asks))
+void rebuild_run(struct rebuild *rebuild, void (*work)(struct rebuild *rebuild, bool asks))
 {
     struct base_thread threads[REBUILD_THREADS_MAX];
+    struct crew crew = {.rebuild = rebuild, .work = work};
     uint32_t started = 0;
-    while (started + 1 < rebuild->range_count &&
-           base_thread_start(&threads[started], "weir-rebuild", main, rebuild) == 0) {
+    while (started + 1 < rebuild->threads_wanted &&
+           base_thread_start(&threads[started], "weir-rebuild", crew_main, &crew) == 0) {
         started++;
     }
     work(rebuild, true);
@@ -129,20 +129,34 @@ static void run(struct rebuild *rebuild, base_thread_main main,
 
 /* ---- the walk ---- */
 
-static int make_ranges(struct rebuild *rebuild)
+static uint64_t most_ranges(const struct rebuild *rebuild)
 {
-    weir_lsn starts[REBUILD_THREADS_MAX];
-    uint64_t most = (rebuild->to - rebuild->from) / RANGE_RECORDS_LEAST + 1;
+    return (rebuild->to - rebuild->from) / RANGE_RECORDS_LEAST + 1;
+}
+
+static uint32_t wanted_threads(const struct rebuild *rebuild)
+{
+    uint64_t most = most_ranges(rebuild);
     uint32_t threads = rebuild->engine->options.threads;
     threads = threads < REBUILD_THREADS_MAX ? threads : REBUILD_THREADS_MAX;
-    threads = threads < most ? threads : (uint32_t)most;
+    return threads < most ? threads : (uint32_t)most;
+}
+
+static int make_ranges(struct rebuild *rebuild)
+{
+    weir_lsn starts[REBUILD_RANGES_MAX];
+    uint64_t most = most_ranges(rebuild);
+    uint32_t threads = rebuild->threads_wanted;
+    uint32_t wanted = threads > 1 ? threads * REBUILD_RANGES_PER_THREAD : 1;
+    wanted = wanted < most ? wanted : (uint32_t)most;
     int count =
-        weir_cursor_split(rebuild->engine->log, rebuild->from, rebuild->to, (int)threads, starts);
+        weir_cursor_split(rebuild->engine->log, rebuild->from, rebuild->to, (int)wanted, starts);
     if (count <= 0) { /* the walk finds out why */
         starts[0] = rebuild->from;
         count = 1;
     }
     rebuild->range_count = (uint32_t)count;
+    rebuild->threads_wanted = threads < rebuild->range_count ? threads : rebuild->range_count;
     for (uint32_t i = 0; i < rebuild->range_count; i++) {
         rebuild->ranges[i] = (struct rebuild_range){.rebuild = rebuild, .from = starts[i]};
         bool last = i + 1 == rebuild->range_count;
@@ -252,8 +266,8 @@ static int make_parts(struct rebuild *rebuild)
     for (uint32_t i = 0; i < rebuild->range_count; i++) {
         entries += rebuild->ranges[i].records;
     }
-    bool alone = rebuild->range_count == 1;
-    uint64_t most = alone ? UINT64_MAX : entries / (rebuild->range_count * PARTS_PER_THREAD) + 1;
+    uint32_t threads = rebuild->threads_wanted;
+    uint64_t most = threads == 1 ? UINT64_MAX : entries / (threads * PARTS_PER_THREAD) + 1;
     for (weir_table table = 0; table < tables; table++) {
         if (table_of(rebuild->engine, table) != NULL) {
             add_parts(rebuild, table, most);
@@ -282,13 +296,14 @@ static void report_times(struct rebuild *rebuild, uint64_t start_ns, uint64_t wa
 static int work(struct rebuild *rebuild, struct weir_error *why)
 {
     uint64_t start_ns = base_clock_monotonic_ns();
+    rebuild->threads_wanted = wanted_threads(rebuild);
     int rc = rebuild_plan_make(rebuild);
     rebuild->bucket_count = rebuild->plan.buckets + WEIR_TABLES_MAX;
     rc = rc == 0 ? make_ranges(rebuild) : rc;
     if (rc < 0) {
         return rc;
     }
-    run(rebuild, walk_main, walk_ranges);
+    rebuild_run(rebuild, walk_ranges);
     rc = settle_ranges(rebuild, why);
     uint64_t walked_ns = base_clock_monotonic_ns();
     rc = rc == 0 ? make_parts(rebuild) : rc;
@@ -296,7 +311,7 @@ static int work(struct rebuild *rebuild, struct weir_error *why)
         return rc;
     }
     rebuild_check(rebuild, true);
-    run(rebuild, build_main, build_parts);
+    rebuild_run(rebuild, build_parts);
     rc = atomic_load_explicit(&rebuild->failed, memory_order_relaxed);
     rc = rc == 0 && rebuild->into_empty ? rebuild_join(rebuild) : rc;
     report_times(rebuild, start_ns, walked_ns);
@@ -321,7 +336,7 @@ int rebuild_replay(struct weir_engine *engine, weir_lsn from, struct weir_error 
     rebuild->from = from;
     rebuild->to = weir_durable_lsn(engine->log);
     rebuild->log_bytes = stat.log_bytes;
-    atomic_store_explicit(&rebuild->failed_range, REBUILD_THREADS_MAX, memory_order_relaxed);
+    atomic_store_explicit(&rebuild->failed_range, REBUILD_RANGES_MAX, memory_order_relaxed);
     if (from <= rebuild->to) {
         rc = work(rebuild, why);
     }

@@ -16,6 +16,9 @@
 #include "engine/node.h"
 
 #define REBUILD_THREADS_MAX 8u
+#define REBUILD_RANGES_PER_THREAD                                                                  \
+    4u /* none waits long for the others: they are never equally fast */
+#define REBUILD_RANGES_MAX (REBUILD_THREADS_MAX * REBUILD_RANGES_PER_THREAD)
 #define REBUILD_BUCKET_ENTRIES 8192u /* about; what fits into a second-level cache, twice */
 
 /* ---- what is kept of a change ---- */
@@ -122,18 +125,22 @@ struct rebuild_worker {
     uint64_t sort_ns, build_ns;
 };
 
+struct rebuild_samples; /* rebuild_plan.c */
+
 struct rebuild {
     struct weir_engine *engine;
     bool into_empty; /* nothing was loaded: trees are built; else the keys are put one by one */
     weir_lsn from, to;
     struct rebuild_plan plan;
     uint32_t bucket_count;
-    uint32_t range_count, part_count, threads;
-    struct rebuild_range ranges[REBUILD_THREADS_MAX];
+    uint32_t threads_wanted, threads; /* those that there were */
+    uint32_t range_count, part_count;
+    struct rebuild_range ranges[REBUILD_RANGES_MAX];
     struct rebuild_part *parts;
     uint64_t log_bytes;
     bool asked;
-    uint64_t asked_ns;             /* when progress was reported last */
+    uint64_t asked_ns; /* when progress was reported last */
+    struct rebuild_samples *samples;
     _Atomic uint32_t next_range;   /* to be walked, behind the first one */
     _Atomic uint32_t next_part;    /* to be built */
     _Atomic uint32_t failed_range; /* the first one that failed: ranges behind it stop */
@@ -176,6 +183,10 @@ int rebuild_check(struct rebuild *rebuild, bool asks);
 
 /* Remembers an error of building, the first one. */
 void rebuild_fail(struct rebuild *rebuild, int rc);
+
+/* Runs work() here and, as far as they can be had, in as many threads as are wanted. `asks` is true
+ * here. */
+void rebuild_run(struct rebuild *rebuild, void (*work)(struct rebuild *rebuild, bool asks));
 
 /* ---- the steps ---- */
 

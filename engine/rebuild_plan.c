@@ -26,7 +26,17 @@
 struct sample {
     struct index_key key;
     weir_table table;
+    bool taken;
 };
+
+struct rebuild_samples {
+    struct sample *samples;
+    weir_lsn *lsns; /* of each */
+    uint32_t most;
+    _Atomic uint32_t next; /* to be taken */
+};
+
+#define SAMPLES_AT_ONCE 32u
 
 int rebuild_compare(struct index_key left, struct index_key right, uint32_t from)
 {
@@ -56,22 +66,44 @@ static bool take_sample(struct weir_engine *engine, weir_lsn lsn, struct sample 
         record_read_key(&record, &key) < 0 || key.table >= WEIR_TABLES_MAX) {
         return false;
     }
-    *ret_sample = (struct sample){.key = {key.data, key.size}, .table = key.table};
+    *ret_sample = (struct sample){.key = {key.data, key.size}, .table = key.table, .taken = true};
     return true;
 }
 
-/* One from each of `most` pieces of the log. */
-static uint32_t take_samples(const struct rebuild *rebuild, struct sample *samples, uint32_t most)
+/* Each is in a page of its own that nobody has looked at: threads share that. */
+static void take_samples(struct rebuild *rebuild, bool asks)
+{
+    struct rebuild_samples *all = rebuild->samples;
+    uint32_t first;
+    (void)asks; /* some milliseconds */
+    while ((first = atomic_fetch_add_explicit(&all->next, SAMPLES_AT_ONCE, memory_order_relaxed)) <
+           all->most) {
+        uint32_t end = first + SAMPLES_AT_ONCE < all->most ? first + SAMPLES_AT_ONCE : all->most;
+        for (uint32_t i = first; i < end; i++) {
+            (void)take_sample(rebuild->engine, all->lsns[i], &all->samples[i]);
+        }
+    }
+}
+
+/* One from each piece of the log, as far as they can be had: how many. They are in order then. */
+static uint32_t collect_samples(struct rebuild *rebuild, struct rebuild_samples *all)
 {
     struct base_prng prng;
     base_prng_seed(&prng, rebuild->to);
-    uint64_t step = (rebuild->to - rebuild->from) / most;
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < most; i++) {
-        weir_lsn lsn = rebuild->from + i * step + base_prng_below(&prng, step + 1);
-        count += take_sample(rebuild->engine, lsn, &samples[count]) ? 1 : 0;
+    uint64_t step = (rebuild->to - rebuild->from) / all->most;
+    for (uint32_t i = 0; i < all->most; i++) {
+        all->lsns[i] = rebuild->from + i * step + base_prng_below(&prng, step + 1);
     }
-    qsort(samples, count, sizeof *samples, compare_samples);
+    rebuild->samples = all;
+    rebuild_run(rebuild, take_samples);
+    rebuild->samples = NULL;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < all->most; i++) {
+        if (all->samples[i].taken) {
+            all->samples[count++] = all->samples[i];
+        }
+    }
+    qsort(all->samples, count, sizeof *all->samples, compare_samples);
     return count;
 }
 
@@ -191,13 +223,16 @@ int rebuild_plan_make(struct rebuild *rebuild)
         return 0;
     }
     uint32_t most = (uint32_t)(wanted < BUCKETS_MAX ? wanted : BUCKETS_MAX) * SAMPLES_PER_BUCKET;
-    struct sample *samples = base_alloc_array(most, sizeof *samples);
-    if (samples == NULL) {
-        return -ENOMEM;
+    struct rebuild_samples all = {.most = most};
+    all.samples = base_alloc_array(most, sizeof *all.samples);
+    all.lsns = base_alloc_array(most, sizeof *all.lsns);
+    int rc = all.samples != NULL && all.lsns != NULL ? 0 : -ENOMEM;
+    if (rc == 0) {
+        uint32_t count = collect_samples(rebuild, &all);
+        rc = divide(&rebuild->plan, all.samples, count);
     }
-    uint32_t count = take_samples(rebuild, samples, most);
-    int rc = divide(&rebuild->plan, samples, count);
-    base_free(samples);
+    base_free(all.samples);
+    base_free(all.lsns);
     return rc;
 }
 

@@ -75,7 +75,7 @@ static int direct_freeze(struct weir_window *window)
     struct direct_window *self = window_of(window);
     WEIR_ASSERT(!self->frozen);
     uint8_t *view;
-    int rc = base_file_map(&window->file->file, window->size_bytes, &view);
+    int rc = base_file_map(&window->file->file, window->size_bytes, BASE_MAP_AT_ONCE, &view);
     if (rc < 0) {
         return rc;
     }

@@ -205,7 +205,7 @@ int file_store_lock(struct weir_file *file, enum weir_lock_mode mode)
 int file_store_map(struct weir_file *file, size_t size_bytes, const uint8_t **ret_base)
 {
     uint8_t *base;
-    int rc = base_file_map(&file->file, size_bytes, &base);
+    int rc = base_file_map(&file->file, size_bytes, BASE_MAP_WHEN_TOUCHED, &base);
     if (rc == 0) {
         *ret_base = base;
     }

@@ -162,7 +162,7 @@ int pmem_store_lock(struct weir_file *file, enum weir_lock_mode mode)
 int pmem_store_map(struct weir_file *file, size_t size_bytes, const uint8_t **ret_base)
 {
     uint8_t *base;
-    int rc = base_file_map(&file->file, size_bytes, &base);
+    int rc = base_file_map(&file->file, size_bytes, BASE_MAP_AT_ONCE, &base);
     if (rc == 0) {
         *ret_base = base;
     }

@@ -252,7 +252,8 @@ int bench_rebuild_command(int argc, char **argv)
     struct kv_plan plan = default_plan();
     int code = kv_options_parse(&plan, "rebuild",
                                 "Opens what a kill -9 has left without a checkpoint: 75 % inserts, "
-                                "20 % updates, 5 % deletes; files in the page cache.",
+                                "20 % updates, 5 % deletes; files in the page cache, and memory "
+                                "that was touched just before.",
                                 argc, argv);
     if (code >= 0) {
         return code;
@@ -284,7 +285,8 @@ int bench_reopen_command(int argc, char **argv)
     struct kv_plan plan = default_plan();
     int code = kv_options_parse(&plan, "reopen",
                                 "Opens what a kill -9 has left with a checkpoint, and gets a key: "
-                                "files in the page cache, and dropped from it.",
+                                "files in the page cache, and dropped from it; memory that was "
+                                "touched just before.",
                                 argc, argv);
     if (code >= 0) {
         return code;

@@ -204,6 +204,9 @@ static void print_head(const struct kv_contest *contest,
             "pages\n",
             contest->chase.load_ns, (unsigned long long)(contest->chase.bytes >> 20));
     }
+    if (contest->case_count > 0 && contest->cases[0].action == KV_OPEN) {
+        (void)printf("memory   touched before each open, of all stores alike\n");
+    }
     (void)printf("rounds   %u, in turns; medians; setup %.1f s\n", contest->done, contest->setup_s);
     for (unsigned store = 0; store < plan->store_count; store++) {
         (void)printf("%-8s %s\n", store == 0 ? "weir" : plan->stores[store]->name,

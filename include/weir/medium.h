@@ -132,7 +132,8 @@ struct weir_medium_ops {
      * as a view from map(), a frozen window, or a window that is the file. Exclusive needs a file
      * that was opened for writing (-EBADF). */
     int (*lock)(struct weir_file *file, enum weir_lock_mode mode);
-    /* Maps size_bytes of a file that is no longer written, read-only and populated. */
+    /* Maps size_bytes of a file that is no longer written, read-only. What has to come from the
+     * medium is read here; what a cache holds may be mapped when it is touched. */
     int (*map)(struct weir_file *file, size_t size_bytes, const uint8_t **ret_base);
     void (*unmap)(struct weir_medium *medium, const uint8_t *base, size_t size_bytes);
     /* Makes the caller's private memory [address, address + size_bytes) hold the file's bytes from

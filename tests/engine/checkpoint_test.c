@@ -274,6 +274,60 @@ static void checkpoints_are_made_by_policy_at_maintenance_and_close(void **state
     store_close(&store);
 }
 
+/* ---- how the image comes into memory ---- */
+
+struct image_calls {
+    _Atomic int mapped, read, failing; /* `failing`: reads of the image fail */
+};
+
+static int count_image_calls(void *context, const char *call, const char *name, uint64_t offset,
+                             size_t size)
+{
+    struct image_calls *calls = context;
+    (void)size;
+    if (strcmp(name, CHECKPOINT_NAME) != 0) {
+        return 0;
+    }
+    calls->mapped += strcmp(call, "map_private") == 0;
+    if (strcmp(call, "read") == 0 && offset >= (uint64_t)2 * CHECKPOINT_BLOCK) {
+        calls->read++;
+        return calls->failing ? -EIO : 0;
+    }
+    return 0;
+}
+
+static void the_image_is_mapped_and_behind_a_long_rest_read(void **state)
+{
+    (void)state;
+    struct store store;
+    struct image_calls calls = {0};
+    store_open(&store);
+    fill(&store, 0, 8000);
+    make(&store);
+    store.disk.faults = (struct sim_memory_faults){count_image_calls, &calls};
+    store_reopen(&store);
+    assert_true(report_of(&store).from_checkpoint);
+    assert_true(calls.mapped == 1 && calls.read == 0);
+    fill(&store, 2500, 2000);
+    struct fingerprint before = fingerprint_of(&store, 0);
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        store.engine_options.threads = threads;
+        calls.mapped = 0;
+        store_reopen(&store);
+        assert_true(report_of(&store).from_checkpoint);
+        assert_true(report_of(&store).replayed_records > 1500);
+        assert_true(calls.mapped == 0 && calls.read > 0);
+        expect_fingerprint(&store, 0, &before);
+    }
+    calls.failing = 1;
+    store_reopen(&store);
+    assert_false(report_of(&store).from_checkpoint);
+    assert_non_null(strstr(report_of(&store).reason, "image"));
+    expect_fingerprint(&store, 0, &before);
+    calls.failing = 0;
+    store_close(&store);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +339,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_truncated_checkpoint_is_not_used),
         cmocka_unit_test(a_checkpoint_that_fails_leaves_the_last_one),
         cmocka_unit_test(checkpoints_are_made_by_policy_at_maintenance_and_close),
+        cmocka_unit_test(the_image_is_mapped_and_behind_a_long_rest_read),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

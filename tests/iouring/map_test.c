@@ -1,0 +1,118 @@
+/* Mapping a file: what is there at once, and what comes when it is touched. */
+#include "base/alloc.h"
+#include "base/file.h"
+#include "tests/medium/fixture.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#define PAGE ((size_t)4096)
+#define PAGES ((size_t)2048)
+
+/* How many pages of a mapping this process has page table entries for. */
+static size_t present_pages(const uint8_t *base)
+{
+    static uint64_t entries[PAGES];
+    int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    off_t offset = (off_t)((uintptr_t)base / PAGE * sizeof entries[0]);
+    assert_int_equal(pread(fd, entries, sizeof entries, offset), sizeof entries);
+    close(fd);
+    size_t count = 0;
+    for (size_t i = 0; i < PAGES; i++) {
+        count += entries[i] >> 63;
+    }
+    return count;
+}
+
+/* Written through the page cache, so that all of it is there. */
+static void make_file(char *directory, struct base_directory *ret_base, struct base_file *ret_file)
+{
+    assert_int_equal(fixture_make_directory(directory, NULL), 0);
+    assert_int_equal(base_directory_open(ret_base, directory), 0);
+    assert_int_equal(base_file_create(ret_base, "file", PAGES * PAGE, BASE_DIRECT_NEVER, ret_file),
+                     0);
+    uint8_t *bytes = base_alloc_aligned(PAGE, PAGES * PAGE);
+    assert_non_null(bytes);
+    fill(bytes, PAGES * PAGE, 3);
+    assert_int_equal(base_file_write(ret_file, 0, bytes, PAGES * PAGE), 0);
+    assert_int_equal(base_file_sync(ret_file), 0);
+    base_free(bytes);
+}
+
+static void forget_file(const char *directory, struct base_directory *base, struct base_file *file)
+{
+    base_file_close(file);
+    base_directory_close(base);
+    fixture_remove_directory(directory);
+}
+
+static void what_the_page_cache_holds_is_mapped_when_it_is_touched(void **state)
+{
+    (void)state;
+    char directory[256];
+    struct base_directory base;
+    struct base_file file;
+    uint8_t *view;
+    make_file(directory, &base, &file);
+    assert_true(base_file_is_resident(&file, 0, PAGES * PAGE));
+    assert_int_equal(base_file_map(&file, PAGES * PAGE, BASE_MAP_AT_ONCE, &view), 0);
+    assert_int_equal(present_pages(view), PAGES);
+    base_file_unmap(view, PAGES * PAGE);
+    assert_int_equal(base_file_map(&file, PAGES * PAGE, BASE_MAP_WHEN_TOUCHED, &view), 0);
+    size_t before = present_pages(view);
+    expect_fill(view, PAGES * PAGE, 3);
+    assert_int_equal(present_pages(view), PAGES);
+    base_file_unmap(view, PAGES * PAGE);
+    forget_file(directory, &base, &file);
+    if (before == PAGES) {
+        skip(); /* the kernel does not tell what is in the page cache: all of it was mapped */
+    }
+    assert_int_equal(before, 0);
+}
+
+static void what_the_page_cache_does_not_hold_is_mapped_at_once(void **state)
+{
+    (void)state;
+    char directory[256];
+    struct base_directory base;
+    struct base_file file;
+    uint8_t *view;
+    make_file(directory, &base, &file);
+    assert_int_equal(base_file_drop_cache(&file), 0);
+    bool dropped = !base_file_is_resident(&file, 0, PAGES * PAGE);
+    assert_int_equal(base_file_map(&file, PAGES * PAGE, BASE_MAP_WHEN_TOUCHED, &view), 0);
+    size_t present = present_pages(view);
+    expect_fill(view, PAGES * PAGE, 3);
+    base_file_unmap(view, PAGES * PAGE);
+    forget_file(directory, &base, &file);
+    if (!dropped) {
+        skip(); /* a file system in memory */
+    }
+    assert_int_equal(present, PAGES);
+}
+
+static void a_part_that_is_not_there_is_not_resident(void **state)
+{
+    (void)state;
+    char directory[256];
+    struct base_directory base;
+    struct base_file file;
+    make_file(directory, &base, &file);
+    assert_true(base_file_is_resident(&file, 5 * PAGE, 1));
+    assert_true(base_file_is_resident(&file, 5 * PAGE + 100, PAGE));
+    assert_false(base_file_is_resident(&file, (PAGES - 1) * PAGE, 2 * PAGE));
+    assert_false(base_file_is_resident(&file, 0, 0));
+    forget_file(directory, &base, &file);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_the_page_cache_holds_is_mapped_when_it_is_touched),
+        cmocka_unit_test(what_the_page_cache_does_not_hold_is_mapped_at_once),
+        cmocka_unit_test(a_part_that_is_not_there_is_not_resident),
+    };
+    cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

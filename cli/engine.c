@@ -135,8 +135,9 @@ int engine_read(struct engine *engine, const struct cli_number *as_of)
                  status.applied);
     } else if (rc == WEIR_E_HORIZON) {
         snprintf(why.text, sizeof why.text,
-                 "history up to LSN %" PRIu64 " was dropped by compaction, the state as of that "
-                 "LSN and later ones can be read",
+                 "history up to LSN %" PRIu64
+                 " was dropped by compaction or lies behind a gap, the "
+                 "state as of that LSN and later ones can be read",
                  status.horizon);
     }
     if (!past) {

@@ -29,7 +29,7 @@
 struct rebuild_options {
     struct cli_common common;
     struct cli_number threads;
-    bool no_checkpoint;
+    bool no_checkpoint, accept_gaps;
 };
 
 static const struct cli_option rebuild_options[] = {
@@ -37,6 +37,8 @@ static const struct cli_option rebuild_options[] = {
      offsetof(struct rebuild_options, threads)},
     {"no-checkpoint", CLI_FLAG, 0, NULL, "write nothing; works beside a writer",
      offsetof(struct rebuild_options, no_checkpoint)},
+    {"accept-gaps", CLI_FLAG, 0, NULL, "open a salvaged log without what is missing, from now on",
+     offsetof(struct rebuild_options, accept_gaps)},
     {0},
 };
 
@@ -71,6 +73,13 @@ static void print_json(struct cli *cli, const struct rebuilt *rebuilt)
     json_u64(&json, "records", open->replayed_records);
     json_u64(&json, "bytes", open->replayed_bytes);
     json_u64(&json, "threads", open->threads);
+    if (open->gap_lsns > 0) {
+        json_u64(&json, "gap_lsns", open->gap_lsns);
+        json_u64(&json, "gaps", open->gaps);
+        json_u64(&json, "gap_from_lsn", open->gap_from);
+        json_u64(&json, "gap_to_lsn", open->gap_to);
+        json_u64(&json, "gap_horizon", open->gap_horizon);
+    }
     json_double(&json, "walk_s", open->walk_s);
     json_double(&json, "sort_s", open->sort_s);
     json_double(&json, "build_s", open->build_s);
@@ -105,6 +114,15 @@ static void print_text(struct cli *cli, const struct rebuilt *rebuilt)
                   open->threads == 1 ? "" : "s");
     output_count(out, (double)open->replayed_records / seconds, 0);
     output_text(out, " records/s\n");
+    if (open->gap_lsns > 0) {
+        output_label(out, "missing");
+        output_number_of(out, open->gap_lsns, "LSN");
+        output_format(out,
+                      " in %" PRIu64 " gap%s, from LSN %" PRIu64 " to %" PRIu64
+                      "; history begins at LSN %" PRIu64 "\n",
+                      open->gaps, open->gaps == 1 ? "" : "s", open->gap_from, open->gap_to,
+                      open->gap_horizon);
+    }
     output_label(out, "phases");
     output_format(out, "walk %.3f s, sort %.3f s, build %.3f s\n", open->walk_s, open->sort_s,
                   open->build_s);
@@ -157,13 +175,16 @@ static int run(struct cli *cli, const void *opaque)
     struct weir_engine_options how = WEIR_ENGINE_OPTIONS_INIT;
     struct engine engine;
     if (cli->argument_count == 2 && strcmp(cli->argument[1], "engine") != 0) {
+        if (options->accept_gaps) {
+            return cli_usage_error(cli, "--accept-gaps is for the engine");
+        }
         return rebuild_derived(cli, &options->common, cli->argument[1]);
     }
     if (options->threads.given &&
         (options->threads.value == 0 || options->threads.value > THREADS_MAX)) {
         return cli_usage_error(cli, "--threads goes from 1 to %u", THREADS_MAX);
     }
-    how.flags = WEIR_ENGINE_NO_CHECKPOINT;
+    how.flags = WEIR_ENGINE_NO_CHECKPOINT | (options->accept_gaps ? WEIR_ENGINE_ACCEPT_GAPS : 0);
     how.threads = (uint32_t)options->threads.value;
     how.checkpoint_bytes = UINT64_MAX; /* it is asked for, or not wanted */
     int exit_code = engine_open(&engine, cli, &options->common,
@@ -181,7 +202,10 @@ const struct cli_command rebuild_command = {
     .details =
         "Everything but the log is derived from it: equal fingerprints are equal live keys,\n"
         "versions and values. A fresh checkpoint takes the place of the old one. With NAME an\n"
-        "index, view or text is thrown away and built again, also beside a writer.",
+        "index, view or text is thrown away and built again, also beside a writer. --accept-gaps\n"
+        "opens a log that a salvage made with gaps: keys show their newest version that is left,\n"
+        "and history begins behind them. It is stored in LOG (not with --no-checkpoint, which\n"
+        "only shows what would come out); `weir verify` lists the LSNs that are missing.",
     .arguments_min = 1,
     .arguments_max = 2,
     .options_size = sizeof(struct rebuild_options),

@@ -158,9 +158,9 @@ static void print_text(struct cli *cli, const struct salvage *salvage)
         output_format(out,
                       "%s was not changed. %s opens for writing and goes on with LSN %" PRIu64
                       ";\n`weir tail` shows its gaps as rows. A backup may still have what is "
-                      "missing. Tables, and what\nis derived from them, cannot be opened over a "
-                      "gap: a change may be lost in it.\n",
-                      salvage->from, salvage->to, report->kept_to + 1);
+                      "missing. Its tables, if it\nhas any, are refused: changes may be lost. "
+                      "`weir rebuild %s --accept-gaps` opens them without.\n",
+                      salvage->from, salvage->to, report->kept_to + 1, salvage->to);
     }
 }
 

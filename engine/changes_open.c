@@ -22,6 +22,12 @@ static int open_cursor(struct weir_changes *changes, enum weir_cursor_from from,
     options.from = from;
     options.lsn = lsn;
     int rc = weir_cursor_open(changes->engine->log, &options, &changes->cursor);
+    if (rc == 0 && weir_cursor_position(changes->cursor) <=
+                       atomic_load_explicit(&changes->engine->gaps.horizon, memory_order_relaxed)) {
+        weir_cursor_close(changes->cursor);
+        changes->cursor = NULL;
+        rc = WEIR_E_HORIZON; /* of the gaps, which the log's own knows nothing of */
+    }
     if (rc == 0) {
         changes->position = weir_cursor_position(changes->cursor) - 1;
         changes->whole = from != WEIR_FROM_LSN || /* where the log begins or ends, a group does */

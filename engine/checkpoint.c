@@ -154,6 +154,15 @@ static int build_all(struct making *making)
 
 /* ---- writing ---- */
 
+static void fill_gaps(struct checkpoint_head *head, const struct engine_gaps *gaps)
+{
+    le64_store(&head->gap_horizon, atomic_load_explicit(&gaps->horizon, memory_order_relaxed));
+    le64_store(&head->gap_lsns, gaps->found.lsns);
+    le64_store(&head->gaps, gaps->found.ranges);
+    le64_store(&head->gap_from, gaps->found.first);
+    le64_store(&head->gap_to, gaps->found.last);
+}
+
 static void fill_head(struct making *making, const struct wal_address_identity *identity)
 {
     struct checkpoint_head *head = (struct checkpoint_head *)making->block;
@@ -170,6 +179,7 @@ static void fill_head(struct making *making, const struct wal_address_identity *
     le64_store(&head->image_offset, making->image_offset);
     le64_store(&head->image_bytes, making->image_bytes);
     le64_store(&head->keys, making->keys);
+    fill_gaps(head, &making->engine->gaps);
     uint8_t *at = making->block + CHECKPOINT_BLOCK;
     size_t tables_bytes = making->table_count * sizeof *making->tables;
     memcpy(at, making->tables, tables_bytes);

@@ -37,6 +37,9 @@ struct checkpoint_head {
     struct le64 keys;
     struct le32 tables_crc; /* of tables and piece CRCs together */
     struct le32 zero;
+    struct le64 gap_horizon; /* what the acceptance of gaps says; 0 without one */
+    struct le64 gap_lsns, gaps;
+    struct le64 gap_from, gap_to;
 };
 
 struct checkpoint_table {
@@ -49,7 +52,7 @@ struct checkpoint_table {
     uint8_t name[WEIR_TABLE_NAME_MAX + 1];
 };
 
-_Static_assert(sizeof(struct checkpoint_head) == 112, "as in FORMAT.md");
+_Static_assert(sizeof(struct checkpoint_head) == 152, "as in FORMAT.md");
 _Static_assert(sizeof(struct checkpoint_table) == 104, "as in FORMAT.md");
 
 extern const uint8_t checkpoint_magic[8];

@@ -276,6 +276,20 @@ static int load(struct loading *loading)
     return rc;
 }
 
+/* Gaps lie in front of a checkpoint: a log gets them when it is made, and there is none before they
+ * are accepted. */
+static void take_gaps(struct engine_gaps *gaps, const struct checkpoint_head *head)
+{
+    gaps->found = (struct gap_count){
+        .lsns = le64_load(&head->gap_lsns),
+        .ranges = le64_load(&head->gaps),
+        .first = le64_load(&head->gap_from),
+        .last = le64_load(&head->gap_to),
+    };
+    gaps->accepted_lsns = gaps->found.lsns;
+    atomic_store_explicit(&gaps->horizon, le64_load(&head->gap_horizon), memory_order_relaxed);
+}
+
 int checkpoint_load(struct weir_engine *engine, weir_lsn *ret_lsn)
 {
     struct loading loading = {.engine = engine, .medium = wal_address_medium(engine->log)};
@@ -294,6 +308,7 @@ int checkpoint_load(struct weir_engine *engine, weir_lsn *ret_lsn)
     base_free(loading.parts);
     if (rc == 1) {
         *ret_lsn = le64_load(&loading.head.replay_lsn);
+        take_gaps(&engine->gaps, &loading.head);
         engine->report.checkpoint_bytes =
             loading.image_offset + checkpoint_round(loading.image_bytes);
     }

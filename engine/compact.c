@@ -117,9 +117,11 @@ static int settle_horizon(struct compacting *compacting)
     int rc = weir_log_stat(engine->log, &stat);
     if (rc == 0) {
         base_lock_acquire(&engine->snapshots.lock);
-        atomic_store_explicit(&engine->horizon, stat.horizon, memory_order_release);
+        weir_lsn gaps = atomic_load_explicit(&engine->gaps.horizon, memory_order_relaxed);
+        weir_lsn horizon = stat.horizon > gaps ? stat.horizon : gaps;
+        atomic_store_explicit(&engine->horizon, horizon, memory_order_release);
         base_lock_release(&engine->snapshots.lock);
-        compacting->report->horizon = stat.horizon;
+        compacting->report->horizon = horizon;
     }
     return rc;
 }

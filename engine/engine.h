@@ -11,6 +11,7 @@
  *   space      space.c      how much room the disk has left                atomics, space.lock
  *   told       open.c       the report of the last build                   told.lock
  *   after_write  after_write.c  whom writers tell                          atomics, its lock
+ *   gaps       gap.c        what a salvage could not copy                  atomics, or alone
  *
  * Lock order: upkeep, follow, stripes (ascending), tables, snapshots, places; nodes of the index;
  * then the locks of the log; told beside them all. Read sections (epochs) are entered before any of
@@ -19,6 +20,7 @@
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
+#include "engine/gap.h"
 #include "engine/index.h"
 #include "engine/place.h"
 #include "engine/record.h"
@@ -110,7 +112,8 @@ struct weir_engine {
     struct engine_follow follow;
     struct engine_upkeep upkeep;
     struct engine_space space;
-    _Atomic uint32_t streams;    /* that are open: changes.c */
+    struct engine_gaps gaps;
+    _Atomic uint32_t streams; /* that are open: changes.c */
     struct engine_after_write after_write;
     struct base_lock compacting; /* addresses move, or must not; comes before all others */
     struct engine_stripe stripes[STRIPES];
@@ -184,6 +187,10 @@ int engine_build_beside(struct weir_engine *engine, struct weir_error *why);
  * below the horizon and so is this one); WEIR_E_DAMAGED and others. */
 int version_before(struct weir_engine *engine, const struct engine_version *version,
                    struct engine_version *ret_before);
+
+/* The version before, wherever the horizon is: 1; 0 (it is not there); errors as above. */
+int version_find(struct weir_engine *engine, const struct engine_version *version,
+                 struct engine_version *ret_before);
 
 /* The value that an update or a remove took the place of; what is found counts, wherever the
  * horizon is by now. 0; WEIR_E_HORIZON (it is gone, and the version is at or below the horizon);

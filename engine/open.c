@@ -121,7 +121,8 @@ static int take_options(struct weir_engine *engine, const struct weir_engine_opt
 {
     static const struct weir_engine_options defaults = WEIR_ENGINE_OPTIONS_INIT;
     options = options != NULL ? options : &defaults;
-    if (options->size != sizeof *options || (options->flags & ~WEIR_ENGINE_NO_CHECKPOINT) != 0) {
+    if (options->size != sizeof *options ||
+        (options->flags & ~(WEIR_ENGINE_NO_CHECKPOINT | WEIR_ENGINE_ACCEPT_GAPS)) != 0) {
         return -EINVAL;
     }
     engine->options = *options;
@@ -229,6 +230,23 @@ static int replay(struct weir_engine *engine, weir_lsn from, struct weir_error *
     return full ? WEIR_E_INDEX_FULL : rc;
 }
 
+/* Below the horizon of gaps nobody reads, as below that of compaction. */
+static int see_to_gaps(struct weir_engine *engine, struct weir_error *why)
+{
+    struct engine_gaps *gaps = &engine->gaps;
+    int rc = gaps->unrecorded ? gap_find_horizon(engine, why) : 0;
+    weir_lsn horizon = atomic_load_explicit(&gaps->horizon, memory_order_relaxed);
+    if (horizon > atomic_load_explicit(&engine->horizon, memory_order_relaxed)) {
+        atomic_store_explicit(&engine->horizon, horizon, memory_order_release);
+    }
+    engine->report.gap_lsns = gaps->found.lsns;
+    engine->report.gaps = gaps->found.ranges;
+    engine->report.gap_from = gaps->found.first;
+    engine->report.gap_to = gaps->found.last;
+    engine->report.gap_horizon = horizon;
+    return rc;
+}
+
 static void tell(struct weir_engine *engine)
 {
     base_lock_acquire(&engine->told.lock);
@@ -247,11 +265,13 @@ int engine_build(struct weir_engine *engine, struct weir_error *why)
     }
     atomic_store_explicit(&engine->horizon, stat.horizon, memory_order_release);
     engine->layout = stat.layout;
+    engine->gaps = (struct engine_gaps){0};
     weir_lsn from = stat.earliest;
     rc = load_checkpoint(engine, &from, start_ns);
     if (rc == 0 && from != WEIR_LSN_NONE) {
         rc = replay(engine, from, why);
     }
+    rc = rc == 0 ? see_to_gaps(engine, why) : rc;
     /* The writer beside a reader may have dropped more meanwhile: keys that are not in the index.
      */
     (void)version_learn_horizon(engine);
@@ -284,6 +304,14 @@ int engine_build_beside(struct weir_engine *engine, struct weir_error *why)
     return rc;
 }
 
+static int accept_gaps(struct weir_engine *engine, struct weir_error *why)
+{
+    int rc = gap_record(engine, why);
+    engine->report.applied = engine_settled(engine);
+    tell(engine);
+    return rc;
+}
+
 int weir_engine_open(struct weir_log *log, const struct weir_engine_options *options,
                      struct weir_engine **ret_engine, struct weir_error *ret_error)
 {
@@ -308,6 +336,8 @@ int weir_engine_open(struct weir_log *log, const struct weir_engine_options *opt
     rc = rc == 0 ? make_parts(engine) : rc;
     rc = rc == 0 ? engine_build_beside(engine, ret_error) : rc;
     rc = rc == 0 && !engine->read_only ? see_to_hold(engine, ret_error) : rc;
+    rc = rc == 0 && !engine->read_only && engine->gaps.unrecorded ? accept_gaps(engine, ret_error)
+                                                                  : rc;
     if (rc < 0) {
         free_parts(engine);
         base_free(engine);

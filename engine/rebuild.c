@@ -23,6 +23,8 @@
 #include "base/thread.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include <weir/inspect.h>
 
@@ -194,6 +196,46 @@ static int take_error(const struct rebuild_range *range, struct weir_error *why)
     return range->rc;
 }
 
+static void take_gaps(struct engine_gaps *gaps, const struct rebuild_range *range)
+{
+    gap_add(&gaps->found, &range->gaps);
+    if (range->accepted.accepted_lsns > 0) {
+        gaps->accepted_lsns = range->accepted.accepted_lsns;
+        atomic_store_explicit(&gaps->horizon,
+                              atomic_load_explicit(&range->accepted.horizon, memory_order_relaxed),
+                              memory_order_relaxed);
+    }
+}
+
+static bool name_is_taken(struct weir_engine *engine, const char *name)
+{
+    bool taken = false;
+    for (weir_table table = 1; table < WEIR_TABLES_MAX && !taken; table++) {
+        const struct engine_table *other = table_of(engine, table);
+        taken = other != NULL && strcmp(other->name, name) == 0;
+    }
+    return taken;
+}
+
+/* Tables whose records of their names are in a gap. The same names each time: they depend on what
+ * the log holds alone. */
+static int name_lost_tables(struct weir_engine *engine, const struct rebuild_range *range)
+{
+    int rc = 0;
+    for (weir_table table = 1; table < WEIR_TABLES_MAX && rc == 0; table++) {
+        if (range->used[table] == WEIR_LSN_NONE || table_of(engine, table) != NULL) {
+            continue;
+        }
+        char name[WEIR_TABLE_NAME_MAX + 1];
+        snprintf(name, sizeof name, "lost-%u", (unsigned)table);
+        for (unsigned turn = 2; name_is_taken(engine, name); turn++) {
+            snprintf(name, sizeof name, "lost-%u-%u", (unsigned)table, turn);
+        }
+        rc = table_add(engine, table, name, range->used[table]);
+    }
+    return rc;
+}
+
 /* In the order of the log: names of tables, and what went wrong. */
 static int settle_ranges(struct rebuild *rebuild, struct weir_error *why)
 {
@@ -201,7 +243,9 @@ static int settle_ranges(struct rebuild *rebuild, struct weir_error *why)
     for (uint32_t i = 0; i < rebuild->range_count; i++) {
         struct rebuild_range *range = &rebuild->ranges[i];
         weir_lsn unnamed = find_unnamed(engine, range);
-        if (unnamed != UINT64_MAX && (range->rc == 0 || unnamed < range->failed_lsn)) {
+        take_gaps(&engine->gaps, range);
+        bool lost = engine->gaps.found.lsns > 0 && engine->gaps.found.first < unnamed;
+        if (unnamed != UINT64_MAX && !lost && (range->rc == 0 || unnamed < range->failed_lsn)) {
             return explain_unnamed(unnamed, why);
         }
         int rc = range->rc < 0 ? take_error(range, why) : 0;
@@ -215,7 +259,11 @@ static int settle_ranges(struct rebuild *rebuild, struct weir_error *why)
         engine->report.replayed_records += range->records;
         engine->report.replayed_bytes += range->bytes;
     }
-    return 0;
+    int rc = gap_judge(engine, why);
+    for (uint32_t i = 0; i < rebuild->range_count && rc == 0; i++) {
+        rc = name_lost_tables(engine, &rebuild->ranges[i]);
+    }
+    return rc;
 }
 
 /* ---- the build ---- */

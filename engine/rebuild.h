@@ -99,6 +99,8 @@ struct rebuild_range {
     struct rebuild_table *tables; /* those that are named here, in order */
     uint32_t table_count, table_capacity;
     uint64_t records, bytes;
+    struct gap_count gaps;
+    struct engine_gaps accepted; /* what the last acceptance in it says */
     _Atomic uint64_t progress; /* of its LSNs, published now and then */
     struct weir_error why;
     weir_lsn failed_lsn;

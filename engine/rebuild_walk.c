@@ -186,6 +186,19 @@ static int add_table(struct rebuild_range *range, const struct weir_record *reco
     return 0;
 }
 
+/* A gap's type is no type: the flag comes first. */
+static int add_other(struct rebuild_range *range, const struct weir_record *record)
+{
+    if ((record->flags & WEIR_RECORD_GAP) != 0) {
+        gap_note(&range->gaps, record);
+        return 0;
+    }
+    if (record->type == WEIR_TYPE_ACCEPTANCE) {
+        return gap_learn(&range->accepted, record);
+    }
+    return record->type == WEIR_TYPE_TABLE ? add_table(range, record) : 0;
+}
+
 static void fail(struct rebuild_range *range, int rc, weir_lsn lsn)
 {
     range->rc = rc;
@@ -209,8 +222,8 @@ static bool add_batch(struct rebuild_range *range, const struct weir_cursor *cur
         if (__builtin_expect(
                 record->type == WEIR_TYPE_CHANGE && (record->flags & WEIR_RECORD_GAP) == 0, 1)) {
             rc = find_bucket(range, record, bias, &found[changes++]);
-        } else if (record->type == WEIR_TYPE_TABLE) {
-            rc = add_table(range, record);
+        } else if (record->type >= WEIR_TYPE_RESERVED) {
+            rc = add_other(range, record);
         }
     }
     range->records += (uint64_t)i;
@@ -231,6 +244,7 @@ static int open_cursor(struct rebuild_range *range, struct weir_cursor **ret_cur
     options.from = WEIR_FROM_LSN;
     options.lsn = range->from;
     options.compacted = true;
+    options.with_gaps = true;
     int rc = weir_cursor_open(range->rebuild->engine->log, &options, ret_cursor);
     return rc < 0 ? engine_error(&range->why, rc, "the log cannot be read from LSN %llu on: %s",
                                  (unsigned long long)range->from, weir_error_text(rc))

@@ -82,6 +82,14 @@ weir_lsn version_learn_horizon(struct weir_engine *engine)
     return horizon_of(engine);
 }
 
+int version_find(struct weir_engine *engine, const struct engine_version *version,
+                 struct engine_version *ret_before)
+{
+    return find_by_distance(engine, version, ret_before)
+               ? 1
+               : find_by_lsn(engine, version, version->previous, ret_before);
+}
+
 int version_before(struct weir_engine *engine, const struct engine_version *version,
                    struct engine_version *ret_before)
 {

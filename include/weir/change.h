@@ -23,6 +23,7 @@ extern "C" {
 
 #define WEIR_TYPE_CHANGE ((uint16_t)0xff01)
 #define WEIR_TYPE_TABLE ((uint16_t)0xff02)
+#define WEIR_TYPE_ACCEPTANCE ((uint16_t)0xff03) /* of gaps: see WEIR_ENGINE_ACCEPT_GAPS */
 
 enum weir_operation {
     WEIR_INSERT = 1, /* the key was absent */

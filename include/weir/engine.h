@@ -68,6 +68,12 @@ typedef int (*weir_progress_fn)(void *context, uint64_t done_bytes, uint64_t all
 
 /* Flags of weir_engine_options. */
 #define WEIR_ENGINE_NO_CHECKPOINT 1u /* do not load one: rebuild from the log alone */
+/* Open a log that a salvage made with gaps: the tables are a fold over the records that are there.
+ * Keys whose newest version was lost show the one before, or nothing, and a deleted key may be
+ * back; a table whose name was lost is "lost-NUMBER". Up to report.gap_horizon there is no history,
+ * as if all had been compacted up to there. A writer stores that they are accepted, for good: the
+ * next open needs no flag, until another salvage has lost more. */
+#define WEIR_ENGINE_ACCEPT_GAPS 2u
 
 /* Zero everywhere means the default. */
 struct weir_engine_options {
@@ -103,6 +109,11 @@ struct weir_engine_open_report {
     uint32_t threads;
     double load_s, walk_s, sort_s, build_s, total_s;
     double replay_s; /* the records behind a checkpoint, one by one */
+    /* What a salvage could not copy: LSNs, in so many ranges between these two. `weir verify` lists
+     * them, and a cursor with_gaps. */
+    uint64_t gap_lsns, gaps;
+    weir_lsn gap_from, gap_to;
+    weir_lsn gap_horizon; /* no state as of an LSN below it can be read; 0 without a gap */
 };
 
 #define WEIR_ENGINE_OPEN_REPORT_INIT WEIR_SIZED_INIT(weir_engine_open_report)
@@ -113,10 +124,12 @@ struct weir_engine_open_report {
  * @param options     NULL for the defaults
  * @param ret_engine  weir_engine_close() gives it back
  * @param ret_error   NULL, or where to put the detail of a failure; its size member is set
- * Returns: 0; WEIR_E_DAMAGED, WEIR_E_GAP and others of weir_cursor_next(); WEIR_E_RECORD (a record
- *   of the engine's type that no engine wrote); WEIR_E_INDEX_FULL; -EBUSY (the handle has one);
+ * Returns: 0; WEIR_E_DAMAGED and others of weir_cursor_next(); WEIR_E_GAP (a salvage could not copy
+ *   all of the log, and nobody has accepted that: from_lsn and to_lsn); WEIR_E_RECORD (a record of
+ *   the engine's type that no engine wrote); WEIR_E_INDEX_FULL; -EBUSY (the handle has one);
  *   -ECANCELED (progress said so); -EINVAL; -ENOMEM; WEIR_E_FORKED; -errno.
- * Durability: nothing is written but, on a log that has tables and no hold, the hold.
+ * Durability: nothing is written but, on a log that has tables and no hold, the hold; and, with
+ *   WEIR_ENGINE_ACCEPT_GAPS, a record that says so, durable when it returns 0.
  * Threads: any; it uses options.threads of its own while it rebuilds, none afterwards.
  * Blocks: on reading the log.
  * Allocates: the index: 10 to 40 bytes for each key; about 16 more while it rebuilds.

@@ -6,6 +6,7 @@ record that was whole, with gaps for the others, and leaves the old one as it wa
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -357,6 +358,105 @@ class Gaps(DamageTest):
         self.assertEqual([(f["code"], f["from_lsn"], f["to_lsn"], f["note"])
                           for f in row["findings"]], [("gap", self.first, self.last, True)])
         self.assertEqual(row["gap_lsns"], self.last - self.first + 1)
+
+
+class Tables(LogTest):
+    """A log of tables that rots in the middle: refused, accepted, and then used as any other."""
+
+    KEYS, VERSIONS = 40, 60
+
+    def setUp(self):
+        super().setUp()
+        self.was = {}  # LSN: (key, value)
+        lsn = 1  # names the table
+        for version in range(self.VERSIONS):
+            rows = [{"k": f"key{n:02}", "v": version, "pad": "x" * 400}
+                    for n in range(self.KEYS) if (n * 7 + version) % 3 > 0]
+            weir("import", self.log, "--table", "t", "--key", "k", "--segment-size", "256KiB",
+                 stdin="".join(json.dumps(row) + "\n" for row in rows).encode())
+            for row in rows:
+                lsn += 1
+                self.was[lsn] = row["k"], row["v"]
+        self.latest = lsn
+        self.assertEqual(weir("index", "create", self.log, "by_v", "--table", "t",
+                              "--field", "v").exit, OK)
+        groups = [g for g in weir("dump", self.log, "--json").rows() if g["kind"] == "data"]
+        hit = [groups[len(groups) // 3], groups[len(groups) * 2 // 3]]
+        self.gone = set()
+        for group in hit:
+            with open(os.path.join(self.log, group["file"]), "r+b") as file:
+                file.seek(group["offset"])
+                file.write(bytes(64))
+            self.gone |= set(range(group["first_lsn"], group["first_lsn"] + group["record_count"]))
+        self.new = self.path("new")
+        self.assertEqual(weir("salvage", self.log, self.new).exit, NO)
+
+    def fold(self, as_of):
+        state = {}
+        for lsn in sorted(self.was):
+            if lsn <= as_of and lsn not in self.gone:
+                state[self.was[lsn][0]] = self.was[lsn][1], lsn
+        return state
+
+    def scan(self, *options):
+        rows = weir("scan", self.new, "--table", "t", "--json", *options).rows()
+        return {row["key"]: (json.loads(row["value"])["v"], row["lsn"]) for row in rows}
+
+    def test_they_are_refused_with_the_command_that_accepts(self):
+        for command in (("get", self.new, "key01", "--table", "t"), ("scan", self.new),
+                        ("put", self.new, "a", "b"), ("compact", self.new),
+                        ("rebuild", self.new), ("changes", self.new)):
+            done = weir(*command)
+            self.assertEqual(done.exit, REFUSED, (command, done.err))
+            self.assertIn("--accept-gaps", done.err)
+            self.assertIn(f"{len(self.gone)} LSNs in 2 gaps", done.err)
+        self.assertEqual(weir("rebuild", self.new, "by_v", "--accept-gaps").exit, USAGE)
+
+    def test_accepted_once_they_are_a_fold_over_what_is_left(self):
+        look = weir("rebuild", self.new, "--accept-gaps", "--no-checkpoint", "--json").row()
+        self.assertEqual(weir("scan", self.new).exit, REFUSED)  # nothing was stored
+        done = weir("rebuild", self.new, "--accept-gaps", "--json")
+        self.assertEqual(done.exit, OK, done.err)
+        row = done.row()
+        self.assertEqual(row["fingerprint"], look["fingerprint"])
+        self.assertEqual((row["gap_lsns"], row["gaps"], row["gap_from_lsn"], row["gap_to_lsn"]),
+                         (len(self.gone), 2, min(self.gone), max(self.gone)))
+        horizon = row["gap_horizon"]
+        self.assertLess(horizon, self.latest)
+        self.assertGreaterEqual(horizon, max(self.gone))
+        self.assertEqual(self.scan(), self.fold(self.latest))
+        for as_of in (horizon, (horizon + self.latest) // 2):
+            self.assertEqual(self.scan("--as-of", as_of), self.fold(as_of))
+        past = weir("scan", self.new, "--table", "t", "--as-of", horizon - 1)
+        self.assertEqual(past.exit, REFUSED)
+        self.assertIn("gap", past.err)
+        text = weir("rebuild", self.new).out.decode()
+        self.assertIn(f"{len(self.gone)} LSNs in 2 gaps", text)
+        weir("checkpoint", self.new)
+        self.assertEqual(weir("put", self.new, "key00", "new", "--table", "t").exit, OK)
+        self.assertEqual(weir("compact", self.new, "--thorough").exit, OK)
+        copy = self.path("copy")
+        self.assertEqual(weir("backup", self.new, copy).exit, OK)
+        self.assertEqual(weir("get", copy, "key00", "--table", "t").out, b"new\n")
+
+    def test_what_is_derived_is_built_from_what_is_left(self):
+        weir("rebuild", self.new, "--accept-gaps")
+        # Holds are copied, states are not: the old one goes first.
+        self.assertEqual(weir("hold", "drop", self.new, "by_v").exit, OK)
+        made = weir("index", "create", self.new, "by_v", "--table", "t", "--field", "v")
+        self.assertEqual(made.exit, OK, made.err)
+        values = {}
+        for key, (value, _) in self.fold(self.latest).items():
+            values.setdefault(value, set()).add(key)
+        for value, keys in values.items():
+            rows = weir("query", self.new, "by_v", str(value), "--json").rows()
+            self.assertEqual({row["key"] for row in rows}, keys)
+        checked = weir("verify", self.new, "--derived")
+        self.assertEqual(checked.exit, OK, checked.out + checked.err.encode())
+        weir("put", self.new, "key03", '{"v": 999}', "--table", "t")
+        rows = weir("query", self.new, "by_v", "999", "--json").rows()
+        self.assertEqual([row["key"] for row in rows], ["key03"])
+        self.assertEqual(weir("rebuild", self.new, "by_v").exit, OK)
 
 
 class Refusals(LogTest):

@@ -9,6 +9,7 @@
 #include "engine/index.h"
 #include "engine/record.h"
 #include "wal/address.h"
+#include "wal/address_read.h"
 
 struct weir_engine;
 struct engine_table;
@@ -64,12 +65,11 @@ static inline struct place_slot *place_slot_of(struct engine_places *places, uin
 /* As place_segment(), for a segment that nobody has looked into yet: pins it for all. */
 int place_pin(struct engine_places *places, uint64_t address, struct wal_segment **ret_segment);
 
-/* The segment of an address, kept readable: 0; errors of mapping it. In an epoch section, or before
- * anybody else has the engine. */
-static inline int place_segment(struct engine_places *places, uint64_t address,
-                                struct wal_segment **ret_segment)
+/* The segment of an address, whose slot it is, kept readable: 0; errors of mapping it. In an epoch
+ * section, or before anybody else has the engine. */
+static inline int place_segment_in(struct engine_places *places, struct place_slot *slot,
+                                   uint64_t address, struct wal_segment **ret_segment)
 {
-    struct place_slot *slot = place_slot_of(places, address);
     /* Acquire pairs with the release in place_pin(). */
     struct wal_segment *segment =
         slot != NULL ? atomic_load_explicit(&slot->segment, memory_order_acquire) : NULL;
@@ -78,6 +78,12 @@ static inline int place_segment(struct engine_places *places, uint64_t address,
     }
     *ret_segment = segment;
     return 0;
+}
+
+static inline int place_segment(struct engine_places *places, uint64_t address,
+                                struct wal_segment **ret_segment)
+{
+    return place_segment_in(places, place_slot_of(places, address), address, ret_segment);
 }
 
 /* Reads the record at an address that the index or a link gave. */
@@ -98,24 +104,31 @@ int place_find(struct engine_places *places, struct engine_table *table, struct 
                struct engine_version *ret_version);
 
 /* The row at an address, for views that show the newest: 1; 0 (a delete: the key alone); errors. */
-static inline int place_row(struct engine_places *places, uint64_t address,
-                            struct weir_row *ret_row)
+static inline int place_row_in(struct engine_places *places, struct place_slot *slot,
+                               uint64_t address, struct weir_row *ret_row)
 {
+    struct wal_segment *segment;
     struct weir_record record;
-    int rc = place_read(places, address, &record);
-    if (__builtin_expect(rc < 0, 0)) {
+    int rc = place_segment_in(places, slot, address, &segment);
+    if (__builtin_expect(rc != 0, 0)) {
         return rc;
     }
-    return record.type == WEIR_TYPE_CHANGE ? record_read_row(&record, ret_row) : WEIR_E_DAMAGED;
+    uint64_t bytes = UINT64_C(1) << places->segment_shift;
+    rc = wal_address_read_at(places->log, segment, bytes, address & (bytes - 1), &record);
+    if (__builtin_expect(rc != 0, 0)) {
+        return rc;
+    }
+    return __builtin_expect(record.type == WEIR_TYPE_CHANGE, 1) ? record_read_row(&record, ret_row)
+                                                                : WEIR_E_DAMAGED;
 }
 
-#define PLACE_PREFETCH_LINES 3u /* a record of 100 bytes, wherever it begins */
+#define PLACE_PREFETCH_LINES 2u /* a record of 100 bytes, wherever it begins */
 
 /* Asks for the lines of a record that will be read soon: all of them together, not one after the
  * other. */
-static inline void place_prefetch(struct engine_places *places, uint64_t address)
+static inline void place_prefetch_in(const struct engine_places *places, struct place_slot *slot,
+                                     uint64_t address)
 {
-    struct place_slot *slot = place_slot_of(places, address);
     const uint8_t *base =
         slot != NULL ? atomic_load_explicit(&slot->base, memory_order_relaxed) : NULL;
     if (base != NULL) {
@@ -124,6 +137,11 @@ static inline void place_prefetch(struct engine_places *places, uint64_t address
             __builtin_prefetch(base + offset + line * BASE_CACHE_LINE);
         }
     }
+}
+
+static inline void place_prefetch(struct engine_places *places, uint64_t address)
+{
+    place_prefetch_in(places, place_slot_of(places, address), address);
 }
 
 /* Lets go of segments that the log has dropped, each when no section that could look into it is

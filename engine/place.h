@@ -122,7 +122,10 @@ static inline int place_row_in(struct engine_places *places, struct place_slot *
                                                                 : WEIR_E_DAMAGED;
 }
 
-#define PLACE_PREFETCH_LINES 2u /* a record of 100 bytes, wherever it begins */
+/* A record of 100 bytes, wherever it begins. Two are enough for its head and its key, and cost less
+ * (36 ns a row against 47, keys in random order), but whoever reads the values then waits for the
+ * rest of them (82 ns against 65). */
+#define PLACE_PREFETCH_LINES 3u
 
 /* Asks for the lines of a record that will be read soon: all of them together, not one after the
  * other. */

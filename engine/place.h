@@ -9,6 +9,7 @@
 #include "engine/index.h"
 #include "engine/record.h"
 #include "wal/address.h"
+#include "wal/address_read.h"
 
 struct weir_engine;
 struct engine_table;
@@ -111,27 +112,30 @@ int place_find_to_put(struct engine_places *places, struct engine_table *table,
 int place_match(struct engine_places *places, uint64_t address, struct weir_bytes key,
                 struct engine_version *ret_version);
 
-/* The row at an address, for views that show the newest: 1; 0 (a delete: the key alone); errors. */
+/* The row at an address, whose slot it is, for views that show the newest: 1; 0 (a delete: the key
+ * alone); errors. */
 static inline int place_row_in(struct engine_places *places, struct place_slot *slot,
                                uint64_t address, struct weir_row *ret_row)
 {
     struct wal_segment *segment;
     struct weir_record record;
     int rc = place_segment_in(places, slot, address, &segment);
-    rc = rc == 0 ? wal_address_read(places->log, segment, address, &record) : rc;
-    if (__builtin_expect(rc < 0, 0)) {
+    if (__builtin_expect(rc != 0, 0)) {
         return rc;
     }
-    return record.type == WEIR_TYPE_CHANGE ? record_read_row(&record, ret_row) : WEIR_E_DAMAGED;
+    uint64_t bytes = UINT64_C(1) << places->segment_shift;
+    rc = wal_address_read_at(places->log, segment, bytes, address & (bytes - 1), &record);
+    if (__builtin_expect(rc != 0, 0)) {
+        return rc;
+    }
+    return __builtin_expect(record.type == WEIR_TYPE_CHANGE, 1) ? record_read_row(&record, ret_row)
+                                                                : WEIR_E_DAMAGED;
 }
 
-static inline int place_row(struct engine_places *places, uint64_t address,
-                            struct weir_row *ret_row)
-{
-    return place_row_in(places, place_slot_of(places, address), address, ret_row);
-}
-
-#define PLACE_PREFETCH_LINES 3u /* a record of 100 bytes, wherever it begins */
+/* A record of 100 bytes, wherever it begins. Two are enough for its head and its key, and cost less
+ * (36 ns a row against 47, keys in random order), but whoever reads the values then waits for the
+ * rest of them (82 ns against 65). */
+#define PLACE_PREFETCH_LINES 3u
 
 /* Asks for the lines of a record that will be read soon: all of them together, not one after the
  * other. */

@@ -25,12 +25,13 @@ struct weir_scan {
     struct weir_scan_options options;
     struct index_iterator iterator;
     uint64_t addresses[SCAN_RING];
-    uint32_t next, fetched, known; /* addresses that were read, asked for, and got; in all */
-    bool exhausted;                /* the index has no more, */
-    bool ended;                    /* and what it had was read, or lies beyond the far end */
-    bool unbounded;                /* neither prefix nor ends: every key is shown */
-    int error;                     /* of the index, told once, behind what it gave before */
-    int pending;                   /* of a row, told when the rows before it were taken */
+    struct place_slot *slots[SCAN_RING]; /* of those that were asked for; NULL: not known */
+    uint32_t next, fetched, known;       /* addresses that were read, asked for, and got; in all */
+    bool exhausted;                      /* the index has no more, */
+    bool ended;                          /* and what it had was read, or lies beyond the far end */
+    bool unbounded;                      /* neither prefix nor ends: every key is shown */
+    int error;                           /* of the index, told once, behind what it gave before */
+    int pending;                         /* of a row, told when the rows before it were taken */
 };
 
 static int compare(struct weir_bytes a, struct weir_bytes b)
@@ -188,20 +189,22 @@ static void refill(struct weir_scan *scan)
 /* Sees to it that the next records are on their way: how many are, at most a run; 0 at the end. */
 static uint32_t fetch_ahead(struct weir_scan *scan)
 {
-    uint32_t under_way = scan->fetched - scan->next;
-    if (under_way <= SCAN_AHEAD - SCAN_RUN) {
-        if (scan->known - scan->next <= SCAN_AHEAD && !scan->exhausted) {
+    struct engine_places *places = &scan->read->engine->places;
+    uint32_t next = scan->next, at = scan->fetched;
+    if (at - next <= SCAN_AHEAD - SCAN_RUN) {
+        if (scan->known - next <= SCAN_AHEAD && !scan->exhausted) {
             refill(scan);
         }
-        uint32_t end =
-            scan->known - scan->next < SCAN_AHEAD ? scan->known : scan->next + SCAN_AHEAD;
-        while (scan->fetched != end) {
-            place_prefetch(&scan->read->engine->places,
-                           scan->addresses[scan->fetched++ % SCAN_RING]);
+        uint32_t end = scan->known - next < SCAN_AHEAD ? scan->known : next + SCAN_AHEAD;
+        for (; at != end; at++) {
+            uint64_t address = scan->addresses[at % SCAN_RING];
+            struct place_slot *slot = place_slot_of(places, address);
+            scan->slots[at % SCAN_RING] = slot;
+            place_prefetch_in(places, slot, address);
         }
-        under_way = scan->fetched - scan->next;
+        scan->fetched = end;
     }
-    return under_way < SCAN_RUN ? under_way : SCAN_RUN;
+    return at - next < SCAN_RUN ? at - next : SCAN_RUN;
 }
 
 /* The row as it was: 1; 0 (absent); errors. */
@@ -221,8 +224,9 @@ static int show_as_of(struct weir_scan *scan, uint64_t address, struct weir_row 
  * the far end, which sets ended); errors. */
 static inline int take(struct weir_scan *scan, struct weir_row *ret_row)
 {
-    uint64_t address = scan->addresses[scan->next++ % SCAN_RING];
-    int rc = place_row(&scan->read->engine->places, address, ret_row);
+    uint32_t at = scan->next++ % SCAN_RING;
+    uint64_t address = scan->addresses[at];
+    int rc = place_row_in(&scan->read->engine->places, scan->slots[at], address, ret_row);
     if (__builtin_expect(rc < 0, 0)) {
         return rc;
     }

@@ -14,7 +14,7 @@
  * before the checksum over that many bytes is right; a pin counts as an open cursor, so that the
  * log is not closed under it.
  */
-#include "wal/address.h"
+#include "wal/address_read.h"
 
 #include "base/crc32c.h"
 #include "wal/callback.h"
@@ -152,14 +152,16 @@ static bool check_group(struct weir_log *log, struct wal_segment *segment, uint3
  * one that is read once. In a segment that is read again and again whole groups are checked: their
  * other records, and this one, are lent without from then on. Damage anywhere in a group must not
  * cost the whole records beside it: then this segment goes on record by record. */
-__attribute__((noinline)) static bool prove(struct weir_log *log, struct wal_segment *segment,
-                                            const struct format_record *record, uint32_t size,
-                                            weir_lsn lsn)
+bool wal_address_prove(struct weir_log *log, struct wal_segment *segment, uint64_t offset,
+                       const struct weir_record *parsed)
 {
+    const struct format_record *record = (const struct format_record *)(segment->base + offset);
+    uint32_t size =
+        (uint32_t)parsed->size + FORMAT_RECORD_HEADER_BYTES + FORMAT_RECORD_NUMBER_BYTES;
     uint32_t singly = atomic_load_explicit(&segment->checked_singly, memory_order_relaxed);
     uint64_t enough = log->limits.segment_bytes / SINGLY_SHARE;
     if (singly != NEVER_BY_GROUPS && singly >= enough) {
-        if (check_group(log, segment, (uint32_t)((const uint8_t *)record - segment->base))) {
+        if (check_group(log, segment, (uint32_t)offset)) {
             return true;
         }
         atomic_store_explicit(&segment->checked_singly, NEVER_BY_GROUPS, memory_order_relaxed);
@@ -168,52 +170,21 @@ __attribute__((noinline)) static bool prove(struct weir_log *log, struct wal_seg
     }
     return base_crc32c(0, record + 1, size - FORMAT_RECORD_HEADER_BYTES) ==
                le32_load(&record->crc) &&
-           is_of_segment(segment, lsn);
-}
-
-static inline int read_at(struct weir_log *log, struct wal_segment *segment, uint64_t address,
-                          bool lent, struct weir_record *ret_record)
-{
-    uint64_t offset = address & (log->limits.segment_bytes - 1);
-    uint64_t room = log->limits.segment_bytes - offset;
-    uint64_t least = FORMAT_RECORD_HEADER_BYTES + FORMAT_RECORD_NUMBER_BYTES;
-    const struct format_record *record = (const struct format_record *)(segment->base + offset);
-    if (__builtin_expect(offset % FORMAT_RECORD_ALIGN != 0 || room < least, 0)) {
-        return WEIR_E_DAMAGED;
-    }
-    /* Acquire pairs with the release in publish_announce(). */
-    uint32_t size = atomic_load_explicit((const _Atomic uint32_t *)(const void *)&record->size,
-                                         memory_order_acquire);
-    uint16_t flags = le16_load(&record->flags);
-    if (__builtin_expect(size < least || size > room || (flags & FORMAT_RECORD_NUMBERED) == 0, 0)) {
-        return WEIR_E_DAMAGED;
-    }
-    const uint8_t *payload = (const uint8_t *)(record + 1);
-    weir_lsn lsn = le64_load((const struct le64 *)(const void *)payload);
-    if (!lent && __builtin_expect(!segment_is_checked(segment, offset), 0) &&
-        !prove(log, segment, record, size, lsn)) {
-        return WEIR_E_DAMAGED;
-    }
-    ret_record->lsn = lsn;
-    ret_record->time_ns = 0;
-    ret_record->data = payload + FORMAT_RECORD_NUMBER_BYTES;
-    ret_record->size = size - (uint32_t)least;
-    ret_record->user = le32_load(&record->user);
-    ret_record->type = le16_load(&record->type);
-    ret_record->flags = (uint16_t)(flags & ~FORMAT_RECORD_NUMBERED);
-    return 0;
+           is_of_segment(segment, parsed->lsn);
 }
 
 int wal_address_read(struct weir_log *log, struct wal_segment *segment, uint64_t address,
                      struct weir_record *ret_record)
 {
-    return read_at(log, segment, address, false, ret_record);
+    uint64_t bytes = log->limits.segment_bytes;
+    return wal_address_read_at(log, segment, bytes, address & (bytes - 1), ret_record);
 }
 
 int wal_address_lend(struct weir_log *log, struct wal_segment *segment, uint64_t address,
                      struct weir_record *ret_record)
 {
-    return read_at(log, segment, address, true, ret_record);
+    uint64_t bytes = log->limits.segment_bytes;
+    return wal_address_parse(segment, bytes, address & (bytes - 1), ret_record);
 }
 
 int wal_address_near(struct weir_log *log, weir_lsn lsn, uint64_t *ret_address)

@@ -131,6 +131,82 @@ static void a_record_that_is_damaged_fails_its_key_of_a_batch_and_no_other(void 
     }
 }
 
+#define SPREAD 600 /* keys, each far from the one before: in another segment, mostly */
+
+/* One byte of the record at a key's address, on the disk. */
+static void damage_value_of(struct store *store, const char *value)
+{
+    size_t size = strlen(value);
+    for (unsigned ordinal = 0; ordinal < 64; ordinal++) {
+        char name[40];
+        uint64_t bytes_of_file = 0;
+        snprintf(name, sizeof name, "segment-%016x", ordinal);
+        uint8_t *bytes = sim_memory_bytes(store->keeper, name, false, &bytes_of_file);
+        uint8_t *found = bytes != NULL ? memmem(bytes, bytes_of_file, value, size) : NULL;
+        if (found != NULL) {
+            found[size - 1] ^= 1;
+            return;
+        }
+    }
+    fail_msg("there is no such value on the disk");
+}
+
+static void put_spread(struct store *store)
+{
+    static char value[1024];
+    memset(value, 'v', sizeof value - 1);
+    for (int k = 0; k < SPREAD; k++) {
+        char key[16];
+        int number = k * 37 % SPREAD;
+        snprintf(key, sizeof key, "%03d", number);
+        memcpy(value, "value of ", 9);
+        memcpy(value + 9, key, 3);
+        put(store, key, value);
+    }
+    settle(store);
+}
+
+static void a_scan_across_segments_shows_no_record_that_its_checksum_has_not_proved(void **state)
+{
+    (void)state;
+    enum { HURT = 301 };
+    struct store store;
+    struct weir_read read;
+    struct weir_scan *scan;
+    struct weir_row rows[64];
+    int seen = 0, errors = 0, count;
+    store_open(&store);
+    put_spread(&store);
+    assert_int_equal(weir_engine_checkpoint(store.engine, NULL, NULL), 0);
+    store_stop(&store);
+    damage_value_of(&store, "value of 301");
+    store_start(&store);
+    assert_int_equal(weir_read_begin(store.engine, NULL, &read), 0);
+    assert_int_equal(weir_scan_open(&read, NULL, &scan), 0);
+    while ((count = weir_scan_next_batch(scan, rows, 64)) != 0) {
+        if (count < 0) {
+            assert_int_equal(count, WEIR_E_DAMAGED);
+            assert_int_equal(seen, HURT);
+            errors++;
+            seen++;
+            continue;
+        }
+        for (int i = 0; i < count; i++, seen++) {
+            char value[24];
+            snprintf(value, sizeof value, "value of %03d", seen);
+            assert_int_equal(rows[i].key.size, 3);
+            assert_memory_equal(rows[i].key.data, value + 9, 3);
+            assert_int_equal(rows[i].value.size, 1023);
+            assert_memory_equal(rows[i].value.data, value, 12);
+        }
+    }
+    assert_int_equal(seen, SPREAD);
+    assert_int_equal(errors, 1);
+    weir_scan_close(scan);
+    weir_read_end(&read);
+    store_close(&store);
+}
+
 static void a_history_that_cannot_be_read_says_so_and_lends_nothing(void **state)
 {
     (void)state;
@@ -202,6 +278,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(se_07_what_was_applied_stays_so_when_a_writer_announces_late),
         cmocka_unit_test(an_error_of_one_row_is_told_once_and_no_other_row_is_passed_over),
         cmocka_unit_test(a_record_that_is_damaged_fails_its_key_of_a_batch_and_no_other),
+        cmocka_unit_test(a_scan_across_segments_shows_no_record_that_its_checksum_has_not_proved),
         cmocka_unit_test(a_history_that_cannot_be_read_says_so_and_lends_nothing),
         cmocka_unit_test(progress_of_a_rebuild_ends_with_all),
     };

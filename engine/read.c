@@ -160,8 +160,6 @@ static inline int get_at(struct weir_read *read, struct place_slot *slot, uint64
     return address != 0 ? get_newest(read, slot, address, key, ret_row) : 0;
 }
 
-/* Few instructions between the loads are worth more than they take by themselves: the processor
- * gets to the next get while this one waits for its record. */
 int weir_get(struct weir_read *read, weir_table number, struct weir_bytes key,
              struct weir_row *ret_row)
 {

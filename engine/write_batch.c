@@ -160,9 +160,27 @@ static bool contradicts_earlier(const struct batch *batch, size_t index)
             batch->changes[batch->earlier[index]].operation != WEIR_REMOVE);
 }
 
+/* Sends for what the next changes will look at, in the index and in the log: a miss that one would
+ * wait for is waited for together with those of the others. */
+static void fetch_ahead(struct batch *batch, size_t from)
+{
+    struct index_lane lanes[INDEX_LANES];
+    unsigned count = 0;
+    for (; count < INDEX_LANES && from + count < batch->count; count++) {
+        const struct write_change *change = &batch->changes[from + count];
+        lanes[count].index = &change->table->index;
+        lanes[count].key =
+            (struct index_key){change->write->key.data, (uint32_t)change->write->key.size};
+    }
+    place_prefetch_keys(&batch->engine->places, lanes, count);
+}
+
 static int decide_all(struct batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++) {
+        if (i % INDEX_LANES == 0) {
+            fetch_ahead(batch, i);
+        }
         int rc = contradicts_earlier(batch, i) ? WEIR_E_CONFLICT : find_before(batch, i);
         if (rc == 0) {
             rc = write_decide(&batch->changes[i]);

@@ -104,7 +104,7 @@ static void a_record_that_is_damaged_fails_its_key_of_a_batch_and_no_other(void 
     for (size_t turn = 0; turn < 2 * sizeof damaged / sizeof *damaged; turn++) {
         struct store store;
         struct weir_read read;
-        char texts[KEYS][4];
+        char texts[KEYS][16];
         struct weir_bytes keys[KEYS];
         struct weir_row rows[KEYS];
         int wrong = damaged[turn / 2];

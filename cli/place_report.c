@@ -3,6 +3,8 @@
  */
 #include "cli/place_report.h"
 
+#include <string.h>
+
 const char *or_unknown(const char *text)
 {
     return text[0] != '\0' ? text : "unknown";
@@ -21,6 +23,17 @@ void place_report_device(struct output *out, const struct machine_place *place)
                   or_unknown(place->write_cache));
 }
 
+/* One part a line: why this medium, then why not the ones before it. */
+static void report_reasons(struct output *out, const char *reasons)
+{
+    while (*reasons != '\0') {
+        const char *end = strstr(reasons, "; ");
+        int size = (int)(end != NULL ? (size_t)(end - reasons) : strlen(reasons));
+        output_format(out, "  %-16s %.*s\n", "", size, reasons);
+        reasons += end != NULL ? size + 2 : size;
+    }
+}
+
 void place_report_medium(struct output *out, const struct weir_medium_info *medium)
 {
     output_label(out, "medium");
@@ -28,5 +41,5 @@ void place_report_medium(struct output *out, const struct weir_medium_info *medi
                   medium->emulated  ? "no (emulated)"
                   : medium->durable ? "yes"
                                     : "no (memory)");
-    output_format(out, "  %-16s %s\n", "", medium->reason);
+    report_reasons(out, medium->reason);
 }

@@ -99,16 +99,19 @@ static void list_quarter(const struct engine_arena *arena, struct index_level *l
     bool full = word_kind(level->word) == NODE_256;
     uint64_t wanted = beyond_cut(level, quarter);
     uint64_t bits = 0;
-    uint64_t nodes = 0;
-    for (unsigned bit = 0; bit < 64 && wanted != 0; bit++) {
-        unsigned byte = quarter * 64 + bit;
-        uint64_t word = full ? atomic_load_explicit(&node->body[byte], memory_order_acquire)
-                             : node_child(node, NODE_128, byte);
+    uint64_t leaves = 0;
+    for (unsigned bit = 0; full && bit < 64; bit++) {
+        uint64_t word = atomic_load_explicit(&node->body[quarter * 64 + bit], memory_order_acquire);
         bits |= (uint64_t)(word != 0) << bit;
-        nodes |= (uint64_t)(word != 0 && !word_is_leaf(word)) << bit;
+        leaves |= (word & WORD_LEAF) << bit;
+    }
+    for (unsigned bit = 0; !full && bit < 64 && wanted != 0; bit++) {
+        uint64_t word = node_child(node, NODE_128, quarter * 64 + bit);
+        bits |= (uint64_t)(word != 0) << bit;
+        leaves |= (word & WORD_LEAF) << bit;
     }
     level->rest[quarter] = bits & wanted;
-    level->ahead[quarter] = nodes & wanted;
+    level->ahead[quarter] = bits & wanted & ~leaves;
     level->ready = (uint8_t)(level->ready | 1u << quarter);
 }
 
@@ -235,6 +238,27 @@ static uint64_t next_leaf(struct index_iterator *iterator)
     }
 }
 
+/* Takes leaves out of one quarter of a full node, ascending, up to the first entry that is none. */
+static void take_full(struct index_level *level, const struct node *node, unsigned quarter,
+                      uint64_t *ret_addresses, int max, int *count)
+{
+    const _Atomic uint64_t *slots = &node->body[(size_t)quarter * 64];
+    uint64_t bits = level->rest[quarter];
+    int taken = *count;
+    while (bits != 0 && taken < max) {
+        unsigned bit = (unsigned)__builtin_ctzll(bits);
+        /* Acquire pairs with the release that published the word. */
+        uint64_t word = atomic_load_explicit(&slots[bit], memory_order_acquire);
+        if (__builtin_expect(!word_is_leaf(word), 0)) {
+            break; /* it has become a node, or was removed */
+        }
+        bits &= bits - 1;
+        ret_addresses[taken++] = word_address(word);
+    }
+    level->rest[quarter] = bits;
+    *count = taken;
+}
+
 /* Takes leaves out of one quarter of the deepest level. False: a node among them became pending. */
 static bool take_leaves_of(struct index_iterator *iterator, struct index_level *level,
                            unsigned quarter, uint64_t *ret_addresses, int max, int *count)
@@ -242,6 +266,9 @@ static bool take_leaves_of(struct index_iterator *iterator, struct index_level *
     const struct engine_arena *arena = iterator->index->arena;
     struct node *node = node_at(arena, level->word);
     enum node_kind kind = word_kind(level->word);
+    if (kind == NODE_256 && !level->descending && level->ahead[quarter] == 0) {
+        take_full(level, node, quarter, ret_addresses, max, count);
+    }
     uint64_t bits = level->rest[quarter];
     while (bits != 0 && *count < max) {
         if (level->ahead[quarter] != 0) {

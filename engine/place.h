@@ -51,15 +51,15 @@ void place_init(struct weir_engine *engine);
 static inline struct place_slot *place_slot_of(struct engine_places *places, uint64_t address)
 {
     uint64_t ordinal = address >> places->segment_shift;
-    bool compacted = ordinal >= WAL_ADDRESS_COMPACTED;
-    uint64_t index = compacted ? ordinal - WAL_ADDRESS_COMPACTED : ordinal;
-    if (__builtin_expect(index / PLACE_CHUNK_SLOTS >= PLACE_CHUNKS, 0)) {
+    uint64_t compacted = ordinal / WAL_ADDRESS_COMPACTED;
+    uint64_t number = ordinal % WAL_ADDRESS_COMPACTED / PLACE_CHUNK_SLOTS;
+    if (__builtin_expect(compacted > 1 || number >= PLACE_CHUNKS, 0)) {
         return NULL;
     }
     /* Acquire pairs with the release in add_chunk(). */
-    struct place_chunk *chunk = atomic_load_explicit(
-        &places->chunks[compacted][index / PLACE_CHUNK_SLOTS], memory_order_acquire);
-    return chunk != NULL ? &chunk->slots[index % PLACE_CHUNK_SLOTS] : NULL;
+    struct place_chunk *chunk =
+        atomic_load_explicit(&places->chunks[compacted][number], memory_order_acquire);
+    return chunk != NULL ? &chunk->slots[ordinal % PLACE_CHUNK_SLOTS] : NULL;
 }
 
 /* As place_segment(), for a segment that nobody has looked into yet: pins it for all. */
@@ -114,8 +114,10 @@ int place_match(struct engine_places *places, uint64_t address, struct weir_byte
 
 /* The row at an address, whose slot it is, for views that show the newest: 1; 0 (a delete: the key
  * alone); errors. */
-static inline int place_row_in(struct engine_places *places, struct place_slot *slot,
-                               uint64_t address, struct weir_row *ret_row)
+__attribute__((always_inline)) static inline int place_row_in(struct engine_places *places,
+                                                              struct place_slot *slot,
+                                                              uint64_t address,
+                                                              struct weir_row *ret_row)
 {
     struct wal_segment *segment;
     struct weir_record record;

@@ -77,14 +77,14 @@ static inline int record_read_key(const struct weir_record *record, struct recor
     if (__builtin_expect(record->size < sizeof *change, 0)) {
         return WEIR_E_RECORD;
     }
-    uint32_t skip_size = (change->operation & RECORD_HAS_SKIP) != 0 ? RECORD_SKIP_BYTES : 0;
+    uint32_t skip_size =
+        (change->operation & RECORD_HAS_SKIP) / (RECORD_HAS_SKIP / RECORD_SKIP_BYTES);
     unsigned operation = change->operation & ~RECORD_HAS_SKIP;
     uint32_t left = record->size - (uint32_t)sizeof *change;
     uint32_t size = le16_load(&change->key_size);
     bool deleted = operation == WEIR_REMOVE;
-    if (__builtin_expect((operation != WEIR_INSERT && operation != WEIR_UPDATE && !deleted) ||
-                             size == 0 || left < skip_size + size ||
-                             (deleted && left > skip_size + size),
+    if (__builtin_expect(operation - WEIR_INSERT > WEIR_REMOVE - WEIR_INSERT || size == 0 ||
+                             left < skip_size + size || (deleted && left > skip_size + size),
                          0)) {
         return WEIR_E_RECORD;
     }

@@ -222,39 +222,66 @@ static int show_as_of(struct weir_scan *scan, uint64_t address, struct weir_row 
 
 /* The next entry of the index, as the view shows it: 1; 0 (nothing to be shown, or it lies beyond
  * the far end, which sets ended); errors. */
-static inline int take(struct weir_scan *scan, struct weir_row *ret_row)
+static int take(struct weir_scan *scan, struct weir_row *ret_row)
 {
     uint32_t at = scan->next++ % SCAN_RING;
     uint64_t address = scan->addresses[at];
     int rc = place_row_in(&scan->read->engine->places, scan->slots[at], address, ret_row);
-    if (__builtin_expect(rc < 0, 0)) {
+    if (rc < 0) {
         return rc;
     }
     if (!scan->unbounded) {
         bool above = is_above(scan, ret_row->key), below = is_below(scan, ret_row->key);
-        if (__builtin_expect(!above || !below, 0)) {
+        if (!above || !below) {
             scan->ended = scan->options.reverse ? !above : !below;
             return 0;
         }
     }
-    return __builtin_expect(scan->read->as_of == UINT64_MAX, 1)
-               ? rc
-               : show_as_of(scan, address, ret_row);
+    return scan->read->as_of == UINT64_MAX ? rc : show_as_of(scan, address, ret_row);
+}
+
+/* As take() for up to `run` entries, where every key is shown and as its newest version: all that
+ * is left then is to read records. How many rows; *ret_error says what the entry behind them came
+ * to.
+ */
+static int take_plain(struct weir_scan *scan, uint32_t run, struct weir_row *ret_rows,
+                      int *ret_error)
+{
+    struct engine_places *places = &scan->read->engine->places;
+    uint32_t next = scan->next, end = next + run;
+    struct weir_row *row = ret_rows;
+    int rc = 0;
+    while (next != end) {
+        uint32_t at = next++ % SCAN_RING;
+        rc = place_row_in(places, scan->slots[at], scan->addresses[at], row);
+        if (__builtin_expect(rc < 0, 0)) {
+            break;
+        }
+        row += rc; /* a delete is written over */
+    }
+    scan->next = next;
+    *ret_error = rc < 0 ? rc : 0;
+    return (int)(row - ret_rows);
 }
 
 /* The next rows, at least one of them unless the end is reached; how many. An error ends it. */
 static int take_rows(struct weir_scan *scan, struct weir_row *ret_rows, int max, int *ret_error)
 {
+    bool plain = scan->unbounded && scan->read->as_of == UINT64_MAX;
     int count = 0, rc = 0;
     while (rc >= 0 && count < max && !scan->ended) {
         uint32_t run = fetch_ahead(scan);
         if (run == 0) {
             scan->ended = true;
             rc = scan->error;
-        }
-        while (run-- > 0 && rc >= 0 && count < max && !scan->ended) {
-            rc = take(scan, &ret_rows[count]);
-            count += rc > 0 ? 1 : 0;
+        } else if (plain) {
+            uint32_t room = (uint32_t)(max - count);
+            count += take_plain(scan, run < room ? run : room, ret_rows + count, &rc);
+        } else {
+            while (run-- > 0 && rc >= 0 && count < max && !scan->ended) {
+                rc = take(scan, &ret_rows[count]);
+                count += rc > 0 ? 1 : 0;
+            }
         }
     }
     *ret_error = rc < 0 ? rc : 0;

@@ -35,7 +35,7 @@ static inline int wal_address_parse(const struct wal_segment *segment, uint64_t 
     uint32_t size = atomic_load_explicit((const _Atomic uint32_t *)(const void *)&record->size,
                                          memory_order_acquire);
     uint16_t flags = le16_load(&record->flags);
-    if (__builtin_expect(size < least || size > room || (flags & FORMAT_RECORD_NUMBERED) == 0, 0)) {
+    if (__builtin_expect(size - least > room - least || (flags & FORMAT_RECORD_NUMBERED) == 0, 0)) {
         return WEIR_E_DAMAGED;
     }
     const uint8_t *payload = (const uint8_t *)(record + 1);

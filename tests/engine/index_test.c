@@ -151,6 +151,45 @@ static void an_iterator_without_a_seek_or_against_it_is_refused(void **state)
     world_free(world);
 }
 
+/* A full node whose quarter has been listed: what is left of it changes between two batches. */
+static void an_iterator_sees_what_leaves_of_a_full_node_have_become(void **state)
+{
+    (void)state;
+    enum { FIRST = 10, DEEPER = 20, GONE = 30, NEWER = 40 };
+    struct world *world = world_new(300, 0);
+    uint8_t bytes[256];
+    uint8_t long_bytes[2] = {DEEPER, 5};
+    struct index_key deeper = {.data = long_bytes, .size = sizeof long_bytes};
+    uint64_t addresses[256];
+    for (unsigned byte = 0; byte < 256; byte++) {
+        bytes[byte] = (uint8_t)byte;
+        addresses[byte] = world_put(world, (struct index_key){&bytes[byte], 1}, NULL);
+    }
+    uint32_t slot = epoch_enter(&world->epochs);
+    struct index_iterator iterator;
+    uint64_t found[300];
+    index_iterator_init(&iterator, &world->index);
+    assert_int_equal(index_seek(&iterator, (struct index_key){NULL, 0}, INDEX_FIRST), 0);
+    assert_int_equal(index_next_batch(&iterator, found, FIRST), FIRST);
+    uint64_t below = world_put(world, deeper, NULL);
+    addresses[NEWER] = world_put(world, (struct index_key){&bytes[NEWER], 1}, NULL);
+    assert_int_equal(
+        index_remove(&world->index, (struct index_key){&bytes[GONE], 1}, addresses[GONE]), 1);
+    int count = index_next_batch(&iterator, found + FIRST, COUNT_OF(found) - FIRST);
+    assert_int_equal(count, 256 - FIRST); /* one more, one less */
+    uint64_t *at = found;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        if (byte != GONE) {
+            assert_int_equal(*at++, addresses[byte]);
+        }
+        if (byte == DEEPER) {
+            assert_int_equal(*at++, below);
+        }
+    }
+    epoch_leave(&world->epochs, slot);
+    world_free(world);
+}
+
 static void a_full_arena_refuses_a_put_and_the_index_serves_on(void **state)
 {
     (void)state;
@@ -297,6 +336,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_node_grows_to_all_bytes_and_the_end_and_shrinks_again),
         cmocka_unit_test(damage_in_the_log_is_returned_and_changes_nothing),
         cmocka_unit_test(an_iterator_without_a_seek_or_against_it_is_refused),
+        cmocka_unit_test(an_iterator_sees_what_leaves_of_a_full_node_have_become),
         cmocka_unit_test(a_full_arena_refuses_a_put_and_the_index_serves_on),
         cmocka_unit_test(a_check_says_what_is_wrong),
         cmocka_unit_test(a_get_loads_one_key_and_a_replace_none),

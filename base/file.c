@@ -37,7 +37,6 @@
 
 #define RESIDENT_BYTES ((size_t)1 << 20)
 #define PIECE_BYTES ((size_t)1 << 20) /* the largest single transfer through a buffer of ours */
-#define MISSING_SHARE 8               /* of a file that counts as being in the page cache */
 #define FILE_MODE 0644
 
 /* ---- whole transfers ---- */
@@ -439,11 +438,10 @@ int base_file_map_populate(uint8_t *base, size_t size_bytes)
     }
 }
 
-/* Few pages, if any, have to be read. */
-static bool is_warm(const struct base_file *file, size_t size_bytes)
+/* All of it: a page that cannot be read raises SIGBUS when it is touched, and is an error here. */
+static bool is_cached(const struct base_file *file, size_t size_bytes)
 {
-    uint64_t pages = pages_of(0, size_bytes);
-    return count_cached(file, 0, size_bytes) >= (int64_t)(pages - pages / MISSING_SHARE);
+    return count_cached(file, 0, size_bytes) == (int64_t)pages_of(0, size_bytes);
 }
 
 int base_file_map(const struct base_file *file, size_t size_bytes, enum base_map when,
@@ -467,7 +465,7 @@ int base_file_map(const struct base_file *file, size_t size_bytes, enum base_map
     /* What is not in the page cache yet is read in large folios, where the file system has them,
      * and mapped by large entries: random reads then miss the TLB less. A request. */
     (void)madvise(base, size_bytes, MADV_HUGEPAGE);
-    rc = when == BASE_MAP_WHEN_TOUCHED && is_warm(file, size_bytes)
+    rc = when == BASE_MAP_WHEN_TOUCHED && is_cached(file, size_bytes)
              ? 0
              : base_file_map_populate(base, size_bytes);
     if (rc < 0) {

@@ -5,7 +5,9 @@
  */
 #include "store.h"
 
+#include "base/crc32c.h"
 #include "base/random.h"
+#include "engine/checkpoint.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -335,6 +337,35 @@ static void checkpoints_know_of_gaps(void **state)
     store_close(&store);
 }
 
+/* Earlier builds know nothing of gaps. One that used a checkpoint of ours would open what it has to
+ * refuse, and what it would write then has no horizon. */
+static void no_build_uses_the_checkpoint_of_one_that_knows_nothing_of_gaps(void **state)
+{
+    (void)state;
+    struct store store;
+    uint64_t size;
+    open_rotten(&store);
+    open_with(&store, ACCEPT);
+    checkpoint(&store);
+    store_stop(&store);
+    uint8_t *bytes = sim_memory_bytes(store.keeper, CHECKPOINT_NAME, false, &size);
+    assert_non_null(bytes);
+    struct checkpoint_head *head = (struct checkpoint_head *)(void *)bytes;
+    assert_int_equal(le32_load(&head->version), 2);
+    size_t start = offsetof(struct checkpoint_head, version);
+    size_t known = offsetof(struct checkpoint_head, gap_horizon);
+    le32_store(&head->version, 1);
+    memset(bytes + known, 0, CHECKPOINT_BLOCK - known);
+    le32_store(&head->crc, base_crc32c(0, bytes + start, CHECKPOINT_BLOCK - start));
+    open_with(&store, 0);
+    struct weir_engine_open_report report = report_of(&store);
+    assert_false(report.from_checkpoint);
+    assert_non_null(strstr(report.reason, "another version"));
+    assert_int_equal(report.gap_horizon, 7);
+    assert_int_equal(begin_as_of(&store, 6), WEIR_E_HORIZON);
+    store_close(&store);
+}
+
 static void a_reader_accepts_for_itself_and_learns_what_a_writer_has_accepted(void **state)
 {
     (void)state;
@@ -644,6 +675,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_key_whose_newest_version_was_lost_shows_the_one_before),
         cmocka_unit_test(a_table_whose_name_was_lost_has_another),
         cmocka_unit_test(checkpoints_know_of_gaps),
+        cmocka_unit_test(no_build_uses_the_checkpoint_of_one_that_knows_nothing_of_gaps),
         cmocka_unit_test(a_reader_accepts_for_itself_and_learns_what_a_writer_has_accepted),
         cmocka_unit_test(a_stream_from_before_a_gap_begins_with_the_state_or_is_lost),
         cmocka_unit_test(another_salvage_that_lost_more_is_refused_again),

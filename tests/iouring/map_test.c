@@ -4,6 +4,7 @@
 #include "tests/medium/fixture.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #define PAGE ((size_t)4096)
@@ -92,6 +93,37 @@ static void what_the_page_cache_does_not_hold_is_mapped_at_once(void **state)
     assert_int_equal(present, PAGES);
 }
 
+/* Touching the rest would read it, and where the medium cannot, raise SIGBUS. */
+static void what_the_page_cache_holds_most_of_is_mapped_at_once(void **state)
+{
+    (void)state;
+    char directory[256], path[300];
+    struct base_directory base;
+    struct base_file file;
+    uint8_t *view;
+    make_file(directory, &base, &file);
+    assert_int_equal(base_file_drop_cache(&file), 0);
+    bool dropped = !base_file_is_resident(&file, 0, PAGE);
+    (void)snprintf(path, sizeof path, "%s/file", directory);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM), 0); /* nothing ahead */
+    for (size_t i = 0; i < PAGES - 1; i++) {
+        uint8_t byte;
+        assert_int_equal(pread(fd, &byte, 1, (off_t)(i * PAGE)), 1);
+    }
+    close(fd);
+    bool partly = dropped && !base_file_is_resident(&file, 0, PAGES * PAGE);
+    assert_int_equal(base_file_map(&file, PAGES * PAGE, BASE_MAP_WHEN_TOUCHED, &view), 0);
+    size_t present = present_pages(view);
+    base_file_unmap(view, PAGES * PAGE);
+    forget_file(directory, &base, &file);
+    if (!partly) {
+        skip(); /* a file system in memory */
+    }
+    assert_int_equal(present, PAGES);
+}
+
 static void a_part_that_is_not_there_is_not_resident(void **state)
 {
     (void)state;
@@ -111,6 +143,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_the_page_cache_holds_is_mapped_when_it_is_touched),
         cmocka_unit_test(what_the_page_cache_does_not_hold_is_mapped_at_once),
+        cmocka_unit_test(what_the_page_cache_holds_most_of_is_mapped_at_once),
         cmocka_unit_test(a_part_that_is_not_there_is_not_resident),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);

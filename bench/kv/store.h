@@ -46,7 +46,11 @@ struct kv_tally {
 static inline void kv_touch(struct kv_tally *tally, const void *data, size_t size)
 {
     uint64_t first = 0;
-    memcpy(&first, data, size < sizeof first ? size : sizeof first);
+    if (size >= sizeof first) {
+        memcpy(&first, data, sizeof first); /* one load: no call that every store would pay for */
+    } else {
+        memcpy(&first, data, size);
+    }
     tally->mixed += first;
     tally->bytes += size;
 }

@@ -36,6 +36,7 @@
 #endif
 
 #define RESIDENT_BYTES ((size_t)1 << 20)
+#define MISSING_SHARE 8               /* of a file that counts as being in the page cache */
 #define PIECE_BYTES ((size_t)1 << 20) /* the largest single transfer through a buffer of ours */
 #define FILE_MODE 0644
 
@@ -438,10 +439,37 @@ int base_file_map_populate(uint8_t *base, size_t size_bytes)
     }
 }
 
-/* All of it: a page that cannot be read raises SIGBUS when it is touched, and is an error here. */
-static bool is_cached(const struct base_file *file, size_t size_bytes)
+/* Few pages, if any, have to be read. */
+static bool is_warm(const struct base_file *file, size_t size_bytes)
 {
-    return count_cached(file, 0, size_bytes) == (int64_t)pages_of(0, size_bytes);
+    uint64_t pages = pages_of(0, size_bytes);
+    return count_cached(file, 0, size_bytes) >= (int64_t)(pages - pages / MISSING_SHARE);
+}
+
+/* Reads what is not there yet: a page that the medium cannot give raises SIGBUS when it is touched,
+ * and is an error here. mincore() knows a page whose read has failed from one that holds its bytes;
+ * cachestat() counts both. */
+static int populate_missing(uint8_t *base, size_t size_bytes)
+{
+    unsigned char pages[RESIDENT_BYTES / BASE_FILE_BLOCK];
+    const size_t page_bytes = base_page_size();
+    int rc = 0;
+    for (size_t done = 0; rc == 0 && done < size_bytes; done += RESIDENT_BYTES) {
+        size_t size = smaller(size_bytes - done, RESIDENT_BYTES);
+        size_t count = (size + page_bytes - 1) / page_bytes;
+        rc = mincore(base + done, size, pages) == 0 ? 0 : -errno;
+        for (size_t page = 0, end; rc == 0 && page < count; page = end + 1) {
+            for (end = page; end < count && (pages[end] & 1) == 0;) {
+                end++;
+            }
+            if (end > page) {
+                size_t from = done + page * page_bytes;
+                rc = base_file_map_populate(base + from,
+                                            smaller((end - page) * page_bytes, size_bytes - from));
+            }
+        }
+    }
+    return rc;
 }
 
 int base_file_map(const struct base_file *file, size_t size_bytes, enum base_map when,
@@ -465,8 +493,8 @@ int base_file_map(const struct base_file *file, size_t size_bytes, enum base_map
     /* What is not in the page cache yet is read in large folios, where the file system has them,
      * and mapped by large entries: random reads then miss the TLB less. A request. */
     (void)madvise(base, size_bytes, MADV_HUGEPAGE);
-    rc = when == BASE_MAP_WHEN_TOUCHED && is_cached(file, size_bytes)
-             ? 0
+    rc = when == BASE_MAP_WHEN_TOUCHED && is_warm(file, size_bytes)
+             ? populate_missing(base, size_bytes)
              : base_file_map_populate(base, size_bytes);
     if (rc < 0) {
         munmap(base, size_bytes);

@@ -160,9 +160,9 @@ int base_file_lock(const struct base_file *file, enum base_file_lock lock);
 
 enum base_map {
     BASE_MAP_AT_ONCE, /* every page is faulted in */
-    /* A file that the page cache has all of is faulted in where it is touched, which is cheaper for
-     * who looks at little of it; any other one at once, in large reads whose errors are returned.
-     */
+    /* Of a file that the page cache has most of, the rest is read now, so that errors are returned,
+     * and pages are faulted in where they are touched: cheaper for who looks at little of it. Any
+     * other file at once. */
     BASE_MAP_WHEN_TOUCHED,
 };
 

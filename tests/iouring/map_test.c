@@ -94,7 +94,7 @@ static void what_the_page_cache_does_not_hold_is_mapped_at_once(void **state)
 }
 
 /* Touching the rest would read it, and where the medium cannot, raise SIGBUS. */
-static void what_the_page_cache_holds_most_of_is_mapped_at_once(void **state)
+static void what_the_page_cache_lacks_of_a_file_is_read_when_it_is_mapped(void **state)
 {
     (void)state;
     char directory[256], path[300];
@@ -115,13 +115,15 @@ static void what_the_page_cache_holds_most_of_is_mapped_at_once(void **state)
     close(fd);
     bool partly = dropped && !base_file_is_resident(&file, 0, PAGES * PAGE);
     assert_int_equal(base_file_map(&file, PAGES * PAGE, BASE_MAP_WHEN_TOUCHED, &view), 0);
+    bool all = base_file_is_resident(&file, 0, PAGES * PAGE);
     size_t present = present_pages(view);
     base_file_unmap(view, PAGES * PAGE);
     forget_file(directory, &base, &file);
     if (!partly) {
         skip(); /* a file system in memory */
     }
-    assert_int_equal(present, PAGES);
+    assert_true(all);
+    assert_true(present >= 1); /* the one that was read, and perhaps its neighbours */
 }
 
 static void a_part_that_is_not_there_is_not_resident(void **state)
@@ -143,7 +145,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_the_page_cache_holds_is_mapped_when_it_is_touched),
         cmocka_unit_test(what_the_page_cache_does_not_hold_is_mapped_at_once),
-        cmocka_unit_test(what_the_page_cache_holds_most_of_is_mapped_at_once),
+        cmocka_unit_test(what_the_page_cache_lacks_of_a_file_is_read_when_it_is_mapped),
         cmocka_unit_test(a_part_that_is_not_there_is_not_resident),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);

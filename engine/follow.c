@@ -106,6 +106,7 @@ static int apply_batch(struct weir_engine *engine, struct weir_cursor *cursor,
                        const struct weir_record *records, int count, struct weir_error *why)
 {
     int rc = 0;
+    place_learn(&engine->places);
     uint32_t slot = epoch_enter(&engine->epochs);
     fetch_batch(engine, records, count);
     for (int i = 0; i < count && rc == 0; i++) {

@@ -37,7 +37,7 @@ static int add_chunk(struct engine_places *places, uint64_t ordinal)
 /* The first one who needs a segment pins it for all. */
 int place_pin(struct engine_places *places, uint64_t address, struct wal_segment **ret_segment)
 {
-    uint64_t ordinal = address >> places->segment_shift;
+    uint64_t ordinal = address >> place_shift(places);
     int rc = 0;
     base_lock_acquire(&places->lock);
     struct place_slot *slot = place_slot_of(places, address);
@@ -53,7 +53,7 @@ int place_pin(struct engine_places *places, uint64_t address, struct wal_segment
         rc = wal_address_pin(places->log, ordinal, &segment, NULL);
         if (rc == 0) {
             const uint8_t *base =
-                wal_address_at(places->log, segment, ordinal << places->segment_shift);
+                wal_address_at(places->log, segment, ordinal << place_shift(places));
             atomic_store_explicit(&slot->base, base, memory_order_relaxed);
             /* Release pairs with the acquire in place_segment(). */
             atomic_store_explicit(&slot->segment, segment, memory_order_release);
@@ -160,12 +160,21 @@ static void unpin_list(void *context, struct epoch_retired *list)
     base_lock_release(&places->lock);
 }
 
+void place_learn(struct engine_places *places)
+{
+    uint64_t bytes = wal_address_segment_bytes(places->log);
+    if (bytes != 0 && place_shift(places) == 0) {
+        atomic_store_explicit(&places->segment_shift, (uint32_t)__builtin_ctzll(bytes),
+                              memory_order_relaxed);
+    }
+}
+
 /* The last bag that was made is emptied first when all are: into the other one. */
 void place_init(struct weir_engine *engine)
 {
     struct engine_places *places = &engine->places;
     places->log = engine->log;
-    places->segment_shift = (uint32_t)__builtin_ctzll(wal_address_segment_bytes(engine->log));
+    place_learn(places);
     epoch_bag_init(&places->gone, &engine->epochs, unpin_list, places);
     epoch_bag_init(&places->bag, &engine->epochs, hide_list, places);
 }

@@ -40,17 +40,26 @@ struct engine_places {
     struct epoch_bag bag;  /* of struct place_leaving, */
     struct epoch_bag gone; /* and of those whose slot is empty */
     struct weir_log *log;
-    uint32_t segment_shift; /* bytes of a segment, as a power of two */
+    _Atomic uint32_t segment_shift; /* bytes of a segment, as a power of two; 0: not known yet */
     /* By ordinal: ordinary segments, and compacted ones. */
     _Atomic(struct place_chunk *) chunks[2][PLACE_CHUNKS];
 };
 
+/* How large segments are, when the log is there: before it is, a reader may be. */
+void place_learn(struct engine_places *places);
+
 void place_init(struct weir_engine *engine);
+
+/* Relaxed: who has an address has come by it behind place_learn(). */
+static inline uint32_t place_shift(const struct engine_places *places)
+{
+    return atomic_load_explicit(&places->segment_shift, memory_order_relaxed);
+}
 
 /* The slot of an address; NULL when nobody has looked into a segment near it yet. */
 static inline struct place_slot *place_slot_of(struct engine_places *places, uint64_t address)
 {
-    uint64_t ordinal = address >> places->segment_shift;
+    uint64_t ordinal = address >> place_shift(places);
     uint64_t compacted = ordinal / WAL_ADDRESS_COMPACTED;
     uint64_t number = ordinal % WAL_ADDRESS_COMPACTED / PLACE_CHUNK_SLOTS;
     if (__builtin_expect(compacted > 1 || number >= PLACE_CHUNKS, 0)) {
@@ -125,7 +134,7 @@ __attribute__((always_inline)) static inline int place_row_in(struct engine_plac
     if (__builtin_expect(rc != 0, 0)) {
         return rc;
     }
-    uint64_t bytes = UINT64_C(1) << places->segment_shift;
+    uint64_t bytes = UINT64_C(1) << place_shift(places);
     rc = wal_address_read_at(places->log, segment, bytes, address & (bytes - 1), &record);
     if (__builtin_expect(rc != 0, 0)) {
         return rc;
@@ -147,7 +156,7 @@ static inline void place_prefetch_in(const struct engine_places *places, struct 
     const uint8_t *base =
         slot != NULL ? atomic_load_explicit(&slot->base, memory_order_relaxed) : NULL;
     if (base != NULL) {
-        uint64_t offset = address & ((UINT64_C(1) << places->segment_shift) - 1);
+        uint64_t offset = address & ((UINT64_C(1) << place_shift(places)) - 1);
         for (unsigned line = 0; line < PLACE_PREFETCH_LINES; line++) {
             __builtin_prefetch(base + offset + line * BASE_CACHE_LINE);
         }

@@ -80,37 +80,51 @@ static void what_is_freed_is_used_again(void **state)
     end(fixture);
 }
 
-static void what_larger_objects_leave_becomes_smaller_ones(void **state)
+/* Overlaps are seen by what the others have left; `pooled` is what waits for a class that has none.
+ */
+static void expect_small_from_large(unsigned large_class, unsigned small_class)
 {
-    (void)state;
+    enum { COUNT = 64 };
     struct fixture *fixture = begin(0);
-    enum { LARGE = 5, SMALL = 0, COUNT = 64 };
-    uint64_t large[COUNT];
+    uint64_t large[COUNT], size = arena_class_bytes[small_class];
+    for (unsigned index = 0; index < 2000; index++) { /* chunks of several objects from now on */
+        assert_int_not_equal(arena_alloc(&fixture->arena, 7), 0);
+    }
     for (unsigned index = 0; index < COUNT; index++) {
-        large[index] = arena_alloc(&fixture->arena, LARGE);
+        large[index] = arena_alloc(&fixture->arena, large_class);
     }
     struct arena_stats before;
     arena_read_stats(&fixture->arena, &before);
     for (unsigned index = 0; index < COUNT; index++) {
-        retire(&fixture->arena, large[index], LARGE);
+        retire(&fixture->arena, large[index], large_class);
     }
     (void)epoch_reclaim(&fixture->epochs);
-    uint64_t most = (uint64_t)COUNT * (arena_class_bytes[LARGE] / arena_class_bytes[SMALL] - 1);
-    for (uint64_t count = 0; count < most; count++) {
-        uint64_t offset = arena_alloc(&fixture->arena, SMALL);
-        assert_true(offset != 0 && offset % arena_class_bytes[SMALL] == 0); /* in one line */
+    uint64_t most = COUNT * (arena_class_bytes[large_class] / size - 1), count = 0;
+    struct arena_stats after = before;
+    for (; after.used == before.used; count++) {
+        uint64_t offset = arena_alloc(&fixture->arena, small_class);
+        assert_true(offset != 0 && offset % (size & -size) == 0); /* in one line, if it can be */
         uint8_t *object = arena_at(&fixture->arena, offset);
-        for (unsigned place = 16; place < arena_class_bytes[SMALL]; place++) {
+        for (unsigned place = 16; place < size; place++) {
             assert_int_equal(object[place], 0); /* of nobody else */
         }
-        memset(object, 0xff, arena_class_bytes[SMALL]);
+        memset(object, 0xff, size);
+        arena_read_stats(&fixture->arena, &after);
     }
-    struct arena_stats after;
-    arena_read_stats(&fixture->arena, &after);
-    assert_int_equal(after.used, before.used);
-    assert_int_equal(after.objects[SMALL], most);
-    assert_int_equal(after.objects[LARGE], 0);
+    assert_true(count > most);
+    assert_int_equal(after.objects[small_class], count);
+    assert_int_equal(after.objects[large_class], 0);
+    assert_int_equal(atomic_load(&fixture->arena.pooled), 0);
     end(fixture);
+}
+
+static void what_larger_objects_leave_becomes_smaller_ones(void **state)
+{
+    (void)state;
+    static const unsigned classes[][2] = {{5, 0}, {5, 2}, {13, 2}, {13, 10}, {15, 2}, {4, 9}};
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
+        expect_small_from_large(classes[i][0], classes[i][1]);
+    }
 }
 
 static void turns_of_large_and_small_objects_take_no_more_each_time(void **state)

@@ -3,6 +3,7 @@
  */
 #include "store.h"
 
+#include "base/system.h"
 #include "engine/checkpoint.h"
 
 #include <errno.h>
@@ -308,6 +309,12 @@ static void the_image_is_mapped_and_behind_a_long_rest_read(void **state)
     store_reopen(&store);
     assert_true(report_of(&store).from_checkpoint);
     assert_true(calls.mapped == 1 && calls.read == 0);
+    put(&store, "key1", "newer"); /* a rest, but a short one */
+    settle(&store);
+    calls.mapped = 0;
+    store_reopen(&store);
+    assert_int_equal(report_of(&store).replayed_records, 1);
+    assert_true(calls.mapped == 1 && calls.read == 0);
     fill(&store, 2500, 2000);
     struct fingerprint before = fingerprint_of(&store, 0);
     for (unsigned threads = 1; threads <= 3; threads++) {
@@ -328,6 +335,62 @@ static void the_image_is_mapped_and_behind_a_long_rest_read(void **state)
     store_close(&store);
 }
 
+/* ---- who checks it ---- */
+
+static int refuse_thread(void *context, struct base_thread *thread, const char *name,
+                         base_thread_main main, void *main_context)
+{
+    (void)context, (void)thread, (void)name, (void)main, (void)main_context;
+    return -EAGAIN;
+}
+
+/* Keys whose bytes are spread: the tree takes some large pages. */
+static void fill_large_pages(struct store *store)
+{
+    uint64_t key = 1;
+    for (int i = 0; i < 340000; i++) {
+        key = key * UINT64_C(6364136223846793005) + 1442695040888963407;
+        struct weir_bytes bytes = {&key, sizeof key};
+        assert_int_equal(weir_put(store->engine, 0, bytes, bytes, WEIR_NONE, NULL), 0);
+    }
+    settle(store);
+}
+
+static void expect_damage_is_found(struct store *store, uint64_t at)
+{
+    uint64_t size;
+    sim_memory_bytes(store->keeper, CHECKPOINT_NAME, false, &size)[at] ^= 1;
+    store_start(store);
+    assert_false(report_of(store).from_checkpoint);
+    assert_non_null(strstr(report_of(store).reason, "image is damaged"));
+    store_stop(store);
+    sim_memory_bytes(store->keeper, CHECKPOINT_NAME, false, &size)[at] ^= 1;
+}
+
+static void damage_is_found_in_each_threads_share_and_where_there_are_no_threads(void **state)
+{
+    (void)state;
+    static const struct base_system no_threads = {.thread_start = refuse_thread};
+    struct store store;
+    uint64_t size;
+    store_open(&store);
+    store.engine_options.checkpoint_bytes = UINT64_MAX;
+    fill_large_pages(&store);
+    make(&store);
+    store_stop(&store);
+    assert_non_null(sim_memory_bytes(store.keeper, CHECKPOINT_NAME, false, &size));
+    assert_true(size > 3 * CHECKPOINT_LARGE_PAGE); /* the image begins at the second one */
+    store.engine_options.threads = 2;
+    expect_damage_is_found(&store, CHECKPOINT_LARGE_PAGE + 5000);
+    expect_damage_is_found(&store, size - CHECKPOINT_BLOCK - 1);
+    base_system_set(&no_threads);
+    expect_damage_is_found(&store, size - CHECKPOINT_BLOCK - 1);
+    base_system_set(NULL);
+    store_start(&store);
+    assert_true(report_of(&store).from_checkpoint);
+    store_close(&store);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -340,6 +403,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_checkpoint_that_fails_leaves_the_last_one),
         cmocka_unit_test(checkpoints_are_made_by_policy_at_maintenance_and_close),
         cmocka_unit_test(the_image_is_mapped_and_behind_a_long_rest_read),
+        cmocka_unit_test(damage_is_found_in_each_threads_share_and_where_there_are_no_threads),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -179,6 +179,31 @@ static void what_a_reader_was_lent_stays_while_its_segment_is_compacted_away(voi
     store_close(&store);
 }
 
+/* Also when the index has nothing of the key: what it had may have been dropped. */
+static void a_view_that_falls_behind_says_so_of_keys_that_are_not_there(void **state)
+{
+    (void)state;
+    struct store store;
+    struct weir_read read;
+    struct weir_read_options options = WEIR_READ_OPTIONS_INIT;
+    const struct weir_bytes wrong = {NULL, 1}, none = text("none");
+    const struct weir_bytes first[] = {none, wrong}, last[] = {wrong, none};
+    struct weir_row rows[2];
+    store_open(&store);
+    churn(&store, 60);
+    options.view = WEIR_VIEW_AS_OF;
+    options.lsn = 100;
+    assert_int_equal(weir_read_begin(store.engine, &options, &read), 0);
+    assert_int_equal(weir_get(&read, 0, none, rows), 0);
+    assert_int_equal(weir_get_batch(&read, 0, first, 2, rows), WEIR_E_KEY);
+    assert_true(compact(&store, 0).horizon > options.lsn);
+    assert_int_equal(weir_get(&read, 0, none, rows), WEIR_E_HORIZON);
+    assert_int_equal(weir_get_batch(&read, 0, first, 2, rows), WEIR_E_HORIZON);
+    assert_int_equal(weir_get_batch(&read, 0, last, 2, rows), WEIR_E_KEY); /* of the first key */
+    weir_read_end(&read);
+    store_close(&store);
+}
+
 /* A newer version's link leads into the old segment, also for who begins when it is on its way out.
  */
 static void what_a_link_led_to_stays_while_its_segment_is_let_go(void **state)
@@ -396,6 +421,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(cd_10_one_version_of_live_keys_stays_and_none_of_deleted_ones),
         cmocka_unit_test(cd_10_the_horizon_passes_neither_a_hold_nor_a_snapshot),
         cmocka_unit_test(what_a_reader_was_lent_stays_while_its_segment_is_compacted_away),
+        cmocka_unit_test(a_view_that_falls_behind_says_so_of_keys_that_are_not_there),
         cmocka_unit_test(what_a_link_led_to_stays_while_its_segment_is_let_go),
         cmocka_unit_test(se_09_a_checkpoint_is_renewed_when_addresses_have_moved),
         cmocka_unit_test(a_lower_horizon_than_there_is_gains_nothing),

@@ -334,6 +334,38 @@ static void checkpoints_know_of_gaps(void **state)
     store_stop(&store);
     open_with(&store, WEIR_ENGINE_NO_CHECKPOINT);
     expect_fingerprint(&store, 0, &whole);
+    for (int i = 0; i < 200100; i++) { /* a long rest, which says nothing of gaps, is rebuilt */
+        put(&store, "a", "a-five!");
+    }
+    settle(&store);
+    store_stop(&store);
+    open_with(&store, 0);
+    assert_true(report_of(&store).from_checkpoint);
+    assert_int_equal(report_of(&store).gap_horizon, 7);
+    store_close(&store);
+}
+
+/* Threads share the log: who comes past the acceptance is not who comes last. */
+static void what_was_accepted_long_ago_is_known_to_a_rebuild_by_threads(void **state)
+{
+    (void)state;
+    struct store store;
+    char key[16];
+    open_rotten(&store);
+    open_with(&store, ACCEPT);
+    for (unsigned i = 0; i < 40000; i++) {
+        (void)snprintf(key, sizeof key, "k%u", i % 5000);
+        put(&store, key, "some value of some bytes");
+    }
+    settle(&store);
+    for (uint32_t threads = 1; threads <= 4; threads += 3) {
+        store_stop(&store);
+        store.engine_options.threads = threads;
+        open_with(&store, WEIR_ENGINE_NO_CHECKPOINT);
+        assert_int_equal(report_of(&store).gap_lsns, 2);
+        assert_int_equal(report_of(&store).gap_horizon, 7);
+    }
+    assert_true(report_of(&store).threads > 1);
     store_close(&store);
 }
 
@@ -468,6 +500,12 @@ static void another_salvage_that_lost_more_is_refused_again(void **state)
     store_close(&store);
 }
 
+static int stop_at_once(void *context, uint64_t done_bytes, uint64_t all_bytes)
+{
+    (void)context, (void)done_bytes, (void)all_bytes;
+    return 1;
+}
+
 static void a_backup_and_a_compaction_keep_what_was_accepted(void **state)
 {
     (void)state;
@@ -492,6 +530,10 @@ static void a_backup_and_a_compaction_keep_what_was_accepted(void **state)
     assert_int_equal(compacted.steps, 0);
     assert_int_equal(compacted.horizon, 7);
     compact.horizon = 0;
+    compact.progress = stop_at_once;
+    assert_int_equal(weir_engine_compact(store.engine, &compact, &compacted, NULL), -ECANCELED);
+    assert_int_equal(begin_as_of(&store, 6), WEIR_E_HORIZON);
+    compact.progress = NULL;
     compact.thorough = true;
     assert_int_equal(weir_engine_compact(store.engine, &compact, &compacted, NULL), 0);
     assert_true(compacted.steps > 0);
@@ -676,6 +718,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_table_whose_name_was_lost_has_another),
         cmocka_unit_test(checkpoints_know_of_gaps),
         cmocka_unit_test(no_build_uses_the_checkpoint_of_one_that_knows_nothing_of_gaps),
+        cmocka_unit_test(what_was_accepted_long_ago_is_known_to_a_rebuild_by_threads),
         cmocka_unit_test(a_reader_accepts_for_itself_and_learns_what_a_writer_has_accepted),
         cmocka_unit_test(a_stream_from_before_a_gap_begins_with_the_state_or_is_lost),
         cmocka_unit_test(another_salvage_that_lost_more_is_refused_again),

@@ -231,6 +231,66 @@ static void a_full_arena_refuses_a_put_and_the_index_serves_on(void **state)
     key_set_free(&set);
 }
 
+/* Takes all memory that can be had. Returns one of the smallest objects. */
+static uint64_t exhaust(struct engine_arena *arena)
+{
+    uint64_t kept = arena_alloc(arena, 0);
+    assert_int_not_equal(kept, 0);
+    for (unsigned size_class = ARENA_CLASSES; size_class-- > 0;) {
+        while (arena_alloc(arena, size_class) != 0) {
+        }
+    }
+    return kept;
+}
+
+/* A put of "ab" at a leaf of "aa": one node of two. `stocked`: its memory was set aside, and the
+ * leaf is replaced in between; else memory waits for the epochs. */
+static void put_at_a_leaf_in_a_full_arena(bool stocked)
+{
+    struct world *world = world_new(100, ARENA_LIMIT_MIN);
+    const struct index_key there = {(const uint8_t *)"aa", 2}, key = {(const uint8_t *)"ab", 2};
+    struct arena_region region = {0};
+    struct index_descent descent;
+    uint64_t candidate, old = 7;
+    uint32_t slot = 0;
+    (void)world_put(world, there, NULL);
+    assert_true(!stocked || index_stock(&world->arena, &region, 1));
+    uint64_t offset = exhaust(&world->arena);
+    if (!stocked) {
+        uint64_t *object = arena_at(&world->arena, offset);
+        uint32_t before = epoch_enter(&world->epochs);
+        object[0] = 0; /* its class */
+        (void)arena_retire(&world->arena, offset, 0, (struct epoch_retired *)&object[1]);
+        (void)epoch_reclaim(&world->epochs); /* not yet */
+        slot = epoch_enter(&world->epochs);
+        epoch_leave(&world->epochs, before);
+    } else {
+        slot = epoch_enter(&world->epochs);
+    }
+    assert_int_equal(index_descend(&world->index, key, &descent, &candidate), 1);
+    descent.is_key = false;
+    descent.region = stocked ? &region : NULL;
+    if (stocked) {
+        uint64_t newer = fake_log_append(&world->log, there);
+        assert_int_equal(index_put(&world->index, there, newer, &old), 0);
+        assert_int_equal(old, candidate);
+    }
+    uint64_t address = fake_log_append(&world->log, key);
+    assert_int_equal(index_put_at(&world->index, &descent, key, address, &old), 0);
+    assert_int_equal(old, 0);
+    epoch_leave(&world->epochs, slot);
+    assert_int_equal(world_find(world, key), address);
+    assert_int_equal(index_keys(&world->index), 2);
+    world_free(world);
+}
+
+static void a_put_at_its_place_uses_the_last_memory_that_there_is(void **state)
+{
+    (void)state;
+    put_at_a_leaf_in_a_full_arena(true);
+    put_at_a_leaf_in_a_full_arena(false);
+}
+
 /* What was done to an index that was right, and what is said about it. */
 static void flip_lock(struct world *world)
 {
@@ -338,6 +398,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_iterator_without_a_seek_or_against_it_is_refused),
         cmocka_unit_test(an_iterator_sees_what_leaves_of_a_full_node_have_become),
         cmocka_unit_test(a_full_arena_refuses_a_put_and_the_index_serves_on),
+        cmocka_unit_test(a_put_at_its_place_uses_the_last_memory_that_there_is),
         cmocka_unit_test(a_check_says_what_is_wrong),
         cmocka_unit_test(a_get_loads_one_key_and_a_replace_none),
         cmocka_unit_test(a_put_allocates_nothing_but_in_the_arena),

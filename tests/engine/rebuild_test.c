@@ -533,6 +533,8 @@ static void records_that_no_engine_wrote_are_refused_with_their_lsn(void **state
         {WEIR_TYPE_CHANGE, 24, {[16] = 0, [18] = WEIR_INSERT}}, /* no key */
         {WEIR_TYPE_TABLE, 8, {[0] = 1, [4] = '.', [5] = 'x', [6] = 'x', [7] = 'x'}},
         {WEIR_TYPE_TABLE, 8, {[0] = 0, [4] = 'x', [5] = 'x', [6] = 'x', [7] = 'x'}},
+        {WEIR_TYPE_ACCEPTANCE, 15, {[0] = 1}},
+        {WEIR_TYPE_ACCEPTANCE, 16, {[0] = 1, [11] = 1}}, /* a horizon behind itself */
     };
     for (size_t i = 0; i < sizeof records / sizeof records[0]; i++) {
         struct store store;

@@ -36,6 +36,33 @@ static void churn(struct store *store, int rounds)
     settle(store);
 }
 
+static void a_reader_that_was_there_before_its_log_follows_it(void **state)
+{
+    (void)state;
+    struct store store = {.log_options = WEIR_LOG_OPTIONS_INIT,
+                          .engine_options = WEIR_ENGINE_OPTIONS_INIT};
+    struct beside beside;
+    struct weir_read read;
+    struct weir_row row;
+    assert_int_equal(sim_memory_open(&store.disk, &store.keeper), 0);
+    store.disk.disk = sim_memory_disk(store.keeper);
+    store.log_options.flags = WEIR_LOG_CREATE;
+    store.log_options.segment_bytes = STORE_SEGMENT;
+    store.engine_options.index_bytes = STORE_INDEX;
+    store_open_beside(&store, &beside);
+    assert_int_equal(weir_read_begin(beside.engine, NULL, &read), 0);
+    assert_int_equal(weir_get(&read, 0, text("a"), &row), 0);
+    weir_read_end(&read);
+    refresh(&beside);
+    store_start(&store);
+    put(&store, "a", "1");
+    churn(&store, 30);
+    refresh(&beside);
+    expect_same(&store, &beside);
+    store_close_beside(&beside);
+    store_close(&store);
+}
+
 static void a_reader_applies_what_its_writer_has_made_durable(void **state)
 {
     (void)state;
@@ -223,6 +250,7 @@ static void the_report_is_that_of_the_last_build_whatever_is_replayed_later(void
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reader_that_was_there_before_its_log_follows_it),
         cmocka_unit_test(a_reader_applies_what_its_writer_has_made_durable),
         cmocka_unit_test(cd_11_a_reader_follows_a_writer_that_compacts),
         cmocka_unit_test(se_07_a_reader_never_takes_a_dropped_version_for_an_absent_key),

@@ -4,6 +4,9 @@
  */
 #include "tests/wal/image.h"
 
+#include "wal/repair.h"
+
+#include <errno.h>
 #include <string.h>
 
 static struct recovery judged(struct image *image)
@@ -14,6 +17,15 @@ static struct recovery judged(struct image *image)
         fail_msg("refused: %s", why.text);
     }
     return found;
+}
+
+static int fail_reads(void *context, const char *call, const char *name, uint64_t offset,
+                      size_t size)
+{
+    const uint64_t *bad = context; /* a block of any segment */
+    bool hits = strcmp(call, "read") == 0 && strncmp(name, "segment-", 8) == 0 &&
+                offset < *bad + 4096 && offset + size > *bad;
+    return hits ? -EIO : 0;
 }
 
 /* The tail is where the image's encoder stands. */
@@ -211,6 +223,82 @@ static void a_witness_of_control_in_the_newest_segment_is_enough_to_start_there(
     image_end(&image);
 }
 
+/* It was in flight; nobody can say whether it was there. */
+static void a_seal_that_cannot_be_read_in_front_of_a_young_segment_ends_the_log(void **state)
+{
+    (void)state;
+    struct image image;
+    begin_fourth_segment(&image);
+    struct image_group seal = image.groups[image.group_count - 1];
+    image.durable = image.chain.next_lsn - 1;
+    weir_lsn next = image.chain.next_lsn;
+    image_data(&image, 3, 100);
+    uint64_t bad = seal.address % IMAGE_SEGMENT;
+    struct sim_memory_faults faults = {.before = fail_reads, .context = &bad};
+    sim_memory_faults_set(image.medium, &faults);
+    expect_tail(&image, seal.address, next);
+    sim_memory_faults_set(image.medium, &(struct sim_memory_faults){0});
+    image_end(&image);
+}
+
+/* The newest segment agrees with itself, and says that a record of it was durable. */
+static void a_newest_segment_that_goes_on_from_another_seal_is_no_start(void **state)
+{
+    (void)state;
+    struct image image;
+    begin_fourth_segment(&image);
+    image.chain.crc ^= 1;
+    image.start.crc ^= 1;
+    image_data(&image, 3, 100);
+    image.durable = image.chain.next_lsn - 3;
+    image_data(&image, 1, 100);
+    expect_refusal(&image, WEIR_E_LOST);
+    image_end(&image);
+}
+
+/* ---- what is behind the tail ---- */
+
+static void expect_zeroed(struct image *image, const struct image_group *first)
+{
+    struct recovery found = judged(image);
+    struct weir_error why = WEIR_ERROR_INIT;
+    assert_int_equal(found.tail.address, first->address);
+    assert_int_equal(repair_zero_window(image->medium, &image->control, &found, &why), 0);
+    recover_free(&found);
+    for (uint64_t i = 0; i < IMAGE_WINDOW; i++) {
+        assert_int_equal(image_at(image, first->address)[i], 0);
+    }
+}
+
+static void a_whole_group_behind_the_tail_is_zeroed_to_its_end(void **state)
+{
+    (void)state;
+    struct image image;
+    image_begin(&image, 4096);
+    image_new_epoch(&image);
+    struct image_group torn = *image_data(&image, 1, 100);
+    assert_true(image_data(&image, 4, 4000)->bytes > 8192);
+    memset(image_at(&image, torn.address), 0, torn.bytes);
+    expect_zeroed(&image, &torn);
+    image_end(&image);
+}
+
+static void a_block_that_cannot_be_read_is_zeroed_though_all_others_are(void **state)
+{
+    (void)state;
+    struct image image;
+    image_begin(&image, 4096);
+    image_new_epoch(&image);
+    struct image_group torn = *image_data(&image, 4, 4000);
+    uint64_t bad = torn.address % IMAGE_SEGMENT + 8192;
+    memset(image_at(&image, torn.address), 0, 8192);
+    memset(image_at(&image, torn.address) + 12288, 0, torn.bytes - 12288);
+    struct sim_memory_faults faults = {.before = fail_reads, .context = &bad};
+    sim_memory_faults_set(image.medium, &faults);
+    expect_zeroed(&image, &torn);
+    image_end(&image);
+}
+
 /* Its groups say that a record there was durable; but CONTROL has said since that it is absent. */
 static void a_newest_segment_of_a_writer_that_was_cut_is_no_start(void **state)
 {
@@ -245,6 +333,10 @@ int main(void)
         cmocka_unit_test(a_newest_segment_of_a_header_alone_is_not_enough),
         cmocka_unit_test(a_witness_of_control_in_the_newest_segment_is_enough_to_start_there),
         cmocka_unit_test(a_newest_segment_of_a_writer_that_was_cut_is_no_start),
+        cmocka_unit_test(a_seal_that_cannot_be_read_in_front_of_a_young_segment_ends_the_log),
+        cmocka_unit_test(a_newest_segment_that_goes_on_from_another_seal_is_no_start),
+        cmocka_unit_test(a_whole_group_behind_the_tail_is_zeroed_to_its_end),
+        cmocka_unit_test(a_block_that_cannot_be_read_is_zeroed_though_all_others_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,9 @@ weir_lsn referee_earliest_whole(struct weir_log *log)
 {
     struct weir_stat stat = WEIR_STAT_INIT;
     (void)weir_log_stat(log, &stat);
-    return stat.horizon >= stat.earliest ? stat.horizon + 1 : stat.earliest;
+    /* Without a durable record there is no earliest one: the next one will be. */
+    weir_lsn earliest = stat.earliest != 0 ? stat.earliest : stat.durable + 1;
+    return stat.horizon >= earliest ? stat.horizon + 1 : earliest;
 }
 
 /* ---- what may be missing ---- */

@@ -99,7 +99,7 @@ class Verify(LogTest):
 
 class Dump(LogTest):
     def test_a_damaged_group_is_passed_over_and_named(self):
-        for _ in range(4):  # recovery reads the last two segments, and would refuse
+        for _ in range(4):  # recovery may read the last two segments, and would refuse
             self.append(*[b"%032d" % number for number in range(4000)])
         rows = weir("dump", self.log, "--json").rows()
         hit = next(row for row in rows if row["kind"] == "data" and row["first_lsn"] > 1)

@@ -557,7 +557,7 @@ static void damage_is_refused_with_its_lsns(void **state)
     struct weir_error first;
     open_store(&store);
     write_all(&store, &workloads[0], NULL);
-    write_all(&store, &workloads[1], NULL); /* opening the log reads its last two segments itself */
+    write_all(&store, &workloads[1], NULL); /* opening the log may read its last two itself */
     settle(&store);
     store_stop(&store);
     struct use before = use_now();

@@ -154,7 +154,8 @@ static int open_hold(struct weir_log *log, const char *name, struct hold_file *r
     if (rc < 0) {
         return rc;
     }
-    rc = lock_file(log->medium, self.file, WEIR_LOCK_EXCLUSIVE, log->lock_wait_ns);
+    rc = lock_file(log->medium, self.file, WEIR_LOCK_EXCLUSIVE,
+                   lock_wait_a_moment(log->lock_wait_ns));
     rc = rc == -EAGAIN ? -ETIMEDOUT : rc;
     rc = rc < 0 ? rc : read_slots(log, name, &self);
     if (rc < 0) {
@@ -252,7 +253,7 @@ int hold_lock(struct weir_log *log, struct weir_file **ret_file, struct weir_err
         return log_error(why, rc, HOLD_LOCK_NAME, UINT64_MAX, "%s cannot be opened: %s",
                          HOLD_LOCK_NAME, weir_error_text(rc));
     }
-    rc = lock_file(log->medium, file, WEIR_LOCK_EXCLUSIVE, log->lock_wait_ns);
+    rc = lock_file(log->medium, file, WEIR_LOCK_EXCLUSIVE, lock_wait_a_moment(log->lock_wait_ns));
     if (rc < 0) {
         log->medium->ops->close(file);
         rc = rc == -EAGAIN ? -ETIMEDOUT : rc;

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #define LOCK_WAIT_DEFAULT_NS (INT64_C(2) * (int64_t)BASE_NS_PER_S)
+#define LOCK_MOMENT_NS ((int64_t)BASE_NS_PER_S)
 #define LOCK_RETRY_NS ((int64_t)BASE_NS_PER_MS)
 
 int64_t lock_wait_from_option(int64_t option_ns)
@@ -31,6 +32,11 @@ int64_t lock_wait_from_option(int64_t option_ns)
         return LOCK_WAIT_DEFAULT_NS;
     }
     return option_ns == WEIR_NO_WAIT ? 0 : option_ns;
+}
+
+int64_t lock_wait_a_moment(int64_t wait_ns)
+{
+    return wait_ns >= 0 && wait_ns < LOCK_MOMENT_NS ? LOCK_MOMENT_NS : wait_ns;
 }
 
 void lock_sleep(int64_t duration_ns)

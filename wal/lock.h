@@ -26,6 +26,10 @@
 /* From weir_log_options.lock_wait_ns (0: the default) to what the functions below take. */
 int64_t lock_wait_from_option(int64_t option_ns);
 
+/* For locks that are held for a few calls only, by other threads of this process, too: at least a
+ * second, also where nobody waits for a writer to go. */
+int64_t lock_wait_a_moment(int64_t wait_ns);
+
 /*
  * Takes LOCK and, when exclusive, writes into it who has it. An exclusive one makes the file first.
  *

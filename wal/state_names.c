@@ -21,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GUARD_WAIT_NS ((int64_t)BASE_NS_PER_S) /* at least */
 #define GUARD_NAME STATE_DIRECTORY "/.lock"
 
 /* ---- the guard ---- */
@@ -45,9 +44,7 @@ int state_guard(struct weir_log *log, struct weir_file **ret_file)
     if (rc < 0) {
         return rc;
     }
-    int64_t wait_ns = log->lock_wait_ns;
-    wait_ns = wait_ns >= 0 && wait_ns < GUARD_WAIT_NS ? GUARD_WAIT_NS : wait_ns;
-    rc = lock_file(log->medium, file, WEIR_LOCK_EXCLUSIVE, wait_ns);
+    rc = lock_file(log->medium, file, WEIR_LOCK_EXCLUSIVE, lock_wait_a_moment(log->lock_wait_ns));
     if (rc < 0) {
         log->medium->ops->close(file);
         return rc == -EAGAIN ? -ETIMEDOUT : rc;

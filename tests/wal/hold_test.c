@@ -3,6 +3,7 @@
  */
 #include "support.h"
 
+#include "base/thread.h"
 #include "wal/hold.h"
 #include "wal/lock.h"
 #include "wal/log.h"
@@ -10,6 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 struct fixture {
     struct test_disk disk;
@@ -336,6 +338,39 @@ static void a_read_only_handle_may_hold(void **state)
     finish(&fixture);
 }
 
+struct busy {
+    struct base_thread thread;
+    struct weir_medium *medium;
+    struct weir_file *lock;
+};
+
+static void let_go_soon(void *context)
+{
+    struct busy *busy = context;
+    const struct timespec soon = {.tv_nsec = 20000000};
+    (void)nanosleep(&soon, NULL);
+    busy->medium->ops->close(busy->lock);
+}
+
+/* Another thread sets a hold, too: that is over in a moment, and no reason to refuse. */
+static void a_log_that_waits_for_no_writer_waits_a_moment_for_who_sets_a_hold(void **state)
+{
+    (void)state;
+    struct fixture fixture = log_with_records(9);
+    struct busy busy;
+    fixture.log->lock_wait_ns = 0;                           /* WEIR_NO_WAIT */
+    assert_int_equal(weir_hold_set(fixture.log, "a", 7), 0); /* makes the lock's file */
+    assert_int_equal(sim_memory_open(&fixture.disk.options, &busy.medium), 0);
+    assert_int_equal(
+        busy.medium->ops->open(busy.medium, "holds/.lock", WEIR_FILE_WRITE, &busy.lock), 0);
+    assert_int_equal(busy.medium->ops->lock(busy.lock, WEIR_LOCK_EXCLUSIVE), 0);
+    assert_int_equal(base_thread_start(&busy.thread, "busy", let_go_soon, &busy), 0);
+    assert_int_equal(weir_hold_set(fixture.log, "a", 5), 0);
+    base_thread_join(&busy.thread);
+    busy.medium->ops->destroy(busy.medium);
+    finish(&fixture);
+}
+
 static void wl_06_who_sets_a_hold_and_who_truncates_exclude_each_other(void **state)
 {
     (void)state;
@@ -372,6 +407,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(setting_a_hold_is_all_or_nothing_at_every_crash),
         cmocka_unit_test(a_hold_that_may_not_be_read_keeps_no_writer_from_opening),
         cmocka_unit_test(a_read_only_handle_may_hold),
+        cmocka_unit_test(a_log_that_waits_for_no_writer_waits_a_moment_for_who_sets_a_hold),
         cmocka_unit_test(wl_06_who_sets_a_hold_and_who_truncates_exclude_each_other),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);

@@ -55,9 +55,10 @@ static int scan(struct kv_session *session, struct kv_outcome *outcome)
     } while (rc == 0 && outcome->seconds < SCAN_SECONDS && !bench_interrupted());
     outcome->cpu_ns = (double)(kv_thread_cpu_ns() - start_cpu_ns) / (double)(tally.rows + 1);
     session->ops->reader_close(reader);
-    outcome->operations = tally.rows;
-    outcome->bytes = tally.bytes;
-    outcome->per_s = (double)tally.rows / outcome->seconds;
+    outcome->operations = tally.rows / scans;
+    outcome->bytes = tally.bytes / scans;
+    outcome->seconds /= (double)scans;
+    outcome->per_s = (double)outcome->operations / outcome->seconds;
     outcome->ns = 1e9 / outcome->per_s;
     if (rc == 0 && tally.rows != scans * session->present) {
         return kv_fail("%llu scans brought %llu rows of %llu each", (unsigned long long)scans,

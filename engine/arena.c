@@ -155,9 +155,9 @@ static uint64_t pop_chunk(struct arena_region *region, unsigned size_class)
     return offset;
 }
 
-/* Moves objects from the pool to the region, which has none. How many. */
-static uint64_t refill(struct engine_arena *arena, struct arena_region *region, unsigned size_class,
-                       uint64_t most)
+/* Takes at most so many objects out of the pool: the first of a list, 0 without one. How many. */
+static uint64_t take_pooled(struct engine_arena *arena, unsigned size_class, uint64_t most,
+                            uint64_t *ret_head)
 {
     struct arena_pool *pool = &arena->pools[size_class];
     base_lock_acquire(&pool->lock);
@@ -172,14 +172,21 @@ static uint64_t refill(struct engine_arena *arena, struct arena_region *region, 
         pool->head = *link_of(arena, last);
         pool->objects -= taken;
         *link_of(arena, last) = 0;
-        region->shelves[size_class].free = head;
     }
     base_lock_release(&pool->lock);
     if (taken != 0) {
         atomic_fetch_sub_explicit(&arena->pooled, taken * arena_class_bytes[size_class],
                                   memory_order_relaxed);
     }
+    *ret_head = head;
     return taken;
+}
+
+/* Moves objects from the pool to the region, which has none. How many. */
+static uint64_t refill(struct engine_arena *arena, struct arena_region *region, unsigned size_class,
+                       uint64_t most)
+{
+    return take_pooled(arena, size_class, most, &region->shelves[size_class].free);
 }
 
 /* Moves `used` on. 0 when the limit is reached. */
@@ -226,24 +233,6 @@ static uint64_t align_for(uint64_t offset, uint64_t size)
     return (offset + unit - 1) & ~(unit - 1);
 }
 
-/* One object from the pool, 0 without one. */
-static uint64_t pop_pool(struct engine_arena *arena, unsigned size_class)
-{
-    struct arena_pool *pool = &arena->pools[size_class];
-    base_lock_acquire(&pool->lock);
-    uint64_t offset = pool->head;
-    if (offset != 0) {
-        pool->head = *link_of(arena, offset);
-        pool->objects--;
-    }
-    base_lock_release(&pool->lock);
-    if (offset != 0) {
-        atomic_fetch_sub_explicit(&arena->pooled, arena_class_bytes[size_class],
-                                  memory_order_relaxed);
-    }
-    return offset;
-}
-
 /* Makes a chunk of an object of a larger class, the smallest that does: when keys come at random
  * all nodes of a level grow at about the same time, and nobody would want those they leave. */
 static bool carve(struct engine_arena *arena, struct arena_region *region, unsigned size_class)
@@ -255,8 +244,8 @@ static bool carve(struct engine_arena *arena, struct arena_region *region, unsig
     for (unsigned kind = size_class % ARENA_KINDS + 1; kind < ARENA_KINDS; kind++) {
         for (unsigned larger = kind; larger < ARENA_CLASSES; larger += ARENA_KINDS) {
             uint64_t bytes = arena_class_bytes[larger];
-            uint64_t offset = bytes >= CARVE_OBJECTS_MIN * size ? pop_pool(arena, larger) : 0;
-            if (offset != 0) {
+            uint64_t offset;
+            if (bytes >= CARVE_OBJECTS_MIN * size && take_pooled(arena, larger, 1, &offset) != 0) {
                 uint64_t start = align_for(offset, size);
                 region->shelves[size_class].next = start;
                 region->shelves[size_class].end = start + (offset + bytes - start) / size * size;

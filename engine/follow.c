@@ -87,16 +87,21 @@ int follow_explain(const struct weir_cursor *cursor, const struct weir_record *r
  * together with those of the others. What is wrong with a record is said when it is applied. */
 static void fetch_batch(struct weir_engine *engine, const struct weir_record *records, int count)
 {
+    struct index_lane lanes[INDEX_LANES];
+    unsigned lane = 0;
     for (int i = 0; i < count; i++) {
         struct record_key key;
-        uint64_t address;
-        if (records[i].type != WEIR_TYPE_CHANGE || record_read_key(&records[i], &key) < 0) {
-            continue;
+        struct engine_table *table = NULL;
+        if (records[i].type == WEIR_TYPE_CHANGE && record_read_key(&records[i], &key) == 0) {
+            table = table_of(engine, key.table);
         }
-        struct engine_table *table = table_of(engine, key.table);
-        const struct index_key wanted = {key.data, key.size};
-        if (table != NULL && index_candidate(&table->index, wanted, &address)) {
-            place_prefetch(&engine->places, address);
+        if (table != NULL) {
+            lanes[lane].index = &table->index;
+            lanes[lane++].key = (struct index_key){key.data, key.size};
+        }
+        if (lane == INDEX_LANES || i + 1 == count) {
+            place_prefetch_keys(&engine->places, lanes, lane);
+            lane = 0;
         }
     }
 }
@@ -106,7 +111,6 @@ static int apply_batch(struct weir_engine *engine, struct weir_cursor *cursor,
                        const struct weir_record *records, int count, struct weir_error *why)
 {
     int rc = 0;
-    place_learn(&engine->places);
     uint32_t slot = epoch_enter(&engine->epochs);
     fetch_batch(engine, records, count);
     for (int i = 0; i < count && rc == 0; i++) {

@@ -268,7 +268,6 @@ int engine_build(struct weir_engine *engine, struct weir_error *why)
     engine->gaps = (struct engine_gaps){0};
     weir_lsn from = stat.earliest;
     rc = load_checkpoint(engine, &from, start_ns);
-    place_learn(&engine->places);
     if (rc == 0 && from != WEIR_LSN_NONE) {
         rc = replay(engine, from, why);
     }

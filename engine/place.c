@@ -34,12 +34,23 @@ static int add_chunk(struct engine_places *places, uint64_t ordinal)
     return 0;
 }
 
+/* How large segments are is known when the log is there: a reader may be there before it is. */
+static void learn_shift(struct engine_places *places)
+{
+    uint64_t bytes = wal_address_segment_bytes(places->log);
+    if (bytes != 0 && place_shift(places) == 0) {
+        atomic_store_explicit(&places->segment_shift, (uint32_t)__builtin_ctzll(bytes),
+                              memory_order_relaxed);
+    }
+}
+
 /* The first one who needs a segment pins it for all. */
 int place_pin(struct engine_places *places, uint64_t address, struct wal_segment **ret_segment)
 {
-    uint64_t ordinal = address >> place_shift(places);
     int rc = 0;
     base_lock_acquire(&places->lock);
+    learn_shift(places);
+    uint64_t ordinal = address >> place_shift(places);
     struct place_slot *slot = place_slot_of(places, address);
     if (slot == NULL) {
         rc = add_chunk(places, ordinal);
@@ -83,8 +94,7 @@ int place_match(struct engine_places *places, uint64_t address, struct weir_byte
     if (rc < 0) {
         return rc;
     }
-    return ret_version->key.size == key.size &&
-           memcmp(ret_version->key.data, key.data, key.size) == 0;
+    return record_key_is(ret_version->key, key);
 }
 
 int place_find(struct engine_places *places, struct engine_table *table, struct weir_bytes key,
@@ -160,21 +170,12 @@ static void unpin_list(void *context, struct epoch_retired *list)
     base_lock_release(&places->lock);
 }
 
-void place_learn(struct engine_places *places)
-{
-    uint64_t bytes = wal_address_segment_bytes(places->log);
-    if (bytes != 0 && place_shift(places) == 0) {
-        atomic_store_explicit(&places->segment_shift, (uint32_t)__builtin_ctzll(bytes),
-                              memory_order_relaxed);
-    }
-}
-
 /* The last bag that was made is emptied first when all are: into the other one. */
 void place_init(struct weir_engine *engine)
 {
     struct engine_places *places = &engine->places;
     places->log = engine->log;
-    place_learn(places);
+    learn_shift(places);
     epoch_bag_init(&places->gone, &engine->epochs, unpin_list, places);
     epoch_bag_init(&places->bag, &engine->epochs, hide_list, places);
 }

@@ -45,12 +45,10 @@ struct engine_places {
     _Atomic(struct place_chunk *) chunks[2][PLACE_CHUNKS];
 };
 
-/* How large segments are, when the log is there: before it is, a reader may be. */
-void place_learn(struct engine_places *places);
-
 void place_init(struct weir_engine *engine);
 
-/* Relaxed: who has an address has come by it behind place_learn(). */
+/* Relaxed: until it is known no segment is pinned, so that whoever has an address comes to
+ * place_pin(), which learns it. */
 static inline uint32_t place_shift(const struct engine_places *places)
 {
     return atomic_load_explicit(&places->segment_shift, memory_order_relaxed);

@@ -81,23 +81,6 @@ static inline bool key_is_valid(struct weir_bytes key)
     return key.data != NULL && key.size > 0 && key.size <= WEIR_KEY_BYTES_MAX;
 }
 
-/* Most keys are short, and a call of memcmp() costs more than comparing them. */
-static inline bool key_is_same(struct weir_bytes a, struct weir_bytes b)
-{
-    if (a.size != b.size) {
-        return false;
-    }
-    if (a.size < 8 || a.size > 16) {
-        return memcmp(a.data, b.data, a.size) == 0;
-    }
-    uint64_t first[2], last[2];
-    memcpy(&first[0], a.data, 8);
-    memcpy(&first[1], b.data, 8);
-    memcpy(&last[0], (const uint8_t *)a.data + a.size - 8, 8);
-    memcpy(&last[1], (const uint8_t *)b.data + b.size - 8, 8);
-    return ((first[0] ^ first[1]) | (last[0] ^ last[1])) == 0;
-}
-
 /* From what place_find() has found to the version that the view shows: 1, a delete too; 0; errors.
  */
 static int judge(struct weir_read *read, int rc, struct engine_version *version)
@@ -130,7 +113,7 @@ static inline int get_newest(struct weir_read *read, struct place_slot *slot, ui
 {
     struct weir_row row;
     int rc = place_row_in(&read->engine->places, slot, address, &row);
-    if (rc != 1 || !key_is_same(row.key, key)) {
+    if (rc != 1 || !record_key_is(row.key, key)) {
         return rc < 0 ? rc : 0;
     }
     *ret_row = row;

@@ -344,7 +344,6 @@ static void report_times(struct rebuild *rebuild, uint64_t start_ns, uint64_t wa
 static int work(struct rebuild *rebuild, struct weir_error *why)
 {
     uint64_t start_ns = base_clock_monotonic_ns();
-    place_learn(&rebuild->engine->places);
     rebuild->threads_wanted = wanted_threads(rebuild);
     int rc = rebuild_plan_make(rebuild);
     rebuild->bucket_count = rebuild->plan.buckets + WEIR_TABLES_MAX;

@@ -101,7 +101,7 @@ struct rebuild_range {
     uint64_t records, bytes;
     struct gap_count gaps;
     struct engine_gaps accepted; /* what the last acceptance in it says */
-    _Atomic uint64_t progress; /* of its LSNs, published now and then */
+    _Atomic uint64_t progress;   /* of its LSNs, published now and then */
     struct weir_error why;
     weir_lsn failed_lsn;
     int rc;

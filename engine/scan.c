@@ -240,10 +240,8 @@ static int take(struct weir_scan *scan, struct weir_row *ret_row)
     return scan->read->as_of == UINT64_MAX ? rc : show_as_of(scan, address, ret_row);
 }
 
-/* As take() for up to `run` entries, where every key is shown and as its newest version: all that
- * is left then is to read records. How many rows; *ret_error says what the entry behind them came
- * to.
- */
+/* As take() for up to `run` entries, of a scan that shows every key in its newest version: only
+ * records are left to be read. How many rows; *ret_error is of the entry behind them, or 0. */
 static int take_plain(struct weir_scan *scan, uint32_t run, struct weir_row *ret_rows,
                       int *ret_error)
 {

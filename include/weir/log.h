@@ -82,7 +82,9 @@ struct weir_log_options {
     uint64_t window_bytes;   /* memory for windows; 3 segments at least, and by default; when
                                 readers pin more, their segments become mappings of their files */
     uint64_t spare_segments; /* segments kept ready ahead of need; default 1, at least 1 */
-    int64_t lock_wait_ns;    /* wait for another writer to go; default 2 s; WEIR_NO_WAIT */
+    int64_t lock_wait_ns;    /* wait for another writer to go; default 2 s; WEIR_NO_WAIT. Locks that
+                                are held for a few calls, as of holds, are waited for a second at
+                                least */
     int64_t idle_ns;         /* for WEIR_WITNESS_IDLE; default 10 ms */
 };
 

@@ -276,6 +276,41 @@ int image_judge(struct image *image, struct recovery *ret_found, struct weir_err
     return recover_judge(image->medium, &image->control, ret_found, why);
 }
 
+struct recovery image_judged(struct image *image)
+{
+    struct recovery found;
+    struct weir_error why;
+    if (image_judge(image, &found, &why) < 0) {
+        fail_msg("refused: %s", why.text);
+    }
+    return found;
+}
+
+void image_expect_tail(struct image *image, uint64_t address, weir_lsn next_lsn)
+{
+    struct recovery found = image_judged(image);
+    assert_int_equal(found.tail.address, address);
+    assert_int_equal(found.tail.chain.next_lsn, next_lsn);
+    recover_free(&found);
+}
+
+struct weir_error image_expect_refusal(struct image *image, int code)
+{
+    struct recovery found;
+    struct weir_error why;
+    int rc = image_judge(image, &found, &why);
+    if (rc == 0) {
+        fail_msg("opened with next LSN %lu; expected %s", (unsigned long)found.tail.chain.next_lsn,
+                 weir_error_name(code));
+    }
+    if (rc != code) {
+        fail_msg("%s, expected %s: %s", weir_error_name(rc), weir_error_name(code), why.text);
+    }
+    assert_int_equal(why.code, code);
+    assert_true(strlen(why.text) > 20);
+    return why;
+}
+
 static void go_to_tail(struct image *image, const struct recovery_tail *tail)
 {
     image->ordinal = tail->ordinal;
@@ -295,12 +330,8 @@ static void go_to_tail(struct image *image, const struct recovery_tail *tail)
 
 void image_recover(struct image *image)
 {
-    struct recovery found;
+    struct recovery found = image_judged(image);
     struct weir_error why;
-    int rc = image_judge(image, &found, &why);
-    if (rc < 0) {
-        fail_msg("%s", why.text);
-    }
     go_to_tail(image, &found.tail);
     if (found.segment_count > 1) {
         image->last_seal_offset = found.segments[found.segment_count - 2].seal_offset;

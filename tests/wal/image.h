@@ -81,6 +81,15 @@ void image_cut_file(struct image *image, uint64_t ordinal, uint64_t bytes);
 /* Judges; on success the caller frees what was found. */
 int image_judge(struct image *image, struct recovery *ret_found, struct weir_error *why);
 
+/* The same, and fails the test when it is refused. */
+struct recovery image_judged(struct image *image);
+
+/* Opens with this tail. */
+void image_expect_tail(struct image *image, uint64_t address, weir_lsn next_lsn);
+
+/* Is refused, with a text. */
+struct weir_error image_expect_refusal(struct image *image, int code);
+
 /* All steps of a writer between judging and its epoch group; fails the test on error. */
 void image_recover(struct image *image);
 

@@ -9,16 +9,6 @@
 #include <errno.h>
 #include <string.h>
 
-static struct recovery judged(struct image *image)
-{
-    struct recovery found;
-    struct weir_error why;
-    if (image_judge(image, &found, &why) < 0) {
-        fail_msg("refused: %s", why.text);
-    }
-    return found;
-}
-
 static int fail_reads(void *context, const char *call, const char *name, uint64_t offset,
                       size_t size)
 {
@@ -26,32 +16,6 @@ static int fail_reads(void *context, const char *call, const char *name, uint64_
     bool hits = strcmp(call, "read") == 0 && strncmp(name, "segment-", 8) == 0 &&
                 offset < *bad + 4096 && offset + size > *bad;
     return hits ? -EIO : 0;
-}
-
-/* The tail is where the image's encoder stands. */
-static void expect_tail(struct image *image, uint64_t address, weir_lsn next_lsn)
-{
-    struct recovery found = judged(image);
-    assert_int_equal(found.tail.address, address);
-    assert_int_equal(found.tail.chain.next_lsn, next_lsn);
-    recover_free(&found);
-}
-
-static struct weir_error expect_refusal(struct image *image, int code)
-{
-    struct recovery found;
-    struct weir_error why;
-    int rc = image_judge(image, &found, &why);
-    if (rc == 0) {
-        fail_msg("opened with next LSN %lu; expected %s", (unsigned long)found.tail.chain.next_lsn,
-                 weir_error_name(code));
-    }
-    if (rc != code) {
-        fail_msg("%s, expected %s: %s", weir_error_name(rc), weir_error_name(code), why.text);
-    }
-    assert_int_equal(why.code, code);
-    assert_true(strlen(why.text) > 20);
-    return why;
 }
 
 /* Three whole segments, a seal in front of the fourth. Nothing in the fourth is there yet, and
@@ -81,7 +45,7 @@ static struct image_group *damage_third_segment(struct image *image)
 
 static void expect_walked(struct image *image, uint64_t segments)
 {
-    struct recovery found = judged(image);
+    struct recovery found = image_judged(image);
     assert_int_equal(found.scanned_segments, segments);
     assert_int_equal(found.segment_count, 4);
     assert_int_equal(found.tail.chain.next_lsn, image->chain.next_lsn);
@@ -94,7 +58,7 @@ static void expect_walked(struct image *image, uint64_t segments)
 static void expect_third_is_read(struct image *image)
 {
     struct image_group *damaged = damage_third_segment(image);
-    struct weir_error why = expect_refusal(image, WEIR_E_LOST);
+    struct weir_error why = image_expect_refusal(image, WEIR_E_LOST);
     assert_string_equal(why.file, "segment-0000000000000003");
     assert_int_equal(why.offset, damaged->address % IMAGE_SEGMENT);
     assert_int_equal(why.from_lsn, damaged->first_lsn);
@@ -111,7 +75,7 @@ static void a_durable_record_in_the_newest_segment_is_enough_to_start_there(void
     expect_walked(&image, 1);
     /* What decays in front of it is found when it is read, or now when everything is. */
     struct image_group *damaged = damage_third_segment(&image);
-    struct recovery found = judged(&image);
+    struct recovery found = image_judged(&image);
     struct weir_error why = WEIR_ERROR_INIT;
     assert_int_equal(recover_verify_all(image.medium, &image.control, &found, &why), WEIR_E_LOST);
     assert_int_equal(why.from_lsn, damaged->first_lsn);
@@ -150,7 +114,7 @@ static void a_seal_that_is_torn_in_front_of_a_young_segment_ends_the_log(void **
     weir_lsn next = image.chain.next_lsn;
     image_data(&image, 3, 100);
     memset(image_at(&image, seal.address), 0, 4096);
-    expect_tail(&image, seal.address, next);
+    image_expect_tail(&image, seal.address, next);
     image_end(&image);
 }
 
@@ -171,7 +135,7 @@ static void a_witness_that_is_torn_between_a_durable_record_and_the_seal_ends_th
     image_data(&image, 3, 100);
     image_data(&image, 1, 100);
     memset(image_at(&image, torn.address), 0, 4096);
-    expect_tail(&image, torn.address, next);
+    image_expect_tail(&image, torn.address, next);
     image_end(&image);
 }
 
@@ -185,7 +149,7 @@ static void what_a_group_that_is_not_valid_in_place_says_moves_no_start(void **s
     image.durable = image.chain.next_lsn - 1;
     image_data(&image, 1, 100);
     image_at(&image, torn.address)[90] ^= 1;
-    struct weir_error why = expect_refusal(&image, WEIR_E_LOST);
+    struct weir_error why = image_expect_refusal(&image, WEIR_E_LOST);
     assert_string_equal(why.file, "segment-0000000000000004");
     expect_third_is_read(&image);
     image_end(&image);
@@ -199,7 +163,7 @@ static void a_newest_segment_of_a_header_alone_is_not_enough(void **state)
     struct image_group torn = *image_data(&image, 1, 100);
     image.durable = image.chain.next_lsn - 1;
     memset(image_at(&image, torn.address), 0, torn.bytes);
-    struct recovery found = judged(&image);
+    struct recovery found = image_judged(&image);
     assert_true(found.tail.has_header);
     assert_int_equal(found.tail.address, torn.address);
     assert_int_equal(found.scanned_segments, 2);
@@ -219,7 +183,7 @@ static void a_witness_of_control_in_the_newest_segment_is_enough_to_start_there(
     expect_walked(&image, 1);
     image.control.witness_chain ^= 1;
     image_store_control(&image);
-    expect_refusal(&image, WEIR_E_ROLLED_BACK);
+    image_expect_refusal(&image, WEIR_E_ROLLED_BACK);
     image_end(&image);
 }
 
@@ -236,7 +200,7 @@ static void a_seal_that_cannot_be_read_in_front_of_a_young_segment_ends_the_log(
     uint64_t bad = seal.address % IMAGE_SEGMENT;
     struct sim_memory_faults faults = {.before = fail_reads, .context = &bad};
     sim_memory_faults_set(image.medium, &faults);
-    expect_tail(&image, seal.address, next);
+    image_expect_tail(&image, seal.address, next);
     sim_memory_faults_set(image.medium, &(struct sim_memory_faults){0});
     image_end(&image);
 }
@@ -252,7 +216,7 @@ static void a_newest_segment_that_goes_on_from_another_seal_is_no_start(void **s
     image_data(&image, 3, 100);
     image.durable = image.chain.next_lsn - 3;
     image_data(&image, 1, 100);
-    expect_refusal(&image, WEIR_E_LOST);
+    image_expect_refusal(&image, WEIR_E_LOST);
     image_end(&image);
 }
 
@@ -260,7 +224,7 @@ static void a_newest_segment_that_goes_on_from_another_seal_is_no_start(void **s
 
 static void expect_zeroed(struct image *image, const struct image_group *first)
 {
-    struct recovery found = judged(image);
+    struct recovery found = image_judged(image);
     struct weir_error why = WEIR_ERROR_INIT;
     assert_int_equal(found.tail.address, first->address);
     assert_int_equal(repair_zero_window(image->medium, &image->control, &found, &why), 0);
@@ -318,7 +282,7 @@ static void a_newest_segment_of_a_writer_that_was_cut_is_no_start(void **state)
     image.control.witness_lsn = last.first_lsn - 1;
     image.control.witness_address = last.address;
     image_store_control(&image);
-    expect_tail(&image, last.address, last.first_lsn);
+    image_expect_tail(&image, last.address, last.first_lsn);
     image_end(&image);
 }
 

@@ -10,42 +10,6 @@
 
 static const uint32_t block_sizes[] = {4096, 64};
 
-static struct recovery judged(struct image *image)
-{
-    struct recovery found;
-    struct weir_error why;
-    if (image_judge(image, &found, &why) < 0) {
-        fail_msg("refused: %s", why.text);
-    }
-    return found;
-}
-
-/* The tail is where the image's encoder stands. */
-static void expect_tail(struct image *image, uint64_t address, weir_lsn next_lsn)
-{
-    struct recovery found = judged(image);
-    assert_int_equal(found.tail.address, address);
-    assert_int_equal(found.tail.chain.next_lsn, next_lsn);
-    recover_free(&found);
-}
-
-static struct weir_error expect_refusal(struct image *image, int code)
-{
-    struct recovery found;
-    struct weir_error why;
-    int rc = image_judge(image, &found, &why);
-    if (rc == 0) {
-        fail_msg("opened with next LSN %lu; expected %s", (unsigned long)found.tail.chain.next_lsn,
-                 weir_error_name(code));
-    }
-    if (rc != code) {
-        fail_msg("%s, expected %s: %s", weir_error_name(rc), weir_error_name(code), why.text);
-    }
-    assert_int_equal(why.code, code);
-    assert_true(strlen(why.text) > 20);
-    return why;
-}
-
 /* ---- logs without damage ---- */
 
 static void a_new_log_without_a_header_begins_at_its_first_segment(void **state)
@@ -53,7 +17,7 @@ static void a_new_log_without_a_header_begins_at_its_first_segment(void **state)
     (void)state;
     struct image image;
     image_begin(&image, 4096);
-    struct recovery found = judged(&image);
+    struct recovery found = image_judged(&image);
     assert_int_equal(found.tail.ordinal, 1);
     assert_int_equal(found.tail.offset, FORMAT_SEGMENT_HEADER_BYTES);
     assert_false(found.tail.has_header);
@@ -76,7 +40,7 @@ static void the_tail_and_its_directory_are_what_was_written(void **state)
         image_data(&image, 20, 30);
         image_data(&image, 20, 0);
         image_witness(&image);
-        struct recovery found = judged(&image);
+        struct recovery found = image_judged(&image);
         assert_int_equal(found.tail.address, image_address(&image));
         assert_memory_equal(&found.tail.chain, &image.chain, sizeof image.chain);
         assert_int_equal(found.tail.records, 40);
@@ -105,7 +69,7 @@ static void every_retained_segment_is_known_after_opening(void **state)
         last[i] = image.chain.next_lsn - 1;
     }
     image_data(&image, 1, 10);
-    struct recovery found = judged(&image);
+    struct recovery found = image_judged(&image);
     assert_int_equal(found.segment_count, 5);
     for (uint32_t i = 0; i < 4; i++) {
         assert_int_equal(found.segments[i].ordinal, i + 1);
@@ -137,7 +101,7 @@ static void a_log_that_was_closed_is_opened_by_its_last_segment(void **state)
     struct image_group *damaged = &image.groups[image.group_count - 2]; /* in the last but one */
     image_data(&image, 3, 100);
     image_close_clean(&image);
-    struct recovery found = judged(&image);
+    struct recovery found = image_judged(&image);
     assert_true(found.clean);
     assert_int_equal(found.scanned_segments, 1);
     assert_int_equal(found.segment_count, 4);
@@ -147,7 +111,7 @@ static void a_log_that_was_closed_is_opened_by_its_last_segment(void **state)
     recover_free(&found);
     /* What decays later is found when it is read, or now when everything is. */
     image_at(&image, damaged->address)[90] ^= 1;
-    found = judged(&image);
+    found = image_judged(&image);
     struct weir_error why = WEIR_ERROR_INIT;
     assert_int_equal(recover_verify_all(image.medium, &image.control, &found, &why), WEIR_E_LOST);
     recover_free(&found);
@@ -169,7 +133,7 @@ static void a_segment_without_its_first_group_has_its_tail_at_the_start(void **s
     image_new_epoch(&image);
     image_data(&image, 5, 100);
     image_seal(&image);
-    struct recovery found = judged(&image);
+    struct recovery found = image_judged(&image);
     assert_int_equal(found.tail.ordinal, 2);
     assert_int_equal(found.tail.offset, FORMAT_SEGMENT_HEADER_BYTES);
     assert_false(found.tail.has_header);
@@ -190,7 +154,7 @@ static void a_log_truncated_to_nothing_at_a_segment_start_goes_on_there(void **s
     image.control.first_lsn = image.chain.next_lsn;
     image.control.first_ordinal = 2;
     image_close_clean(&image);
-    struct recovery found = judged(&image);
+    struct recovery found = image_judged(&image);
     assert_int_equal(found.tail.address, image_address(&image));
     assert_int_equal(found.tail.chain.next_lsn, image.chain.next_lsn);
     assert_int_equal(found.leftover_count, 1);
@@ -199,7 +163,7 @@ static void a_log_truncated_to_nothing_at_a_segment_start_goes_on_there(void **s
     image_recover(&image);
     weir_lsn next = image.chain.next_lsn;
     image_data(&image, 1, 10);
-    expect_tail(&image, image_address(&image), next + 1);
+    image_expect_tail(&image, image_address(&image), next + 1);
     image_end(&image);
 }
 
@@ -212,7 +176,7 @@ static void a_clean_log_opens_without_cutting_what_an_earlier_life_left(void **s
     image_new_epoch(&image);
     image_data(&image, 2, 100);
     image_close_clean(&image);
-    struct recovery found = judged(&image);
+    struct recovery found = image_judged(&image);
     assert_true(found.clean);
     assert_int_equal(found.cut_bytes, 0);
     recover_free(&found);
@@ -231,7 +195,7 @@ static void wl_07_what_is_appended_behind_a_cut_tail_survives_the_next_recovery(
     struct image_group torn = *image_data(&image, 3, 2000);
     image_data(&image, 1, 50);
     image_at(&image, torn.address)[5000] ^= 1;
-    struct recovery found = judged(&image);
+    struct recovery found = image_judged(&image);
     assert_int_equal(found.tail.address, torn.address);
     assert_int_equal(found.cut_groups, 1);
     assert_int_equal(found.cut_records, 1);
@@ -239,10 +203,10 @@ static void wl_07_what_is_appended_behind_a_cut_tail_survives_the_next_recovery(
     recover_free(&found);
     image_recover(&image);
     image_data(&image, 4, 10);
-    expect_tail(&image, image_address(&image), 7);
+    image_expect_tail(&image, image_address(&image), 7);
     image_recover(&image);
     image_data(&image, 1, 10);
-    expect_tail(&image, image_address(&image), 8);
+    image_expect_tail(&image, image_address(&image), 8);
     image_end(&image);
 }
 
@@ -257,7 +221,7 @@ static void wl_11_a_tail_that_was_cut_does_not_come_back_before_it_is_zeroed(voi
     image_data(&image, 1, 50);
     uint8_t *byte = image_at(&image, torn.address) + 5000;
     *byte ^= 1;
-    struct recovery found = judged(&image);
+    struct recovery found = image_judged(&image);
     image.control.epoch++;
     image.control.seed ^= 77;
     image.control.witness_lsn = found.tail.chain.next_lsn - 1;
@@ -266,13 +230,13 @@ static void wl_11_a_tail_that_was_cut_does_not_come_back_before_it_is_zeroed(voi
     image_store_control(&image);
     recover_free(&found);
     *byte ^= 1; /* the torn group is whole after all: it was reported absent, so it stays out */
-    expect_tail(&image, torn.address, 3);
+    image_expect_tail(&image, torn.address, 3);
     image_recover(&image);
     for (uint64_t at = image_address(&image); at < torn.address + IMAGE_WINDOW; at++) {
         assert_int_equal(*image_at(&image, at), 0);
     }
     image_data(&image, 1, 10);
-    expect_tail(&image, image_address(&image), 4);
+    image_expect_tail(&image, image_address(&image), 4);
     image_end(&image);
 }
 
@@ -288,10 +252,10 @@ static void wl_11_the_epoch_group_of_a_writer_that_was_cut_does_not_come_back(vo
     image.control.epoch++;
     image.control.seed ^= 77;
     image_store_control(&image);
-    expect_tail(&image, end, 3);
+    image_expect_tail(&image, end, 3);
     image_recover(&image);
     image_data(&image, 1, 10);
-    expect_tail(&image, image_address(&image), 4);
+    image_expect_tail(&image, image_address(&image), 4);
     image_end(&image);
 }
 
@@ -304,7 +268,7 @@ static void wl_11_groups_of_a_recycled_segment_are_neither_valid_nor_counted(voi
     image_fill_segment(&image);
     memcpy(image_file(&image, 2), image_file(&image, 1), IMAGE_SEGMENT);
     memset(image_file(&image, 2), 0, FORMAT_SEGMENT_HEADER_BYTES);
-    struct recovery found = judged(&image);
+    struct recovery found = image_judged(&image);
     assert_int_equal(found.tail.address, image_address(&image));
     assert_int_equal(found.cut_bytes, 0);
     assert_int_equal(found.cut_groups, 0);
@@ -312,7 +276,7 @@ static void wl_11_groups_of_a_recycled_segment_are_neither_valid_nor_counted(voi
     image_data(&image, 1, 100);
     struct image_group torn = *image_data(&image, 1, 5000);
     memset(image_at(&image, torn.address) + 4096, 0x33, 4096);
-    found = judged(&image);
+    found = image_judged(&image);
     assert_int_equal(found.tail.address, torn.address);
     assert_in_range(found.cut_bytes, torn.bytes, torn.bytes + 16384); /* and half an old group */
     recover_free(&found);
@@ -331,12 +295,12 @@ static void the_header_of_a_next_segment_that_was_cut_is_gone_after_recovery(voi
     image_seal(&image);
     image_data(&image, 1, 100);
     image_at(&image, torn.address)[70] ^= 1;
-    expect_tail(&image, torn.address, torn.first_lsn);
+    image_expect_tail(&image, torn.address, torn.first_lsn);
     image_recover(&image);
     assert_true(image_file(&image, 2)[0] == 0);
     image_data(&image, 2, 100);
     image_seal(&image);
-    expect_tail(&image, image_address(&image), torn.first_lsn + 2);
+    image_expect_tail(&image, image_address(&image), torn.first_lsn + 2);
     image_end(&image);
 }
 
@@ -366,7 +330,7 @@ static void wl_10_a_damaged_group_below_a_later_witness_is_refused_with_its_lsns
     image.durable = 7;
     image_data(&image, 2, 100);
     image_at(&image, damaged.address)[100] ^= 4;
-    struct weir_error why = expect_refusal(&image, WEIR_E_LOST);
+    struct weir_error why = image_expect_refusal(&image, WEIR_E_LOST);
     assert_int_equal(why.from_lsn, 5);
     assert_int_equal(why.to_lsn, 7);
     assert_string_equal(why.file, "segment-0000000000000001");
@@ -384,7 +348,7 @@ static void wl_10_what_control_witnesses_is_refused_without_any_later_group(void
     struct image_group damaged = *image_data(&image, 3, 100);
     image_close_clean(&image);
     image_at(&image, damaged.address)[64] ^= 1;
-    struct weir_error why = expect_refusal(&image, WEIR_E_LOST);
+    struct weir_error why = image_expect_refusal(&image, WEIR_E_LOST);
     assert_int_equal(why.from_lsn, 1);
     assert_int_equal(why.to_lsn, 3);
     image_end(&image);
@@ -400,7 +364,7 @@ static void a_damaged_group_without_records_that_was_durable_is_refused(void **s
     struct image_group damaged = *image_witness(&image);
     image_close_clean(&image);
     image_at(&image, damaged.address)[0] ^= 1;
-    expect_refusal(&image, WEIR_E_DAMAGED);
+    image_expect_refusal(&image, WEIR_E_DAMAGED);
     image_end(&image);
 }
 
@@ -414,7 +378,7 @@ static void a_damaged_group_without_records_is_refused_after_a_crash_as_well(voi
     struct image_group damaged = *image_witness(&image);
     image_recover(&image);
     image_at(&image, damaged.address)[0] ^= 1;
-    struct weir_error why = expect_refusal(&image, WEIR_E_DAMAGED);
+    struct weir_error why = image_expect_refusal(&image, WEIR_E_DAMAGED);
     assert_int_equal(why.offset, damaged.address % IMAGE_SEGMENT);
     image_end(&image);
 }
@@ -463,9 +427,9 @@ static void a_valid_group_beyond_the_run_ahead_limit_is_a_hole(void **state)
         image_data(&image, 1, 100);
     }
     image_at(&image, damaged.address)[3] ^= 1;
-    expect_tail(&image, damaged.address, 1);
+    image_expect_tail(&image, damaged.address, 1);
     image_data(&image, 1, 100);
-    struct weir_error why = expect_refusal(&image, WEIR_E_HOLE);
+    struct weir_error why = image_expect_refusal(&image, WEIR_E_HOLE);
     assert_int_equal(why.from_lsn, 1);
     image_end(&image);
 }
@@ -485,12 +449,12 @@ static void a_rolled_back_control_is_refused(void **state)
     image_data(&image, 1, 100);
     image_data(&image, 1, 100);
     image.control = old;
-    expect_refusal(&image, WEIR_E_ROLLED_BACK); /* met by the walk */
+    image_expect_refusal(&image, WEIR_E_ROLLED_BACK); /* met by the walk */
     old.clean = false;
     image.control = old;
-    expect_refusal(&image, WEIR_E_ROLLED_BACK);
+    image_expect_refusal(&image, WEIR_E_ROLLED_BACK);
     image_at(&image, epoch.address)[70] ^= 1; /* its header is evidence all the same */
-    expect_refusal(&image, WEIR_E_ROLLED_BACK);
+    image_expect_refusal(&image, WEIR_E_ROLLED_BACK);
     image_end(&image);
 }
 
@@ -508,7 +472,7 @@ static void a_rolled_back_control_is_refused_by_a_later_segments_header(void **s
     image_data(&image, 1, 100);
     memset(image_at(&image, epoch.address), 0, 4096);
     image.control = old;
-    expect_refusal(&image, WEIR_E_ROLLED_BACK);
+    image_expect_refusal(&image, WEIR_E_ROLLED_BACK);
     image_end(&image);
 }
 
@@ -521,14 +485,14 @@ static void a_control_of_another_branch_of_the_log_is_refused(void **state)
     image_data(&image, 1, 100);
     image_data(&image, 1, 100);
     image.control.seed ^= 1;
-    expect_refusal(&image, WEIR_E_ROLLED_BACK);
+    image_expect_refusal(&image, WEIR_E_ROLLED_BACK);
     image.control.seed ^= 1;
     image_close_clean(&image);
     image.control.witness_chain ^= 1;
-    expect_refusal(&image, WEIR_E_ROLLED_BACK);
+    image_expect_refusal(&image, WEIR_E_ROLLED_BACK);
     image.control.witness_chain ^= 1;
     image.control.witness_address -= 64;
-    expect_refusal(&image, WEIR_E_ROLLED_BACK);
+    image_expect_refusal(&image, WEIR_E_ROLLED_BACK);
     image_end(&image);
 }
 
@@ -541,7 +505,7 @@ static void a_clean_log_that_goes_on_behind_its_end_is_refused(void **state)
     image_data(&image, 1, 100);
     image_close_clean(&image);
     image_data(&image, 1, 100);
-    expect_refusal(&image, WEIR_E_DAMAGED);
+    image_expect_refusal(&image, WEIR_E_DAMAGED);
     image_end(&image);
 }
 
@@ -565,7 +529,7 @@ static void a_missing_or_shortened_segment_file_is_refused_and_named(void **stat
             } else {
                 image_cut_file(&image, ordinal, sizes[i]);
             }
-            struct weir_error why = expect_refusal(&image, WEIR_E_CUT_SHORT);
+            struct weir_error why = image_expect_refusal(&image, WEIR_E_CUT_SHORT);
             char name[FORMAT_NAME_BYTES];
             format_segment_name(ordinal, name);
             assert_string_equal(why.file, name);
@@ -582,7 +546,7 @@ static void a_spare_that_is_missing_or_half_made_is_no_damage(void **state)
     image_new_epoch(&image);
     image_data(&image, 1, 100);
     image_cut_file(&image, 2, 8192);
-    struct recovery found = judged(&image);
+    struct recovery found = image_judged(&image);
     assert_int_equal(found.spare_count, 0);
     assert_int_equal(found.leftover_count, 1);
     assert_int_equal(found.leftovers[0], 2);
@@ -607,7 +571,7 @@ static void one_copy_of_a_segment_header_is_enough_and_none_is_damage(void **sta
         uint64_t end = image_address(&image);
         weir_lsn next = image.chain.next_lsn;
         image_file(&image, ordinal)[50] ^= 1;
-        expect_tail(&image, end, next);
+        image_expect_tail(&image, end, next);
         image_file(&image, ordinal)[4096 + 60] ^= 1;
         struct recovery found;
         struct weir_error why;
@@ -615,7 +579,7 @@ static void one_copy_of_a_segment_header_is_enough_and_none_is_damage(void **sta
         assert_int_equal(rc, ordinal == 3 || ordinal == 4 ? WEIR_E_LOST : WEIR_E_DAMAGED);
         assert_int_equal(why.offset, 0);
         image_file(&image, ordinal)[50] ^= 1;
-        expect_tail(&image, end, next);
+        image_expect_tail(&image, end, next);
         image_end(&image);
     }
 }
@@ -632,7 +596,7 @@ static void a_damaged_directory_in_a_seal_loses_nothing(void **state)
     image.durable = image.chain.next_lsn - 1;
     image_data(&image, 1, 100);
     image_at(&image, seal.address)[FORMAT_GROUP_HEADER_BYTES + 70] ^= 1;
-    expect_tail(&image, image_address(&image), image.chain.next_lsn);
+    image_expect_tail(&image, image_address(&image), image.chain.next_lsn);
     image_end(&image);
 }
 
@@ -663,10 +627,10 @@ static void a_block_that_cannot_be_read_is_damage_only_where_it_was_durable(void
                               bad.address % IMAGE_SEGMENT + 8192};
     struct sim_memory_faults faults = {.before = fail_reads, .context = &block};
     sim_memory_faults_set(image.medium, &faults);
-    expect_tail(&image, bad.address, 3);
+    image_expect_tail(&image, bad.address, 3);
     image.durable = 5;
     image_data(&image, 1, 100);
-    struct weir_error why = expect_refusal(&image, WEIR_E_DAMAGED);
+    struct weir_error why = image_expect_refusal(&image, WEIR_E_DAMAGED);
     assert_int_equal(why.from_lsn, 3);
     assert_int_equal(why.to_lsn, 5);
     assert_non_null(strstr(why.text, "cannot read"));
@@ -685,7 +649,7 @@ static void a_block_of_the_torn_tail_that_cannot_be_read_is_written_again(void *
                               bad.address % IMAGE_SEGMENT + 8192};
     struct sim_memory_faults faults = {.before = fail_reads, .context = &block};
     sim_memory_faults_set(image.medium, &faults);
-    struct recovery found = judged(&image);
+    struct recovery found = image_judged(&image);
     struct weir_error why = WEIR_ERROR_INIT;
     assert_int_equal(repair_zero_window(image.medium, &image.control, &found, &why), 0);
     sim_memory_faults_set(image.medium, &(struct sim_memory_faults){0});
@@ -710,7 +674,7 @@ static void verifying_everything_finds_damage_in_segments_that_opening_does_not_
     image_fill_segment(&image);
     image_data(&image, 1, 100);
     image_at(&image, damaged.address)[90] ^= 1;
-    struct recovery found = judged(&image);
+    struct recovery found = image_judged(&image);
     struct weir_error why = WEIR_ERROR_INIT;
     assert_int_equal(recover_verify_all(image.medium, &image.control, &found, &why), WEIR_E_LOST);
     assert_int_equal(why.from_lsn, damaged.first_lsn);

@@ -40,9 +40,10 @@ struct kv_pair {
 struct kv_tally {
     uint64_t rows;
     uint64_t bytes;
-    uint64_t mixed; /* keeps the compiler from leaving the loads out */
 };
 
+/* Loads the first bytes of what a store lends. Nothing is made of them: a sum in memory cost more
+ * than a row of an ordered scan does. */
 static inline void kv_touch(struct kv_tally *tally, const void *data, size_t size)
 {
     uint64_t first = 0;
@@ -51,7 +52,7 @@ static inline void kv_touch(struct kv_tally *tally, const void *data, size_t siz
     } else {
         memcpy(&first, data, size);
     }
-    tally->mixed += first;
+    __asm__ volatile("" : : "r"(first)); /* or the compiler leaves it out */
     tally->bytes += size;
 }
 

@@ -6,6 +6,20 @@
  *
  * Happy path: a cursor lends records; tables are added, changes point their key at themselves.
  *
+ * The version that a change takes the place of is not looked at: it may be anywhere in the log, and
+ * on a disk. The change says how far in front of it that one lay, and where the index has exactly
+ * that address for the bytes of the key, the address proves the key:
+ *   - The distance was taken under the key's lock, from the address that the index had for it.
+ *   - Neither record has moved since. A compaction moves them to compacted segments, and this one
+ *     lies in an ordinary one, from which a distance leads to ordinary ones only: the others lie
+ *     above all of them. A salvage makes another log, and what is followed is what was appended
+ *     after a checkpoint of this log was made, or after all of it was read.
+ *   - No durable record of an ordinary segment makes room for another one: ordinals are given once,
+ *     and what a crash cuts off is cut off with all that came behind it, links to it included.
+ *   - Nobody else writes such records: the log refuses their types to its callers.
+ * So it is the record that it was. In all other cases (there was none, it has moved, the index has
+ * a newer one) the record that the index leads to is read and compared.
+ *
  * Failure modes: a record that no engine wrote; damage and gaps, as the cursor says; no memory.
  * What was applied stays applied, and going on from there is right.
  *
@@ -19,6 +33,41 @@
 
 #define FOLLOW_BATCH 64
 
+static void count_deleted(struct engine_table *table, bool was_deleted, bool is_deleted)
+{
+    if (is_deleted && !was_deleted) {
+        atomic_fetch_add_explicit(&table->deleted, 1, memory_order_relaxed);
+    } else if (was_deleted && !is_deleted) {
+        atomic_fetch_sub_explicit(&table->deleted, 1, memory_order_relaxed);
+    }
+}
+
+/* Where the version before lay when the record was written; 0: the record does not tell. */
+static uint64_t address_before(const struct weir_engine *engine, uint64_t address,
+                               const struct engine_version *version)
+{
+    uint64_t back = (uint64_t)version->distance * RECORD_DISTANCE_UNIT;
+    bool tells = back != 0 && back < address &&
+                 wal_address_ordinal(engine->log, address) < WAL_ADDRESS_COMPACTED;
+    return tells ? address - back : 0;
+}
+
+/* Follows the link of a record without looking at what it leads to, where the index has the very
+ * place that it names. False: nothing has changed. */
+static bool apply_over_before(struct weir_engine *engine, struct engine_table *table,
+                              const struct engine_version *version)
+{
+    const struct index_key key = {version->key.data, (uint32_t)version->key.size};
+    uint64_t before = address_before(engine, version->address, version);
+    if (before == 0 || index_replace(&table->index, key, before, version->address) == 0) {
+        return false;
+    }
+    /* Decided under the key's lock: nothing but a delete has an insert behind it, nothing but what
+     * is there is updated or removed. */
+    count_deleted(table, version->operation == WEIR_INSERT, version->operation == WEIR_REMOVE);
+    return true;
+}
+
 static int apply_change(struct weir_engine *engine, const struct weir_record *record,
                         uint64_t address)
 {
@@ -28,6 +77,9 @@ static int apply_change(struct weir_engine *engine, const struct weir_record *re
     if (table == NULL) {
         return WEIR_E_RECORD;
     }
+    if (apply_over_before(engine, table, &version)) {
+        return 0;
+    }
     const struct index_key key = {version.key.data, (uint32_t)version.key.size};
     uint64_t old_address;
     rc = place_find(&engine->places, table, version.key, &old);
@@ -35,13 +87,10 @@ static int apply_change(struct weir_engine *engine, const struct weir_record *re
     if (rc < 0 || (exists && old.lsn >= version.lsn)) {
         return rc < 0 ? rc : 0;
     }
-    bool was_deleted = exists && old.operation == WEIR_REMOVE;
-    bool is_deleted = version.operation == WEIR_REMOVE;
     rc = index_put(&table->index, key, address, &old_address);
-    if (rc == 0 && is_deleted && !was_deleted) {
-        atomic_fetch_add_explicit(&table->deleted, 1, memory_order_relaxed);
-    } else if (rc == 0 && was_deleted && !is_deleted) {
-        atomic_fetch_sub_explicit(&table->deleted, 1, memory_order_relaxed);
+    if (rc == 0) {
+        count_deleted(table, exists && old.operation == WEIR_REMOVE,
+                      version.operation == WEIR_REMOVE);
     }
     return rc;
 }
@@ -83,24 +132,41 @@ int follow_explain(const struct weir_cursor *cursor, const struct weir_record *r
     return rc;
 }
 
+/* Asks for the nodes on the way to some keys, and for the records that will have to be read. */
+static void fetch_lanes(struct weir_engine *engine, struct index_lane *lanes,
+                        const uint64_t *before, unsigned count)
+{
+    index_candidates(lanes, count);
+    for (unsigned i = 0; i < count; i++) {
+        if (lanes[i].address != 0 && lanes[i].address != before[i]) {
+            place_prefetch(&engine->places, lanes[i].address);
+        }
+    }
+}
+
 /* Sends for what putting the batch will look at: a miss that one key would wait for is waited for
  * together with those of the others. What is wrong with a record is said when it is applied. */
-static void fetch_batch(struct weir_engine *engine, const struct weir_record *records, int count)
+static void fetch_batch(struct weir_engine *engine, const struct weir_cursor *cursor,
+                        const struct weir_record *records, int count)
 {
     struct index_lane lanes[INDEX_LANES];
+    uint64_t before[INDEX_LANES];
     unsigned lane = 0;
     for (int i = 0; i < count; i++) {
-        struct record_key key;
+        struct engine_version version;
         struct engine_table *table = NULL;
-        if (records[i].type == WEIR_TYPE_CHANGE && record_read_key(&records[i], &key) == 0) {
-            table = table_of(engine, key.table);
+        if (records[i].type == WEIR_TYPE_CHANGE && is_ours(&records[i]) &&
+            record_read(&records[i], wal_address_of(engine->log, cursor, &records[i]), &version) ==
+                0) {
+            table = table_of(engine, version.table);
         }
         if (table != NULL) {
+            before[lane] = address_before(engine, version.address, &version);
             lanes[lane].index = &table->index;
-            lanes[lane++].key = (struct index_key){key.data, key.size};
+            lanes[lane++].key = (struct index_key){version.key.data, (uint32_t)version.key.size};
         }
         if (lane == INDEX_LANES || i + 1 == count) {
-            place_prefetch_keys(&engine->places, lanes, lane);
+            fetch_lanes(engine, lanes, before, lane);
             lane = 0;
         }
     }
@@ -112,7 +178,7 @@ static int apply_batch(struct weir_engine *engine, struct weir_cursor *cursor,
 {
     int rc = 0;
     uint32_t slot = epoch_enter(&engine->epochs);
-    fetch_batch(engine, records, count);
+    fetch_batch(engine, cursor, records, count);
     for (int i = 0; i < count && rc == 0; i++) {
         if (is_ours(&records[i])) {
             rc =

@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <weir/inspect.h>
 #include <weir/retain.h>
 
 #define THREADS_MAX 8u
@@ -97,10 +96,10 @@ static int see_to_hold(struct weir_engine *engine, struct weir_error *why)
     int rc = weir_hold_list(engine->log, is_engine_hold, NULL);
     bool held = rc == 1;
     if (rc == 0 && has_records(engine)) {
-        struct weir_stat stat = WEIR_STAT_INIT;
-        rc = weir_log_stat(engine->log, &stat);
+        struct wal_address_extent extent;
+        rc = wal_address_extent(engine->log, &extent);
         if (rc == 0) {
-            rc = weir_hold_set(engine->log, WEIR_HOLD_ENGINE, stat.earliest);
+            rc = weir_hold_set(engine->log, WEIR_HOLD_ENGINE, extent.earliest);
         }
         held = rc == 0;
     }
@@ -258,15 +257,15 @@ int engine_build(struct weir_engine *engine, struct weir_error *why)
 {
     uint64_t start_ns = base_clock_monotonic_ns();
     engine->report = (struct weir_engine_open_report)WEIR_ENGINE_OPEN_REPORT_INIT;
-    struct weir_stat stat = WEIR_STAT_INIT;
-    int rc = weir_log_stat(engine->log, &stat);
+    struct wal_address_extent extent;
+    int rc = wal_address_extent(engine->log, &extent);
     if (rc < 0) {
         return rc;
     }
-    atomic_store_explicit(&engine->horizon, stat.horizon, memory_order_release);
-    engine->layout = stat.layout;
+    atomic_store_explicit(&engine->horizon, extent.horizon, memory_order_release);
+    engine->layout = extent.layout;
     engine->gaps = (struct engine_gaps){0};
-    weir_lsn from = stat.earliest;
+    weir_lsn from = extent.earliest;
     rc = load_checkpoint(engine, &from, start_ns);
     if (rc == 0 && from != WEIR_LSN_NONE) {
         rc = replay(engine, from, why);

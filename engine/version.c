@@ -17,8 +17,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include <weir/inspect.h>
-
 #define TURNS_MAX 16u /* of compactions that come between finding a record and reading it */
 
 static bool is_version_of(const struct engine_version *found, const struct engine_version *of,
@@ -74,10 +72,10 @@ static weir_lsn horizon_of(struct weir_engine *engine)
 
 weir_lsn version_learn_horizon(struct weir_engine *engine)
 {
-    struct weir_stat stat = WEIR_STAT_INIT;
-    if (engine->read_only && weir_log_stat(engine->log, &stat) == 0 &&
-        stat.horizon > horizon_of(engine)) {
-        atomic_store_explicit(&engine->horizon, stat.horizon, memory_order_release);
+    struct wal_address_extent extent;
+    if (engine->read_only && wal_address_extent(engine->log, &extent) == 0 &&
+        extent.horizon > horizon_of(engine)) {
+        atomic_store_explicit(&engine->horizon, extent.horizon, memory_order_release);
     }
     return horizon_of(engine);
 }

@@ -106,6 +106,15 @@ struct wal_address_identity {
 int wal_address_identify(struct weir_log *log, weir_lsn lsn,
                          struct wal_address_identity *ret_identity);
 
+/* What the log holds: a part of weir_log_stat() that looks into no segment. Of a reader it is how
+ * far the writer is now. 0; -errno; WEIR_E_*. */
+struct wal_address_extent {
+    weir_lsn earliest; /* 0 when it is empty */
+    weir_lsn horizon;
+    uint64_t layout;
+};
+int wal_address_extent(struct weir_log *log, struct wal_address_extent *ret_extent);
+
 /* The medium of the log's directory: for files beside it. */
 struct weir_medium *wal_address_medium(struct weir_log *log);
 

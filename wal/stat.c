@@ -5,6 +5,7 @@
  * durable <= reserved holds in what is returned; each lock only for the fields under it.
  */
 #include "base/clock.h"
+#include "wal/address.h"
 #include "wal/reservation.h"
 #include "wal/walk.h"
 
@@ -151,13 +152,31 @@ static int hand_over(void *target, const void *source, size_t known)
     return 0;
 }
 
+static int catch_up(struct weir_log *log)
+{
+    int rc = log_check(log);
+    return rc == 0 && log->reader != NULL ? reader_refresh(log) : rc;
+}
+
+int wal_address_extent(struct weir_log *log, struct wal_address_extent *ret_extent)
+{
+    struct weir_stat stat = {.size = sizeof stat};
+    int rc = catch_up(log);
+    if (rc == 0) {
+        read_marks(log, &stat);
+        read_limits(log, &stat);
+        *ret_extent = (struct wal_address_extent){
+            .earliest = stat.earliest, .horizon = stat.horizon, .layout = stat.layout};
+    }
+    return rc;
+}
+
 int weir_log_stat(struct weir_log *log, struct weir_stat *ret_stat)
 {
     if (log == NULL || ret_stat == NULL || ret_stat->size < sizeof ret_stat->size) {
         return -EINVAL;
     }
-    int rc = log_check(log);
-    rc = rc == 0 && log->reader != NULL ? reader_refresh(log) : rc;
+    int rc = catch_up(log);
     if (rc < 0) {
         return rc;
     }

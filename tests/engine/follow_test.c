@@ -1,0 +1,249 @@
+/*
+ * Applying the log record by record: what it looks at, and that what it takes for granted is so.
+ */
+#include "store.h"
+
+#include "engine/checkpoint.h"
+#include "wal/format.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define KEYS 4000
+#define VALUE_BYTES 300
+
+static const char *key_text(int number)
+{
+    static char key[24];
+    snprintf(key, sizeof key, "key%07d", number);
+    return key;
+}
+
+static void put_long(struct store *store, int number, char fill)
+{
+    char value[VALUE_BYTES];
+    memset(value, fill, sizeof value);
+    struct weir_bytes bytes = {value, sizeof value};
+    assert_int_equal(
+        weir_put(store->engine, WEIR_TABLE_DEFAULT, text(key_text(number)), bytes, WEIR_NONE, NULL),
+        0);
+}
+
+/* Every third key is deleted; the rest of the newest segment is filled with another key. */
+static void fill(struct store *store)
+{
+    for (int i = 0; i < KEYS; i++) {
+        put_long(store, i, 'a');
+    }
+    for (int i = 0; i < KEYS; i += 3) {
+        erase(store, key_text(i));
+    }
+    for (int i = 0; i < 1000; i++) {
+        put_long(store, KEYS, 'z');
+    }
+    settle(store);
+}
+
+/* Each key in one of the ways that there are: updated, removed, inserted where it was deleted; some
+ * twice, and some by a batch that links inside itself. */
+static void change(struct store *store, int step)
+{
+    for (int i = 0; i < KEYS; i += step) {
+        if (i % 3 == 0) {
+            put_long(store, i, 'i');
+        } else if (i % 2 == 0) {
+            put_long(store, i, 'u');
+        } else {
+            erase(store, key_text(i));
+        }
+        if (i % 5 == 0) {
+            put_long(store, i, 't');
+        }
+    }
+    char key[24];
+    snprintf(key, sizeof key, "%s", key_text(1));
+    const struct weir_write writes[] = {
+        {.kind = WEIR_PUT, .key = text(key), .value = text("1")},
+        {.kind = WEIR_DELETE, .key = text(key)},
+        {.kind = WEIR_PUT, .key = text(key), .value = text("2")},
+    };
+    assert_int_equal(weir_engine_write_batch(store->engine, writes, 3, WEIR_NONE, NULL), 0);
+    settle(store);
+}
+
+static void make_checkpoint(struct store *store)
+{
+    assert_int_equal(weir_engine_checkpoint(store->engine, NULL, NULL), 0);
+}
+
+static struct weir_engine_open_report report_of(struct store *store)
+{
+    struct weir_engine_open_report report = WEIR_ENGINE_OPEN_REPORT_INIT;
+    assert_int_equal(weir_engine_report(store->engine, &report), 0);
+    return report;
+}
+
+static void compact(struct store *store)
+{
+    struct weir_compact_options options = WEIR_COMPACT_OPTIONS_INIT;
+    struct weir_compact_report report = WEIR_COMPACT_REPORT_INIT;
+    options.thorough = true;
+    assert_int_equal(weir_engine_compact(store->engine, &options, &report, NULL), 0);
+    assert_true(report.steps > 0 && report.records_kept > 0);
+}
+
+/* What following the log behind a checkpoint has given is what all of the log gives. */
+static void expect_what_a_rebuild_gives(struct store *store)
+{
+    struct fingerprint followed = fingerprint_of(store, 0);
+    struct weir_engine_open_report report = report_of(store);
+    assert_true(report.from_checkpoint && report.replayed_records > 0);
+    store->engine_options.flags = WEIR_ENGINE_NO_CHECKPOINT;
+    store_reopen(store);
+    store->engine_options.flags = 0;
+    struct weir_engine_open_report rebuilt = report_of(store);
+    assert_false(rebuilt.from_checkpoint);
+    assert_int_equal(report.keys, rebuilt.keys);
+    assert_int_equal(report.deleted_keys, rebuilt.deleted_keys);
+    expect_fingerprint(store, 0, &followed);
+}
+
+/* ---- where it looks ---- */
+
+struct looks {
+    uint64_t below;   /* ordinals */
+    _Atomic int maps; /* of segments below it */
+};
+
+static int count_looks(void *context, const char *call, const char *name, uint64_t offset,
+                       size_t size)
+{
+    struct looks *looks = context;
+    uint64_t ordinal;
+    (void)offset, (void)size;
+    if (strcmp(call, "map") == 0 && format_segment_ordinal(name, &ordinal) &&
+        ordinal < looks->below) {
+        looks->maps++;
+    }
+    return 0;
+}
+
+static void versions_before_those_behind_a_checkpoint_are_not_looked_at(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    fill(&store);
+    struct weir_stat stat = WEIR_STAT_INIT;
+    assert_int_equal(weir_log_stat(store.log, &stat), 0);
+    assert_true(stat.segments > 5);
+    struct looks looks = {.below = stat.segments - 1}; /* keys are in the others */
+    make_checkpoint(&store);
+    change(&store, 7);
+    store_stop(&store);
+    store.disk.faults = (struct sim_memory_faults){count_looks, &looks};
+    store_start(&store);
+    assert_int_equal(looks.maps, 0);
+    store_stop(&store);
+    store.disk.faults = (struct sim_memory_faults){0};
+    store_start(&store);
+    expect_what_a_rebuild_gives(&store);
+    store_close(&store);
+}
+
+/* ---- what it must not take for granted ---- */
+
+static void every_operation_over_every_other_is_counted_as_a_rebuild_counts_it(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    fill(&store);
+    make_checkpoint(&store);
+    change(&store, 1);
+    change(&store, 2);
+    store_reopen(&store);
+    expect_what_a_rebuild_gives(&store);
+    store_close(&store);
+}
+
+/* The index leads to another place than the link names, or to the record of another key. */
+static void a_version_before_that_was_moved_is_found_where_it_is(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    fill(&store);
+    compact(&store);
+    make_checkpoint(&store);
+    change(&store, 3);
+    put(&store, "key0000001 and more", "new");
+    put(&store, "other", "new");
+    settle(&store);
+    store_reopen(&store);
+    expect_what_a_rebuild_gives(&store);
+    store_close(&store);
+}
+
+/* Records that were changed and then moved have taken their distances along. */
+static void moved_records_do_not_tell_where_the_version_before_is(void **state)
+{
+    (void)state;
+    struct store store;
+    struct beside beside;
+    store_open(&store);
+    fill(&store);
+    store_open_beside(&store, &beside);
+    change(&store, 3);
+    compact(&store);
+    change(&store, 5);
+    assert_int_equal(weir_engine_refresh(beside.engine, NULL, NULL), 0);
+    struct fingerprint here = fingerprint_of(&store, 0), there;
+    assert_int_equal(weir_engine_fingerprint(beside.engine, 0, there.bytes, &there.keys), 0);
+    assert_memory_equal(here.bytes, there.bytes, sizeof here.bytes);
+    store_close_beside(&beside);
+    store_close(&store);
+}
+
+/* Of a record that was moved the distance counts from where it was. */
+static void the_distance_of_a_record_that_was_moved_is_not_followed(void **state)
+{
+    (void)state;
+    struct store store;
+    struct engine_version version;
+    struct weir_record record;
+    store_open(&store);
+    put(&store, "a", "1");
+    put(&store, "a", "2");
+    settle(&store);
+    struct weir_engine *engine = store.engine;
+    struct engine_table *table = table_of(engine, WEIR_TABLE_DEFAULT);
+    uint32_t slot = epoch_enter(&engine->epochs);
+    assert_int_equal(place_find(&engine->places, table, text("a"), &version), 1);
+    assert_int_equal(place_read(&engine->places, version.address, &record), 0);
+    uint64_t back = (uint64_t)version.distance * RECORD_DISTANCE_UNIT;
+    uint64_t moved = WAL_ADDRESS_COMPACTED * wal_address_segment_bytes(store.log) + 8 * back;
+    const struct index_key key = {(const uint8_t *)"a", 1};
+    assert_true(back > 0);
+    assert_int_equal(index_replace(&table->index, key, version.address, version.address - back), 1);
+    assert_int_equal(follow_apply(engine, &record, version.address), 0);
+    assert_int_equal(index_replace(&table->index, key, version.address, moved - back), 1);
+    assert_int_equal(follow_apply(engine, &record, moved), WEIR_E_TRUNCATED); /* it has looked */
+    assert_int_equal(index_replace(&table->index, key, moved - back, version.address), 1);
+    epoch_leave(&engine->epochs, slot);
+    expect(&store, "a", "2", version.lsn);
+    store_close(&store);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(versions_before_those_behind_a_checkpoint_are_not_looked_at),
+        cmocka_unit_test(every_operation_over_every_other_is_counted_as_a_rebuild_counts_it),
+        cmocka_unit_test(a_version_before_that_was_moved_is_found_where_it_is),
+        cmocka_unit_test(the_distance_of_a_record_that_was_moved_is_not_followed),
+        cmocka_unit_test(moved_records_do_not_tell_where_the_version_before_is),
+    };
+    cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -28,10 +28,95 @@
 #include "engine/engine.h"
 
 #include "base/assert.h"
+#include "wal/address_fetch.h"
 
 #include <errno.h>
 
 #define FOLLOW_BATCH 64
+
+_Static_assert(FOLLOW_BATCH <= WAL_ADDRESS_FETCHES, "one record is looked at for each");
+
+/* A replay. */
+struct following {
+    struct weir_engine *engine;
+    struct weir_cursor *cursor;
+    struct wal_address_fetch *fetch; /* NULL: all records are read where they lie */
+    struct index_source source;      /* of all tables, otherwise */
+};
+
+/* ---- what is looked at ---- */
+
+static int version_at(struct weir_engine *engine, struct wal_address_fetch *fetch, uint64_t address,
+                      struct engine_version *ret_version)
+{
+    struct weir_record record;
+    if (fetch != NULL && wal_address_fetch_take(fetch, address, &record) &&
+        record.type == WEIR_TYPE_CHANGE) {
+        return record_read(&record, address, ret_version);
+    }
+    return place_version(&engine->places, address, ret_version);
+}
+
+static int load_key(void *context, uint64_t address, struct index_key *ret_key)
+{
+    struct following *following = context;
+    struct engine_version version;
+    int rc = version_at(following->engine, following->fetch, address, &version);
+    if (rc == 0) {
+        *ret_key = (struct index_key){version.key.data, (uint32_t)version.key.size};
+    }
+    return rc;
+}
+
+/* The newest version of a key in the index: as place_find(). */
+static int find(struct weir_engine *engine, struct wal_address_fetch *fetch,
+                struct engine_table *table, struct weir_bytes key,
+                struct engine_version *ret_version)
+{
+    uint64_t address;
+    const struct index_key wanted = {key.data, (uint32_t)key.size};
+    if (!index_candidate(&table->index, wanted, &address)) {
+        return 0;
+    }
+    int rc = version_at(engine, fetch, address, ret_version);
+    return rc < 0 ? rc : record_key_is(ret_version->key, key);
+}
+
+static void use_source(struct weir_engine *engine, const struct index_source *source)
+{
+    uint32_t end = atomic_load_explicit(&engine->tables.end, memory_order_relaxed);
+    for (uint32_t i = 0; i < end; i++) {
+        struct engine_table *table = table_of(engine, i);
+        if (table != NULL) {
+            table->index.source = *source;
+        }
+    }
+}
+
+/* While an engine is opened, the few records that are looked at are fetched one by one. */
+static int begin_fetching(struct following *following)
+{
+    struct weir_engine *engine = following->engine;
+    if (engine->read_only) {
+        return 0;
+    }
+    int rc = wal_address_fetch_open(engine->log, &following->fetch);
+    if (rc == 0) {
+        following->source = table_of(engine, WEIR_TABLE_DEFAULT)->index.source;
+        use_source(engine, &(struct index_source){.load = load_key, .context = following});
+    }
+    return rc;
+}
+
+static void end_fetching(struct following *following)
+{
+    if (following->fetch != NULL) {
+        use_source(following->engine, &following->source);
+        wal_address_fetch_close(following->fetch);
+    }
+}
+
+/* ---- applying ---- */
 
 static void count_deleted(struct engine_table *table, bool was_deleted, bool is_deleted)
 {
@@ -68,8 +153,8 @@ static bool apply_over_before(struct weir_engine *engine, struct engine_table *t
     return true;
 }
 
-static int apply_change(struct weir_engine *engine, const struct weir_record *record,
-                        uint64_t address)
+static int apply_change(struct weir_engine *engine, struct wal_address_fetch *fetch,
+                        const struct weir_record *record, uint64_t address)
 {
     struct engine_version version, old;
     int rc = record_read(record, address, &version);
@@ -82,7 +167,7 @@ static int apply_change(struct weir_engine *engine, const struct weir_record *re
     }
     const struct index_key key = {version.key.data, (uint32_t)version.key.size};
     uint64_t old_address;
-    rc = place_find(&engine->places, table, version.key, &old);
+    rc = find(engine, fetch, table, version.key, &old);
     bool exists = rc == 1;
     if (rc < 0 || (exists && old.lsn >= version.lsn)) {
         return rc < 0 ? rc : 0;
@@ -95,15 +180,21 @@ static int apply_change(struct weir_engine *engine, const struct weir_record *re
     return rc;
 }
 
-int follow_apply(struct weir_engine *engine, const struct weir_record *record, uint64_t address)
+static int apply(struct weir_engine *engine, struct wal_address_fetch *fetch,
+                 const struct weir_record *record, uint64_t address)
 {
     if (record->type == WEIR_TYPE_CHANGE) {
-        return apply_change(engine, record, address);
+        return apply_change(engine, fetch, record, address);
     }
     weir_table number;
     char name[WEIR_TABLE_NAME_MAX + 1];
     int rc = weir_table_decode(record, &number, name);
     return rc == 1 ? table_add(engine, number, name, record->lsn) : rc;
+}
+
+int follow_apply(struct weir_engine *engine, const struct weir_record *record, uint64_t address)
+{
+    return apply(engine, NULL, record, address);
 }
 
 static bool is_ours(const struct weir_record *record)
@@ -133,22 +224,26 @@ int follow_explain(const struct weir_cursor *cursor, const struct weir_record *r
 }
 
 /* Asks for the nodes on the way to some keys, and for the records that will have to be read. */
-static void fetch_lanes(struct weir_engine *engine, struct index_lane *lanes,
+static void fetch_lanes(struct following *following, struct index_lane *lanes,
                         const uint64_t *before, unsigned count)
 {
     index_candidates(lanes, count);
     for (unsigned i = 0; i < count; i++) {
-        if (lanes[i].address != 0 && lanes[i].address != before[i]) {
-            place_prefetch(&engine->places, lanes[i].address);
+        bool is_looked_at = lanes[i].address != 0 && lanes[i].address != before[i];
+        if (is_looked_at && following->fetch != NULL) {
+            wal_address_fetch_begin(following->fetch, lanes[i].address);
+        }
+        if (is_looked_at) {
+            place_prefetch(&following->engine->places, lanes[i].address);
         }
     }
 }
 
 /* Sends for what putting the batch will look at: a miss that one key would wait for is waited for
  * together with those of the others. What is wrong with a record is said when it is applied. */
-static void fetch_batch(struct weir_engine *engine, const struct weir_cursor *cursor,
-                        const struct weir_record *records, int count)
+static void fetch_batch(struct following *following, const struct weir_record *records, int count)
 {
+    struct weir_engine *engine = following->engine;
     struct index_lane lanes[INDEX_LANES];
     uint64_t before[INDEX_LANES];
     unsigned lane = 0;
@@ -156,8 +251,8 @@ static void fetch_batch(struct weir_engine *engine, const struct weir_cursor *cu
         struct engine_version version;
         struct engine_table *table = NULL;
         if (records[i].type == WEIR_TYPE_CHANGE && is_ours(&records[i]) &&
-            record_read(&records[i], wal_address_of(engine->log, cursor, &records[i]), &version) ==
-                0) {
+            record_read(&records[i], wal_address_of(engine->log, following->cursor, &records[i]),
+                        &version) == 0) {
             table = table_of(engine, version.table);
         }
         if (table != NULL) {
@@ -166,23 +261,25 @@ static void fetch_batch(struct weir_engine *engine, const struct weir_cursor *cu
             lanes[lane++].key = (struct index_key){version.key.data, (uint32_t)version.key.size};
         }
         if (lane == INDEX_LANES || i + 1 == count) {
-            fetch_lanes(engine, lanes, before, lane);
+            fetch_lanes(following, lanes, before, lane);
             lane = 0;
         }
     }
 }
 
 /* Each batch is a section of its own: a long replay holds nothing back. */
-static int apply_batch(struct weir_engine *engine, struct weir_cursor *cursor,
-                       const struct weir_record *records, int count, struct weir_error *why)
+static int apply_batch(struct following *following, const struct weir_record *records, int count,
+                       struct weir_error *why)
 {
+    struct weir_engine *engine = following->engine;
+    struct weir_cursor *cursor = following->cursor;
     int rc = 0;
     uint32_t slot = epoch_enter(&engine->epochs);
-    fetch_batch(engine, cursor, records, count);
+    fetch_batch(following, records, count);
     for (int i = 0; i < count && rc == 0; i++) {
         if (is_ours(&records[i])) {
-            rc =
-                follow_apply(engine, &records[i], wal_address_of(engine->log, cursor, &records[i]));
+            rc = apply(engine, following->fetch, &records[i],
+                       wal_address_of(engine->log, cursor, &records[i]));
             rc = rc < 0 ? follow_explain(cursor, &records[i], rc, why) : 0;
         }
         if (rc == 0) {
@@ -191,6 +288,9 @@ static int apply_batch(struct weir_engine *engine, struct weir_cursor *cursor,
         }
     }
     epoch_leave(&engine->epochs, slot);
+    if (following->fetch != NULL) {
+        wal_address_fetch_clear(following->fetch);
+    }
     return rc;
 }
 
@@ -203,25 +303,18 @@ static uint64_t bytes_of(const struct weir_record *records, int count)
     return bytes;
 }
 
-int follow_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *why)
+static int replay(struct following *following, struct weir_error *why)
 {
-    struct weir_cursor_options options = WEIR_CURSOR_OPTIONS_INIT;
-    options.from = WEIR_FROM_LSN;
-    options.lsn = from;
-    options.compacted = true;
-    struct weir_cursor *cursor;
-    int rc = weir_cursor_open(engine->log, &options, &cursor);
-    if (rc < 0) {
-        return engine_error(why, rc, "the log cannot be read from LSN %llu on: %s",
-                            (unsigned long long)from, weir_error_text(rc));
-    }
+    struct weir_engine *engine = following->engine;
+    struct weir_cursor *cursor = following->cursor;
     struct weir_record records[FOLLOW_BATCH];
+    int rc;
     do {
         rc = weir_cursor_next_batch(cursor, records, FOLLOW_BATCH);
         if (rc > 0) {
             engine->report.replayed_records += (uint64_t)rc;
             engine->report.replayed_bytes += bytes_of(records, rc);
-            int applied = apply_batch(engine, cursor, records, rc, why);
+            int applied = apply_batch(following, records, rc, why);
             rc = applied < 0 ? applied : rc;
         } else if (rc < 0) {
             follow_explain(cursor, NULL, rc, why);
@@ -232,6 +325,24 @@ int follow_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *
         atomic_store_explicit(&engine->follow.replayed, weir_cursor_position(cursor) - 1,
                               memory_order_release);
     }
-    weir_cursor_close(cursor);
+    return rc;
+}
+
+int follow_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *why)
+{
+    struct weir_cursor_options options = WEIR_CURSOR_OPTIONS_INIT;
+    options.from = WEIR_FROM_LSN;
+    options.lsn = from;
+    options.compacted = true;
+    struct following following = {.engine = engine};
+    int rc = weir_cursor_open(engine->log, &options, &following.cursor);
+    if (rc < 0) {
+        return engine_error(why, rc, "the log cannot be read from LSN %llu on: %s",
+                            (unsigned long long)from, weir_error_text(rc));
+    }
+    rc = begin_fetching(&following);
+    rc = rc == 0 ? replay(&following, why) : rc;
+    end_fetching(&following);
+    weir_cursor_close(following.cursor);
     return rc;
 }

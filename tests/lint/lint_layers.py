@@ -32,7 +32,8 @@ PURE = {"wal", "engine"}  # call nothing of the system but base
 
 # The only file that knows all media, and the only headers of wal that engine may see.
 MEDIUM_SELECT = "wal/medium_select.c"
-ENGINE_MAY_INCLUDE = {"wal/address.h", "wal/address_compact.h", "wal/address_read.h"}
+ENGINE_MAY_INCLUDE = {"wal/address.h", "wal/address_compact.h", "wal/address_fetch.h",
+                      "wal/address_read.h"}
 PROGRAMS_MAY_INCLUDE = {
     "base/" + name + ".h"
     for name in ("text", "histogram", "clock", "random", "alloc", "le", "crc32c", "thread", "sync",

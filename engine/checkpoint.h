@@ -79,6 +79,13 @@ static inline uint64_t checkpoint_pieces(uint64_t image_bytes)
 /* The CRC of piece `index` of an image. */
 uint32_t checkpoint_piece_crc(const uint8_t *image, uint64_t image_bytes, uint64_t index);
 
+/* Starts to read and check the checkpoint into the arena of an engine that has no log yet, in a
+ * thread of its own: checkpoint_load() takes what came of it. Without a thread nothing is done. */
+void checkpoint_begin(struct weir_engine *engine, struct weir_medium *medium);
+
+/* Waits for that and forgets it; also when nothing was begun. The arena is not used again. */
+void checkpoint_end(struct weir_engine *engine);
+
 /* Loads the checkpoint into an engine that has nothing but its default table: 1, and *ret_lsn is P;
  * 0, and upkeep.reason says why not ("" when there is none), and the engine is as it was; or an
  * error of the engine itself (-ENOMEM). */

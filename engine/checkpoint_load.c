@@ -5,9 +5,14 @@
  * Q), read tables and CRCs, put the image at the start of the arena, check it, piece by piece, by
  * as many threads as there are, and let each table take over its root.
  *
- * The image is mapped: then opening costs its checksums, and each of its pages a fault and a copy
- * when it is first written. Replaying what lies behind the checkpoint writes to about as many pages
- * as there are records, so behind a long rest it is read into large pages of our own instead.
+ * Where the engine is opened together with its log, all but the comparison with the log is done
+ * beside the opening of the log, which mostly waits for the disk. Then the image is always read
+ * into large pages of our own: a writer will write to it, the copy costs no time that is waited
+ * for, and looking keys up is faster in large pages.
+ *
+ * Otherwise the image is mapped: then opening costs its checksums, and each of its pages a fault
+ * and a copy when it is first written. Replaying what lies behind the checkpoint writes to about as
+ * many pages as there are records, so behind a long rest it is read, too.
  *
  * Failure modes: whatever does not fit is a reason not to use it, and never an error: the log has
  * everything. Nothing of the file is used before the CRC over it was right.
@@ -40,13 +45,22 @@ struct loading {
     struct checkpoint_head head;
     uint8_t *parts; /* tables and CRCs */
     uint64_t parts_bytes, image_offset, image_bytes;
-    bool placed; /* the arena holds bytes of the file */
-    bool copied; /* as they are read, not mapped */
+    bool beside;           /* the opening of the log: that is not there yet */
+    bool placed;           /* the arena holds bytes of the file */
+    bool copied;           /* as they are read, not mapped */
+    int head_rc, image_rc; /* 1; 0 (refused, or there is none); -ENOMEM */
+    char reason[sizeof((struct weir_engine *)0)->upkeep.reason];
+};
+
+/* What is read beside the opening of the log. */
+struct checkpoint_ahead {
+    struct loading loading;
+    struct base_thread thread;
 };
 
 static int refuse(struct loading *loading, const char *why)
 {
-    snprintf(loading->engine->upkeep.reason, sizeof loading->engine->upkeep.reason, "%s", why);
+    snprintf(loading->reason, sizeof loading->reason, "%s", why);
     return 0;
 }
 
@@ -222,7 +236,7 @@ static int place_image(struct loading *loading)
 {
     struct engine_arena *arena = &loading->engine->arena;
     loading->placed = true;
-    loading->copied = is_worth_a_copy(loading);
+    loading->copied = loading->beside || is_worth_a_copy(loading);
     int rc =
         loading->copied
             ? 0
@@ -231,10 +245,7 @@ static int place_image(struct loading *loading)
     if (rc < 0) {
         return refuse(loading, "the checkpoint's image cannot be read");
     }
-    if (!image_is_whole(loading) || arena_adopt(arena, loading->image_bytes) < 0) {
-        return refuse(loading, "the checkpoint's image is damaged");
-    }
-    return 1;
+    return image_is_whole(loading) ? 1 : refuse(loading, "the checkpoint's image is damaged");
 }
 
 static int adopt_tables(struct loading *loading)
@@ -261,19 +272,93 @@ static int adopt_tables(struct loading *loading)
     return 1;
 }
 
+/* ---- the steps ---- */
+
+static int open_head(struct loading *loading)
+{
+    /* From a page cache, too: whatever is read has to have the right checksum. */
+    int rc = loading->medium->ops->open(loading->medium, CHECKPOINT_NAME, WEIR_FILE_READ_CACHED,
+                                        &loading->file);
+    if (rc < 0) {
+        loading->file = NULL;
+        return rc == -ENOENT ? 0 : refuse(loading, "the checkpoint cannot be opened");
+    }
+    return read_head(loading);
+}
+
+static int bring_image(struct loading *loading)
+{
+    int rc = check_sizes(loading);
+    rc = rc == 1 ? read_parts(loading) : rc;
+    return rc == 1 ? place_image(loading) : rc;
+}
+
+static int adopt(struct loading *loading)
+{
+    if (arena_adopt(&loading->engine->arena, loading->image_bytes) < 0) {
+        return refuse(loading, "the checkpoint's image is damaged");
+    }
+    return adopt_tables(loading);
+}
+
+static void close_file(struct loading *loading)
+{
+    if (loading->file != NULL) {
+        loading->medium->ops->close(loading->file);
+    }
+    base_free(loading->parts);
+}
+
 static int load(struct loading *loading)
 {
-    int rc = read_head(loading);
-    rc = rc == 1 ? check_log(loading) : rc;
-    rc = rc == 1 ? check_sizes(loading) : rc;
-    rc = rc == 1 ? read_parts(loading) : rc;
-    rc = rc == 1 ? place_image(loading) : rc;
-    rc = rc == 1 ? adopt_tables(loading) : rc;
+    loading->head_rc = loading->beside ? loading->head_rc : open_head(loading);
+    int rc = loading->head_rc == 1 ? check_log(loading) : loading->head_rc;
+    if (rc == 1 && !loading->beside) {
+        loading->image_rc = bring_image(loading);
+    }
+    rc = rc == 1 ? loading->image_rc : rc;
+    rc = rc == 1 ? adopt(loading) : rc;
     if (rc != 1 && loading->placed) {
         int afresh = engine_start_afresh(loading->engine);
         rc = afresh < 0 ? afresh : rc;
     }
     return rc;
+}
+
+/* ---- beside the opening of the log ---- */
+
+static void bring_ahead(void *context)
+{
+    struct loading *loading = context;
+    loading->head_rc = open_head(loading);
+    loading->image_rc = loading->head_rc == 1 ? bring_image(loading) : 0;
+}
+
+void checkpoint_begin(struct weir_engine *engine, struct weir_medium *medium)
+{
+    struct checkpoint_ahead *ahead = base_alloc_zero(sizeof *ahead);
+    if (ahead == NULL) {
+        return; /* it is loaded when the log is there */
+    }
+    ahead->loading.beside = true;
+    ahead->loading.engine = engine;
+    ahead->loading.medium = medium;
+    if (base_thread_start(&ahead->thread, "weir-load", bring_ahead, &ahead->loading) == 0) {
+        engine->upkeep.ahead = ahead;
+    } else {
+        base_free(ahead);
+    }
+}
+
+void checkpoint_end(struct weir_engine *engine)
+{
+    struct checkpoint_ahead *ahead = engine->upkeep.ahead;
+    if (ahead != NULL) {
+        base_thread_join(&ahead->thread);
+        close_file(&ahead->loading);
+        base_free(ahead);
+        engine->upkeep.ahead = NULL;
+    }
 }
 
 /* Gaps lie in front of a checkpoint: a log gets them when it is made, and there is none before they
@@ -292,21 +377,24 @@ static void take_gaps(struct engine_gaps *gaps, const struct checkpoint_head *he
 
 int checkpoint_load(struct weir_engine *engine, weir_lsn *ret_lsn)
 {
+    struct checkpoint_ahead *ahead = engine->upkeep.ahead;
     struct loading loading = {.engine = engine, .medium = wal_address_medium(engine->log)};
-    engine->upkeep.reason[0] = '\0';
-    if ((engine->options.flags & WEIR_ENGINE_NO_CHECKPOINT) != 0) {
-        return refuse(&loading, "it was asked for to use none");
+    int rc;
+    if (ahead != NULL) {
+        base_thread_join(&ahead->thread);
+        loading = ahead->loading;
+        base_free(ahead);
+        engine->upkeep.ahead = NULL;
+        rc = load(&loading);
+    } else if ((engine->options.flags & WEIR_ENGINE_NO_CHECKPOINT) != 0) {
+        rc = refuse(&loading, "it was asked for to use none");
+    } else {
+        rc = load(&loading);
     }
-    /* From a page cache, too: whatever is read has to have the right checksum. */
-    int rc = loading.medium->ops->open(loading.medium, CHECKPOINT_NAME, WEIR_FILE_READ_CACHED,
-                                       &loading.file);
-    if (rc < 0) {
-        return rc == -ENOENT ? 0 : refuse(&loading, "the checkpoint cannot be opened");
-    }
-    rc = load(&loading);
-    loading.medium->ops->close(loading.file);
-    base_free(loading.parts);
+    close_file(&loading);
+    memcpy(engine->upkeep.reason, loading.reason, sizeof loading.reason);
     if (rc == 1) {
+        engine->upkeep.reason[0] = '\0';
         *ret_lsn = le64_load(&loading.head.replay_lsn);
         take_gaps(&engine->gaps, &loading.head);
         engine->report.checkpoint_bytes =

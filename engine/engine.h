@@ -76,6 +76,7 @@ struct engine_upkeep {
     _Atomic uint64_t checkpoint_lsn;   /* P of the newest checkpoint; 0 = none */
     _Atomic uint64_t checkpoint_bytes; /* weir_stat.append_bytes then; may be below zero */
     char reason[200];                  /* why a checkpoint was not used */
+    struct checkpoint_ahead *ahead;    /* one that is being read while the log is opened; or NULL */
 };
 
 struct engine_told {

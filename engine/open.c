@@ -138,6 +138,7 @@ static int take_options(struct weir_engine *engine, const struct weir_engine_opt
     return 0;
 }
 
+/* What needs no log. */
 static int make_parts(struct weir_engine *engine)
 {
     int rc = epochs_init(&engine->epochs);
@@ -147,11 +148,18 @@ static int make_parts(struct weir_engine *engine)
     if (rc < 0) {
         return rc;
     }
-    place_init(engine);
     uint64_t share = engine->arena.limit / MARGIN_SHARE;
     share = share > MARGIN_BYTES_MIN ? share : MARGIN_BYTES_MIN;
     engine->margin_bytes = share < MARGIN_BYTES_MAX ? share : MARGIN_BYTES_MAX;
-    engine->change_bytes = wal_address_record_bytes(engine->log) - RECORD_HEAD_BYTES_MAX;
+    return 0;
+}
+
+static int attach(struct weir_engine *engine, struct weir_log *log)
+{
+    engine->log = log;
+    engine->read_only = wal_address_is_read_only(log);
+    engine->change_bytes = wal_address_record_bytes(log) - RECORD_HEAD_BYTES_MAX;
+    place_init(engine);
     return table_add(engine, WEIR_TABLE_DEFAULT, "", WEIR_LSN_NONE);
 }
 
@@ -311,40 +319,114 @@ static int accept_gaps(struct weir_engine *engine, struct weir_error *why)
     return rc;
 }
 
+static void free_engine(struct weir_engine *engine)
+{
+    checkpoint_end(engine);
+    free_parts(engine);
+    base_free(engine);
+}
+
+static int new_engine(const struct weir_engine_options *options, struct weir_engine **ret_engine)
+{
+    struct weir_engine *engine = base_alloc_aligned(BASE_CACHE_LINE, sizeof *engine);
+    if (engine == NULL) {
+        return -ENOMEM;
+    }
+    memset(engine, 0, sizeof *engine);
+    int rc = take_options(engine, options);
+    rc = rc == 0 ? make_parts(engine) : rc;
+    if (rc < 0) {
+        free_engine(engine);
+        return rc;
+    }
+    *ret_engine = engine;
+    return 0;
+}
+
+/* Gives an engine its log, and the index what lies in that. */
+static int start_engine(struct weir_engine *engine, struct weir_log *log, struct weir_error *why)
+{
+    int rc = attach(engine, log);
+    rc = rc == 0 && !engine->read_only ? space_init(engine, why) : rc;
+    rc = rc == 0 ? engine_build_beside(engine, why) : rc;
+    rc = rc == 0 && !engine->read_only ? see_to_hold(engine, why) : rc;
+    return rc == 0 && !engine->read_only && engine->gaps.unrecorded ? accept_gaps(engine, why) : rc;
+}
+
+/* An error that nobody has explained yet. */
+static int explain(struct weir_error *why, int rc)
+{
+    bool explained = why != NULL && why->code == rc;
+    return rc == 0 || explained
+               ? rc
+               : engine_error(why, rc, "the engine cannot be opened: %s", weir_error_text(rc));
+}
+
 int weir_engine_open(struct weir_log *log, const struct weir_engine_options *options,
                      struct weir_engine **ret_engine, struct weir_error *ret_error)
 {
     if (log == NULL || ret_engine == NULL) {
         return engine_error(ret_error, -EINVAL, "no log was given");
     }
-    int rc = wal_address_check(log);
-    struct weir_engine *engine =
-        rc == 0 ? base_alloc_aligned(BASE_CACHE_LINE, sizeof *engine) : NULL;
-    if (engine == NULL) {
-        rc = rc == 0 ? -ENOMEM : rc;
-        return engine_error(ret_error, rc, "the engine cannot be opened: %s", weir_error_text(rc));
-    }
-    memset(engine, 0, sizeof *engine);
-    engine->log = log;
-    engine->read_only = wal_address_is_read_only(log);
+    struct weir_engine *engine = NULL;
     if (ret_error != NULL) {
         ret_error->code = 0;
     }
-    rc = take_options(engine, options);
-    rc = rc == 0 && !engine->read_only ? space_init(engine, ret_error) : rc;
-    rc = rc == 0 ? make_parts(engine) : rc;
-    rc = rc == 0 ? engine_build_beside(engine, ret_error) : rc;
-    rc = rc == 0 && !engine->read_only ? see_to_hold(engine, ret_error) : rc;
-    rc = rc == 0 && !engine->read_only && engine->gaps.unrecorded ? accept_gaps(engine, ret_error)
-                                                                  : rc;
-    if (rc < 0) {
-        free_parts(engine);
-        base_free(engine);
-        bool explained = ret_error != NULL && ret_error->code == rc;
-        return explained ? rc
-                         : engine_error(ret_error, rc, "the engine cannot be opened: %s",
-                                        weir_error_text(rc));
+    int rc = wal_address_check(log);
+    rc = rc == 0 ? new_engine(options, &engine) : rc;
+    rc = rc == 0 ? start_engine(engine, log, ret_error) : rc;
+    if (rc == 0) {
+        *ret_engine = engine;
+    } else if (engine != NULL) {
+        free_engine(engine);
     }
+    return explain(ret_error, rc);
+}
+
+/* ---- together with its log ---- */
+
+static void begin_loading(void *context, struct weir_medium *medium)
+{
+    struct weir_engine *engine = context;
+    if (engine->options.threads > 1 && (engine->options.flags & WEIR_ENGINE_NO_CHECKPOINT) == 0) {
+        checkpoint_begin(engine, medium);
+    }
+}
+
+static void end_loading(void *context)
+{
+    checkpoint_end(context);
+}
+
+int weir_engine_open_at(const char *directory, const struct weir_log_options *log_options,
+                        const struct weir_engine_options *options, struct weir_log **ret_log,
+                        struct weir_engine **ret_engine, struct weir_error *ret_error)
+{
+    struct weir_log *log = NULL;
+    struct weir_engine *engine = NULL;
+    int rc = ret_engine == NULL ? -EINVAL : new_engine(options, &engine);
+    const struct wal_address_opening opening = {begin_loading, end_loading, engine};
+    /* Nowhere to put it: refused, and the medium is given back as if it were the log's alone. */
+    int log_rc = wal_address_open(directory, log_options, engine != NULL ? &opening : NULL,
+                                  rc == 0 && ret_log != NULL ? &log : NULL, ret_error);
+    if (log_rc < 0) {
+        if (engine != NULL) {
+            free_engine(engine);
+        }
+        return rc < 0 ? engine_error(ret_error, rc, "the engine cannot be opened: %s",
+                                     weir_error_text(rc))
+                      : log_rc;
+    }
+    if (ret_error != NULL) {
+        ret_error->code = 0;
+    }
+    rc = start_engine(engine, log, ret_error);
+    if (rc < 0) {
+        free_engine(engine);
+        (void)weir_log_close(log); /* what counts is why the engine cannot be opened */
+        return explain(ret_error, rc);
+    }
+    *ret_log = log;
     *ret_engine = engine;
     return 0;
 }

@@ -16,8 +16,23 @@
 
 #include <weir/append.h>
 #include <weir/cursor.h>
+#include <weir/log.h>
 
 struct wal_segment;
+
+/* What goes on beside the opening of a log, which mostly waits for its disk. */
+struct wal_address_opening {
+    /* A writer has LOCK, and nothing of the log is known yet: files beside it may be read. */
+    void (*begin)(void *context, struct weir_medium *medium);
+    /* The log cannot be opened, and the medium goes when this returns; also without a begin(). */
+    void (*end)(void *context);
+    void *context;
+};
+
+/* As weir_log_open(). opening may be NULL. */
+int wal_address_open(const char *directory, const struct weir_log_options *options,
+                     const struct wal_address_opening *opening, struct weir_log **ret_log,
+                     struct weir_error *ret_error);
 
 struct wal_address_batch {
     const struct weir_entry *entries; /* of any type, reserved ones too */

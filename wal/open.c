@@ -19,6 +19,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "wal/address.h"
 #include "wal/commit.h"
 #include "wal/hold.h"
 #include "wal/live.h"
@@ -327,7 +328,7 @@ static int recover(struct weir_log *log, const struct weir_log_options *options,
 }
 
 static int open_writer(struct weir_log *log, const struct weir_log_options *options,
-                       struct weir_error *why)
+                       const struct wal_address_opening *opening, struct weir_error *why)
 {
     uint64_t start_ns = base_clock_monotonic_ns();
     int rc = check_directory(log, options, why);
@@ -338,6 +339,9 @@ static int open_writer(struct weir_log *log, const struct weir_log_options *opti
         return rc;
     }
     log->report.lock_s = seconds_since(start_ns);
+    if (opening != NULL) {
+        opening->begin(opening->context, log->medium);
+    }
     start_ns = base_clock_monotonic_ns();
     rc = load_or_create(log, options, why);
     if (rc == 0) {
@@ -374,8 +378,15 @@ static int open_medium(struct weir_log *log, const char *directory,
     return rc;
 }
 
-int weir_log_open(const char *directory, const struct weir_log_options *given,
+int weir_log_open(const char *directory, const struct weir_log_options *options,
                   struct weir_log **ret_log, struct weir_error *ret_error)
+{
+    return wal_address_open(directory, options, NULL, ret_log, ret_error);
+}
+
+int wal_address_open(const char *directory, const struct weir_log_options *given,
+                     const struct wal_address_opening *opening, struct weir_log **ret_log,
+                     struct weir_error *ret_error)
 {
     uint64_t start_ns = base_clock_monotonic_ns();
     bool has_error = ret_error != NULL && ret_error->size >= sizeof *ret_error;
@@ -403,7 +414,8 @@ int weir_log_open(const char *directory, const struct weir_log_options *given,
     rc = rc < 0 ? rc : open_medium(log, directory, &options, ret_error);
     if (rc == 0) {
         bool reads = (options.flags & WEIR_LOG_READ_ONLY) != 0;
-        rc = reads ? reader_open(log, &options, ret_error) : open_writer(log, &options, ret_error);
+        rc = reads ? reader_open(log, &options, ret_error)
+                   : open_writer(log, &options, opening, ret_error);
     }
     if (rc == 0) {
         log->report.total_s = seconds_since(start_ns);
@@ -411,6 +423,9 @@ int weir_log_open(const char *directory, const struct weir_log_options *given,
         return 0;
     }
 out:
+    if (opening != NULL) {
+        opening->end(opening->context); /* before the medium goes */
+    }
     if (log != NULL && log->medium != NULL) {
         options.custom_medium = NULL; /* log_free destroys it */
     }

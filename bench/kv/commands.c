@@ -286,22 +286,23 @@ int bench_reopen_command(int argc, char **argv)
     int code = kv_options_parse(&plan, "reopen",
                                 "Opens what a kill -9 has left with a checkpoint, and gets a key: "
                                 "files in the page cache, and dropped from it; memory that was "
-                                "touched just before.",
+                                "touched just before. With two threads the "
+                                "checkpoint is read while the log is opened.",
                                 argc, argv);
     if (code >= 0) {
         return code;
     }
-    default_list(&plan.threads, 1, (const uint64_t[]){1});
+    default_list(&plan.threads, 2, (const uint64_t[]){1, 2});
     default_list(&plan.orders, 1, (const uint64_t[]){0});
     int rc = kv_contest_create(&contest, "reopen", &plan);
     struct kv_case filling = crash_case(&plan, plan.records, true);
     filling.update_percent = 0;
     filling.delete_percent = 0;
-    for (int cold = 0; rc == 0 && cold < 2; cold++) {
+    for (unsigned index = 0; rc == 0 && index < 2 * plan.threads.count; index++) {
         struct kv_case shape = {.records = plan.records,
                                 .ascending = filling.ascending,
-                                .threads = (unsigned)plan.threads.values[0],
-                                .cold = cold != 0};
+                                .threads = (unsigned)plan.threads.values[index / 2],
+                                .cold = index % 2 != 0};
         add_open(&contest, &shape);
     }
     rc = rc < 0 ? rc : kv_contest_run(&contest, 0, contest.case_count, &filling);

@@ -5,7 +5,6 @@
 #include "bench/kv/store.h"
 
 #include "base/alloc.h"
-#include "base/clock.h"
 
 #include <weir/append.h>
 #include <weir/inspect.h>
@@ -23,7 +22,6 @@
 struct store {
     struct weir_log *log;
     struct weir_engine *engine; /* NULL: the log alone */
-    double open_log_s;
 };
 
 static int fail(int code)
@@ -32,7 +30,14 @@ static int fail(int code)
     return code;
 }
 
-static int open_log(struct store *store, const struct kv_settings *settings, bool create)
+static int fail_why(const struct weir_error *why, int rc)
+{
+    (void)kv_fail("Weir: %s", why->text[0] != '\0' ? why->text : weir_error_text(rc));
+    return rc;
+}
+
+static int open_both(struct store *store, const struct kv_settings *settings, bool create,
+                     bool with_engine)
 {
     char path[PATH_MAX];
     (void)snprintf(path, sizeof path, "%s/log", settings->directory);
@@ -44,37 +49,21 @@ static int open_log(struct store *store, const struct kv_settings *settings, boo
     if (settings->emulated_pmem) {
         options.flags |= WEIR_LOG_ALLOW_EMULATED_PMEM;
     }
+    struct weir_engine_options engine = WEIR_ENGINE_OPTIONS_INIT;
+    engine.threads = settings->threads;
+    engine.checkpoint_bytes = UINT64_MAX; /* only when we say so */
+    engine.flags = settings->no_checkpoint ? WEIR_ENGINE_NO_CHECKPOINT : 0;
     struct weir_error why = WEIR_ERROR_INIT;
-    uint64_t start_ns = base_clock_monotonic_ns();
-    int rc = weir_log_open(path, &options, &store->log, &why);
-    store->open_log_s = (double)(base_clock_monotonic_ns() - start_ns) / (double)BASE_NS_PER_S;
-    if (rc < 0) {
-        (void)kv_fail("Weir: %s", why.text[0] != '\0' ? why.text : weir_error_text(rc));
-        return rc;
-    }
-    if (create && settings->log_bytes > 0) {
-        rc = weir_prepare(store->log, settings->log_bytes);
-        if (rc < 0) {
-            (void)weir_log_close(store->log);
-            return fail(rc);
-        }
-    }
-    return 0;
+    int rc = with_engine
+                 ? weir_engine_open_at(path, &options, &engine, &store->log, &store->engine, &why)
+                 : weir_log_open(path, &options, &store->log, &why);
+    return rc < 0 ? fail_why(&why, rc) : 0;
 }
 
-static int open_engine(struct store *store, const struct kv_settings *settings)
+static int close_both(struct store *store)
 {
-    struct weir_engine_options options = WEIR_ENGINE_OPTIONS_INIT;
-    options.threads = settings->threads;
-    options.checkpoint_bytes = UINT64_MAX; /* only when we say so */
-    options.flags = settings->no_checkpoint ? WEIR_ENGINE_NO_CHECKPOINT : 0;
-    struct weir_error why = WEIR_ERROR_INIT;
-    int rc = weir_engine_open(store->log, &options, &store->engine, &why);
-    if (rc < 0) {
-        (void)kv_fail("Weir: %s", why.text[0] != '\0' ? why.text : weir_error_text(rc));
-        (void)weir_log_close(store->log);
-    }
-    return rc;
+    int rc = store->engine != NULL ? weir_engine_close(store->engine) : 0;
+    return rc < 0 ? rc : weir_log_close(store->log);
 }
 
 static int open_store(const struct kv_settings *settings, bool create, void **ret_store,
@@ -84,9 +73,13 @@ static int open_store(const struct kv_settings *settings, bool create, void **re
     if (store == NULL) {
         return -ENOMEM;
     }
-    int rc = open_log(store, settings, create);
-    if (rc == 0 && with_engine) {
-        rc = open_engine(store, settings);
+    int rc = open_both(store, settings, create, with_engine);
+    if (rc == 0 && create && settings->log_bytes > 0) {
+        rc = weir_prepare(store->log, settings->log_bytes);
+        if (rc < 0) {
+            (void)fail(rc);
+            (void)close_both(store);
+        }
     }
     if (rc < 0) {
         base_free(store);
@@ -109,8 +102,7 @@ static int log_open(const struct kv_settings *settings, bool create, void **ret_
 static void close_store(void *context)
 {
     struct store *store = context;
-    int rc = store->engine != NULL ? weir_engine_close(store->engine) : 0;
-    rc = rc < 0 ? rc : weir_log_close(store->log);
+    int rc = close_both(store);
     if (rc < 0) {
         (void)fail(rc);
     }
@@ -127,8 +119,8 @@ static void tell_facts(void *context, struct kv_facts *ret_facts)
         memcpy(ret_facts->io, log.medium.io, sizeof ret_facts->io);
         ret_facts->durable = log.medium.durable && !log.medium.emulated;
         ret_facts->emulated = log.medium.emulated;
+        ret_facts->open_log_s = log.total_s;
     }
-    ret_facts->open_log_s = store->open_log_s;
     struct weir_engine_open_report report = WEIR_ENGINE_OPEN_REPORT_INIT;
     if (store->engine != NULL && weir_engine_report(store->engine, &report) == 0) {
         ret_facts->from_checkpoint = report.from_checkpoint;

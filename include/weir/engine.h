@@ -3,8 +3,7 @@
  * The log is the database. The engine is an index in memory, from each key to the place of its
  * newest record, and is rebuilt from the log whenever it is opened.
  *
- *     weir_log_open("shop.log", NULL, &log, &why);
- *     weir_engine_open(log, NULL, &engine, &why);
+ *     weir_engine_open_at("shop.log", NULL, NULL, &log, &engine, &why);
  *     weir_put(engine, WEIR_TABLE_DEFAULT, WEIR_TEXT("apple"), WEIR_TEXT("green"), WEIR_EACH,
  * NULL);
  *
@@ -107,6 +106,7 @@ struct weir_engine_open_report {
     uint64_t replayed_bytes;     /* of the log */
     uint64_t keys, deleted_keys; /* live; and those whose newest record is a delete */
     uint32_t threads;
+    /* load_s: of weir_engine_open_at() what was left of it when the log was open. */
     double load_s, walk_s, sort_s, build_s, total_s;
     double replay_s; /* the records behind a checkpoint, one by one */
     /* What a salvage could not copy: LSNs, in so many ranges between these two. `weir verify` lists
@@ -136,6 +136,28 @@ struct weir_engine_open_report {
  */
 WEIR_EXPORT int weir_engine_open(struct weir_log *log, const struct weir_engine_options *options,
                                  struct weir_engine **ret_engine, struct weir_error *ret_error);
+
+/* Opens a log and its engine: weir_log_open() and weir_engine_open() in one, and sooner done. While
+ * the log waits for its disk, the checkpoint is read and checked by a thread beside it; with
+ * options.threads = 1, and read-only, one comes after the other.
+ *
+ * @param directory    as weir_log_open() has it, as is log_options
+ * @param log_options  NULL for the defaults; a custom medium is handed over, also on failure
+ * @param options      as weir_engine_open() has it: NULL for the defaults
+ * @param ret_log      weir_log_close() gives it back, once the engine is closed
+ * @param ret_engine   weir_engine_close() gives it back
+ * @param ret_error    NULL, or where to put the detail of a failure; its size member is set
+ * Returns: 0; errors of weir_log_open() and of weir_engine_open(): then neither is open.
+ * Durability: as those two: of a log whose engine cannot be opened all that it had is kept.
+ * Threads: any; it uses options.threads of its own, none afterwards.
+ * Blocks: on reading the log, and up to lock_wait_ns.
+ * Allocates: as those two.
+ */
+WEIR_EXPORT int weir_engine_open_at(const char *directory,
+                                    const struct weir_log_options *log_options,
+                                    const struct weir_engine_options *options,
+                                    struct weir_log **ret_log, struct weir_engine **ret_engine,
+                                    struct weir_error *ret_error);
 
 /* Frees the engine. Makes a checkpoint first when one is due; its failure costs time at the next
  * open and is no failure of this call.

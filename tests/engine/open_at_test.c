@@ -1,0 +1,387 @@
+/*
+ * A log and its engine opened in one: the same as one after the other, and either half may fail
+ * while the other is under way.
+ */
+#include "store.h"
+
+#include "base/alloc.h"
+#include "base/system.h"
+#include "engine/checkpoint.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static void fill(struct store *store, int from, int count)
+{
+    char key[24];
+    for (int i = from; i < from + count; i++) {
+        snprintf(key, sizeof key, "key%d", i % 5000);
+        if (i % 11 == 10) {
+            weir_delete(store->engine, 0, text(key), WEIR_NONE, NULL);
+        } else {
+            put(store, key, key + 3);
+        }
+    }
+    settle(store);
+}
+
+/* A checkpoint, and a rest behind it. */
+static void store_open_filled(struct store *store)
+{
+    store_open(store);
+    store->engine_options.checkpoint_bytes = UINT64_MAX;
+    store_reopen(store);
+    fill(store, 0, 8000);
+    assert_int_equal(weir_engine_checkpoint(store->engine, NULL, NULL), 0);
+    fill(store, 2500, 300);
+}
+
+static int open_both(struct store *store, struct weir_error *why)
+{
+    struct weir_log_options options = store->log_options;
+    options.medium = WEIR_MEDIUM_CUSTOM;
+    assert_int_equal(sim_memory_open(&store->disk, &options.custom_medium), 0);
+    *why = (struct weir_error)WEIR_ERROR_INIT;
+    return weir_engine_open_at("memory", &options, &store->engine_options, &store->log,
+                               &store->engine, why);
+}
+
+static void reopen_both(struct store *store)
+{
+    struct weir_error why;
+    store_stop(store);
+    int rc = open_both(store, &why);
+    if (rc < 0) {
+        print_error("%d %s\n", rc, why.text);
+    }
+    assert_int_equal(rc, 0);
+}
+
+static struct weir_engine_open_report report_of(struct store *store)
+{
+    struct weir_engine_open_report report = WEIR_ENGINE_OPEN_REPORT_INIT;
+    assert_int_equal(weir_engine_report(store->engine, &report), 0);
+    return report;
+}
+
+/* ---- what comes of it ---- */
+
+/* Is the checkpoint read before the log is open? */
+struct order {
+    _Atomic int images, maps;
+    _Atomic uint32_t read; /* 1: the image was */
+    bool waits;            /* the log's first write, for the image */
+};
+
+static int watch(void *context, const char *call, const char *name, uint64_t offset, size_t size)
+{
+    struct order *order = context;
+    (void)size;
+    if (strcmp(name, CHECKPOINT_NAME) == 0) {
+        order->maps += strcmp(call, "map_private") == 0;
+        if (strcmp(call, "read") == 0 && offset >= (uint64_t)2 * CHECKPOINT_BLOCK) {
+            order->images++;
+            atomic_store(&order->read, 1);
+            base_wake(&order->read, 1, false);
+        }
+    } else if (strcmp(name, "CONTROL") == 0 && strcmp(call, "write") == 0) {
+        while (order->waits && atomic_load(&order->read) == 0) {
+            base_wait(&order->read, 0, -1, false);
+        }
+    }
+    return 0;
+}
+
+static void se_09_a_log_and_its_engine_are_opened_together(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open_filled(&store);
+    struct fingerprint before = fingerprint_of(&store, 0);
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        struct order order = {.waits = threads > 1};
+        store.engine_options.threads = threads;
+        store.disk.faults = (struct sim_memory_faults){watch, &order};
+        reopen_both(&store); /* does not come back where the log is opened first */
+        struct weir_engine_open_report report = report_of(&store);
+        assert_true(report.from_checkpoint && report.replayed_records > 100);
+        assert_string_equal(report.reason, "");
+        assert_true(threads == 1 || (order.images > 0 && order.maps == 0));
+        expect_fingerprint(&store, 0, &before);
+        put(&store, "more", "of it");
+        expect(&store, "more", "of it", 0);
+        erase(&store, "more");
+        settle(&store);
+        store.disk.faults = (struct sim_memory_faults){0};
+        store_reopen(&store);
+        before = fingerprint_of(&store, 0);
+        assert_int_equal(weir_engine_checkpoint(store.engine, NULL, NULL), 0);
+        fill(&store, 2500, 300);
+        before = fingerprint_of(&store, 0);
+    }
+    store_close(&store);
+}
+
+static void a_log_that_is_not_there_is_made_and_one_without_a_checkpoint_is_rebuilt(void **state)
+{
+    (void)state;
+    struct store store = {.log_options = WEIR_LOG_OPTIONS_INIT,
+                          .engine_options = WEIR_ENGINE_OPTIONS_INIT};
+    struct weir_error why;
+    assert_int_equal(sim_memory_open(&store.disk, &store.keeper), 0);
+    store.disk.disk = sim_memory_disk(store.keeper);
+    store.engine_options.threads = 2;
+    store.engine_options.index_bytes = STORE_INDEX;
+    store.log_options.segment_bytes = STORE_SEGMENT;
+    assert_int_equal(open_both(&store, &why), -ENOENT);
+    assert_true(why.text[0] != '\0');
+    store.log_options.flags = WEIR_LOG_CREATE;
+    assert_int_equal(open_both(&store, &why), 0);
+    fill(&store, 0, 500);
+    struct fingerprint before = fingerprint_of(&store, 0);
+    reopen_both(&store);
+    assert_false(report_of(&store).from_checkpoint);
+    assert_string_equal(report_of(&store).reason, "");
+    expect_fingerprint(&store, 0, &before);
+    store.engine_options.flags = WEIR_ENGINE_NO_CHECKPOINT;
+    assert_int_equal(weir_engine_checkpoint(store.engine, NULL, NULL), 0);
+    reopen_both(&store);
+    assert_false(report_of(&store).from_checkpoint);
+    assert_non_null(strstr(report_of(&store).reason, "asked for"));
+    store_close(&store);
+}
+
+static int refuse_thread(void *context, struct base_thread *thread, const char *name,
+                         base_thread_main main, void *main_context)
+{
+    (void)context, (void)thread, (void)name, (void)main, (void)main_context;
+    return -EAGAIN;
+}
+
+static void without_a_thread_and_for_a_reader_one_comes_after_the_other(void **state)
+{
+    (void)state;
+    static const struct base_system no_threads = {.thread_start = refuse_thread};
+    struct store store;
+    struct weir_error why;
+    store_open_filled(&store);
+    struct fingerprint before = fingerprint_of(&store, 0);
+    store.engine_options.threads = 2;
+    store_stop(&store);
+    store.log_options.flags = WEIR_LOG_READ_ONLY;
+    store.log_options.segment_bytes = 0;
+    assert_int_equal(open_both(&store, &why), 0);
+    assert_true(report_of(&store).from_checkpoint);
+    expect_fingerprint(&store, 0, &before);
+    store_stop(&store);
+    store.log_options.flags = 0;
+    base_system_set(&no_threads);
+    int rc = open_both(&store, &why);
+    base_system_set(NULL);
+    if (rc == 0) { /* the log's own thread is not to be had either, in some configurations */
+        assert_true(report_of(&store).from_checkpoint);
+        expect_fingerprint(&store, 0, &before);
+    } else {
+        assert_int_equal(rc, -EAGAIN);
+        assert_int_equal(open_both(&store, &why), 0);
+    }
+    store_close(&store);
+}
+
+/* ---- a checkpoint that does not fit ---- */
+
+static uint8_t *checkpoint_bytes(struct store *store, uint64_t *ret_size)
+{
+    uint8_t *bytes = sim_memory_bytes(store->keeper, CHECKPOINT_NAME, false, ret_size);
+    assert_non_null(bytes);
+    return bytes;
+}
+
+static void expect_refused(struct store *store, const struct fingerprint *expected,
+                           const char *reason)
+{
+    struct weir_error why;
+    assert_int_equal(open_both(store, &why), 0);
+    assert_false(report_of(store).from_checkpoint);
+    assert_non_null(strstr(report_of(store).reason, reason));
+    expect_fingerprint(store, 0, expected);
+    put(store, "more", "of it");
+    erase(store, "more");
+    store_stop(store);
+}
+
+static void what_does_not_fit_is_refused_for_the_same_reasons(void **state)
+{
+    (void)state;
+    struct store store, other;
+    uint64_t size, other_size;
+    store_open_filled(&store);
+    store_open_filled(&other);
+    struct fingerprint before = fingerprint_of(&store, 0);
+    store.engine_options.threads = 2;
+    store_stop(&store);
+    uint8_t *bytes = checkpoint_bytes(&store, &size);
+    bytes[100] ^= 1;
+    expect_refused(&store, &before, "head is damaged");
+    checkpoint_bytes(&store, &size)[100] ^= 1;
+    checkpoint_bytes(&store, &size)[CHECKPOINT_BLOCK + 9] ^= 1;
+    expect_refused(&store, &before, "tables are damaged");
+    checkpoint_bytes(&store, &size)[CHECKPOINT_BLOCK + 9] ^= 1;
+    checkpoint_bytes(&store, &size)[size - CHECKPOINT_BLOCK - 1] ^= 1;
+    expect_refused(&store, &before, "image is damaged");
+
+    /* Of another log, and damaged: which log it belongs to is said first. */
+    uint8_t *kept = base_alloc(size);
+    assert_non_null(kept);
+    memcpy(kept, checkpoint_bytes(&store, &size), size);
+    const uint8_t *theirs = checkpoint_bytes(&other, &other_size);
+    assert_true(other_size == size);
+    memcpy(checkpoint_bytes(&store, &size), theirs, size);
+    expect_refused(&store, &before, "another log");
+    checkpoint_bytes(&store, &size)[size - CHECKPOINT_BLOCK - 1] ^= 1;
+    expect_refused(&store, &before, "another log");
+    memcpy(checkpoint_bytes(&store, &size), kept, size);
+    checkpoint_bytes(&store, &size)[size - CHECKPOINT_BLOCK - 1] ^= 1;
+    base_free(kept);
+
+    struct weir_error why;
+    assert_int_equal(open_both(&store, &why), 0);
+    assert_true(report_of(&store).from_checkpoint);
+    fill(&store, 0, 10000); /* some segments, of which little counts */
+    fill(&store, 0, 10000);
+    struct weir_compact_report compacted = WEIR_COMPACT_REPORT_INIT;
+    kept = base_alloc(size);
+    assert_non_null(kept);
+    memcpy(kept, checkpoint_bytes(&store, &size), size);
+    uint64_t kept_size = size;
+    struct weir_compact_options thorough = WEIR_COMPACT_OPTIONS_INIT;
+    thorough.thorough = true;
+    assert_int_equal(weir_engine_compact(store.engine, &thorough, &compacted, NULL), 0);
+    assert_true(compacted.steps > 0);
+    before = fingerprint_of(&store, 0);
+    store_stop(&store);
+    struct weir_file *file;
+    struct weir_medium *medium = store.keeper;
+    assert_int_equal(medium->ops->remove(medium, CHECKPOINT_NAME), 0);
+    assert_int_equal(medium->ops->create(medium, CHECKPOINT_NAME, 0, &file), 0);
+    assert_int_equal(medium->ops->write(file, 0, kept, kept_size), 0);
+    medium->ops->close(file);
+    base_free(kept);
+    expect_refused(&store, &before, "truncated or compacted");
+    store_start(&store);
+    store_close(&store);
+    store_close(&other);
+}
+
+/* ---- one half fails ---- */
+
+static void expect_usable(struct store *store, const struct fingerprint *expected)
+{
+    struct weir_error why;
+    assert_null(store->log);
+    assert_null(store->engine);
+    assert_int_equal(open_both(store, &why), 0); /* nobody has the lock */
+    expect_fingerprint(store, 0, expected);
+    store_stop(store);
+}
+
+static void when_the_log_cannot_be_opened_nothing_is(void **state)
+{
+    (void)state;
+    struct store store, second;
+    struct weir_error why;
+    store_open_filled(&store);
+    struct fingerprint before = fingerprint_of(&store, 0);
+    store.engine_options.threads = 2;
+    second = store;
+    second.log = NULL;
+    second.engine = NULL;
+    assert_int_equal(open_both(&second, &why), WEIR_E_LOCKED);
+    assert_int_equal(why.code, WEIR_E_LOCKED);
+    store_stop(&store);
+
+    /* While the checkpoint is on its way. */
+    uint64_t size;
+    uint8_t *control = sim_memory_bytes(store.keeper, "CONTROL", false, &size);
+    assert_non_null(control);
+    for (uint64_t i = 0; i < size; i++) {
+        control[i] ^= 0x55;
+    }
+    int rc = open_both(&store, &why);
+    assert_true(rc < 0 && why.code == rc && why.text[0] != '\0');
+    control = sim_memory_bytes(store.keeper, "CONTROL", false, &size);
+    for (uint64_t i = 0; i < size; i++) {
+        control[i] ^= 0x55;
+    }
+    expect_usable(&store, &before);
+    store_start(&store);
+    store_close(&store);
+}
+
+static void when_the_engine_cannot_be_opened_the_log_is_given_back(void **state)
+{
+    (void)state;
+    struct store store;
+    struct weir_error why;
+    store_open_filled(&store);
+    struct fingerprint before = fingerprint_of(&store, 0);
+    store_stop(&store);
+    const struct weir_engine_options kept = store.engine_options;
+    for (unsigned threads = 1; threads <= 2; threads++) {
+        store.engine_options = kept;
+        store.engine_options.threads = threads;
+        store.engine_options.index_bytes = (uint64_t)64 << 10;
+        assert_int_equal(open_both(&store, &why), WEIR_E_INDEX_FULL);
+        assert_int_equal(why.code, WEIR_E_INDEX_FULL);
+        store.engine_options.index_bytes = 1;
+        assert_int_equal(open_both(&store, &why), -EINVAL);
+        assert_int_equal(why.code, -EINVAL);
+        store.engine_options.index_bytes = kept.index_bytes;
+        store.engine_options.stop_free_bytes = 2; /* above the others, which are not set */
+        store.engine_options.warn_free_bytes = 1;
+        assert_int_equal(open_both(&store, &why), -EINVAL);
+        store.engine_options = kept;
+        store.engine_options.threads = threads;
+        expect_usable(&store, &before);
+    }
+    store_start(&store);
+    store_close(&store);
+}
+
+static void there_has_to_be_a_place_for_both(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open_filled(&store);
+    store_stop(&store);
+    for (int none = 0; none < 2; none++) {
+        struct weir_error why = WEIR_ERROR_INIT;
+        struct weir_log_options options = store.log_options;
+        struct weir_log *log = NULL;
+        struct weir_engine *engine = NULL;
+        options.medium = WEIR_MEDIUM_CUSTOM;
+        assert_int_equal(sim_memory_open(&store.disk, &options.custom_medium), 0);
+        assert_int_equal(weir_engine_open_at("memory", &options, &store.engine_options,
+                                             none == 0 ? NULL : &log, none == 1 ? NULL : &engine,
+                                             &why),
+                         -EINVAL); /* the medium is given back: asan looks */
+        assert_true(log == NULL && engine == NULL);
+    }
+    store_start(&store);
+    store_close(&store);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(se_09_a_log_and_its_engine_are_opened_together),
+        cmocka_unit_test(a_log_that_is_not_there_is_made_and_one_without_a_checkpoint_is_rebuilt),
+        cmocka_unit_test(without_a_thread_and_for_a_reader_one_comes_after_the_other),
+        cmocka_unit_test(what_does_not_fit_is_refused_for_the_same_reasons),
+        cmocka_unit_test(when_the_log_cannot_be_opened_nothing_is),
+        cmocka_unit_test(when_the_engine_cannot_be_opened_the_log_is_given_back),
+        cmocka_unit_test(there_has_to_be_a_place_for_both),
+    };
+    cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

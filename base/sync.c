@@ -33,10 +33,9 @@ static long futex(_Atomic uint32_t *word, int operation, bool shared, uint32_t v
     return syscall(SYS_futex, word, operation | private_flag, value, timeout, NULL, 0);
 }
 
-static int futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns, bool shared)
+static int waited(long rc)
 {
-    struct timespec timeout = {.tv_sec = timeout_ns / NS_PER_S, .tv_nsec = timeout_ns % NS_PER_S};
-    if (futex(word, FUTEX_WAIT, shared, expected, timeout_ns < 0 ? NULL : &timeout) == 0) {
+    if (rc == 0) {
         return 0;
     }
     switch (errno) {
@@ -48,6 +47,12 @@ static int futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout
     default:
         WEIR_UNREACHABLE();
     }
+}
+
+static int futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns, bool shared)
+{
+    struct timespec timeout = {.tv_sec = timeout_ns / NS_PER_S, .tv_nsec = timeout_ns % NS_PER_S};
+    return waited(futex(word, FUTEX_WAIT, shared, expected, timeout_ns < 0 ? NULL : &timeout));
 }
 
 int base_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns, bool shared)
@@ -72,6 +77,45 @@ void base_wake(_Atomic uint32_t *word, int count, bool shared)
      * that is gone returns EFAULT and hurts nobody.
      */
     (void)futex(word, FUTEX_WAKE, shared, (uint32_t)count, NULL);
+}
+
+/* A wait in a set takes the moment at which it ends. */
+static void deadline_behind(int64_t timeout_ns, struct timespec *ret_deadline)
+{
+    struct timespec now;
+    int rc = clock_gettime(CLOCK_MONOTONIC, &now);
+    WEIR_ASSERT(rc == 0);
+    int64_t most = INT64_MAX / 2; /* as good as for ever, and a sum does not overflow */
+    int64_t end = (timeout_ns < most ? timeout_ns : most) + now.tv_nsec;
+    ret_deadline->tv_sec = now.tv_sec + end / NS_PER_S;
+    ret_deadline->tv_nsec = end % NS_PER_S;
+}
+
+int base_wait_in_set(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns, uint32_t sets)
+{
+    WEIR_ASSERT(sets != 0);
+    const struct base_system *system = BASE_SYSTEM_HOOK(wait);
+    if (system != NULL) {
+        return system->wait(system->context, word, expected, timeout_ns, false);
+    }
+    struct timespec deadline;
+    if (timeout_ns >= 0) {
+        deadline_behind(timeout_ns, &deadline);
+    }
+    return waited(syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
+                          timeout_ns < 0 ? NULL : &deadline, NULL, sets));
+}
+
+void base_wake_sets(_Atomic uint32_t *word, uint32_t sets)
+{
+    WEIR_ASSERT(sets != 0);
+    const struct base_system *system = BASE_SYSTEM_HOOK(wake);
+    if (system != NULL) {
+        system->wake(system->context, word, INT_MAX, false);
+        return;
+    }
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG, INT_MAX, NULL, NULL,
+                  sets);
 }
 
 void base_yield(void)

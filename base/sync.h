@@ -31,6 +31,14 @@ int base_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns, boo
 /* Wakes up to `count` waiters of this word; INT_MAX for all. */
 void base_wake(_Atomic uint32_t *word, int count, bool shared);
 
+/*
+ * The same within one process, for many that sleep on one word and are not always all meant: a
+ * sleeper says in which of 32 sets it is, a wake which sets it is for. It is one system call,
+ * however many wake up. Sets only save wake-ups: who is not meant may be woken all the same.
+ */
+int base_wait_in_set(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns, uint32_t sets);
+void base_wake_sets(_Atomic uint32_t *word, uint32_t sets);
+
 /* Lets another runnable thread go first. */
 void base_yield(void);
 

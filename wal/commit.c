@@ -3,8 +3,13 @@
  *
  * Happy path of a blocking append: durable is not there yet; nobody leads, so this thread does: it
  * runs rounds (lead.c) until its own record is durable, then hands the baton to a waiter whose
- * record is not, or steps down. If somebody leads, it queues, sleeps on a word of its own, and
+ * record is not, or steps down. If somebody leads, it queues, sleeps at the gate of its group, and
  * wakes up either satisfied or as the new leader.
+ *
+ * A gate is one word that the waiters of a group sleep on, so that one system call wakes them all,
+ * and they are all runnable at once: woken one by one, each on a word of its own, the other CPU
+ * went idle between two of them, and each was one more interrupt and two more switches. A waiter
+ * has a word of its own all the same, its state, which says whether it was meant.
  *
  * The baton: whoever leaves the queue having been made leader (satisfied by a completion in
  * between, timed out, poisoned) passes it on. No wake-up is lost: a waiter queues first, then tries
@@ -26,11 +31,12 @@
 #include <errno.h>
 #include <limits.h>
 
+#define GATES (sizeof((struct wal_waiters *)0)->gates / sizeof(_Atomic uint32_t))
+
 enum waiter_state {
     WAITER_QUEUED = 0,
     WAITER_DONE = 1,
     WAITER_LEADS = 2,
-    WAITER_CHOSEN = 3, /* out of the queue, about to be woken as DONE */
 };
 
 struct wal_waiter {
@@ -38,6 +44,8 @@ struct wal_waiter {
     weir_lsn lsn;
     uint64_t address;
     struct wal_waiter *next, *previous;
+    uint32_t gate; /* that it sleeps at */
+    uint32_t set;  /* one bit: the baton is for one waiter, not for all at its gate */
 };
 
 /* Asks for weir_process(), once for each time that it ran. It may be asked for in vain. */
@@ -76,8 +84,13 @@ void log_poison(struct weir_log *log, int error)
 
 /* ---- the queue ---- */
 
-static void enqueue(struct wal_waiters *queue, struct wal_waiter *waiter)
+static void enqueue(struct weir_log *log, struct wal_waiter *waiter)
 {
+    struct wal_waiters *queue = &log->waiters;
+    /* The group that is open is most likely its own; a wrong guess costs others a wake-up in vain.
+     */
+    uint64_t group = atomic_load_explicit(&log->tail.head, memory_order_relaxed);
+    waiter->gate = (uint32_t)(group % GATES);
     base_lock_acquire(&queue->lock);
     waiter->previous = queue->last;
     if (queue->last != NULL) {
@@ -86,6 +99,7 @@ static void enqueue(struct wal_waiters *queue, struct wal_waiter *waiter)
         queue->first = waiter;
     }
     queue->last = waiter;
+    waiter->set = UINT32_C(1) << (queue->queued++ % 32);
     atomic_fetch_add_explicit(&queue->count, 1, memory_order_seq_cst);
     base_lock_release(&queue->lock);
 }
@@ -117,49 +131,51 @@ static enum waiter_state dequeue(struct wal_waiters *queue, struct wal_waiter *w
         unlink_waiter(queue, waiter);
     }
     base_lock_release(&queue->lock);
-    while (state == WAITER_CHOSEN) { /* somebody still holds a pointer to it */
-        base_wait(&waiter->state, WAITER_CHOSEN, -1, false);
-        state = atomic_load_explicit(&waiter->state, memory_order_acquire);
-    }
     return state;
 }
 
-/* Takes the satisfied ones out, in order, as a list of their own. */
-static struct wal_waiter *choose(struct weir_log *log)
+/* Behind the stores of the states, and not with the lock: who is awake appends and queues again. */
+static void open_gate(struct wal_waiters *queue, uint32_t gate, uint32_t sets)
+{
+    /* Release pairs with the acquire in sleep_until_called(): who sees this sees its state; who
+     * does not is woken, or finds that the word has moved and does not sleep. */
+    atomic_fetch_add_explicit(&queue->gates[gate], 1, memory_order_release);
+    base_wake_sets(&queue->gates[gate], sets);
+}
+
+/* Takes the satisfied ones out. Returns how many, and their sets at each gate. */
+static uint32_t choose(struct weir_log *log, uint32_t ret_sets[GATES])
 {
     struct wal_waiters *queue = &log->waiters;
-    struct wal_waiter *chosen = NULL, **end = &chosen;
+    uint32_t chosen = 0;
     bool all = log_is_poisoned(log);
     base_lock_acquire(&queue->lock);
     for (struct wal_waiter *waiter = queue->first, *next; waiter != NULL; waiter = next) {
         next = waiter->next;
         if (all || commit_reached(log, waiter->lsn, waiter->address)) {
             unlink_waiter(queue, waiter);
-            atomic_store_explicit(&waiter->state, WAITER_CHOSEN, memory_order_relaxed);
-            waiter->next = NULL;
-            *end = waiter;
-            end = &waiter->next;
+            ret_sets[waiter->gate] |= waiter->set;
+            chosen++;
+            /* Release pairs with the acquire in sleep_until_called() and dequeue(): its memory is
+             * its own again, and may be gone at once. */
+            atomic_store_explicit(&waiter->state, WAITER_DONE, memory_order_release);
         }
     }
     base_lock_release(&queue->lock);
     return chosen;
 }
 
-/* One by one, each on its own word, and without the lock: those who are awake already append and
- * queue again. Once its state is set a waiter may be gone: only its address is used afterwards, as
- * the name of the word. */
 uint32_t waiters_wake(struct weir_log *log)
 {
     if (atomic_load_explicit(&log->waiters.count, memory_order_seq_cst) == 0) {
         return 0;
     }
-    uint32_t woken = 0;
-    for (struct wal_waiter *waiter = choose(log), *next; waiter != NULL; waiter = next) {
-        next = waiter->next;
-        /* Release pairs with the acquire in sleep_until_called() and dequeue(). */
-        atomic_store_explicit(&waiter->state, WAITER_DONE, memory_order_release);
-        base_wake(&waiter->state, 1, false);
-        woken++;
+    uint32_t sets[GATES] = {0};
+    uint32_t woken = choose(log, sets);
+    for (uint32_t gate = 0; gate < GATES; gate++) {
+        if (sets[gate] != 0) {
+            open_gate(&log->waiters, gate, sets[gate]);
+        }
     }
     return woken;
 }
@@ -180,16 +196,21 @@ static bool pass_baton(struct weir_log *log)
     if (atomic_load_explicit(&queue->count, memory_order_seq_cst) == 0) {
         return false;
     }
+    uint32_t gate = 0, set = 0;
     base_lock_acquire(&queue->lock);
     struct wal_waiter *waiter = queue->first;
     if (waiter != NULL) {
         unlink_waiter(queue, waiter);
-        /* Release pairs with the acquire in sleep_until_called(). */
+        gate = waiter->gate;
+        set = waiter->set;
+        /* Release pairs with the acquire in sleep_until_called() and dequeue(). */
         atomic_store_explicit(&waiter->state, WAITER_LEADS, memory_order_release);
-        base_wake(&waiter->state, 1, false);
     }
     base_lock_release(&queue->lock);
-    return waiter != NULL;
+    if (set != 0) {
+        open_gate(queue, gate, set);
+    }
+    return set != 0;
 }
 
 /* A round that waits for nothing, by the leader. Failures have poisoned the log. */
@@ -274,9 +295,13 @@ static int lead_until(struct weir_log *log, weir_lsn lsn, uint64_t address, enum
     return rc == -ETIMEDOUT || rc == 0 ? rc : WEIR_E_POISONED;
 }
 
-static enum waiter_state sleep_until_called(struct wal_waiter *waiter, uint64_t deadline_ns)
+static enum waiter_state sleep_until_called(struct weir_log *log, struct wal_waiter *waiter,
+                                            uint64_t deadline_ns)
 {
+    _Atomic uint32_t *gate = &log->waiters.gates[waiter->gate];
     for (;;) {
+        /* Before the state. Acquire pairs with the release in open_gate(). */
+        uint32_t seen = atomic_load_explicit(gate, memory_order_acquire);
         /* Acquire pairs with the release of whoever called. */
         uint32_t state = atomic_load_explicit(&waiter->state, memory_order_acquire);
         if (state == WAITER_DONE || state == WAITER_LEADS) {
@@ -286,7 +311,7 @@ static enum waiter_state sleep_until_called(struct wal_waiter *waiter, uint64_t 
         if (left == 0) {
             return WAITER_QUEUED;
         }
-        base_wait(&waiter->state, state, left, false);
+        (void)base_wait_in_set(gate, seen, left, waiter->set);
     }
 }
 
@@ -294,14 +319,14 @@ static enum waiter_state sleep_until_called(struct wal_waiter *waiter, uint64_t 
 static int queue_up(struct weir_log *log, weir_lsn lsn, uint64_t address, uint64_t deadline_ns)
 {
     struct wal_waiter waiter = {.lsn = lsn, .address = address};
-    enqueue(&log->waiters, &waiter);
+    enqueue(log, &waiter);
     if (leader_try(log)) {
         enum waiter_state state = dequeue(&log->waiters, &waiter);
         WEIR_ASSERT(state != WAITER_LEADS);
         return 1; /* leads, even if it is satisfied by now: the baton is passed on by leaving */
     }
     bool hopes = !commit_reached(log, lsn, address) && !log_is_poisoned(log);
-    enum waiter_state state = hopes ? sleep_until_called(&waiter, deadline_ns) : WAITER_QUEUED;
+    enum waiter_state state = hopes ? sleep_until_called(log, &waiter, deadline_ns) : WAITER_QUEUED;
     if (state == WAITER_QUEUED) {
         state = dequeue(&log->waiters, &waiter);
     }

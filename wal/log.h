@@ -122,11 +122,14 @@ struct wal_commit {
 };
 
 struct wal_waiter; /* commit.c */
+struct wal_reader; /* reader.c: following another process's open segment */
 
 struct wal_waiters {
     struct base_lock lock;
     struct wal_waiter *first, *last;
     _Atomic uint32_t count;
+    uint32_t queued;           /* so far; each in the next set of its gate */
+    _Atomic uint32_t gates[2]; /* words that they sleep on, by the index of their group */
 };
 
 struct wal_tailers {
@@ -138,7 +141,6 @@ struct wal_tailers {
 };
 
 #define WAL_RESERVATIONS 64u
-
 struct wal_reservation {
     weir_lsn lsn; /* 0: free */
     uint64_t since_ns;
@@ -165,8 +167,6 @@ struct wal_service {
     _Atomic uint32_t stop;
     struct base_thread thread;
 };
-
-struct wal_reader; /* reader.c: following another process's open segment */
 
 struct weir_log {
     struct base_fork_guard guard;

@@ -42,6 +42,14 @@ struct sleeper {
     bool shared;
 };
 
+struct set_sleeper {
+    _Atomic uint32_t *word;
+    uint32_t sets;
+    _Atomic int thread_id;
+    _Atomic int awake;
+    struct base_thread thread;
+};
+
 static void sleep_until_word_moves(void *context)
 {
     struct sleeper *sleeper = context;
@@ -51,6 +59,15 @@ static void sleep_until_word_moves(void *context)
         result = base_wait(&sleeper->word, 0, -1, sleeper->shared);
     }
     atomic_store(&sleeper->result, result == 0 ? 1 : result);
+}
+
+/* Each wakes once. */
+static void sleep_in_a_set(void *context)
+{
+    struct set_sleeper *sleeper = context;
+    atomic_store(&sleeper->thread_id, (int)syscall(SYS_gettid));
+    (void)base_wait_in_set(sleeper->word, 0, -1, sleeper->sets);
+    atomic_store(&sleeper->awake, 1);
 }
 
 /* Returns once the kernel shows a thread of this process asleep. */
@@ -209,6 +226,45 @@ static void a_wake_of_all_ends_every_wait(void **state)
     expect_woken(&sleeper, THREADS);
 }
 
+static void a_wake_of_sets_ends_the_waits_of_those_in_them(void **state)
+{
+    (void)state;
+    _Atomic uint32_t word = 0;
+    struct set_sleeper sleepers[] = {{.sets = 1}, {.sets = 2}, {.sets = 4}, {.sets = 2}};
+    for (size_t index = 0; index < COUNT_OF(sleepers); index++) {
+        sleepers[index].word = &word;
+        assert_int_equal(
+            base_thread_start(&sleepers[index].thread, NULL, sleep_in_a_set, &sleepers[index]), 0);
+        await_sleep(&sleepers[index].thread_id);
+    }
+    base_wake_sets(&word, 2 | 4);
+    for (size_t index = 1; index < COUNT_OF(sleepers); index++) {
+        base_thread_join(&sleepers[index].thread);
+    }
+    assert_int_equal(atomic_load(&sleepers[0].awake), 0);
+    base_wake_sets(&word, UINT32_MAX);
+    base_thread_join(&sleepers[0].thread);
+    assert_int_equal(atomic_load(&sleepers[0].awake), 1);
+}
+
+static void a_wait_in_a_set_ends_at_its_time_and_when_the_word_differs(void **state)
+{
+    (void)state;
+    static const int64_t timeouts_ns[] = {0, 1, 1000000, 20000000};
+    _Atomic uint32_t word = 7;
+    assert_int_equal(base_wait_in_set(&word, 8, -1, 1), 0);
+    assert_int_equal(base_wait_in_set(&word, 8, INT64_MAX, 1), 0);
+    for (size_t index = 0; index < COUNT_OF(timeouts_ns); index++) {
+        uint64_t start = base_clock_monotonic_ns();
+        int result;
+        do {
+            result = base_wait_in_set(&word, 7, timeouts_ns[index], 1);
+        } while (result == 0); /* a signal or no reason at all */
+        assert_int_equal(result, -ETIMEDOUT);
+        assert_true(base_clock_monotonic_ns() - start >= (uint64_t)timeouts_ns[index]);
+    }
+}
+
 static void a_shared_wake_crosses_processes(void **state)
 {
     (void)state;
@@ -293,6 +349,11 @@ static void a_scheduler_owns_every_wait_wake_and_yield(void **state)
     assert_int_equal(recorded.wakes, 1);
     assert_int_equal(recorded.yields, 1);
     assert_true(recorded.timeout_ns == 5);
+    assert_int_equal(base_wait_in_set(&word, 0, 6, 1), -ETIMEDOUT);
+    base_wake_sets(&word, 1);
+    assert_int_equal(recorded.waits, 2);
+    assert_int_equal(recorded.wakes, 2);
+    assert_true(recorded.timeout_ns == 6);
 }
 
 static void a_contended_lock_hands_over_through_the_scheduler(void **state)
@@ -328,6 +389,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_wait_times_out_not_before_its_time),
         cmocka_unit_test(a_wake_ends_the_wait_of_one_thread),
         cmocka_unit_test(a_wake_of_all_ends_every_wait),
+        cmocka_unit_test(a_wake_of_sets_ends_the_waits_of_those_in_them),
+        cmocka_unit_test(a_wait_in_a_set_ends_at_its_time_and_when_the_word_differs),
         cmocka_unit_test(a_shared_wake_crosses_processes),
         cmocka_unit_test_teardown(a_scheduler_owns_every_wait_wake_and_yield, restore_system),
         cmocka_unit_test_teardown(a_contended_lock_hands_over_through_the_scheduler,

@@ -72,6 +72,53 @@ static void a_waiter_that_is_satisfied_while_it_queues_does_not_sleep(void **sta
     disk_free(&disk);
 }
 
+static void await_queue(struct weir_log *log, uint32_t count)
+{
+    while (atomic_load(&log->waiters.count) != count) {
+        base_yield();
+    }
+}
+
+static uint32_t gates_opened(struct weir_log *log)
+{
+    return atomic_load(&log->waiters.gates[0]) + atomic_load(&log->waiters.gates[1]);
+}
+
+#define WAITERS 40u /* more than a gate has sets */
+
+static void one_call_wakes_all_whom_a_flush_satisfies_and_nobody_else(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    assert_true(leader_try(log));
+    struct call satisfied[WAITERS], late[WAITERS];
+    weir_lsn lsn = append_text(log, "a", WEIR_NONE);
+    for (uint32_t i = 0; i < WAITERS; i++) {
+        satisfied[i] = (struct call){.log = log, .lsn = lsn};
+        start(&satisfied[i], wait_call);
+    }
+    await_queue(log, WAITERS);
+    assert_int_equal(commit_round(log, COMMIT_DURABLE, 0), 0);
+    lsn = append_text(log, "b", WEIR_NONE);
+    for (uint32_t i = 0; i < WAITERS; i++) {
+        late[i] = (struct call){.log = log, .lsn = lsn};
+        start(&late[i], wait_call);
+    }
+    for (uint32_t i = 0; i < WAITERS; i++) {
+        assert_int_equal(finish(&satisfied[i]), 0);
+    }
+    await_queue(log, WAITERS);
+    assert_int_equal(gates_opened(log), 1);
+    leader_leave(log); /* the baton goes to one of them, who leads for all */
+    for (uint32_t i = 0; i < WAITERS; i++) {
+        assert_int_equal(finish(&late[i]), 0);
+    }
+    assert_int_equal(atomic_load(&log->waiters.count), 0);
+    close_log(log);
+    disk_free(&disk);
+}
+
 /* Two closed groups, of which the second holds an open reservation, and an open one. */
 static struct weir_reservation reserve_behind_a_written_group(struct weir_log *log)
 {
@@ -367,6 +414,7 @@ int main(int argc, char **argv)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_waiter_that_is_satisfied_while_it_queues_does_not_sleep),
+        cmocka_unit_test(one_call_wakes_all_whom_a_flush_satisfies_and_nobody_else),
         cmocka_unit_test(wl_16_a_holder_waits_for_what_lies_before_while_another_thread_makes_room),
         cmocka_unit_test(wl_12_poison_wakes_a_leader_that_waits_for_a_reservation),
         cmocka_unit_test(a_leader_waits_for_a_copy_beside_a_published_reservation),

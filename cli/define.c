@@ -219,13 +219,21 @@ static int check_free(struct pipeline *pipeline, const char *name)
         return cli_fail(cli, rc, &why, "cannot read the definition of %s", name);
     }
     rc = weir_consumer_list(pipeline->engine.log, is_taken, &taken);
+    bool consumer = taken.found; /* it has files of its own */
     rc = rc < 0 ? rc : weir_hold_list(pipeline->engine.log, is_held, &taken);
     if (rc < 0) {
         return cli_fail(cli, rc, NULL, "cannot list the consumers of %s", cli->path);
     }
+    if (consumer) {
+        return cli_refuse(cli, CLI_REFUSED,
+                          "%s has a consumer '%s' already: nothing was changed; `weir consumers "
+                          "%s --drop %s` removes it",
+                          cli->path, name, cli->path, name);
+    }
     return taken.found ? cli_refuse(cli, CLI_REFUSED,
-                                    "%s has a consumer or hold '%s' already: nothing was changed; "
-                                    "`weir consumers %s` shows it, and with --drop %s removes it",
+                                    "%s has a hold '%s' already, set by hand or copied by a "
+                                    "salvage: nothing was changed; `weir hold drop %s %s` "
+                                    "removes it",
                                     cli->path, name, cli->path, name)
                        : -1;
 }

@@ -7,8 +7,9 @@
  * an acceptance, so that the next open needs no flag.
  *
  * Failure modes: gaps that nobody has accepted, also new ones of another salvage: WEIR_E_GAP, and
- * the detail says how many LSNs, which, and what to do. A crash before the acceptance is durable
- * leaves the log as it was, to be accepted again.
+ * the detail says how many LSNs, which, and what to do. What cannot be read while the horizon is
+ * looked for ends the open: taken for a gap, it would cost history for good. A crash before the
+ * acceptance is durable leaves the log as it was, to be accepted again.
  *
  * Invariant: above the horizon there is no gap and no link into one: it is the last LSN that is
  * missing, or that of the last record whose version before is not there. So the state as of an LSN
@@ -106,55 +107,91 @@ int gap_judge(struct weir_engine *engine, struct weir_error *why)
 
 /* ---- the horizon ---- */
 
-/* Above it, so far, everything leads to where it should. */
-static bool leads_into_gap(struct weir_engine *engine, const struct gap_count *found,
-                           const struct engine_version *version)
+struct horizon_search {
+    struct weir_cursor *cursor;   /* behind the last gap */
+    struct weir_cursor *probe;    /* where links lead to */
+    const struct weir_record *at; /* that is looked at */
+};
+
+/* 1: no record has this LSN, which lies between the first gap and the last; 0; errors of reading.
+ */
+static int is_missing(struct weir_cursor *probe, weir_lsn lsn)
 {
-    struct engine_version before;
-    return version->previous >= found->first && version->previous <= found->last &&
-           version_find(engine, version, &before) != 1;
+    struct weir_record record;
+    int rc = weir_cursor_seek(probe, lsn);
+    rc = rc == 0 ? weir_cursor_next(probe, &record) : rc;
+    return rc < 0 ? rc : rc == 0 || record.lsn != lsn || (record.flags & WEIR_RECORD_GAP) != 0;
 }
 
-static int raise_by_batch(struct weir_engine *engine, struct weir_cursor *cursor,
+/* Above it, so far, everything leads to where it should. 1; 0; errors of reading, and
+ * WEIR_E_DAMAGED where a link leads to a record that is there and no version of the key. */
+static int leads_into_gap(struct weir_engine *engine, struct weir_cursor *probe,
+                          const struct engine_version *version)
+{
+    const struct gap_count *found = &engine->gaps.found;
+    struct engine_version before;
+    if (version->previous < found->first || version->previous > found->last) {
+        return 0;
+    }
+    int rc = version_find(engine, version, &before);
+    if (rc >= 0) {
+        return rc == 0;
+    }
+    int missing = is_missing(probe, version->previous);
+    return missing == 0 ? rc : missing;
+}
+
+static int raise_by_batch(struct weir_engine *engine, struct horizon_search *search,
                           const struct weir_record *records, int count)
 {
     int rc = 0;
     uint32_t slot = epoch_enter(&engine->epochs);
-    for (int i = 0; i < count && rc == 0; i++) {
+    for (int i = 0; i < count && rc >= 0; i++) {
         struct engine_version version;
         if (records[i].type != WEIR_TYPE_CHANGE) {
             continue;
         }
-        rc = record_read(&records[i], wal_address_of(engine->log, cursor, &records[i]), &version);
-        if (rc == 0 && leads_into_gap(engine, &engine->gaps.found, &version)) {
+        search->at = &records[i];
+        rc = record_read(&records[i], wal_address_of(engine->log, search->cursor, &records[i]),
+                         &version);
+        rc = rc == 0 ? leads_into_gap(engine, search->probe, &version) : rc;
+        if (rc == 1) {
             atomic_store_explicit(&engine->gaps.horizon, version.lsn, memory_order_relaxed);
         }
     }
     epoch_leave(&engine->epochs, slot);
-    return rc;
+    return rc < 0 ? rc : 0;
+}
+
+static int search_horizon(struct weir_engine *engine, struct horizon_search *search,
+                          struct weir_error *why)
+{
+    struct weir_record records[GAP_BATCH];
+    int count, rc = 0;
+    while ((count = weir_cursor_next_batch(search->cursor, records, GAP_BATCH)) > 0) {
+        rc = raise_by_batch(engine, search, records, count);
+        if (rc < 0) {
+            return follow_explain(search->cursor, search->at, rc, why);
+        }
+    }
+    return count < 0 ? follow_explain(search->cursor, NULL, count, why) : 0;
 }
 
 int gap_find_horizon(struct weir_engine *engine, struct weir_error *why)
 {
     struct weir_cursor_options options = WEIR_CURSOR_OPTIONS_INIT;
-    struct weir_record records[GAP_BATCH];
-    struct weir_cursor *cursor;
-    atomic_store_explicit(&engine->gaps.horizon, engine->gaps.found.last, memory_order_relaxed);
+    struct horizon_search search = {0};
+    weir_lsn last = engine->gaps.found.last;
+    atomic_store_explicit(&engine->gaps.horizon, last, memory_order_relaxed);
     options.from = WEIR_FROM_LSN;
-    options.lsn = engine->gaps.found.last + 1;
-    options.compacted = true;
-    int rc = weir_cursor_open(engine->log, &options, &cursor);
-    if (rc < 0) {
-        return rc;
-    }
-    while ((rc = weir_cursor_next_batch(cursor, records, GAP_BATCH)) > 0) {
-        rc = raise_by_batch(engine, cursor, records, rc);
-        if (rc < 0) {
-            break;
-        }
-    }
-    rc = rc < 0 ? follow_explain(cursor, NULL, rc, why) : 0;
-    weir_cursor_close(cursor);
+    options.lsn = last + 1;
+    options.compacted = true; /* a gap below the horizon of compaction has records behind it, too */
+    int rc = weir_cursor_open(engine->log, &options, &search.cursor);
+    options.with_gaps = true;
+    rc = rc == 0 ? weir_cursor_open(engine->log, &options, &search.probe) : rc;
+    rc = rc == 0 ? search_horizon(engine, &search, why) : rc;
+    weir_cursor_close(search.probe);
+    weir_cursor_close(search.cursor);
     return rc;
 }
 

@@ -53,7 +53,8 @@ int engine_check(const struct weir_engine *engine)
 /* ---- the hold ---- */
 
 /* Space of a log with tables comes back by compaction alone, so what that writes into is there
- * before the disk is full. Where there is no room for it now, compaction looks again. */
+ * before the disk is full, and before the first put, which need not wait for it. Where there is no
+ * room for it now, compaction looks again. */
 static void reserve_for_compaction(struct weir_engine *engine)
 {
     (void)wal_address_compact_reserve(engine->log);
@@ -70,7 +71,6 @@ int engine_hold(struct weir_engine *engine)
     if (!atomic_load_explicit(&engine->held, memory_order_relaxed)) {
         rc = weir_hold_set(engine->log, WEIR_HOLD_ENGINE, weir_durable_lsn(engine->log) + 1);
         if (rc == 0) {
-            reserve_for_compaction(engine);
             atomic_store_explicit(&engine->held, true, memory_order_release);
         }
     }
@@ -107,9 +107,7 @@ static int see_to_hold(struct weir_engine *engine, struct weir_error *why)
         return engine_error(why, rc, "the log cannot be held for the engine: %s",
                             weir_error_text(rc));
     }
-    if (held) {
-        reserve_for_compaction(engine);
-    }
+    reserve_for_compaction(engine);
     atomic_store_explicit(&engine->held, held, memory_order_release);
     return 0;
 }

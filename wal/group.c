@@ -221,7 +221,46 @@ weir_lsn group_likely_lsn(const struct group_header *header, uint32_t index,
     if (!group_is_numbered(header)) {
         return header->first_lsn + index;
     }
-    return is_in_order(header, index, record, before) ? format_record_number(record) : before + 1;
+    if (is_in_order(header, index, record, before)) {
+        return format_record_number(record);
+    }
+    return index + 1 == header->record_count ? header->durable_lsn : before + 1;
+}
+
+uint32_t group_gap_length(const struct format_record *record)
+{
+    uint32_t user = le32_load(&record->user);
+    bool gap = (le16_load(&record->flags) & WEIR_RECORD_GAP) != 0;
+    return gap && user > 0 ? user : 1;
+}
+
+static const struct format_record *record_behind(const struct format_record *record)
+{
+    uint64_t stride = format_align(le32_load(&record->size), FORMAT_RECORD_ALIGN);
+    return (const struct format_record *)((const uint8_t *)record + stride);
+}
+
+weir_lsn group_lost_to(const struct group_header *header, uint32_t index,
+                       const struct format_record *record, weir_lsn lsn)
+{
+    if (!group_is_sparse(header)) {
+        return lsn; /* here each LSN of a gap has a record of its own */
+    }
+    weir_lsn to = lsn + group_gap_length(record) - 1;
+    if (index + 1 == header->record_count) {
+        return to;
+    }
+    weir_lsn next = header->durable_lsn;
+    while (to > lsn && ++index + 1 < header->record_count) {
+        record = record_behind(record);
+        bool trusted = is_in_order(header, index, record, lsn) &&
+                       group_record_is_whole(record, format_record_number(record));
+        if (trusted) {
+            next = format_record_number(record);
+            break;
+        }
+    }
+    return to < next ? to : next - 1;
 }
 
 static enum group_fault check_payload(const struct format_record *record, uint32_t size,

@@ -153,8 +153,9 @@ int options_apply(const struct weir_log_options *options, const struct control *
     bool reads = (options->flags & WEIR_LOG_READ_ONLY) != 0;
     if (!reads && medium->block_bytes > control->block_bytes) {
         return log_error(why, WEIR_E_MEDIUM, NULL, UINT64_MAX,
-                         "the log was made with groups aligned to %u bytes; the medium %s writes "
-                         "%u (%s)",
+                         "the log was made on persistent memory, with groups aligned to %u bytes; "
+                         "medium %s writes %u: mount its file system with -o dax as before, or "
+                         "copy it by `weir backup LOG NEW`; it can be read as it is (%s)",
                          control->block_bytes, medium->name, medium->block_bytes, medium->reason);
     }
     uint64_t least = WINDOW_SEGMENTS_MIN * control->segment_bytes;

@@ -90,14 +90,6 @@ static void count_record(struct salvage *salvage, const struct format_record *re
     }
 }
 
-/* How many LSNs a record of a sparse group stands for: a gap for several. */
-static uint32_t gap_length(const struct format_record *record)
-{
-    uint32_t user = le32_load(&record->user);
-    bool gap = (le16_load(&record->flags) & WEIR_RECORD_GAP) != 0;
-    return gap && user > 0 ? user : 1;
-}
-
 /* The group's records from the writer's next LSN on; runs of damaged ones become gaps. */
 static int copy_records(struct salvage *salvage, const struct group_header *header,
                         const uint8_t *bytes)
@@ -129,26 +121,28 @@ static int copy_records(struct salvage *salvage, const struct group_header *head
 }
 
 /* The same where records carry their LSNs: what lies between two of them was dropped, and of a
- * damaged one the LSN is what verification takes it for. */
+ * damaged one the LSNs are what verification takes them for. A gap among them stays as long as it
+ * was: whoever accepted it has accepted that much. */
 static int copy_sparse_records(struct salvage *salvage, const struct group_header *header,
                                const uint8_t *bytes)
 {
     struct salvage_writer *writer = &salvage->target.writer;
     const struct format_record *record =
         (const struct format_record *)(bytes + FORMAT_GROUP_HEADER_BYTES);
-    weir_lsn lsn = header->first_lsn - 1;
+    weir_lsn before = header->first_lsn - 1;
     int rc = 0;
     for (uint32_t i = 0; i < header->record_count && rc == 0; i++) {
-        lsn = group_likely_lsn(header, i, record, lsn);
+        weir_lsn lsn = group_likely_lsn(header, i, record, before);
+        bool whole = is_whole(writer, record, lsn);
+        before = whole ? lsn + group_gap_length(record) - 1 : group_lost_to(header, i, record, lsn);
         if (lsn >= writer->next_lsn) {
             salvage_write_skip(writer, lsn);
-            if (is_whole(writer, record, lsn)) {
-                uint32_t count = gap_length(record);
+            if (whole) {
                 rc = salvage_write_record(writer, record);
-                writer->next_lsn += count - 1;
+                writer->next_lsn = before + 1;
                 count_record(salvage, record, lsn);
             } else {
-                rc = salvage_gap(salvage, lsn, salvage_reason_for(salvage, lsn), false);
+                rc = salvage_gap(salvage, before, salvage_reason_for(salvage, lsn), false);
             }
         }
         record = record_behind(record);

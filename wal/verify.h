@@ -86,6 +86,11 @@ int verify_each_group(void *context, const struct scan_group *group);
 /* The header is right and in place, the body is not. The walk goes on behind it. 0 or -errno. */
 int verify_pass_body(struct verify *verify, struct scan_walk *walk);
 
+/* Damage that begins with an LSN, unless some is open already; and where LSNs go on behind it, if
+ * some is: now it is reported. */
+void verify_open_damage(struct verify *verify, const struct weir_finding *finding, weir_lsn from);
+void verify_close_damage(struct verify *verify, weir_lsn next_lsn);
+
 /* From here on the segment's directory cannot be compared. */
 void verify_spoil_directory(struct verify *verify);
 

@@ -28,6 +28,23 @@ void verify_report_range(struct verify *verify, struct weir_finding *finding, we
     verify_report(verify, finding, costs);
 }
 
+void verify_open_damage(struct verify *verify, const struct weir_finding *finding, weir_lsn from)
+{
+    if (!verify->pending) {
+        verify->pending = true;
+        verify->damage = *finding;
+        verify->damage.from_lsn = from;
+    }
+}
+
+void verify_close_damage(struct verify *verify, weir_lsn next_lsn)
+{
+    if (verify->pending) {
+        verify->pending = false;
+        verify_report_range(verify, &verify->damage, verify->damage.from_lsn, next_lsn - 1);
+    }
+}
+
 /* ---- whole groups ---- */
 
 /* A gap that an earlier salvage wrote: one note for all of its records. A sparse one has one
@@ -147,6 +164,7 @@ int verify_each_group(void *context, const struct scan_group *group)
     if (verify->stopped != 0 || behind_tail) {
         return 1;
     }
+    verify_close_damage(verify, group->header.first_lsn);
     bool whole_so_far = verify->directory.first_time_ns != UINT64_MAX;
     if (whole_so_far && group->header.kind == FORMAT_GROUP_SEAL) {
         check_seal(verify, group);
@@ -168,10 +186,11 @@ void verify_spoil_directory(struct verify *verify)
 
 /* ---- behind a damaged body ---- */
 
-static void report_record(struct verify *verify, uint32_t offset, weir_lsn lsn, const char *what)
+static void report_record(struct verify *verify, uint32_t offset, weir_lsn from, weir_lsn to,
+                          const char *what)
 {
     struct weir_finding finding = verify_finding("record-crc", verify->ordinal, offset, "%s", what);
-    verify_report_range(verify, &finding, lsn, lsn);
+    verify_report_range(verify, &finding, from, to);
 }
 
 /* The record headers are right: each payload is checked alone. */
@@ -184,20 +203,24 @@ static int check_records(struct verify *verify, const struct scan_walk *walk)
         return rc;
     }
     uint32_t offset = FORMAT_GROUP_HEADER_BYTES;
-    weir_lsn lsn = header->first_lsn - 1;
+    weir_lsn before = header->first_lsn - 1;
     for (uint32_t i = 0; i < header->record_count; i++) {
         const struct format_record *record = (const struct format_record *)(bytes + offset);
         uint32_t size = le32_load(&record->size);
         uint32_t stride = (uint32_t)format_align(size, FORMAT_RECORD_ALIGN);
-        lsn = group_likely_lsn(header, i, record, lsn);
-        if (!group_record_is_whole(record, lsn)) {
-            report_record(verify, walk->offset + offset, lsn, "the payload fails its checksum");
+        weir_lsn lsn = group_likely_lsn(header, i, record, before);
+        bool whole = group_record_is_whole(record, lsn);
+        weir_lsn lost_to = group_lost_to(header, i, record, lsn);
+        if (!whole) {
+            report_record(verify, walk->offset + offset, lsn, lost_to,
+                          "the payload fails its checksum");
         } else if (!scan_is_zero(bytes + offset + size, stride - size)) {
-            report_record(verify, walk->offset + offset, lsn,
+            report_record(verify, walk->offset + offset, lsn, lost_to,
                           "the padding behind the payload is not zero");
         } else {
             count_record(verify, record, lsn, walk->offset + offset);
         }
+        before = lost_to;
         offset += stride;
     }
     return hand_over(verify, header, bytes, false);
@@ -211,7 +234,9 @@ static int keep_unpadded(struct verify *verify, const struct scan_walk *walk)
     return rc < 0 ? rc : hand_over(verify, &walk->refused, bytes, true);
 }
 
-static void report_body(struct verify *verify, const struct scan_walk *walk)
+/* The last record of a sparse group may have been a gap, whose length is lost with it: then all up
+ * to the next group may be. */
+static void report_body(struct verify *verify, const struct scan_walk *walk, bool unpadded)
 {
     const struct group_header *header = &walk->refused;
     const char *code = group_fault_code(walk->fault);
@@ -224,6 +249,10 @@ static void report_body(struct verify *verify, const struct scan_walk *walk)
         text = "the seal's directory is damaged; readers walk the groups instead";
     }
     struct weir_finding finding = verify_finding(code, verify->ordinal, walk->offset, "%s", text);
+    if (group_is_sparse(header) && header->kind == FORMAT_GROUP_DATA && !unpadded) {
+        verify_open_damage(verify, &finding, header->first_lsn);
+        return;
+    }
     verify_report_range(verify, &finding, header->first_lsn, group_next_lsn(header) - 1);
 }
 
@@ -238,9 +267,9 @@ int verify_pass_body(struct verify *verify, struct scan_walk *walk)
     if (records_alone) {
         rc = check_records(verify, walk);
     } else {
-        report_body(verify, walk);
         bool unpadded = walk->end == SCAN_INVALID && walk->fault == GROUP_PADDING &&
                         walk->refused.kind == FORMAT_GROUP_DATA;
+        report_body(verify, walk, unpadded);
         rc = unpadded ? keep_unpadded(verify, walk) : 0;
     }
     verify_spoil_directory(verify);

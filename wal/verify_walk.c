@@ -4,7 +4,8 @@
  * Happy path: header, groups up to the seal, next segment; at the tail nothing more.
  *
  * Behind damage (verify_groups.c, verify_find.c)
- *   - of a group's body: its header still says where it ends and which LSNs it holds
+ *   - of a group's body: its header still says where it ends and which LSNs it holds; in a
+ * compacted segment its last record may have been a gap, and only the next group says how long
  *   - of a group's header: the next one that is valid by itself says where LSNs go on
  *   - of a segment's header: the chain of the segment before leads on without it
  *   - of a file: the next segment's header says where LSNs go on
@@ -26,20 +27,13 @@
 static void open_damage(struct verify *verify, const struct weir_finding *finding)
 {
     verify->in_step = false;
-    if (!verify->pending) {
-        verify->pending = true;
-        verify->damage = *finding;
-        verify->damage.from_lsn = verify->chain.next_lsn;
-    }
+    verify_open_damage(verify, finding, verify->chain.next_lsn);
 }
 
 /* LSNs go on with next_lsn. */
 static void close_damage(struct verify *verify, weir_lsn next_lsn)
 {
-    if (verify->pending) {
-        verify->pending = false;
-        verify_report_range(verify, &verify->damage, verify->damage.from_lsn, next_lsn - 1);
-    }
+    verify_close_damage(verify, next_lsn);
     verify->in_step = true;
 }
 
@@ -128,6 +122,7 @@ static int meet_fault(struct verify *verify, struct scan_walk *walk)
     }
     if (walk->has_refused && walk->error != WEIR_E_CUT_SHORT &&
         walk->refused.kind != FORMAT_GROUP_EPOCH) {
+        verify_close_damage(verify, walk->refused.first_lsn);
         rc = verify_pass_body(verify, walk);
         verify->chain = walk->chain;
         return rc < 0 ? rc : (walk->end == SCAN_SEALED ? 0 : VERIFY_FOUND);

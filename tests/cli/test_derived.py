@@ -368,6 +368,26 @@ class Definitions(DerivedTest):
         self.assertEqual([hold["name"] for hold in stat["holds"]], ["engine"])
         self.make_all()
 
+    def free_as_advised(self, log, name, word):
+        """Creating it is refused with a command, after which it is not."""
+        create = ("index", "create", log, name, "-t", "packages", "-f", "section", "--json")
+        error = self.assert_error(weir(*create), REFUSED, word, name, "nothing was changed")
+        advised = error["error"].split("`")[1].split()
+        self.assertEqual(advised[0], "weir")
+        done = weir(*advised[1:])
+        self.assertEqual(done.exit, OK, (advised, done.err))
+        self.assertEqual(weir(*create).exit, OK)
+        self.assertEqual(self.keys("query", log, name, "s"), ["a"])
+
+    def test_a_name_that_is_taken_is_refused_with_the_command_that_frees_it(self):
+        self.make_all()
+        salvaged = self.path("salvaged")
+        self.assertEqual(weir("salvage", self.log, salvaged).exit, OK)
+        self.free_as_advised(salvaged, "by_section", "hold")  # of which there is no file
+        os.remove(os.path.join(self.log, "derived", "by_section", "definition"))
+        self.free_as_advised(self.log, "by_section", "consumer")
+        self.free_as_advised(self.log, "sizes", "derived system")
+
     def test_a_state_that_was_made_by_another_definition_is_not_used(self):
         self.make_all()
         state = os.path.join(self.log, "derived", "by_section", "state")

@@ -489,23 +489,6 @@ static void a_descriptor_is_readable_when_there_may_be_something(void **state)
 
 /* ---- failures ---- */
 
-/* The record of the value is somewhere on the disk, once. */
-static void damage_value(struct store *store, const char *value)
-{
-    for (unsigned ordinal = 0; ordinal < 64; ordinal++) {
-        char name[40];
-        uint64_t size = 0;
-        snprintf(name, sizeof name, "segment-%016x", ordinal);
-        uint8_t *bytes = sim_memory_bytes(store->keeper, name, false, &size);
-        uint8_t *at = bytes != NULL ? memmem(bytes, size, value, strlen(value)) : NULL;
-        if (at != NULL) {
-            *at ^= 1;
-            return;
-        }
-    }
-    fail_msg("there is no such value on the disk");
-}
-
 static void a_before_image_that_is_damaged_is_said_to_be(void **state)
 {
     (void)state;
@@ -522,7 +505,7 @@ static void a_before_image_that_is_damaged_is_said_to_be(void **state)
     struct weir_checkpoint_report report = WEIR_CHECKPOINT_REPORT_INIT;
     assert_int_equal(weir_engine_checkpoint(store.engine, &report, NULL), 0);
     store_stop(&store);
-    damage_value(&store, "the value that is damaged");
+    rot(&store, "the value that is damaged");
     store_start(&store);
     struct weir_changes *changes = open_from(&store, WEIR_CHANGES_RESUME, position);
     struct weir_event events[EVENTS];
@@ -641,11 +624,7 @@ static void a_record_under_our_type_that_is_none_of_ours_is_refused(void **state
     struct store store;
     store_open(&store);
     put(&store, "a", "1");
-    struct weir_part part = {"not a change", 12};
-    struct weir_entry entry = {.parts = &part, .part_count = 1, .type = WEIR_TYPE_CHANGE};
-    struct wal_address_batch batch = {.entries = &entry, .count = 1};
-    weir_lsn lsn;
-    assert_int_equal(wal_address_append(store.log, &batch, WEIR_EACH, &lsn), 0);
+    weir_lsn lsn = append_record(&store, WEIR_TYPE_CHANGE, "not a change", 12);
     struct weir_changes *changes = open_stream(store.engine, NULL);
     struct weir_event events[EVENTS];
     struct weir_error why = WEIR_ERROR_INIT;

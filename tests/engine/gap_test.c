@@ -17,29 +17,6 @@
 
 /* ---- rot, and salvage ---- */
 
-static int rot_in_file(void *context, const char *name)
-{
-    void **found = context;
-    uint64_t size;
-    struct weir_medium *keeper = found[0];
-    const char *value = found[1];
-    uint8_t *bytes = sim_memory_bytes(keeper, name, false, &size);
-    uint8_t *at = bytes != NULL ? memmem(bytes, size, value, strlen(value)) : NULL;
-    if (at == NULL) {
-        return 0;
-    }
-    uint64_t offset = (uint64_t)(at - bytes);
-    bytes[offset] ^= 1;
-    return 1;
-}
-
-/* The record with this value is not what was written any more. */
-static void rot(struct store *store, const char *value)
-{
-    void *find[] = {store->keeper, (void *)(uintptr_t)value};
-    assert_int_equal(store->keeper->ops->list(store->keeper, "", rot_in_file, find), 1);
-}
-
 static struct weir_log_options options_on(struct weir_medium *keeper)
 {
     struct weir_log_options options = WEIR_LOG_OPTIONS_INIT;
@@ -245,6 +222,43 @@ static void a_link_that_leads_into_a_gap_moves_the_horizon_up(void **state)
     expect_history(&store, "a", "5:a-three!");
     expect_history(&store, "b", "6:b-three! 4:b-two!");
     store_close(&store);
+}
+
+static weir_lsn append_update(struct store *store, char key, weir_lsn previous)
+{
+    struct record_head head;
+    uint8_t payload[RECORD_HEAD_BYTES_MAX + 1];
+    const struct engine_version before = {.lsn = previous};
+    record_build(&head, WEIR_UPDATE, WEIR_TABLE_DEFAULT, 1, &before);
+    memcpy(payload, head.bytes, head.size);
+    payload[head.size] = (uint8_t)key;
+    return append_record(store, WEIR_TYPE_CHANGE, payload, head.size + 1);
+}
+
+/* 2 lies between two gaps, and is there: that it is no version of "x" is no gap's doing. */
+static void a_link_to_what_is_no_version_of_its_key_is_damage_and_no_link_into_a_gap(void **state)
+{
+    (void)state;
+    struct store store;
+    struct weir_error why;
+    store_open(&store);
+    store.engine_options.checkpoint_bytes = UINT64_MAX;
+    put(&store, "a", "a-one!");
+    put(&store, "b", "b-one!");
+    put(&store, "c", "c-one!");
+    put(&store, "c", "c-two!");
+    weir_lsn lsn = append_update(&store, 'x', 2);
+    put(&store, "c", "c-three!");
+    settle(&store);
+    store_stop(&store);
+    rot(&store, "a-one!");
+    rot(&store, "c-one!");
+    assert_int_equal(salvage(&store), 2);
+    expect_refused(&store, 1, 3);
+    assert_int_equal(try_to_open(&store, ACCEPT, &why), WEIR_E_DAMAGED);
+    assert_int_equal(why.from_lsn, lsn);
+    expect_refused(&store, 1, 3); /* nothing was accepted */
+    store.keeper->ops->destroy(store.keeper);
 }
 
 static void a_key_whose_newest_version_was_lost_shows_the_one_before(void **state)
@@ -556,6 +570,43 @@ static void a_backup_and_a_compaction_keep_what_was_accepted(void **state)
     store_close(&store);
 }
 
+/* Behind the last gap the horizon is looked for in what compaction has left there. */
+static void gaps_below_the_horizon_of_compaction_are_accepted_as_others_are(void **state)
+{
+    (void)state;
+    struct store store;
+    struct weir_compact_options compact = WEIR_COMPACT_OPTIONS_INIT;
+    struct weir_compact_report compacted = WEIR_COMPACT_REPORT_INIT;
+    char key[16], value[600];
+    store_open(&store);
+    store.engine_options.checkpoint_bytes = UINT64_MAX;
+    weir_lsn lost = put(&store, "a", "a-only!");
+    put(&store, "b", "b-only!");
+    memset(value, 'v', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    for (unsigned i = 0; i < 4000; i++) {
+        (void)snprintf(key, sizeof key, "k%u", i % 50);
+        put(&store, key, value);
+    }
+    compact.thorough = true;
+    assert_int_equal(weir_engine_compact(store.engine, &compact, &compacted, NULL), 0);
+    assert_true(compacted.steps > 0);
+    assert_true(compacted.horizon > lost + 1);
+    store_stop(&store);
+    rot(&store, "a-only!");
+    assert_int_equal(salvage(&store), 1);
+    expect_refused(&store, lost, lost);
+    open_with(&store, ACCEPT);
+    assert_int_equal(report_of(&store).gap_horizon, lost);
+    assert_int_equal(begin_as_of(&store, compacted.horizon - 1), WEIR_E_HORIZON);
+    expect(&store, "a", NULL, 0);
+    expect(&store, "b", "b-only!", lost + 1);
+    expect_as_of(&store, compacted.horizon, "b", "b-only!");
+    store_stop(&store);
+    open_with(&store, 0);
+    store_close(&store);
+}
+
 struct dying {
     uint64_t calls, last; /* 0: lives on */
 };
@@ -714,6 +765,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(without_gaps_the_flag_writes_nothing),
         cmocka_unit_test(history_is_complete_above_the_last_gap_and_refused_below),
         cmocka_unit_test(a_link_that_leads_into_a_gap_moves_the_horizon_up),
+        cmocka_unit_test(a_link_to_what_is_no_version_of_its_key_is_damage_and_no_link_into_a_gap),
+        cmocka_unit_test(gaps_below_the_horizon_of_compaction_are_accepted_as_others_are),
         cmocka_unit_test(a_key_whose_newest_version_was_lost_shows_the_one_before),
         cmocka_unit_test(a_table_whose_name_was_lost_has_another),
         cmocka_unit_test(checkpoints_know_of_gaps),

@@ -457,16 +457,6 @@ static void expect_failure(struct store *store, int code, weir_lsn lsn)
     }
 }
 
-static weir_lsn append_record(struct store *store, uint16_t type, const void *payload, size_t size)
-{
-    struct weir_part part = {payload, size};
-    struct weir_entry entry = {.parts = &part, .part_count = 1, .type = type};
-    struct wal_address_batch batch = {.entries = &entry, .count = 1};
-    weir_lsn lsn;
-    assert_int_equal(wal_address_append(store->log, &batch, WEIR_EACH, &lsn), 0);
-    return lsn;
-}
-
 static weir_lsn append_change(struct store *store, weir_table table)
 {
     struct record_head head;

@@ -309,6 +309,55 @@ static void the_disk_never_becomes_full_and_what_was_acknowledged_is_there(void 
     store_close(&store);
 }
 
+static uint64_t reserve_bytes(struct store *store)
+{
+    uint64_t size = 0;
+    return sim_memory_bytes(store->keeper, "compact.spare", true, &size) != NULL ? size : 0;
+}
+
+static void remove_reserve(struct weir_medium *medium)
+{
+    assert_int_equal(medium->ops->remove(medium, "compact.spare"), 0);
+    assert_int_equal(medium->ops->sync_directory(medium, ""), 0);
+}
+
+/* Making it takes as long as writing a segment does. */
+static void room_for_compaction_is_made_when_a_writer_opens_and_not_by_its_first_put(void **state)
+{
+    (void)state;
+    struct store store;
+    struct beside beside;
+    store_open(&store);
+    assert_int_equal(reserve_bytes(&store), STORE_SEGMENT); /* durable */
+    put(&store, "a", "1");
+    store_stop(&store);
+    remove_reserve(store.keeper);
+    store_open_beside(&store, &beside); /* a reader makes nothing */
+    assert_int_equal(reserve_bytes(&store), 0);
+    store_close_beside(&beside);
+    store_start(&store);
+    assert_int_equal(reserve_bytes(&store), STORE_SEGMENT);
+    store_close(&store);
+}
+
+/* The log opens and takes puts; compaction looks for room when it needs it. */
+static void an_engine_opens_without_room_for_compaction(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    store_stop(&store);
+    remove_reserve(store.keeper);
+    uint64_t left = 0;
+    sim_memory_capacity_set(store.keeper, LARGE);
+    assert_int_equal(store.keeper->ops->space(store.keeper, &left), 0);
+    sim_memory_capacity_set(store.keeper, LARGE - left + STORE_SEGMENT / 2);
+    store_start(&store);
+    assert_int_equal(reserve_bytes(&store), 0);
+    put(&store, "a", "1");
+    store_close(&store);
+}
+
 static void when_nobody_answers_what_was_known_counts(void **state)
 {
     (void)state;
@@ -381,6 +430,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_would_pass_the_mark_is_refused_as_a_whole),
         cmocka_unit_test(deletes_go_on_into_half_of_what_must_stay_free),
         cmocka_unit_test(the_disk_never_becomes_full_and_what_was_acknowledged_is_there),
+        cmocka_unit_test(room_for_compaction_is_made_when_a_writer_opens_and_not_by_its_first_put),
+        cmocka_unit_test(an_engine_opens_without_room_for_compaction),
         cmocka_unit_test(when_nobody_answers_what_was_known_counts),
         cmocka_unit_test(marks_that_cannot_be_kept_are_refused),
     };

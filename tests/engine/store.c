@@ -1,5 +1,7 @@
 #include "store.h"
 
+#include "wal/address.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -76,6 +78,41 @@ weir_lsn erase(struct store *store, const char *key)
     weir_lsn lsn = 0;
     assert_int_equal(weir_delete(store->engine, WEIR_TABLE_DEFAULT, text(key), WEIR_NONE, &lsn), 0);
     return lsn;
+}
+
+weir_lsn append_record(struct store *store, uint16_t type, const void *payload, size_t size)
+{
+    struct weir_part part = {payload, size};
+    struct weir_entry entry = {.parts = &part, .part_count = 1, .type = type};
+    struct wal_address_batch batch = {.entries = &entry, .count = 1};
+    weir_lsn lsn;
+    assert_int_equal(wal_address_append(store->log, &batch, WEIR_EACH, &lsn), 0);
+    return lsn;
+}
+
+struct decay {
+    struct weir_medium *keeper;
+    const char *text;
+    unsigned copies;
+};
+
+static int rot_in_file(void *context, const char *name)
+{
+    struct decay *decay = context;
+    uint64_t size;
+    uint8_t *bytes = sim_memory_bytes(decay->keeper, name, false, &size), *at;
+    while (bytes != NULL && (at = memmem(bytes, size, decay->text, strlen(decay->text))) != NULL) {
+        *at ^= 1;
+        decay->copies++;
+    }
+    return 0;
+}
+
+void rot(struct store *store, const char *text)
+{
+    struct decay decay = {.keeper = store->keeper, .text = text};
+    assert_int_equal(store->keeper->ops->list(store->keeper, "", rot_in_file, &decay), 0);
+    assert_true(decay.copies > 0);
 }
 
 void settle(struct store *store)

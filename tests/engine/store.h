@@ -48,6 +48,12 @@ weir_lsn put(struct store *store, const char *key, const char *value);
 weir_lsn put_in(struct store *store, weir_table table, const char *key, const char *value);
 weir_lsn erase(struct store *store, const char *key);
 
+/* A record under a type of the engine that it has not written itself; the LSN. */
+weir_lsn append_record(struct store *store, uint16_t type, const void *payload, size_t size);
+
+/* Of the stopped store no file has this text any more: where it was it fails its checksum. */
+void rot(struct store *store, const char *text);
+
 /* All that was appended is durable, so that it can be seen as of an LSN. */
 void settle(struct store *store);
 

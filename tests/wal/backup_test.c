@@ -132,6 +132,53 @@ static void a_copy_can_be_copied(void **state)
     end(&fixture);
 }
 
+/* As when its file system is not mounted with dax any more. */
+static void a_log_of_persistent_memory_is_not_written_on_a_block_device_but_copied(void **state)
+{
+    (void)state;
+    struct fixture fixture = begin_on(1, 0, 0);
+    struct weir_log_options options = small_options();
+    struct weir_error why = WEIR_ERROR_INIT;
+    struct weir_log *refused;
+    options.flags = 0;
+    append_mixed(fixture.log, 300);
+    close_log(fixture.log);
+    fixture.from.options.block_bytes = 4096;
+    fixture.from.options.window_is_file = false;
+    assert_int_equal(try_open_log(&fixture.from, &options, &refused, &why), WEIR_E_MEDIUM);
+    assert_non_null(strstr(why.text, "-o dax"));
+    assert_non_null(strstr(why.text, "`weir backup LOG NEW`"));
+    options.flags = WEIR_LOG_READ_ONLY;
+    fixture.log = open_log(&fixture.from, &options);
+    backed_up(&fixture, true);
+    struct weir_log *copy = open_copy(&fixture);
+    expect_same(&fixture, fixture.log, copy);
+    append_mixed(copy, 10);
+    close_log(copy);
+    end(&fixture);
+}
+
+static void a_log_of_a_block_device_is_written_on_persistent_memory_as_it_is(void **state)
+{
+    (void)state;
+    struct fixture fixture = begin_on(0, 0, 0);
+    struct weir_log_options options = small_options();
+    options.flags = 0;
+    append_mixed(fixture.log, 10);
+    close_log(fixture.log);
+    fixture.from.options.block_bytes = 64;
+    fixture.from.options.window_is_file = true;
+    fixture.log = open_log(&fixture.from, &options);
+    append_mixed(fixture.log, 300);
+    close_log(fixture.log);
+    fixture.from.options.block_bytes = 4096;
+    fixture.from.options.window_is_file = false;
+    fixture.log = open_log(&fixture.from, &options); /* and here again */
+    backed_up(&fixture, false);
+    expect_verified(&fixture);
+    end(&fixture);
+}
+
 static void holds_stay_with_the_original_but_for_that_of_the_engine(void **state)
 {
     (void)state;
@@ -351,6 +398,8 @@ int main(void)
         cmocka_unit_test(a_log_that_was_never_made_is_refused),
         cmocka_unit_test(wl_06_what_was_truncated_is_not_copied),
         cmocka_unit_test(a_copy_can_be_copied),
+        cmocka_unit_test(a_log_of_persistent_memory_is_not_written_on_a_block_device_but_copied),
+        cmocka_unit_test(a_log_of_a_block_device_is_written_on_persistent_memory_as_it_is),
         cmocka_unit_test(holds_stay_with_the_original_but_for_that_of_the_engine),
         cmocka_unit_test(a_hold_keeps_the_source_while_it_is_read),
         cmocka_unit_test(without_a_hold_it_says_when_it_is_overtaken),

@@ -1,10 +1,11 @@
 /*
- * State files: what is written comes back, what is not whole or does not fit the log is refused,
- * and who feeds a name.
+ * State files: what is written comes back, and what is not whole or does not fit the log is
+ * refused.
  */
 #include "compact_support.h"
 
 #include "base/crc32c.h"
+#include "wal/control.h"
 #include "wal/log.h"
 #include "wal/state.h"
 
@@ -589,6 +590,38 @@ static void a_reader_beside_a_writer_keeps_states_and_knows_what_became_durable(
     finish(&fixture);
 }
 
+static int fail_control(void *context, const char *call, const char *name, uint64_t offset,
+                        size_t size)
+{
+    const bool *failing = context;
+    (void)offset, (void)size;
+    return *failing && strcmp(call, "sync") == 0 && strcmp(name, CONTROL_NAME) == 0 ? -EIO : 0;
+}
+
+/* Else the state would be one of a log that was taken back, behind a power cut. */
+static void what_a_reader_binds_a_state_to_is_durable_before_the_state_is(void **state)
+{
+    (void)state;
+    bool failing = false;
+    struct fixture fixture = log_with_records(5);
+    fixture.disk.options.faults = (struct sim_memory_faults){fail_control, &failing};
+    reopen(&fixture);
+    fixture.disk.options.faults = (struct sim_memory_faults){0};
+    struct weir_log *reader = open_reader(&fixture);
+    struct fixture after = {.disk.options = fixture.disk.options};
+    failing = true;
+    assert_true(weir_truncate_before(fixture.log, 3, NULL) < 0);
+    save(reader, 100, 1, 5);
+    assert_int_equal(sim_memory_crash(fixture.disk.keeper, NULL, NULL, &after.disk.keeper), 0);
+    after.disk.options.disk = sim_memory_disk(after.disk.keeper);
+    after.log = open_log(&after.disk, NULL);
+    expect_state(after.log, 100, 1, 5);
+    finish(&after);
+    close_log(reader);
+    (void)weir_log_close(fixture.log);
+    disk_free(&fixture.disk);
+}
+
 /* ---- names ---- */
 
 static int note_name(void *context, const char *name)
@@ -646,66 +679,6 @@ static void names_are_listed_in_order_and_go_with_all_their_files(void **state)
     finish(&fixture);
 }
 
-/* ---- locks ---- */
-
-static void cd_07_one_handle_at_a_time_has_the_lock_of_a_name(void **state)
-{
-    (void)state;
-    struct fixture fixture = log_with_records(3);
-    struct weir_log *log = fixture.log, *reader = open_reader(&fixture);
-    struct weir_state_lock *lock, *other;
-    assert_int_equal(weir_state_is_locked(log, "a"), 0);
-    assert_int_equal(weir_state_lock(log, "a", &lock), 0);
-    assert_int_equal(weir_state_lock(log, "a", &other), WEIR_E_ATTACHED);
-    assert_int_equal(weir_state_lock(reader, "a", &other), WEIR_E_ATTACHED);
-    assert_int_equal(weir_state_is_locked(log, "a"), 1);
-    assert_int_equal(weir_state_is_locked(reader, "a"), 1);
-    assert_int_equal(weir_state_lock(reader, "b", &other), 0);
-    assert_int_equal(weir_state_is_locked(log, "b"), 1);
-    assert_int_equal(weir_log_close(log), -EBUSY);
-    weir_state_unlock(lock);
-    assert_int_equal(weir_state_is_locked(reader, "a"), 0);
-    assert_int_equal(weir_state_lock(reader, "a", &lock), 0);
-    weir_state_unlock(lock);
-    weir_state_unlock(other);
-    weir_state_unlock(NULL);
-    close_log(reader);
-    finish(&fixture);
-}
-
-static void cd_07_a_lock_goes_with_the_process_that_had_it(void **state)
-{
-    (void)state;
-    struct fixture fixture = log_with_records(3);
-    struct weir_log *reader = open_reader(&fixture);
-    struct weir_state_lock *lock, *other;
-    assert_int_equal(weir_state_lock(reader, "a", &lock), 0);
-    assert_int_equal(weir_state_lock(fixture.log, "a", &other), WEIR_E_ATTACHED);
-    sim_memory_kill(reader->medium);
-    assert_int_equal(weir_state_lock(fixture.log, "a", &other), 0);
-    weir_state_unlock(other);
-    weir_state_unlock(lock);
-    (void)weir_log_close(reader);
-    finish(&fixture);
-}
-
-static void cd_07_after_a_removal_a_lock_is_one_of_the_new_file(void **state)
-{
-    (void)state;
-    struct fixture fixture = log_with_records(3);
-    struct weir_state_lock *lock, *other, *third;
-    assert_int_equal(weir_state_lock(fixture.log, "a", &lock), 0);
-    touch(fixture.log, "a", "state");
-    assert_int_equal(weir_state_remove(fixture.log, "a", NULL), 0);
-    assert_int_equal(weir_state_is_locked(fixture.log, "a"), 0);
-    assert_int_equal(weir_state_lock(fixture.log, "a", &other), 0);
-    assert_int_equal(weir_state_lock(fixture.log, "a", &third), WEIR_E_ATTACHED);
-    weir_state_unlock(lock);
-    assert_int_equal(weir_state_lock(fixture.log, "a", &third), WEIR_E_ATTACHED);
-    weir_state_unlock(other);
-    finish(&fixture);
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -727,10 +700,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(each_number_that_a_state_is_bound_to_counts_alone),
         cmocka_unit_test(cd_10_a_state_stays_good_across_compaction_and_truncation),
         cmocka_unit_test(a_reader_beside_a_writer_keeps_states_and_knows_what_became_durable),
+        cmocka_unit_test(what_a_reader_binds_a_state_to_is_durable_before_the_state_is),
         cmocka_unit_test(names_are_listed_in_order_and_go_with_all_their_files),
-        cmocka_unit_test(cd_07_one_handle_at_a_time_has_the_lock_of_a_name),
-        cmocka_unit_test(cd_07_a_lock_goes_with_the_process_that_had_it),
-        cmocka_unit_test(cd_07_after_a_removal_a_lock_is_one_of_the_new_file),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,7 @@
 #include "engine/index.h"
 
 #include "base/assert.h"
-#include "engine/node.h"
+#include "engine/lookup.h"
 
 #include <string.h>
 
@@ -47,21 +47,9 @@ uint64_t index_keys(struct index *index)
 
 bool index_candidate(const struct index *index, struct index_key key, uint64_t *ret_address)
 {
-    const struct engine_arena *arena = index->arena;
-    uint64_t word = atomic_load_explicit(&index->root, memory_order_acquire);
-    while (!word_is_leaf(word)) {
-        if (word == 0) {
-            return false;
-        }
-        uint32_t depth = word_depth(word);
-        struct node *node = node_at(arena, word);
-        if (__builtin_expect(depth < key.size, 1)) {
-            word = node_child(node, word_kind(word), key.data[depth]);
-        } else if (depth == key.size && word_has_end(word)) {
-            word = atomic_load_explicit(node_end_slot(node, word_kind(word)), memory_order_acquire);
-        } else {
-            return false;
-        }
+    uint64_t word = lookup_leaf(index->arena, index, key);
+    if (word == 0) {
+        return false;
     }
     *ret_address = word_address(word);
     return true;

@@ -43,12 +43,9 @@ static inline void fetch_node(const struct node *node, enum node_kind kind, unsi
         __builtin_prefetch(at + 40); /* it may lie in two lines */
         break;
     case NODE_16:
-        __builtin_prefetch(at);
-        node_fetch_list(node, 2);
-        break;
     case NODE_32:
         __builtin_prefetch(at);
-        node_fetch_list(node, 4);
+        node_fetch_list(node);
         break;
     case NODE_64:
     case NODE_128:

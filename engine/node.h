@@ -14,6 +14,7 @@
 #ifndef ENGINE_NODE_H
 #define ENGINE_NODE_H
 
+#include "base/match.h"
 #include "engine/arena.h"
 #include "engine/index.h"
 #include "engine/word.h"
@@ -89,26 +90,32 @@ static inline _Atomic uint64_t *node_slot_small(struct node *node, unsigned byte
     return place < header_count(header) ? &node->body[place] : NULL;
 }
 
-static inline _Atomic uint64_t *node_slot_list(struct node *node, unsigned words, unsigned byte)
+/*
+ * The slot in a node of 16 or of 32 entries. No branch depends on which of them it is, nor on the
+ * place: a processor that has to guess it waits for the memory before it goes on behind, with the
+ * next look-up. Of a node of 16 the last 16 bytes are slots: what equals there is no key.
+ */
+static inline _Atomic uint64_t *node_slot_list(struct node *node, enum node_kind kind,
+                                               unsigned byte)
 {
+    /* Acquire pairs with the release that stored the count: the keys below it are there. */
     uint64_t header = atomic_load_explicit(&node->header, memory_order_acquire);
-    for (unsigned index = 0; index < words; index++) {
-        uint64_t keys = atomic_load_explicit(&node->body[index], memory_order_relaxed);
-        unsigned place = match_byte(keys, byte);
-        if (place != 8) {
-            place += index * 8;
-            return place < header_count(header) ? &node->body[words + place] : NULL;
-        }
+    uint32_t equal = base_match_32(node->body, byte);
+    if (equal == 0) {
+        return NULL;
     }
-    return NULL;
+    /* The lowest place: a key that is there lies below the count, and what is behind does not. */
+    unsigned place = (unsigned)__builtin_ctz(equal);
+    unsigned start = 2u * ((unsigned)kind - NODE_16) + 2u;
+    return place < header_count(header) ? &node->body[start + place] : NULL;
 }
 
-/* The slots of a list lie behind the line with the keys: fetched beside it, not after it. */
-static inline void node_fetch_list(const struct node *node, unsigned words)
+/* The slots of a list lie behind the line with the keys: fetched beside it, not after it. More
+ * lines than two cost more than they gain: few nodes of 32 are that full. */
+static inline void node_fetch_list(const struct node *node)
 {
-    for (unsigned line = 1; line <= words; line++) {
-        __builtin_prefetch((const char *)node + (size_t)line * BASE_CACHE_LINE);
-    }
+    __builtin_prefetch((const char *)node + BASE_CACHE_LINE);
+    __builtin_prefetch((const char *)node + 2 * (size_t)BASE_CACHE_LINE);
 }
 
 static inline _Atomic uint64_t *node_slot_indexed(struct node *node, unsigned byte)
@@ -128,11 +135,9 @@ static inline _Atomic uint64_t *node_slot(struct node *node, enum node_kind kind
     case NODE_6:
         return node_slot_small(node, byte);
     case NODE_16:
-        node_fetch_list(node, 2);
-        return node_slot_list(node, 2, byte);
     case NODE_32:
-        node_fetch_list(node, 4);
-        return node_slot_list(node, 4, byte);
+        node_fetch_list(node);
+        return node_slot_list(node, kind, byte);
     case NODE_64:
     case NODE_128:
         return node_slot_indexed(node, byte);

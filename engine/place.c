@@ -20,9 +20,8 @@
 
 static int add_chunk(struct engine_places *places, uint64_t ordinal)
 {
-    bool compacted = ordinal >= WAL_ADDRESS_COMPACTED;
-    uint64_t index = (compacted ? ordinal - WAL_ADDRESS_COMPACTED : ordinal) / PLACE_CHUNK_SLOTS;
-    if (index >= PLACE_CHUNKS) {
+    uint64_t number = place_chunk_number(ordinal);
+    if (number >= PLACE_CHUNKS_ALL) {
         return WEIR_E_DAMAGED; /* an address that no log of this size has */
     }
     struct place_chunk *chunk = base_alloc_zero(sizeof *chunk);
@@ -30,7 +29,7 @@ static int add_chunk(struct engine_places *places, uint64_t ordinal)
         return -ENOMEM;
     }
     /* Release pairs with the acquire in place_slot_of(). */
-    atomic_store_explicit(&places->chunks[compacted][index], chunk, memory_order_release);
+    atomic_store_explicit(&places->chunks[number], chunk, memory_order_release);
     return 0;
 }
 
@@ -205,13 +204,10 @@ void place_let_go(struct weir_engine *engine)
 {
     struct engine_places *places = &engine->places;
     base_lock_acquire(&places->lock);
-    for (unsigned kind = 0; kind < 2; kind++) {
-        for (unsigned i = 0; i < PLACE_CHUNKS; i++) {
-            struct place_chunk *chunk =
-                atomic_load_explicit(&places->chunks[kind][i], memory_order_relaxed);
-            if (chunk != NULL) {
-                let_go_of_chunk(places, chunk);
-            }
+    for (unsigned i = 0; i < PLACE_CHUNKS_ALL; i++) {
+        struct place_chunk *chunk = atomic_load_explicit(&places->chunks[i], memory_order_relaxed);
+        if (chunk != NULL) {
+            let_go_of_chunk(places, chunk);
         }
     }
     base_lock_release(&places->lock);
@@ -227,20 +223,18 @@ void place_reclaim(struct weir_engine *engine)
 
 void place_drop_all(struct weir_engine *engine)
 {
-    for (unsigned kind = 0; kind < 2; kind++) {
-        for (unsigned i = 0; i < PLACE_CHUNKS; i++) {
-            struct place_chunk *chunk =
-                atomic_load_explicit(&engine->places.chunks[kind][i], memory_order_relaxed);
-            for (unsigned k = 0; chunk != NULL && k < PLACE_CHUNK_SLOTS; k++) {
-                struct wal_segment *segment =
-                    atomic_load_explicit(&chunk->slots[k].segment, memory_order_relaxed);
-                if (segment != NULL) {
-                    wal_address_unpin(engine->log, segment);
-                }
+    struct engine_places *places = &engine->places;
+    for (unsigned i = 0; i < PLACE_CHUNKS_ALL; i++) {
+        struct place_chunk *chunk = atomic_load_explicit(&places->chunks[i], memory_order_relaxed);
+        for (unsigned k = 0; chunk != NULL && k < PLACE_CHUNK_SLOTS; k++) {
+            struct wal_segment *segment =
+                atomic_load_explicit(&chunk->slots[k].segment, memory_order_relaxed);
+            if (segment != NULL) {
+                wal_address_unpin(engine->log, segment);
             }
-            base_free(chunk);
-            atomic_store_explicit(&engine->places.chunks[kind][i], NULL, memory_order_relaxed);
         }
+        base_free(chunk);
+        atomic_store_explicit(&places->chunks[i], NULL, memory_order_relaxed);
     }
 }
 

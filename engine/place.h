@@ -15,7 +15,8 @@ struct weir_engine;
 struct engine_table;
 
 #define PLACE_CHUNK_SLOTS 1024u
-#define PLACE_CHUNKS 8192u
+#define PLACE_CHUNKS 8192u /* of ordinary segments, and as many of compacted ones behind them */
+#define PLACE_CHUNKS_ALL (2 * PLACE_CHUNKS)
 
 struct place_slot {
     _Atomic(struct wal_segment *) segment; /* NULL: nobody has looked into it yet */
@@ -41,8 +42,7 @@ struct engine_places {
     struct epoch_bag gone; /* and of those whose slot is empty */
     struct weir_log *log;
     _Atomic uint32_t segment_shift; /* bytes of a segment, as a power of two; 0: not known yet */
-    /* By ordinal: ordinary segments, and compacted ones. */
-    _Atomic(struct place_chunk *) chunks[2][PLACE_CHUNKS];
+    _Atomic(struct place_chunk *) chunks[PLACE_CHUNKS_ALL]; /* place_chunk_number() */
 };
 
 void place_init(struct weir_engine *engine);
@@ -54,18 +54,27 @@ static inline uint32_t place_shift(const struct engine_places *places)
     return atomic_load_explicit(&places->segment_shift, memory_order_relaxed);
 }
 
+/* Which chunk an ordinal is in; PLACE_CHUNKS_ALL and more: no log is that long. */
+static inline uint64_t place_chunk_number(uint64_t ordinal)
+{
+    uint64_t number = ordinal / PLACE_CHUNK_SLOTS;
+    if (__builtin_expect(number < PLACE_CHUNKS, 1)) {
+        return number;
+    }
+    number -= WAL_ADDRESS_COMPACTED / PLACE_CHUNK_SLOTS;
+    return number < PLACE_CHUNKS ? number + PLACE_CHUNKS : PLACE_CHUNKS_ALL;
+}
+
 /* The slot of an address; NULL when nobody has looked into a segment near it yet. */
 static inline struct place_slot *place_slot_of(struct engine_places *places, uint64_t address)
 {
     uint64_t ordinal = address >> place_shift(places);
-    uint64_t compacted = ordinal / WAL_ADDRESS_COMPACTED;
-    uint64_t number = ordinal % WAL_ADDRESS_COMPACTED / PLACE_CHUNK_SLOTS;
-    if (__builtin_expect(compacted > 1 || number >= PLACE_CHUNKS, 0)) {
+    uint64_t number = place_chunk_number(ordinal);
+    if (__builtin_expect(number >= PLACE_CHUNKS_ALL, 0)) {
         return NULL;
     }
     /* Acquire pairs with the release in add_chunk(). */
-    struct place_chunk *chunk =
-        atomic_load_explicit(&places->chunks[compacted][number], memory_order_acquire);
+    struct place_chunk *chunk = atomic_load_explicit(&places->chunks[number], memory_order_acquire);
     return chunk != NULL ? &chunk->slots[ordinal % PLACE_CHUNK_SLOTS] : NULL;
 }
 
@@ -139,6 +148,33 @@ __attribute__((always_inline)) static inline int place_row_in(struct engine_plac
     }
     return __builtin_expect(record.type == WEIR_TYPE_CHANGE, 1) ? record_read_row(&record, ret_row)
                                                                 : WEIR_E_DAMAGED;
+}
+
+/* The row of a key, as place_row_in(), where nothing is unusual: the segment known and checked, and
+ * a change of this very key there, no delete. False: place_row_in() tells what it is. */
+__attribute__((always_inline)) static inline bool place_row_of(struct engine_places *places,
+                                                               uint64_t address,
+                                                               struct weir_bytes key,
+                                                               struct weir_row *ret_row)
+{
+    const struct place_slot *slot = place_slot_of(places, address);
+    if (__builtin_expect(slot == NULL, 0)) {
+        return false;
+    }
+    /* Acquire pairs with the release in place_pin(): the base is there. */
+    struct wal_segment *segment = atomic_load_explicit(&slot->segment, memory_order_acquire);
+    const uint8_t *base = atomic_load_explicit(&slot->base, memory_order_relaxed);
+    if (__builtin_expect(segment == NULL || base == NULL, 0)) {
+        return false;
+    }
+    uint64_t offset = address & ((UINT64_C(1) << place_shift(places)) - 1);
+    /* Head, key and the begin of the value lie in two lines: more than one get needs is paid for by
+     * all, since what the memory gives is what limits them together. */
+    __builtin_prefetch(base + offset + BASE_CACHE_LINE);
+    struct weir_record record;
+    return wal_address_read_plain(segment, base, offset, WEIR_TYPE_CHANGE, RECORD_CHANGE_BYTES,
+                                  &record) &&
+           record_read_row_of(&record, key, ret_row);
 }
 
 /* A record of 100 bytes, wherever it begins. Two are enough for its head and its key, and cost less

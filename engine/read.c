@@ -15,6 +15,7 @@
 #include "engine/engine.h"
 
 #include "base/assert.h"
+#include "engine/lookup.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -143,6 +144,12 @@ static inline int get_at(struct weir_read *read, struct place_slot *slot, uint64
     return address != 0 ? get_newest(read, slot, address, key, ret_row) : 0;
 }
 
+__attribute__((noinline)) static int get_slowly(struct weir_read *read, uint64_t address,
+                                                struct weir_bytes key, struct weir_row *ret_row)
+{
+    return get_at(read, place_slot_of(&read->engine->places, address), address, key, ret_row);
+}
+
 int weir_get(struct weir_read *read, weir_table number, struct weir_bytes key,
              struct weir_row *ret_row)
 {
@@ -156,12 +163,14 @@ int weir_get(struct weir_read *read, weir_table number, struct weir_bytes key,
     if (!key_is_valid(key)) {
         return WEIR_E_KEY;
     }
+    struct weir_engine *engine = read->engine;
     const struct index_key wanted = {key.data, (uint32_t)key.size};
-    uint64_t address = 0;
-    (void)index_candidate(&table->index, wanted, &address);
-    struct place_slot *slot = place_slot_of(&read->engine->places, address);
-    place_prefetch_in(&read->engine->places, slot, address);
-    return get_at(read, slot, address, key, ret_row);
+    uint64_t address = word_address(lookup_leaf(&engine->arena, &table->index, wanted));
+    bool is_plain = read->as_of == UINT64_MAX && address != 0;
+    if (__builtin_expect(is_plain && place_row_of(&engine->places, address, key, ret_row), 1)) {
+        return 1;
+    }
+    return get_slowly(read, address, key, ret_row);
 }
 
 /* ---- many keys ---- */

@@ -81,6 +81,33 @@ static inline bool record_key_is(struct weir_bytes a, struct weir_bytes b)
     return ((first[0] ^ first[1]) | (last[0] ^ last[1])) == 0;
 }
 
+/* The longest keys that are compared inline. */
+#define RECORD_KEY_INLINE 128u
+
+/* Are two keys of this size, 1 to RECORD_KEY_INLINE, the same? Without a call: what lives over one
+ * is saved and loaded again by every look-up. Of a size that is no multiple of a load the last
+ * overlaps the one before. */
+static inline bool record_key_equals(const uint8_t *a, const uint8_t *b, size_t size)
+{
+    if (__builtin_expect(size < sizeof(uint64_t), 0)) {
+        uint32_t difference = (uint32_t)(a[0] ^ b[0]) | (uint32_t)(a[size - 1] ^ b[size - 1]);
+        for (size_t at = 1; at + 1 < size; at++) {
+            difference |= (uint32_t)(a[at] ^ b[at]);
+        }
+        return difference == 0;
+    }
+    uint64_t difference = 0, left, right;
+    size_t last = size - sizeof left;
+    for (size_t at = 0; at < last; at += sizeof left) {
+        memcpy(&left, a + at, sizeof left);
+        memcpy(&right, b + at, sizeof right);
+        difference |= left ^ right;
+    }
+    memcpy(&left, a + last, sizeof left);
+    memcpy(&right, b + last, sizeof right);
+    return (difference | (left ^ right)) == 0;
+}
+
 /* What an index needs to know of a change. */
 struct record_key {
     const uint8_t *data;
@@ -129,6 +156,32 @@ static inline int record_read_row(const struct weir_record *record, struct weir_
     ret_row->value.size = (size_t)(end - (key.data + key.size));
     ret_row->lsn = record->lsn;
     return key.deleted ? 0 : 1;
+}
+
+/* As record_read_row(), for a record of RECORD_CHANGE_BYTES at least, if it is a put of this key,
+ * which is valid. False: it is something else, or the key a long one. */
+static inline bool record_read_row_of(const struct weir_record *record, struct weir_bytes key,
+                                      struct weir_row *ret_row)
+{
+    const struct record_change *change = (const struct record_change *)record->data;
+    uint32_t skip_size =
+        (change->operation & RECORD_HAS_SKIP) / (RECORD_HAS_SKIP / RECORD_SKIP_BYTES);
+    /* Both in one: the size of the key, and behind it WEIR_INSERT or WEIR_UPDATE, two bits. */
+    uint32_t operation = change->operation & (uint32_t)~RECORD_HAS_SKIP;
+    uint32_t both = (operation << 16 | le16_load(&change->key_size)) - (uint32_t)key.size;
+    uint64_t head = sizeof *change + skip_size + key.size;
+    struct weir_bytes found = {(const uint8_t *)(change + 1) + skip_size, key.size};
+    if (__builtin_expect(((both - ((uint32_t)WEIR_INSERT << 16)) & ~UINT32_C(0x10000)) != 0 ||
+                             head > record->size || key.size > RECORD_KEY_INLINE ||
+                             !record_key_equals(found.data, key.data, key.size),
+                         0)) {
+        return false;
+    }
+    ret_row->key = found;
+    ret_row->value.data = (const uint8_t *)record->data + head;
+    ret_row->value.size = record->size - head;
+    ret_row->lsn = record->lsn;
+    return true;
 }
 
 /* The payload of a table's record: room for RECORD_TABLE_BYTES_MAX. Returns its size. */

@@ -56,7 +56,7 @@ static inline bool word_has_end(uint64_t word)
 
 static inline uint32_t word_depth(uint64_t word)
 {
-    return (uint32_t)(word >> WORD_DEPTH_SHIFT) & 0xffff;
+    return (uint32_t)(word >> WORD_DEPTH_SHIFT); /* the bits above are 0 */
 }
 
 static inline uint64_t word_offset(uint64_t word)

@@ -141,6 +141,12 @@ static bool check_group(struct weir_log *log, struct wal_segment *segment, uint3
         walk_start(&walk, log, segment, NULL) < 0) {
         return false;
     }
+    /* Groups without records may come before the first one that has some: nobody else comes by. */
+    if (place.group_offset == le32_load(&segment->directory.entries[0].group_offset)) {
+        while (walk.offset < place.group_offset && walk_look(&walk, &header) == GROUP_OK) {
+            walk_pass(&walk, &header);
+        }
+    }
     walk_jump(&walk, place.group_offset);
     while (walk.offset <= offset && walk_look(&walk, &header) == GROUP_OK) {
         walk_pass(&walk, &header);

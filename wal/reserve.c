@@ -131,7 +131,8 @@ static void roll(struct weir_log *log, uint64_t now_ns)
     next->start.next_lsn = tail->next_lsn; /* the leader fills in the rest when it seals */
     next->start.time_ns = seal->time_ns;
     next->state = SEGMENT_OPEN;
-    atomic_store_explicit(&next->trusted_offset, 0, memory_order_release);
+    atomic_store_explicit(&next->checked_end, (uint32_t)log->limits.segment_bytes,
+                          memory_order_release);
     base_lock_release(&log->segments.lock);
 
     reserve_close_group(log);

@@ -104,6 +104,8 @@ struct wal_segment *segment_new(const struct weir_log *log, uint64_t ordinal,
         segment->ordinal = segment->first = segment->last = ordinal;
         segment->block_bytes = compacted ? FORMAT_COMPACTED_BLOCK : log->limits.block_bytes;
         segment->state = state;
+        atomic_store_explicit(&segment->checked_end, (uint32_t)log->limits.segment_bytes,
+                              memory_order_relaxed);
     }
     return segment;
 }
@@ -142,6 +144,7 @@ void segment_release_memory(struct weir_log *log, struct wal_segment *segment)
     segment_release_directory(segment);
     base_free((void *)(uintptr_t)segment->checked);
     segment->checked = NULL;
+    atomic_store_explicit(&segment->checked_blocks, 0, memory_order_relaxed);
     atomic_store_explicit(&segment->checked_singly, 0, memory_order_relaxed);
     if (segment->file != NULL) {
         ops->close(segment->file);
@@ -254,13 +257,6 @@ int segment_directory_alloc(const struct weir_log *log, struct wal_segment *segm
 }
 
 /* ---- mapping ---- */
-
-_Atomic uint64_t *segment_checked_alloc(const struct weir_log *log,
-                                        const struct wal_segment *segment)
-{
-    size_t words = log->limits.segment_bytes / segment->block_bytes / 64 + 1;
-    return base_alloc_array(words, sizeof(uint64_t));
-}
 
 /* Uses the directory in the seal group, if it passes its checks. */
 static bool adopt_seal(const struct weir_log *log, struct wal_segment *segment)
@@ -386,10 +382,7 @@ static int map_segment(struct weir_log *log, struct wal_segment *segment, struct
     char name[FORMAT_NAME_BYTES];
     format_segment_name(segment->ordinal, name);
     int rc = segment->file == NULL ? open_sealed_file(log, segment, name, why) : 0;
-    if (rc == 0) {
-        segment->checked = segment_checked_alloc(log, segment);
-        rc = segment->checked == NULL ? -ENOMEM : 0;
-    }
+    rc = rc == 0 ? segment_distrust(log, segment) : rc;
     const uint8_t *base = NULL;
     if (rc == 0) {
         rc = log->medium->ops->map(segment->file, log->limits.segment_bytes, &base);
@@ -401,7 +394,6 @@ static int map_segment(struct weir_log *log, struct wal_segment *segment, struct
     segment->mapped = true;
     atomic_fetch_add_explicit(&log->segments.mapped_bytes, log->limits.segment_bytes,
                               memory_order_relaxed);
-    atomic_store_explicit(&segment->trusted_offset, UINT32_MAX, memory_order_release);
     rc = check_own_header(log, segment, name, why);
     if (rc == 0 && !adopt_seal(log, segment)) {
         rc = rebuild_directory(log, segment);
@@ -612,21 +604,63 @@ int segment_pin_time(struct weir_log *log, uint64_t time_ns, struct wal_segment 
 
 /* ---- what was checked ---- */
 
+static uint32_t blocks_of(const struct wal_segment *segment, uint64_t bytes)
+{
+    return (uint32_t)((bytes + segment->block_bytes - 1) / segment->block_bytes);
+}
+
+int segment_distrust(const struct weir_log *log, struct wal_segment *segment)
+{
+    size_t words = log->limits.segment_bytes / segment->block_bytes / 64 + 1;
+    segment->checked = base_alloc_array(words, sizeof(uint64_t));
+    segment->groups_end =
+        segment->seal_offset > FORMAT_SEGMENT_HEADER_BYTES ? segment->seal_offset : 0;
+    /* Release pairs with the acquire in segment_is_plain(). */
+    atomic_store_explicit(&segment->checked_end, 0, memory_order_release);
+    return segment->checked != NULL ? 0 : -ENOMEM;
+}
+
+/* Every block from the first group to the seal was checked: nobody needs to look at bits any more.
+ * The bits are counted so that this is not done for each group, and looked at because the seal's
+ * own count too. */
+static void trust_all(struct wal_segment *segment)
+{
+    uint32_t end = blocks_of(segment, segment->groups_end);
+    for (uint32_t bit = FORMAT_SEGMENT_HEADER_BYTES / segment->block_bytes; bit < end; bit++) {
+        /* Acquire pairs with the release of whoever checked it. */
+        uint64_t word = atomic_load_explicit(&segment->checked[bit / 64], memory_order_acquire);
+        if ((word >> bit % 64 & 1) == 0) {
+            return;
+        }
+    }
+    /* Release pairs with the acquire in segment_is_plain(). */
+    atomic_store_explicit(&segment->checked_end, segment->groups_end, memory_order_release);
+}
+
 void segment_set_checked(struct wal_segment *segment, uint32_t group_offset, uint32_t group_bytes)
 {
     if (segment->checked == NULL) {
         return;
     }
     uint32_t bit = group_offset / segment->block_bytes;
-    uint32_t end = (uint32_t)(((uint64_t)group_offset + group_bytes + segment->block_bytes - 1) /
-                              segment->block_bytes);
+    uint32_t end = blocks_of(segment, (uint64_t)group_offset + group_bytes);
+    uint32_t fresh = 0;
     while (bit < end) {
         uint32_t count = 64 - bit % 64 < end - bit ? 64 - bit % 64 : end - bit;
         uint64_t bits = UINT64_MAX >> (64 - count) << bit % 64;
         /* Release pairs with the acquire in segment_is_checked(): what was read to check them comes
          * before anybody lends them unchecked. */
-        atomic_fetch_or_explicit(&segment->checked[bit / 64], bits, memory_order_release);
+        uint64_t old =
+            atomic_fetch_or_explicit(&segment->checked[bit / 64], bits, memory_order_release);
+        fresh += (old & bits) == 0 ? count : 0; /* a group is marked as a whole */
         bit += count;
+    }
+    /* Of two who check the last blocks at once, the one who counts last sees the other's bits. */
+    uint32_t blocks =
+        fresh + atomic_fetch_add_explicit(&segment->checked_blocks, fresh, memory_order_acq_rel);
+    if (fresh > 0 && segment->groups_end != 0 &&
+        blocks >= blocks_of(segment, segment->groups_end - FORMAT_SEGMENT_HEADER_BYTES)) {
+        trust_all(segment);
     }
 }
 

@@ -56,10 +56,13 @@ struct wal_segment {
     bool copied;  /* base is memory of a reader process, which fills it from the file */
     bool durable; /* a spare: file and name are; nothing is written into it before */
     struct segment_directory directory;
-    /* Groups at or behind this offset were built or checked by this handle; those before are
-     * checked at first read and then marked in `checked`: a bit for each block_bytes of them. */
-    _Atomic uint32_t trusted_offset;
+    /* Groups in front of this offset were built or checked by this handle: none, all in front of
+     * the seal, or all of the segment's bytes. Others are checked at first read and then marked in
+     * `checked`: a bit for each block_bytes of them. */
+    _Atomic uint32_t checked_end;
+    uint32_t groups_end; /* where checked_end goes once all bits before it are set; 0: nowhere */
     _Atomic uint64_t *checked;
+    _Atomic uint32_t checked_blocks; /* bits that are set */
     _Atomic uint32_t checked_singly; /* bytes of records that were checked without their group */
 };
 
@@ -100,11 +103,18 @@ void segment_unpin(struct weir_log *log, struct wal_segment *segment);
 int segment_pin_time(struct weir_log *log, uint64_t time_ns, struct wal_segment **ret_segment,
                      struct weir_error *why);
 
+/* Is all in front of this end checked, whatever `checked` says? */
+static inline bool segment_is_plain(const struct wal_segment *segment, uint64_t end)
+{
+    /* Acquire pairs with the release in segment_distrust() (`checked` is there) and in
+     * segment_set_checked() (all that was read to check it comes before). */
+    return end <= atomic_load_explicit(&segment->checked_end, memory_order_acquire);
+}
+
 /* Has the group that lies at this offset been checked since its bytes were mapped? */
 static inline bool segment_is_checked(const struct wal_segment *segment, uint64_t offset)
 {
-    /* Acquire pairs with the release in segment_make.c and map_segment(): `checked` is there. */
-    if (offset >= atomic_load_explicit(&segment->trusted_offset, memory_order_acquire)) {
+    if (segment_is_plain(segment, offset + 1)) {
         return true;
     }
     if (segment->checked == NULL) {
@@ -115,6 +125,10 @@ static inline bool segment_is_checked(const struct wal_segment *segment, uint64_
     uint64_t word = atomic_load_explicit(&segment->checked[bit / 64], memory_order_acquire);
     return (word >> (bit % 64) & 1) != 0;
 }
+
+/* Its memory is a file's from now on, and nothing of that was checked. -ENOMEM: there is no room
+ * for marks, and groups are checked each time that they are entered. */
+int segment_distrust(const struct weir_log *log, struct wal_segment *segment);
 
 /* The group was checked: header, place and body, to its aligned end. */
 void segment_set_checked(struct wal_segment *segment, uint32_t group_offset, uint32_t group_bytes);
@@ -170,10 +184,6 @@ void segment_table_free(struct weir_log *log);
 
 /* Room for the directory of a segment that is going to be written or walked. */
 int segment_directory_alloc(const struct weir_log *log, struct wal_segment *segment);
-
-/* One bit per block, for what was checked since the bytes were mapped. NULL: no memory. */
-_Atomic uint64_t *segment_checked_alloc(const struct weir_log *log,
-                                        const struct wal_segment *segment);
 
 void segment_release_directory(struct wal_segment *segment);
 

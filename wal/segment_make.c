@@ -37,10 +37,7 @@ static bool freeze(struct weir_log *log, struct wal_segment *segment)
     if (rc < 0) {
         return false; /* the memory stays as it is; only the budget is exceeded */
     }
-    /* Without memory for it, groups are checked each time they are entered. */
-    segment->checked = segment_checked_alloc(log, segment);
-    /* Release pairs with the acquire in segment_is_checked(): `checked` is there. */
-    atomic_store_explicit(&segment->trusted_offset, UINT32_MAX, memory_order_release);
+    (void)segment_distrust(log, segment); /* without marks groups are checked each time */
     base_lock_acquire(&log->segments.lock);
     segment->frozen = true;
     log->segments.windows--;

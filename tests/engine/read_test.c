@@ -71,6 +71,81 @@ static void the_fingerprint_counts_versions_and_not_the_order_of_keys(void **sta
     store_close(&store);
 }
 
+static int get_bytes(struct store *store, const uint8_t *key, size_t size)
+{
+    struct weir_read read;
+    struct weir_row row;
+    assert_int_equal(weir_read_begin(store->engine, NULL, &read), 0);
+    int rc = weir_get(&read, 0, (struct weir_bytes){key, size}, &row);
+    if (rc == 1) {
+        assert_int_equal(row.key.size, size);
+        assert_memory_equal(row.key.data, key, size);
+        assert_int_equal(row.value.size, sizeof size);
+        assert_memory_equal(row.value.data, &size, sizeof size);
+    }
+    weir_read_end(&read);
+    return rc;
+}
+
+/* Keys of one table have one size here, so that the index cannot tell them by it. */
+static void a_key_is_compared_to_its_last_byte_whatever_its_size(void **state)
+{
+    (void)state;
+    struct store store;
+    for (size_t size = 1; size <= 300; size += size < 140 ? 1 : 53) {
+        store_open(&store);
+        uint8_t key[300];
+        memset(key, 'k', sizeof key);
+        assert_int_equal(weir_put(store.engine, 0, (struct weir_bytes){key, size},
+                                  (struct weir_bytes){&size, sizeof size}, WEIR_NONE, NULL),
+                         0);
+        for (int versions = 0; versions < 3; versions++) {
+            assert_int_equal(get_bytes(&store, key, size), 1);
+            for (size_t at = 0; at < size; at++) {
+                key[at] ^= 0x40;
+                assert_int_equal(get_bytes(&store, key, size), 0);
+                key[at] ^= 0x40;
+            }
+            assert_int_equal(get_bytes(&store, key, size + (size < sizeof key)),
+                             size == sizeof key);
+            assert_int_equal(size > 1 ? get_bytes(&store, key, size - 1) : 0, 0);
+            assert_int_equal(weir_put(store.engine, 0, (struct weir_bytes){key, size},
+                                      (struct weir_bytes){&size, sizeof size}, WEIR_NONE, NULL),
+                             0);
+        }
+        assert_int_equal(
+            weir_delete(store.engine, 0, (struct weir_bytes){key, size}, WEIR_NONE, NULL), 0);
+        assert_int_equal(get_bytes(&store, key, size), 0);
+        store_close(&store);
+    }
+}
+
+/* The slots of a node lie behind its keys, and 32 bytes are looked at at once: a byte of a slot is
+ * no key. One byte at the end tells the keys apart; the records fill many addresses. */
+static void a_byte_that_a_node_has_no_key_for_is_not_found_in_its_slots(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    uint8_t key[8] = "node 00";
+    size_t size = sizeof key;
+    for (unsigned node = 0; node < 64; node++) {
+        unsigned keys = 7 + node % 26; /* nodes of 16 and of 32 */
+        key[5] = (uint8_t)node;
+        for (unsigned i = 0; i < keys; i++) {
+            key[7] = (uint8_t)(i * 7);
+            assert_int_equal(weir_put(store.engine, 0, (struct weir_bytes){key, size},
+                                      (struct weir_bytes){&size, sizeof size}, WEIR_NONE, NULL),
+                             0);
+        }
+        for (unsigned byte = 0; byte < 256; byte++) {
+            key[7] = (uint8_t)byte;
+            assert_int_equal(get_bytes(&store, key, size), byte % 7 == 0 && byte / 7 < keys);
+        }
+    }
+    store_close(&store);
+}
+
 /* Keys "000" to the last one, in order or against it, `max` rows at a time; 0: one by one. */
 static void expect_numbers(struct store *store, int keys, bool reverse, int max)
 {
@@ -364,6 +439,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(se_03_opening_a_log_rebuilds_the_engine_and_goes_on_where_it_was),
         cmocka_unit_test(se_02_replay_gives_the_same_fingerprint_and_deletes_are_included),
         cmocka_unit_test(the_fingerprint_counts_versions_and_not_the_order_of_keys),
+        cmocka_unit_test(a_key_is_compared_to_its_last_byte_whatever_its_size),
+        cmocka_unit_test(a_byte_that_a_node_has_no_key_for_is_not_found_in_its_slots),
         cmocka_unit_test(se_05_scans_give_exactly_the_keys_in_order_both_ways),
         cmocka_unit_test(a_scan_gives_as_many_rows_as_are_there_in_whatever_portions),
         cmocka_unit_test(se_07_a_view_as_of_an_lsn_shows_the_state_behind_that_record),

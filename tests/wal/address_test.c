@@ -4,6 +4,7 @@
 #include "support.h"
 
 #include "wal/address.h"
+#include "wal/address_read.h"
 #include "wal/log.h"
 
 #include <errno.h>
@@ -215,6 +216,57 @@ static void a_segment_that_is_read_often_is_checked_by_groups(void **state)
     disk_free(&disk);
 }
 
+/* How many of the records lie in the first segment. */
+static size_t count_first(struct weir_log *log, const struct many *many)
+{
+    size_t end = 0;
+    while (wal_address_ordinal(log, many->addresses[end]) == 1) {
+        end++;
+    }
+    return end;
+}
+
+static void a_segment_whose_groups_were_all_checked_is_checked_to_its_seal(void **state)
+{
+    (void)state;
+    static struct many many;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = write_groups(&disk, &many);
+    size_t end = count_first(log, &many);
+    struct wal_segment *segment;
+    struct weir_record record;
+    uint64_t seal = 0;
+    for (int round = 0; round < 2; round++) { /* the second time it is mapped anew */
+        assert_int_equal(wal_address_pin(log, 1, &segment, NULL), 0);
+        seal = segment->seal_offset;
+        for (size_t i = 0; i < end; i++) {
+            assert_false(segment_is_plain(segment, 1)); /* a group is left */
+            assert_int_equal(read_one(log, segment, &many, i), 0);
+            i = i == 2 * GROUP_RECORDS ? end - GROUP_RECORDS : i;
+        }
+        for (size_t i = 0; i < end; i += GROUP_RECORDS) {
+            assert_int_equal(read_one(log, segment, &many, i), 0);
+        }
+        assert_true(segment_is_plain(segment, seal));
+        assert_false(segment_is_plain(segment, seal + 1));
+        uint32_t offset = offset_of(log, &many, end - 1);
+        assert_true(
+            wal_address_read_plain(segment, segment->base, offset, TYPE, PAYLOAD_BYTES, &record));
+        assert_int_equal(record.lsn, end);
+        assert_int_equal(record.size, PAYLOAD_BYTES);
+        /* Too short, of another type, where none can begin. */
+        assert_false(wal_address_read_plain(segment, segment->base, offset, TYPE, PAYLOAD_BYTES + 1,
+                                            &record));
+        assert_false(wal_address_read_plain(segment, segment->base, offset, TYPE + 1, 0, &record));
+        assert_false(wal_address_read_plain(segment, segment->base, offset + 4, TYPE, 0, &record));
+        wal_address_unpin(log, segment);
+        close_log(log);
+        log = open_log(&disk, NULL);
+    }
+    close_log(log);
+    disk_free(&disk);
+}
+
 static void damage_in_a_group_costs_no_whole_record_in_it(void **state)
 {
     (void)state;
@@ -229,10 +281,7 @@ static void damage_in_a_group_costs_no_whole_record_in_it(void **state)
     bytes[offset_of(log, &many, damaged) + 60] ^= 0x10;
     struct wal_segment *segment;
     assert_int_equal(wal_address_pin(log, 1, &segment, NULL), 0);
-    size_t end = 0;
-    while (wal_address_ordinal(log, many.addresses[end]) == 1) {
-        end++;
-    }
+    size_t end = count_first(log, &many);
     for (int round = 0; round < 3; round++) {
         for (size_t i = 0; i < end; i++) {
             int expected = i == damaged ? WEIR_E_DAMAGED : 0;
@@ -241,6 +290,7 @@ static void damage_in_a_group_costs_no_whole_record_in_it(void **state)
     }
     assert_true(segment_is_checked(segment, offset_of(log, &many, (size_t)2 * GROUP_RECORDS)));
     assert_false(segment_is_checked(segment, offset_of(log, &many, damaged)));
+    assert_false(segment_is_plain(segment, 1));
     wal_address_unpin(log, segment);
     close_log(log);
     disk_free(&disk);
@@ -298,6 +348,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_cursor_lends_numbered_records_without_their_number),
         cmocka_unit_test(what_is_no_record_is_not_lent),
         cmocka_unit_test(a_segment_that_is_read_often_is_checked_by_groups),
+        cmocka_unit_test(a_segment_whose_groups_were_all_checked_is_checked_to_its_seal),
         cmocka_unit_test(damage_in_a_group_costs_no_whole_record_in_it),
         cmocka_unit_test(a_pinned_segment_keeps_the_log_open_and_outlives_truncation),
         cmocka_unit_test(the_number_counts_for_the_limit_of_a_record),

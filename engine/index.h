@@ -190,9 +190,11 @@ struct index_iterator {
     uint32_t first;   /* the oldest level kept */
     uint32_t count;   /* levels kept */
     bool descending;
-    bool dropped; /* levels were dropped: when the others are used up, seek again */
-    bool placed;  /* a seek succeeded */
-    bool bounded; /* it had a bound */
+    bool dropped;        /* levels were dropped: when the others are used up, seek again */
+    bool placed;         /* a seek succeeded */
+    bool bounded;        /* it had a bound */
+    uint64_t listed;     /* the node whose bytes have these places, 0 for none */
+    uint8_t places[256]; /* only of bytes that it has */
     struct index_level levels[INDEX_LEVELS];
 };
 

@@ -27,12 +27,14 @@
 
 #define AGAIN 1
 #define NODES_AHEAD 16
+#define SMALL_ENTRIES 6 /* that the largest node has which is taken without a level */
 
 void index_iterator_init(struct index_iterator *iterator, struct index *index)
 {
     iterator->index = index;
     iterator->last = 0;
     iterator->pending = 0;
+    iterator->listed = 0;
     iterator->first = 0;
     iterator->count = 0;
     iterator->descending = false;
@@ -67,64 +69,104 @@ static uint64_t beyond_cut(const struct index_level *level, unsigned quarter)
     return quarter != cut / 64 ? 0 : level->descending ? below : ~below << 1;
 }
 
-/* All four quarters of a node that lists its bytes. */
-static void list_quarters(const struct engine_arena *arena, struct index_level *level)
+/* All four quarters of a node that lists its bytes; and where each byte is, so that nothing is
+ * searched for twice. Neither moves while the node is there. */
+static void list_places(struct index_iterator *iterator, struct index_level *level)
 {
-    struct node *node = node_at(arena, level->word);
+    struct node *node = node_at(iterator->index->arena, level->word);
     unsigned start = node_slots_start(word_kind(level->word));
+    /* Acquire pairs with the release that stored the count. */
     uint64_t header = atomic_load_explicit(&node->header, memory_order_acquire);
-    memset(level->rest, 0, sizeof level->rest);
-    memset(level->ahead, 0, sizeof level->ahead);
+    uint64_t keys = header >> HEADER_KEYS_SHIFT;
+    uint64_t rest[4] = {0}, leaves[4] = {0};
     for (unsigned place = 0; place < header_count(header); place++) {
+        if (start != 0 && place % 8 == 0) {
+            keys = atomic_load_explicit(&node->body[place / 8], memory_order_relaxed);
+        }
         uint64_t word = atomic_load_explicit(&node->body[start + place], memory_order_acquire);
-        uint64_t keys = start == 0
-                            ? header >> HEADER_KEYS_SHIFT
-                            : atomic_load_explicit(&node->body[place / 8], memory_order_relaxed);
-        unsigned byte = (unsigned)(keys >> place % 8 * 8) & 0xff;
-        level->rest[byte / 64] |= (uint64_t)(word != 0) << byte % 64;
-        level->ahead[byte / 64] |= (uint64_t)(word != 0 && !word_is_leaf(word)) << byte % 64;
+        unsigned byte = (unsigned)keys & 0xff;
+        keys >>= 8;
+        iterator->places[byte] = (uint8_t)place;
+        rest[byte / 64] |= (uint64_t)(word != 0) << byte % 64;
+        leaves[byte / 64] |= (word & WORD_LEAF) << byte % 64;
+    }
+    iterator->listed = level->word;
+    if (level->ready != 0) {
+        return; /* it was listed before, and some of it was taken: only the places were asked for */
     }
     for (unsigned quarter = 0; quarter < 4; quarter++) {
-        level->rest[quarter] &= beyond_cut(level, quarter);
-        level->ahead[quarter] &= level->rest[quarter];
+        level->rest[quarter] = rest[quarter] & beyond_cut(level, quarter);
+        level->ahead[quarter] = level->rest[quarter] & ~leaves[quarter];
     }
     level->ready = 0xf;
+}
+
+/* One quarter of a node with an index of its bytes. */
+static void list_indexed(const struct node *node, unsigned quarter, uint64_t *ret_bits,
+                         uint64_t *ret_leaves)
+{
+    for (unsigned at = 0; at < 8; at++) {
+        /* Acquire pairs with the release that stored the byte. */
+        uint64_t slots = atomic_load_explicit(&node->body[quarter * 8 + at], memory_order_acquire);
+        for (unsigned bit = at * 8; slots != 0; bit++, slots >>= 8) {
+            if ((slots & 0xff) != 0) {
+                uint64_t word = atomic_load_explicit(&node->body[32 + (slots & 0xff) - 1],
+                                                     memory_order_acquire);
+                *ret_bits |= (uint64_t)(word != 0) << bit;
+                *ret_leaves |= (word & WORD_LEAF) << bit;
+            }
+        }
+    }
+}
+
+static void list_full(const struct node *node, unsigned quarter, uint64_t *ret_bits,
+                      uint64_t *ret_leaves)
+{
+    for (unsigned bit = 0; bit < 64; bit++) {
+        uint64_t word = atomic_load_explicit(&node->body[quarter * 64 + bit], memory_order_acquire);
+        *ret_bits |= (uint64_t)(word != 0) << bit;
+        *ret_leaves |= (word & WORD_LEAF) << bit;
+    }
 }
 
 /* One quarter of a node that has a place for each byte. */
 static void list_quarter(const struct engine_arena *arena, struct index_level *level,
                          unsigned quarter)
 {
-    struct node *node = node_at(arena, level->word);
-    bool full = word_kind(level->word) == NODE_256;
+    const struct node *node = node_at(arena, level->word);
     uint64_t wanted = beyond_cut(level, quarter);
-    uint64_t bits = 0;
-    uint64_t leaves = 0;
-    for (unsigned bit = 0; full && bit < 64; bit++) {
-        uint64_t word = atomic_load_explicit(&node->body[quarter * 64 + bit], memory_order_acquire);
-        bits |= (uint64_t)(word != 0) << bit;
-        leaves |= (word & WORD_LEAF) << bit;
-    }
-    for (unsigned bit = 0; !full && bit < 64 && wanted != 0; bit++) {
-        uint64_t word = node_child(node, NODE_128, quarter * 64 + bit);
-        bits |= (uint64_t)(word != 0) << bit;
-        leaves |= (word & WORD_LEAF) << bit;
+    uint64_t bits = 0, leaves = 0;
+    if (wanted != 0 && word_kind(level->word) == NODE_256) {
+        list_full(node, quarter, &bits, &leaves);
+    } else if (wanted != 0) {
+        list_indexed(node, quarter, &bits, &leaves);
     }
     level->rest[quarter] = bits & wanted;
     level->ahead[quarter] = bits & wanted & ~leaves;
     level->ready = (uint8_t)(level->ready | 1u << quarter);
 }
 
-static void make_ready(const struct engine_arena *arena, struct index_level *level,
-                       unsigned quarter)
+static void make_ready(struct index_iterator *iterator, struct index_level *level, unsigned quarter)
 {
-    if ((level->ready >> quarter & 1) == 0) {
-        if (word_kind(level->word) <= NODE_32) {
-            list_quarters(arena, level);
-        } else {
-            list_quarter(arena, level, quarter);
+    if (word_kind(level->word) <= NODE_32) {
+        if (level->ready == 0 || iterator->listed != level->word) {
+            list_places(iterator, level);
         }
+    } else if ((level->ready >> quarter & 1) == 0) {
+        list_quarter(iterator->index->arena, level, quarter);
     }
+}
+
+/* What hangs under a byte of a level that is ready, or 0. */
+static inline uint64_t child_at(const struct index_iterator *iterator, struct node *node,
+                                enum node_kind kind, unsigned byte)
+{
+    if (kind <= NODE_32) {
+        unsigned place = node_slots_start(kind) + iterator->places[byte];
+        /* Acquire pairs with the release that published the word. */
+        return atomic_load_explicit(&node->body[place], memory_order_acquire);
+    }
+    return node_child(node, kind, byte);
 }
 
 /* The bit that comes next in the direction of the level. */
@@ -135,18 +177,24 @@ static unsigned next_bit(const struct index_level *level, uint64_t bits)
 }
 
 /* Fetches nodes that come later: a few at first, then one for each entry that is taken. */
-static void fetch_ahead(const struct engine_arena *arena, struct index_level *level,
+static void fetch_ahead(const struct index_iterator *iterator, struct index_level *level,
                         unsigned quarter)
 {
+    const struct engine_arena *arena = iterator->index->arena;
     struct node *node = node_at(arena, level->word);
     unsigned count = (level->fetching >> quarter & 1) != 0 ? 1 : NODES_AHEAD;
     level->fetching = (uint8_t)(level->fetching | 1u << quarter);
     while (count-- != 0 && level->ahead[quarter] != 0) {
         unsigned bit = next_bit(level, level->ahead[quarter]);
         level->ahead[quarter] &= ~(UINT64_C(1) << bit);
-        prefetch_node(arena, node_child(node, word_kind(level->word), quarter * 64 + bit));
+        prefetch_node(arena, child_at(iterator, node, word_kind(level->word), quarter * 64 + bit));
     }
 }
+
+/* Where addresses go. */
+struct batch {
+    uint64_t *next, *end;
+};
 
 static struct index_level *top(struct index_iterator *iterator)
 {
@@ -186,66 +234,14 @@ static uint64_t end_word(const struct index_iterator *iterator, uint64_t word)
     return atomic_load_explicit(node_end_slot(node, word_kind(word)), memory_order_acquire);
 }
 
-/* Takes the next byte out of a level. False when there is none. */
-static bool take_byte(const struct engine_arena *arena, struct index_level *level,
-                      unsigned *ret_byte)
-{
-    for (unsigned step = 0; step < 4; step++) {
-        unsigned quarter = level->descending ? 3 - step : step;
-        make_ready(arena, level, quarter);
-        uint64_t bits = level->rest[quarter];
-        if (bits == 0) {
-            continue;
-        }
-        if (level->ahead[quarter] != 0) {
-            fetch_ahead(arena, level, quarter);
-        }
-        unsigned bit = next_bit(level, bits);
-        level->rest[quarter] = bits & ~(UINT64_C(1) << bit);
-        *ret_byte = quarter * 64 + bit;
-        return true;
-    }
-    return false;
-}
-
-/* The next leaf, or 0 when the levels that are kept are used up. */
-static uint64_t next_leaf(struct index_iterator *iterator)
-{
-    const struct engine_arena *arena = iterator->index->arena;
-    uint64_t word = iterator->pending;
-    iterator->pending = 0;
-    for (;;) {
-        if (word != 0 && word_is_leaf(word)) {
-            return word;
-        }
-        if (word != 0) {
-            begin_level(iterator, push(iterator), word);
-            /* Ascending, the key that ends here comes first. */
-            word = iterator->descending ? 0 : end_word(iterator, word);
-            continue;
-        }
-        if (iterator->count == 0) {
-            return 0;
-        }
-        struct index_level *level = top(iterator);
-        unsigned byte;
-        if (take_byte(arena, level, &byte)) {
-            word = node_child(node_at(arena, level->word), word_kind(level->word), byte);
-        } else {
-            word = level->end ? end_word(iterator, level->word) : 0;
-            iterator->count--;
-        }
-    }
-}
-
 /* Takes leaves out of one quarter of a full node, ascending, up to the first entry that is none. */
 static void take_full(struct index_level *level, const struct node *node, unsigned quarter,
-                      uint64_t *ret_addresses, int max, int *count)
+                      struct batch *batch)
 {
     const _Atomic uint64_t *slots = &node->body[(size_t)quarter * 64];
     uint64_t bits = level->rest[quarter];
-    int taken = *count;
-    while (bits != 0 && taken < max) {
+    uint64_t *next = batch->next;
+    while (bits != 0 && next != batch->end) {
         unsigned bit = (unsigned)__builtin_ctzll(bits);
         /* Acquire pairs with the release that published the word. */
         uint64_t word = atomic_load_explicit(&slots[bit], memory_order_acquire);
@@ -253,62 +249,120 @@ static void take_full(struct index_level *level, const struct node *node, unsign
             break; /* it has become a node, or was removed */
         }
         bits &= bits - 1;
-        ret_addresses[taken++] = word_address(word);
+        *next++ = word_address(word);
     }
     level->rest[quarter] = bits;
-    *count = taken;
+    batch->next = next;
 }
 
-/* Takes leaves out of one quarter of the deepest level. False: a node among them became pending. */
-static bool take_leaves_of(struct index_iterator *iterator, struct index_level *level,
-                           unsigned quarter, uint64_t *ret_addresses, int max, int *count)
+/* Takes all of a small node that leads to leaves alone, which needs no level. False: it is not like
+ * that, or there is no room. */
+static bool take_small(const struct engine_arena *arena, uint64_t node_word, bool descending,
+                       struct batch *batch)
+{
+    if (word_kind(node_word) > NODE_6 || word_has_end(node_word) ||
+        batch->end - batch->next < SMALL_ENTRIES) {
+        return false;
+    }
+    const struct node *node = node_at(arena, node_word);
+    /* Acquire pairs with the release that stored the count. */
+    uint64_t header = atomic_load_explicit(&node->header, memory_order_acquire);
+    uint8_t bytes[SMALL_ENTRIES];
+    unsigned count = 0;
+    for (unsigned place = 0; place < header_count(header); place++) {
+        uint64_t word = atomic_load_explicit(&node->body[place], memory_order_acquire);
+        uint8_t byte = (uint8_t)(header >> (HEADER_KEYS_SHIFT + place * 8));
+        if (__builtin_expect(word == 0, 0)) {
+            continue; /* it was removed */
+        }
+        if (!word_is_leaf(word)) {
+            return false;
+        }
+        unsigned at = count++;
+        for (; at > 0 && (bytes[at - 1] > byte) != descending; at--) {
+            bytes[at] = bytes[at - 1];
+            batch->next[at] = batch->next[at - 1];
+        }
+        bytes[at] = byte;
+        batch->next[at] = word_address(word);
+    }
+    batch->next += count;
+    return true;
+}
+
+/* Takes what is in one quarter of the deepest level, up to a node that becomes pending. */
+static void take_quarter(struct index_iterator *iterator, struct index_level *level,
+                         unsigned quarter, struct batch *batch)
 {
     const struct engine_arena *arena = iterator->index->arena;
     struct node *node = node_at(arena, level->word);
     enum node_kind kind = word_kind(level->word);
     if (kind == NODE_256 && !level->descending && level->ahead[quarter] == 0) {
-        take_full(level, node, quarter, ret_addresses, max, count);
+        take_full(level, node, quarter, batch);
     }
     uint64_t bits = level->rest[quarter];
-    while (bits != 0 && *count < max) {
+    while (bits != 0 && batch->next != batch->end && iterator->pending == 0) {
         if (level->ahead[quarter] != 0) {
-            fetch_ahead(arena, level, quarter);
+            fetch_ahead(iterator, level, quarter);
         }
         unsigned bit = next_bit(level, bits);
         bits &= ~(UINT64_C(1) << bit);
-        uint64_t word = node_child(node, kind, quarter * 64 + bit);
+        uint64_t word = child_at(iterator, node, kind, quarter * 64 + bit);
         if (__builtin_expect(word_is_leaf(word), 1)) {
-            ret_addresses[(*count)++] = word_address(word);
-        } else if (word != 0) {
+            *batch->next++ = word_address(word);
+        } else if (word != 0 && !take_small(arena, word, level->descending, batch)) {
             iterator->pending = word;
-            break;
         }
     }
     level->rest[quarter] = bits;
-    return iterator->pending == 0;
 }
 
-/* Takes leaves out of the deepest level; a node among them becomes pending. */
-static int take_leaves(struct index_iterator *iterator, uint64_t *ret_addresses, int max)
+/* Takes what is in the deepest level, up to a node that becomes pending; a level that is used up is
+ * gone then. */
+static void take_level(struct index_iterator *iterator, struct batch *batch)
 {
     struct index_level *level = top(iterator);
-    int count = 0;
-    for (unsigned step = 0; step < 4 && count < max; step++) {
+    for (unsigned step = 0; step < 4; step++) {
         unsigned quarter = level->descending ? 3 - step : step;
-        make_ready(iterator->index->arena, level, quarter);
-        if (!take_leaves_of(iterator, level, quarter, ret_addresses, max, &count)) {
+        if ((level->ready >> quarter & 1) != 0 && level->rest[quarter] == 0) {
+            continue;
+        }
+        make_ready(iterator, level, quarter);
+        take_quarter(iterator, level, quarter, batch);
+        if (batch->next == batch->end || iterator->pending != 0) {
+            return;
+        }
+    }
+    iterator->pending = level->end ? end_word(iterator, level->word) : 0;
+    iterator->count--;
+}
+
+/* Fills a batch, or as much of it as the levels that are kept have. */
+static void take(struct index_iterator *iterator, struct batch *batch)
+{
+    while (batch->next != batch->end) {
+        uint64_t word = iterator->pending;
+        iterator->pending = 0;
+        if (word != 0 && word_is_leaf(word)) {
+            *batch->next++ = word_address(word);
+        } else if (word != 0) {
+            begin_level(iterator, push(iterator), word);
+            /* Ascending, the key that ends here comes first. */
+            iterator->pending = iterator->descending ? 0 : end_word(iterator, word);
+        } else if (iterator->count != 0) {
+            take_level(iterator, batch);
+        } else {
             break;
         }
     }
-    return count;
 }
 
 /* Whether anything is left in a level, looked up now. */
-static bool has_rest(const struct index_iterator *iterator, struct index_level *level)
+static bool has_rest(struct index_iterator *iterator, struct index_level *level)
 {
     uint64_t rest = 0;
     for (unsigned quarter = 0; quarter < 4; quarter++) {
-        make_ready(iterator->index->arena, level, quarter);
+        make_ready(iterator, level, quarter);
         rest |= level->rest[quarter];
     }
     return rest != 0 || (level->end && end_word(iterator, level->word) != 0);
@@ -431,6 +485,7 @@ int index_seek(struct index_iterator *iterator, struct index_key bound, enum ind
 {
     iterator->placed = false;
     iterator->last = 0;
+    iterator->listed = 0; /* another node may be there since the last section */
     iterator->descending = mode == INDEX_LE || mode == INDEX_LT || mode == INDEX_LAST;
     iterator->bounded = mode != INDEX_FIRST && mode != INDEX_LAST;
     if (!iterator->bounded) {
@@ -444,9 +499,14 @@ int index_seek(struct index_iterator *iterator, struct index_key bound, enum ind
         /* To seek again takes a key that was returned: so the first leaf is found here. */
         seek.exact = true;
         rc = walk_again(iterator, &seek);
-        uint64_t leaf = rc == 0 ? next_leaf(iterator) : 0;
-        iterator->pending = leaf;
-        if (leaf != 0) {
+        uint64_t address;
+        struct batch first = {&address, &address + 1};
+        if (rc == 0) {
+            take(iterator, &first);
+        }
+        if (first.next == first.end) {
+            WEIR_ASSERT(iterator->pending == 0);
+            iterator->pending = word_of_address(address);
             break;
         }
     }
@@ -472,28 +532,24 @@ static int turn(struct index_iterator *iterator, bool descending)
 /* Fills the rest of a batch. How many are in it then, or what load() returned. */
 static int fill(struct index_iterator *iterator, uint64_t *ret_addresses, int max)
 {
-    int count = 0;
-    while (count < max) {
-        uint64_t leaf = next_leaf(iterator);
-        if (leaf != 0) {
-            ret_addresses[count++] = word_address(leaf);
-            if (iterator->count != 0) {
-                count += take_leaves(iterator, ret_addresses + count, max - count);
-            }
-            iterator->last = word_of_address(ret_addresses[count - 1]);
-        } else if (iterator->dropped) {
-            int rc = resume(iterator);
-            if (rc < 0) {
-                return rc;
-            }
-        } else {
-            break;
+    struct batch batch = {ret_addresses, ret_addresses + max};
+    for (;;) {
+        take(iterator, &batch);
+        if (batch.next != ret_addresses) {
+            iterator->last = word_of_address(batch.next[-1]);
+        }
+        if (batch.next == batch.end || !iterator->dropped) {
+            return (int)(batch.next - ret_addresses);
+        }
+        int rc = resume(iterator);
+        if (rc < 0) {
+            return rc;
         }
     }
-    return count;
 }
 
-static int batch(struct index_iterator *iterator, bool descending, uint64_t *ret_addresses, int max)
+static int next_batch(struct index_iterator *iterator, bool descending, uint64_t *ret_addresses,
+                      int max)
 {
     const struct index_source *source = &iterator->index->source;
     int rc = turn(iterator, descending);
@@ -506,10 +562,10 @@ static int batch(struct index_iterator *iterator, bool descending, uint64_t *ret
 
 int index_next_batch(struct index_iterator *iterator, uint64_t *ret_addresses, int max)
 {
-    return batch(iterator, false, ret_addresses, max);
+    return next_batch(iterator, false, ret_addresses, max);
 }
 
 int index_previous_batch(struct index_iterator *iterator, uint64_t *ret_addresses, int max)
 {
-    return batch(iterator, true, ret_addresses, max);
+    return next_batch(iterator, true, ret_addresses, max);
 }

@@ -58,11 +58,10 @@ static void unite(struct host_lane *from, struct host_lane *into)
     host_lane_close(from);
 }
 
-/* Both would be lent the same state: nothing was taken of it yet. */
+/* Both would be lent the same state: nothing was taken of it yet. Who resumes is lent none. */
 static bool begin_alike(const struct host_lane *one, const struct host_lane *other)
 {
-    return one->fresh && other->fresh && one->lending && other->lending &&
-           one->from == other->from && one->from != WEIR_CHANGES_RESUME;
+    return one->fresh && other->fresh && one->lending && other->lending && one->from == other->from;
 }
 
 void host_lane_join(struct host_lane *lane)

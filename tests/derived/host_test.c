@@ -623,9 +623,10 @@ static void inside_of_an_atomic_write_a_parked_one_is_neither_read_nor_saved(voi
     (void)scene_flush(&scene, NULL);
     assert_int_equal(weir_host_read_begin(scene.host, "bad", NULL), 0);
     weir_host_read_end(scene.host, "bad");
-    write_both("a", "2", "poison", "2");
+    weir_lsn half = write_both("a", "2", "poison", "2");
     (void)scene_flush(&scene, NULL);
     expect_ledger(&bad, "a=2 b=1"); /* one half */
+    assert_int_equal(weir_host_wait(scene.host, "bad", half, 0, NULL), WEIR_E_PARKED);
     assert_int_equal(weir_host_read_begin(scene.host, "bad", NULL), WEIR_E_PARKED);
     assert_int_equal(weir_host_save(scene.host), 0);
     assert_int_equal(scene_status(&scene, "bad").saved, 0);

@@ -1,7 +1,7 @@
 /*
  * Opening a log with its engine for a command, and the steps that several of them share.
  *
- * 1. engine_open(): the log as the common options say, then its engine, with progress.
+ * 1. engine_open(): the log as the common options say, and its engine, with progress.
  * 2. engine_find_table(), engine_read(): names and LSNs become what the library takes.
  * 3. engine_write(): one change, durable before its LSN is printed.
  * 4. engine_close(): all of it back; only the log's own failure can change the exit code.
@@ -60,22 +60,28 @@ int engine_open(struct engine *engine, struct cli *cli, const struct cli_common 
     struct weir_engine_options with_progress = WEIR_ENGINE_OPTIONS_INIT;
     struct weir_error why = WEIR_ERROR_INIT;
     *engine = (struct engine){.cli = cli};
-    int exit_code = cli_open(cli, common, flags, &engine->log);
+    struct weir_log_options log_options;
+    int exit_code = cli_check_path(cli);
     if (exit_code >= 0) {
         return exit_code;
     }
+    cli_log_options(common, flags, &log_options);
     if (options != NULL) {
         with_progress = *options;
     }
     with_progress.progress = engine_progress;
     with_progress.progress_context = replaying;
-    int rc = weir_engine_open(engine->log, &with_progress, &engine->engine, &why);
+    int rc = weir_engine_open_at(cli->path, &log_options, &with_progress, &engine->log,
+                                 &engine->engine, &why);
     progress_clear();
     if (rc == -ECANCELED) {
         return cli_refuse(cli, CLI_INTERRUPTED, "interrupted while %s was replayed", cli->path);
     }
     if (rc < 0) {
-        return cli_fail_open(cli, rc, &why, "cannot open the engine of %s", cli->path);
+        return cli_fail_open(cli, rc, &why, "cannot open %s", cli->path);
+    }
+    if (cli->verbose) {
+        cli_note_report(cli, engine->log);
     }
     return -1;
 }

@@ -56,14 +56,22 @@ void cli_note_report(const struct cli *cli, const struct weir_log *log)
              report.medium.durable ? "yes" : "no (memory)", report.medium.reason);
 }
 
+int cli_check_path(struct cli *cli)
+{
+    return cli->path[0] != '\0'
+               ? -1
+               : cli_usage_error(cli, "LOG is empty: it names the directory of a log");
+}
+
 int cli_open(struct cli *cli, const struct cli_common *common, uint32_t flags,
              struct weir_log **ret_log)
 {
     const char *path = cli->path;
     struct weir_log_options options;
     struct weir_error why = WEIR_ERROR_INIT;
-    if (path[0] == '\0') {
-        return cli_usage_error(cli, "LOG is empty: it names the directory of a log");
+    int exit_code = cli_check_path(cli);
+    if (exit_code >= 0) {
+        return exit_code;
     }
     cli_log_options(common, flags, &options);
     int rc = weir_log_open(path, &options, ret_log, &why);

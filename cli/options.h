@@ -36,6 +36,9 @@ int cli_parse(struct cli *cli, int count, char **arguments, void *options);
 /* The help of a command, on standard output. */
 void cli_print_help(struct cli *cli, const struct cli_command *command);
 
+/* Is LOG a path? Returns -1 to go on, else the exit code. */
+int cli_check_path(struct cli *cli);
+
 /* Opens a log as the common options say and reports a failure. Returns -1 to go on, else the exit
  * code. @param flags  WEIR_LOG_* */
 int cli_open(struct cli *cli, const struct cli_common *common, uint32_t flags,

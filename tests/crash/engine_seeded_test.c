@@ -148,10 +148,13 @@ static bool open_both(struct trial *trial, struct weir_medium *keeper, uint32_t 
     trial->tally.recoveries++;
     trial->log = NULL;
     struct weir_log *log;
-    rc = weir_log_open("memory", &log_options, &log, &why);
-    if (rc == 0) {
-        trial->log = log;
-        rc = weir_engine_open(log, &options, ret_engine, &why);
+    if (base_prng_below(&trial->prng, 2) == 0) { /* one after the other, or both at once */
+        rc = weir_log_open("memory", &log_options, &log, &why);
+        trial->log = rc == 0 ? log : NULL;
+        rc = rc == 0 ? weir_engine_open(log, &options, ret_engine, &why) : rc;
+    } else {
+        rc = weir_engine_open_at("memory", &log_options, &options, &log, ret_engine, &why);
+        trial->log = rc == 0 ? log : NULL;
     }
     if (rc < 0) {
         fail_trial(trial, "open", why.text);

@@ -150,6 +150,9 @@ __attribute__((always_inline)) static inline int place_row_in(struct engine_plac
                                                                 : WEIR_E_DAMAGED;
 }
 
+/* What the log has in front of a change, about. */
+#define PLACE_FRAME_BYTES 32u
+
 /* The row of a key, as place_row_in(), where nothing is unusual: the segment known and checked, and
  * a change of this very key there, no delete. False: place_row_in() tells what it is. */
 __attribute__((always_inline)) static inline bool place_row_of(struct engine_places *places,
@@ -168,9 +171,11 @@ __attribute__((always_inline)) static inline bool place_row_of(struct engine_pla
         return false;
     }
     uint64_t offset = address & ((UINT64_C(1) << place_shift(places)) - 1);
-    /* Head, key and the begin of the value lie in two lines: more than one get needs is paid for by
-     * all, since what the memory gives is what limits them together. */
+    /* The key, and where the value begins, which only the record itself would tell: more lines than
+     * one get needs are paid for by all, since the memory's throughput limits them together. */
+    const uint8_t *behind = base + offset + RECORD_CHANGE_BYTES + PLACE_FRAME_BYTES + key.size;
     __builtin_prefetch(base + offset + BASE_CACHE_LINE);
+    __builtin_prefetch(behind);
     struct weir_record record;
     return wal_address_read_plain(segment, base, offset, WEIR_TYPE_CHANGE, RECORD_CHANGE_BYTES,
                                   &record) &&

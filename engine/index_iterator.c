@@ -6,7 +6,8 @@
  *     beyond the bound; a subtree that lies beyond it as a whole becomes `pending`.
  *   - A batch takes the next byte of the deepest level, again and again: a leaf is returned, and so
  *     are the leaves of a small node that has nothing else; any other node becomes a level of its
- *     own. Nodes that come later are fetched ahead.
+ *     own. Nodes that come later are fetched ahead. Leaves that a full node begins with are taken
+ *     as they lie, without being listed first.
  *
  * Failure modes:
  *   - More levels than are kept: the oldest are dropped, and when the others are used up, the
@@ -246,25 +247,29 @@ static uint64_t end_word(const struct index_iterator *iterator, uint64_t word)
     return atomic_load_explicit(node_end_slot(node, word_kind(word)), memory_order_acquire);
 }
 
-/* Takes leaves out of one quarter of a full node, ascending, up to the first entry that is none. */
-static void take_full(struct index_level *level, const struct node *node, unsigned quarter,
-                      struct batch *batch)
+/* Takes the leaves that a quarter of a full node begins with, ascending, without listing it: the
+ * cut then says how far it got. */
+static void take_run(struct index_level *level, const struct node *node, unsigned quarter,
+                     struct batch *batch)
 {
-    const _Atomic uint64_t *slots = &node->body[(size_t)quarter * 64];
-    uint64_t bits = level->rest[quarter];
+    unsigned byte = quarter * 64, end = byte + 64;
+    if (level->is_cut && level->cut >= byte) {
+        byte = level->cut + 1u;
+    }
     uint64_t *next = batch->next;
-    while (bits != 0 && next != batch->end) {
-        unsigned bit = (unsigned)__builtin_ctzll(bits);
+    for (; byte < end && next != batch->end; byte++) {
         /* Acquire pairs with the release that published the word. */
-        uint64_t word = atomic_load_explicit(&slots[bit], memory_order_acquire);
-        if (__builtin_expect(!word_is_leaf(word), 0)) {
-            break; /* it has become a node, or was removed */
+        uint64_t word = atomic_load_explicit(&node->body[byte], memory_order_acquire);
+        if (!word_is_leaf(word)) {
+            break;
         }
-        bits &= bits - 1;
         *next++ = word_address(word);
     }
-    level->rest[quarter] = bits;
-    batch->next = next;
+    if (next != batch->next) {
+        level->is_cut = true;
+        level->cut = (uint8_t)(byte - 1);
+        batch->next = next;
+    }
 }
 
 /* Takes all of a small node that leads to leaves alone, which needs no level. False: it is not like
@@ -306,9 +311,6 @@ static void take_quarter(struct index_iterator *iterator, struct index_level *le
     const struct engine_arena *arena = iterator->index->arena;
     struct node *node = node_at(arena, level->word);
     enum node_kind kind = word_kind(level->word);
-    if (kind == NODE_256 && !level->descending && level->ahead[quarter] == 0) {
-        take_full(level, node, quarter, batch);
-    }
     uint64_t bits = level->rest[quarter];
     while (bits != 0 && batch->next != batch->end && iterator->pending == 0) {
         if (level->ahead[quarter] != 0 && level->fetched <= NODES_AHEAD / 2) {
@@ -336,8 +338,15 @@ static void take_level(struct index_iterator *iterator, struct batch *batch)
     struct index_level *level = top(iterator);
     for (unsigned step = 0; step < 4; step++) {
         unsigned quarter = level->descending ? 3 - step : step;
-        if ((level->ready >> quarter & 1) != 0 && level->rest[quarter] == 0) {
+        bool ready = (level->ready >> quarter & 1) != 0;
+        if (ready && level->rest[quarter] == 0) {
             continue;
+        }
+        if (!ready && !level->descending && word_kind(level->word) == NODE_256) {
+            take_run(level, node_at(iterator->index->arena, level->word), quarter, batch);
+            if (batch->next == batch->end) {
+                return;
+            }
         }
         make_ready(iterator, level, quarter);
         take_quarter(iterator, level, quarter, batch);

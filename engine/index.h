@@ -170,7 +170,7 @@ struct index_level {
     uint64_t rest[4];  /* a bit for each byte; a quarter counts once it is ready */
     uint64_t ahead[4]; /* those of them that lead to nodes which were not fetched yet */
     uint8_t ready;     /* a bit for each quarter */
-    uint8_t fetching;  /* likewise: fetching ahead has begun */
+    uint8_t fetched;   /* nodes that were fetched and not taken yet: about so many */
     uint8_t cut;       /* what a seek came down by: only what is beyond it is to come */
     bool is_cut;
     bool descending;

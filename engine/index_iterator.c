@@ -4,8 +4,10 @@
  * The happy path:
  *   - index_seek() goes down along the bound. Each node on the way becomes a level with the bytes
  *     beyond the bound; a subtree that lies beyond it as a whole becomes `pending`.
- *   - A batch takes the next byte of the deepest level, again and again: a leaf is returned, a node
- *     becomes a level of its own. Nodes that come later are fetched ahead.
+ *   - A batch takes the next byte of the deepest level, again and again: a leaf is returned, and so
+ *     are the leaves of a small node that has nothing else; any other node becomes a level of its
+ *     own. Nodes that come later are fetched ahead. Leaves that a full node begins with are taken
+ *     as they lie, without being listed first.
  *
  * Failure modes:
  *   - More levels than are kept: the oldest are dropped, and when the others are used up, the
@@ -43,17 +45,19 @@ void index_iterator_init(struct index_iterator *iterator, struct index *index)
     iterator->bounded = false;
 }
 
-static void prefetch_node(const struct engine_arena *arena, uint64_t word)
+/* Fetches nodes, all at once. */
+static void fetch_nodes(struct node *const nodes[NODES_AHEAD], const uint8_t lines[NODES_AHEAD],
+                        unsigned count)
 {
-    if (word != 0 && !word_is_leaf(word)) {
-        /* Of 64 and 128 entries: the bytes; where their slots are is known then. */
-        static const uint8_t lines[NODE_KINDS] = {1, 1, 1, 3, 5, 4, 4, 1};
-        struct node *node = node_at(arena, word);
-        /* A load that nobody waits for: a prefetch is dropped here (measured: the node was as far
-         * away as without), probably where the page's entry is not in the TLB. */
-        (void)atomic_load_explicit(&node->header, memory_order_relaxed);
-        for (unsigned line = 1; line < lines[word_kind(word)]; line++) {
-            __builtin_prefetch((const char *)node + (size_t)line * BASE_CACHE_LINE);
+    /* A load that nobody waits for: a prefetch is dropped here (measured: the node was as far
+     * away as without), probably where the page's entry is not in the TLB. But the processor has
+     * to have it before it can retire what comes behind: so it gets many of them together. */
+    for (unsigned k = 0; k < count; k++) {
+        (void)atomic_load_explicit(&nodes[k]->header, memory_order_relaxed);
+    }
+    for (unsigned k = 0; k < count; k++) {
+        for (unsigned line = 1; line < lines[k]; line++) {
+            __builtin_prefetch((const char *)nodes[k] + (size_t)line * BASE_CACHE_LINE);
         }
     }
 }
@@ -176,19 +180,28 @@ static unsigned next_bit(const struct index_level *level, uint64_t bits)
                              : (unsigned)__builtin_ctzll(bits);
 }
 
-/* Fetches nodes that come later: a few at first, then one for each entry that is taken. */
+/* Fetches nodes that come later, once at most half of those that were fetched are left. */
 static void fetch_ahead(const struct index_iterator *iterator, struct index_level *level,
                         unsigned quarter)
 {
+    /* Of 64 and 128 entries: the bytes; where their slots are is known then. */
+    static const uint8_t lines[NODE_KINDS] = {1, 1, 1, 3, 5, 4, 4, 1};
     const struct engine_arena *arena = iterator->index->arena;
     struct node *node = node_at(arena, level->word);
-    unsigned count = (level->fetching >> quarter & 1) != 0 ? 1 : NODES_AHEAD;
-    level->fetching = (uint8_t)(level->fetching | 1u << quarter);
-    while (count-- != 0 && level->ahead[quarter] != 0) {
+    struct node *nodes[NODES_AHEAD];
+    uint8_t node_lines[NODES_AHEAD];
+    unsigned count = 0;
+    while (level->fetched < NODES_AHEAD && level->ahead[quarter] != 0) {
         unsigned bit = next_bit(level, level->ahead[quarter]);
         level->ahead[quarter] &= ~(UINT64_C(1) << bit);
-        prefetch_node(arena, child_at(iterator, node, word_kind(level->word), quarter * 64 + bit));
+        uint64_t word = child_at(iterator, node, word_kind(level->word), quarter * 64 + bit);
+        if (word != 0 && !word_is_leaf(word)) { /* it may have been removed since */
+            nodes[count] = node_at(arena, word);
+            node_lines[count++] = lines[word_kind(word)];
+            level->fetched++;
+        }
     }
+    fetch_nodes(nodes, node_lines, count);
 }
 
 /* Where addresses go. */
@@ -219,7 +232,7 @@ static void begin_level(const struct index_iterator *iterator, struct index_leve
 {
     level->word = word;
     level->ready = 0;
-    level->fetching = 0;
+    level->fetched = 0;
     level->is_cut = false;
     level->descending = iterator->descending;
     level->end = iterator->descending && word_has_end(word);
@@ -234,25 +247,29 @@ static uint64_t end_word(const struct index_iterator *iterator, uint64_t word)
     return atomic_load_explicit(node_end_slot(node, word_kind(word)), memory_order_acquire);
 }
 
-/* Takes leaves out of one quarter of a full node, ascending, up to the first entry that is none. */
-static void take_full(struct index_level *level, const struct node *node, unsigned quarter,
-                      struct batch *batch)
+/* Takes the leaves that a quarter of a full node begins with, ascending, without listing it: the
+ * cut then says how far it got. */
+static void take_run(struct index_level *level, const struct node *node, unsigned quarter,
+                     struct batch *batch)
 {
-    const _Atomic uint64_t *slots = &node->body[(size_t)quarter * 64];
-    uint64_t bits = level->rest[quarter];
+    unsigned byte = quarter * 64, end = byte + 64;
+    if (level->is_cut && level->cut >= byte) {
+        byte = level->cut + 1u;
+    }
     uint64_t *next = batch->next;
-    while (bits != 0 && next != batch->end) {
-        unsigned bit = (unsigned)__builtin_ctzll(bits);
+    for (; byte < end && next != batch->end; byte++) {
         /* Acquire pairs with the release that published the word. */
-        uint64_t word = atomic_load_explicit(&slots[bit], memory_order_acquire);
-        if (__builtin_expect(!word_is_leaf(word), 0)) {
-            break; /* it has become a node, or was removed */
+        uint64_t word = atomic_load_explicit(&node->body[byte], memory_order_acquire);
+        if (!word_is_leaf(word)) {
+            break;
         }
-        bits &= bits - 1;
         *next++ = word_address(word);
     }
-    level->rest[quarter] = bits;
-    batch->next = next;
+    if (next != batch->next) {
+        level->is_cut = true;
+        level->cut = (uint8_t)(byte - 1);
+        batch->next = next;
+    }
 }
 
 /* Takes all of a small node that leads to leaves alone, which needs no level. False: it is not like
@@ -272,11 +289,8 @@ static bool take_small(const struct engine_arena *arena, uint64_t node_word, boo
     for (unsigned place = 0; place < header_count(header); place++) {
         uint64_t word = atomic_load_explicit(&node->body[place], memory_order_acquire);
         uint8_t byte = (uint8_t)(header >> (HEADER_KEYS_SHIFT + place * 8));
-        if (__builtin_expect(word == 0, 0)) {
-            continue; /* it was removed */
-        }
         if (!word_is_leaf(word)) {
-            return false;
+            return false; /* or it was removed, which is rare */
         }
         unsigned at = count++;
         for (; at > 0 && (bytes[at - 1] > byte) != descending; at--) {
@@ -297,12 +311,9 @@ static void take_quarter(struct index_iterator *iterator, struct index_level *le
     const struct engine_arena *arena = iterator->index->arena;
     struct node *node = node_at(arena, level->word);
     enum node_kind kind = word_kind(level->word);
-    if (kind == NODE_256 && !level->descending && level->ahead[quarter] == 0) {
-        take_full(level, node, quarter, batch);
-    }
     uint64_t bits = level->rest[quarter];
     while (bits != 0 && batch->next != batch->end && iterator->pending == 0) {
-        if (level->ahead[quarter] != 0) {
+        if (level->ahead[quarter] != 0 && level->fetched <= NODES_AHEAD / 2) {
             fetch_ahead(iterator, level, quarter);
         }
         unsigned bit = next_bit(level, bits);
@@ -310,7 +321,10 @@ static void take_quarter(struct index_iterator *iterator, struct index_level *le
         uint64_t word = child_at(iterator, node, kind, quarter * 64 + bit);
         if (__builtin_expect(word_is_leaf(word), 1)) {
             *batch->next++ = word_address(word);
-        } else if (word != 0 && !take_small(arena, word, level->descending, batch)) {
+            continue;
+        }
+        level->fetched = (uint8_t)(level->fetched - (level->fetched != 0));
+        if (word != 0 && !take_small(arena, word, level->descending, batch)) {
             iterator->pending = word;
         }
     }
@@ -324,8 +338,15 @@ static void take_level(struct index_iterator *iterator, struct batch *batch)
     struct index_level *level = top(iterator);
     for (unsigned step = 0; step < 4; step++) {
         unsigned quarter = level->descending ? 3 - step : step;
-        if ((level->ready >> quarter & 1) != 0 && level->rest[quarter] == 0) {
+        bool ready = (level->ready >> quarter & 1) != 0;
+        if (ready && level->rest[quarter] == 0) {
             continue;
+        }
+        if (!ready && !level->descending && word_kind(level->word) == NODE_256) {
+            take_run(level, node_at(iterator->index->arena, level->word), quarter, batch);
+            if (batch->next == batch->end) {
+                return;
+            }
         }
         make_ready(iterator, level, quarter);
         take_quarter(iterator, level, quarter, batch);
@@ -485,7 +506,6 @@ int index_seek(struct index_iterator *iterator, struct index_key bound, enum ind
 {
     iterator->placed = false;
     iterator->last = 0;
-    iterator->listed = 0; /* another node may be there since the last section */
     iterator->descending = mode == INDEX_LE || mode == INDEX_LT || mode == INDEX_LAST;
     iterator->bounded = mode != INDEX_FIRST && mode != INDEX_LAST;
     if (!iterator->bounded) {

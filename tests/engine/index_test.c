@@ -190,6 +190,84 @@ static void an_iterator_sees_what_leaves_of_a_full_node_have_become(void **state
     world_free(world);
 }
 
+/* A list that leads to leaves, to small nodes in no order, to one with an end, and under "g" to a
+ * node of nodes: after that the places of the list are asked for again. */
+static const char *const list_keys[] = {"k",  "a",   "dxb", "dxa", "m", "eb", "ea",
+                                        "ec", "fa",  "f",   "ga1", "h", "gb", "ga2",
+                                        "b",  "zc2", "c",   "zc1", "za"};
+
+static struct world *world_of_list(uint64_t ret_addresses[COUNT_OF(list_keys)])
+{
+    struct world *world = world_new(100, 0);
+    struct index_key sorted[COUNT_OF(list_keys)];
+    for (unsigned place = 0; place < COUNT_OF(list_keys); place++) {
+        sorted[place] = key_of(list_keys[place]);
+        (void)world_put(world, sorted[place], NULL);
+    }
+    qsort(sorted, COUNT_OF(sorted), sizeof sorted[0], key_compare);
+    for (unsigned place = 0; place < COUNT_OF(list_keys); place++) {
+        ret_addresses[place] = world_find(world, sorted[place]);
+    }
+    return world;
+}
+
+static void lists_come_in_order_in_both_directions_and_batches_of_any_size(void **state)
+{
+    (void)state;
+    enum { COUNT = COUNT_OF(list_keys) };
+    uint64_t addresses[COUNT], found[COUNT + 1];
+    struct world *world = world_of_list(addresses);
+    uint32_t slot = epoch_enter(&world->epochs);
+    struct index_iterator iterator;
+    index_iterator_init(&iterator, &world->index);
+    for (int max = 1; max <= COUNT + 1; max++) {
+        for (int descending = 0; descending <= 1; descending++) {
+            enum index_seek mode = descending != 0 ? INDEX_LAST : INDEX_FIRST;
+            assert_int_equal(index_seek(&iterator, (struct index_key){NULL, 0}, mode), 0);
+            int count, all = 0;
+            do {
+                int room = COUNT + 1 - all < max ? COUNT + 1 - all : max;
+                count = descending != 0 ? index_previous_batch(&iterator, found + all, room)
+                                        : index_next_batch(&iterator, found + all, room);
+                all += count;
+            } while (count > 0);
+            assert_int_equal(all, COUNT);
+            for (int place = 0; place < COUNT; place++) {
+                int from = descending != 0 ? COUNT - 1 - place : place;
+                assert_int_equal(found[place], addresses[from]);
+            }
+        }
+    }
+    epoch_leave(&world->epochs, slot);
+    world_free(world);
+}
+
+/* "eb" and "h" go, "ed" comes, when the list has been listed. */
+static void an_iterator_sees_what_leaves_of_a_list_have_become(void **state)
+{
+    (void)state;
+    enum { COUNT = COUNT_OF(list_keys) };
+    static const char *const left[] = {"a",  "b",   "c",   "dxa", "dxb", "ea", "ec", "ed",  "f",
+                                       "fa", "ga1", "ga2", "gb",  "k",   "m",  "za", "zc1", "zc2"};
+    uint64_t addresses[COUNT], found[COUNT + 1];
+    struct world *world = world_of_list(addresses);
+    uint32_t slot = epoch_enter(&world->epochs);
+    struct index_iterator iterator;
+    index_iterator_init(&iterator, &world->index);
+    assert_int_equal(index_seek(&iterator, (struct index_key){NULL, 0}, INDEX_FIRST), 0);
+    assert_int_equal(index_next_batch(&iterator, found, 1), 1);
+    (void)world_put(world, key_of("ed"), NULL);
+    uint64_t gone[2] = {world_find(world, key_of("eb")), world_find(world, key_of("h"))};
+    assert_int_equal(index_remove(&world->index, key_of("eb"), gone[0]), 1);
+    assert_int_equal(index_remove(&world->index, key_of("h"), gone[1]), 1);
+    assert_int_equal(index_next_batch(&iterator, found + 1, COUNT), COUNT_OF(left) - 1);
+    for (unsigned place = 0; place < COUNT_OF(left); place++) {
+        assert_int_equal(found[place], world_find(world, key_of(left[place])));
+    }
+    epoch_leave(&world->epochs, slot);
+    world_free(world);
+}
+
 static void a_full_arena_refuses_a_put_and_the_index_serves_on(void **state)
 {
     (void)state;
@@ -397,6 +475,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(damage_in_the_log_is_returned_and_changes_nothing),
         cmocka_unit_test(an_iterator_without_a_seek_or_against_it_is_refused),
         cmocka_unit_test(an_iterator_sees_what_leaves_of_a_full_node_have_become),
+        cmocka_unit_test(lists_come_in_order_in_both_directions_and_batches_of_any_size),
+        cmocka_unit_test(an_iterator_sees_what_leaves_of_a_list_have_become),
         cmocka_unit_test(a_full_arena_refuses_a_put_and_the_index_serves_on),
         cmocka_unit_test(a_put_at_its_place_uses_the_last_memory_that_there_is),
         cmocka_unit_test(a_check_says_what_is_wrong),

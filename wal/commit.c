@@ -33,6 +33,9 @@
 
 #define GATES (sizeof((struct wal_waiters *)0)->gates / sizeof(_Atomic uint32_t))
 
+#define SPIN_TURNS 64u   /* about as long as a commit to persistent memory takes */
+#define YIELD_TURNS 128u /* behind those: the leader is not running, or wakes somebody */
+
 enum waiter_state {
     WAITER_QUEUED = 0,
     WAITER_DONE = 1,
@@ -339,11 +342,33 @@ static int queue_up(struct weir_log *log, weir_lsn lsn, uint64_t address, uint64
     return log_is_poisoned(log) ? WEIR_E_POISONED : -ETIMEDOUT;
 }
 
+/* Where a commit costs less than a switch of threads, who leads is done before a waiter would be
+ * asleep, and to wake it costs twenty commits, in which others come and sleep, too. So it waits
+ * awake at first: true when there is something to look at again. Takes from *turns, since a
+ * reservation may hold up the group for long. */
+static bool waits_awake(const struct weir_log *log, weir_lsn lsn, uint64_t address, unsigned *turns)
+{
+    for (; *turns > 0; --*turns) {
+        if (*turns > YIELD_TURNS) {
+            base_cpu_relax();
+        } else {
+            base_yield();
+        }
+        /* Relaxed: a hint, the caller looks again. */
+        if (atomic_load_explicit(&log->commit.leading, memory_order_relaxed) == 0 ||
+            commit_reached(log, lsn, address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int wait_in_mode(struct weir_log *log, weir_lsn lsn, uint64_t address, enum commit_mode mode,
                         int64_t timeout_ns)
 {
     uint64_t deadline_ns =
         timeout_ns < 0 ? UINT64_MAX : base_clock_monotonic_ns() + (uint64_t)timeout_ns;
+    unsigned turns = commit_is_instant(log) && timeout_ns != 0 ? SPIN_TURNS + YIELD_TURNS : 0;
     for (;;) {
         if (commit_reached(log, lsn, address)) {
             return 0;
@@ -351,7 +376,13 @@ static int wait_in_mode(struct weir_log *log, weir_lsn lsn, uint64_t address, en
         if (log_is_poisoned(log)) {
             return WEIR_E_POISONED;
         }
-        int rc = leader_try(log) ? 1 : queue_up(log, lsn, address, deadline_ns);
+        int rc = 1;
+        if (!leader_try(log)) {
+            if (waits_awake(log, lsn, address, &turns)) {
+                continue;
+            }
+            rc = queue_up(log, lsn, address, deadline_ns);
+        }
         if (rc != 1) {
             return rc;
         }

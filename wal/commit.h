@@ -74,6 +74,12 @@ static inline struct wal_group *commit_group(struct weir_log *log, uint64_t inde
     return &log->tail.groups[index % WAL_GROUPS];
 }
 
+/* Does a commit cost less than a switch of threads? */
+static inline bool commit_is_instant(const struct weir_log *log)
+{
+    return log->limits.block_bytes < FORMAT_BLOCK;
+}
+
 static inline bool commit_reached(const struct weir_log *log, weir_lsn lsn, uint64_t address)
 {
     /* Sequentially consistent, as are the stores in lead.c: see the top of commit.c. */

@@ -242,7 +242,7 @@ bool commit_kick_can_wait(const struct weir_log *log)
     uint32_t in_flight = in_flight_of(log);
     bool full = is_full_batch(log, open);
     if (in_flight == 0) {
-        bool at_once = log->medium->info.asynchronous || log->limits.block_bytes < FORMAT_BLOCK;
+        bool at_once = log->medium->info.asynchronous || commit_is_instant(log);
         return !full && done_of(log) == head_of(log) &&
                (!at_once || open < atomic_load_explicit(&log->commit.regrow, memory_order_relaxed));
     }
@@ -256,7 +256,7 @@ static void gather(struct weir_log *log)
 {
     uint32_t expected = log->commit.woken;
     log->commit.woken = 0;
-    if (expected == 0 || log->limits.block_bytes < FORMAT_BLOCK) {
+    if (expected == 0 || commit_is_instant(log)) {
         return;
     }
     uint32_t before = open_records(log);

@@ -4,6 +4,7 @@
  */
 #include "support.h"
 
+#include "base/system.h"
 #include "wal/commit.h"
 #include "wal/reserve.h"
 
@@ -81,7 +82,11 @@ static void await_queue(struct weir_log *log, uint32_t count)
 
 static uint32_t gates_opened(struct weir_log *log)
 {
-    return atomic_load(&log->waiters.gates[0]) + atomic_load(&log->waiters.gates[1]);
+    uint32_t opened = 0;
+    for (size_t i = 0; i < sizeof log->waiters.gates / sizeof *log->waiters.gates; i++) {
+        opened += atomic_load(&log->waiters.gates[i]);
+    }
+    return opened;
 }
 
 #define WAITERS 40u /* more than a gate has sets */
@@ -117,6 +122,80 @@ static void one_call_wakes_all_whom_a_flush_satisfies_and_nobody_else(void **sta
     assert_int_equal(atomic_load(&log->waiters.count), 0);
     close_log(log);
     disk_free(&disk);
+}
+
+/* Somebody else leads: it commits in the yield or in the sleep of the one who waits. */
+struct other_leader {
+    struct weir_log *log;
+    bool when_yielded;
+    int yields, sleeps;
+};
+
+static void commit_as_leader(struct other_leader *other)
+{
+    assert_int_equal(commit_round(other->log, COMMIT_DURABLE, 0), 0);
+    leader_leave(other->log);
+}
+
+static void yield_to_leader(void *context)
+{
+    struct other_leader *other = context;
+    if (other->yields++ == 0 && other->when_yielded) {
+        commit_as_leader(other);
+    }
+}
+
+static int sleep_beside_leader(void *context, _Atomic uint32_t *word, uint32_t expected,
+                               int64_t timeout_ns, bool shared)
+{
+    struct other_leader *other = context;
+    (void)word, (void)expected, (void)timeout_ns, (void)shared;
+    if (other->sleeps++ == 0) {
+        commit_as_leader(other);
+    }
+    return 0;
+}
+
+static int restore_system(void **state)
+{
+    (void)state;
+    base_system_set(NULL);
+    return 0;
+}
+
+static struct other_leader wait_beside_a_leader(uint32_t block_bytes, bool when_yielded)
+{
+    struct test_disk disk = disk_new();
+    disk.options.block_bytes = block_bytes;
+    disk.options.window_is_file = block_bytes == 64;
+    struct weir_log *log = open_log(&disk, NULL);
+    struct other_leader other = {.log = log, .when_yielded = when_yielded};
+    struct base_system system = {
+        .context = &other, .wait = sleep_beside_leader, .yield = yield_to_leader};
+    weir_lsn lsn = append_text(log, "a", WEIR_NONE);
+    assert_true(leader_try(log));
+    base_system_set(&system);
+    assert_int_equal(weir_wait(log, lsn, WEIR_WAIT_FOREVER), 0);
+    base_system_set(NULL);
+    assert_int_equal(weir_durable_lsn(log), lsn);
+    assert_int_equal(atomic_load(&log->waiters.count), 0);
+    close_log(log);
+    disk_free(&disk);
+    return other;
+}
+
+static void a_waiter_stays_awake_where_a_commit_costs_less_than_a_switch(void **state)
+{
+    (void)state;
+    struct other_leader other = wait_beside_a_leader(64, true);
+    assert_int_equal(other.yields, 1);
+    assert_int_equal(other.sleeps, 0);
+    other = wait_beside_a_leader(64, false); /* but not for long */
+    assert_in_range(other.yields, 2, 1000);
+    assert_int_equal(other.sleeps, 1);
+    other = wait_beside_a_leader(4096, true); /* a flush takes its time */
+    assert_int_equal(other.yields, 0);
+    assert_int_equal(other.sleeps, 1);
 }
 
 /* Two closed groups, of which the second holds an open reservation, and an open one. */
@@ -415,6 +494,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_waiter_that_is_satisfied_while_it_queues_does_not_sleep),
         cmocka_unit_test(one_call_wakes_all_whom_a_flush_satisfies_and_nobody_else),
+        cmocka_unit_test_teardown(a_waiter_stays_awake_where_a_commit_costs_less_than_a_switch,
+                                  restore_system),
         cmocka_unit_test(wl_16_a_holder_waits_for_what_lies_before_while_another_thread_makes_room),
         cmocka_unit_test(wl_12_poison_wakes_a_leader_that_waits_for_a_reservation),
         cmocka_unit_test(a_leader_waits_for_a_copy_beside_a_published_reservation),

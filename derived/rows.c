@@ -2,7 +2,8 @@
  * Rows: from the keys that a system has found to the rows of the engine, as of the same position.
  *
  * Happy path: keep the system still; let it name its keys, which are copied; begin a view of the
- * engine as of the system's position; let the system go on; get row after row from the view.
+ * engine as of the system's position; let the system go on; get the rows from the view, some at a
+ * time: while one is waited for, the memory of the next ones is on its way.
  *
  * Failure modes: a key that is not there as of the position: the system is not what its events
  * made of it, or has forgotten one: WEIR_E_STATE, with the name and the key, never a row less.
@@ -22,6 +23,9 @@
 #include <weir/rows.h>
 
 #define CHUNK_BYTES ((size_t)64 << 10)
+#define AHEAD 32u /* rows that are got at a time; at first fewer, for who wants the best alone */
+#define AHEAD_AT_FIRST 8u
+#define AHEAD_LEAST 4u /* what it is worth it for */
 
 struct chunk {
     struct chunk *next;
@@ -42,6 +46,8 @@ struct weir_rows {
     size_t count, room, next;
     struct weir_read read;
     bool reading;
+    struct weir_row ahead[AHEAD]; /* those of found[ahead_from] up to ahead_to */
+    size_t ahead_from, ahead_to;
     struct weir_error error;
     char name[WEIR_STATE_NAME_MAX + 1];
 };
@@ -176,12 +182,38 @@ static int miss(struct weir_rows *rows, const struct found *found)
                       (const char *)found->key, found->table, rows->read.as_of);
 }
 
+/* The rows of the next keys that are of one table. */
+static void get_ahead(struct weir_rows *rows)
+{
+    struct weir_bytes keys[AHEAD];
+    weir_table table = rows->found[rows->next].table;
+    size_t most = rows->next == 0 ? AHEAD_AT_FIRST : AHEAD, count = 0;
+    for (size_t i = rows->next; i < rows->count && count < most; i++) {
+        if (rows->found[i].table != table) {
+            break;
+        }
+        keys[count++] = (struct weir_bytes){rows->found[i].key, rows->found[i].key_size};
+    }
+    memset(rows->ahead, 0, count * sizeof rows->ahead[0]);
+    (void)weir_get_batch(&rows->read, table, keys, count, rows->ahead); /* each may tell its own */
+    rows->ahead_from = rows->next;
+    rows->ahead_to = rows->next + count;
+}
+
 int weir_rows_next(struct weir_rows *rows, struct weir_row *ret_row)
 {
     if (rows->next == rows->count) {
         return 0;
     }
-    const struct found *found = &rows->found[rows->next++];
+    if (rows->next >= rows->ahead_to && rows->count - rows->next >= AHEAD_LEAST) {
+        get_ahead(rows);
+    }
+    size_t at = rows->next++;
+    const struct found *found = &rows->found[at];
+    if (at < rows->ahead_to && rows->ahead[at - rows->ahead_from].lsn != WEIR_LSN_NONE) {
+        *ret_row = rows->ahead[at - rows->ahead_from];
+        return 1;
+    }
     struct weir_bytes key = {found->key, found->key_size};
     int rc = weir_get(&rows->read, found->table, key, ret_row);
     if (rc == 0) {

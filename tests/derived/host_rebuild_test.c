@@ -681,6 +681,59 @@ static void a_key_that_is_not_there_is_an_error_and_never_a_row_less(void **stat
     scene_free(&scene, &ledger);
 }
 
+#define MANY 200u
+
+static bool is_in_second(unsigned n)
+{
+    return n % 70 < 3 || (n > 80 && n < 130);
+}
+
+/* Rows of two tables by turns, a few and many at a time, and of each 41 one that is not there. */
+static int find_mixed(void *context, weir_rows_add_fn add, void *add_context)
+{
+    const weir_table *second = context;
+    char key[16];
+    int rc = 0;
+    for (unsigned n = 0; n < MANY && rc == 0; n++) {
+        (void)snprintf(key, sizeof key, "%s%u", n % 41 == 17 ? "ghost" : "key", n);
+        rc = add(add_context, is_in_second(n) ? *second : WEIR_TABLE_DEFAULT, text(key), n);
+    }
+    return rc;
+}
+
+static void many_rows_of_two_tables_come_in_order_and_one_that_is_missing_costs_no_other(
+    void **state)
+{
+    (void)state;
+    struct ledger ledger = {0};
+    struct weir_rows *rows;
+    struct weir_row row;
+    weir_table second;
+    char key[16], value[16];
+    assert_int_equal(weir_table_open(scene.store.engine, "second", true, &second), 0);
+    for (unsigned n = 0; n < MANY; n++) {
+        (void)snprintf(key, sizeof key, "key%u", n);
+        (void)snprintf(value, sizeof value, "value%u", n);
+        put_in(&scene.store, is_in_second(n) ? second : WEIR_TABLE_DEFAULT, key, value);
+        put_in(&scene.store, is_in_second(n) ? WEIR_TABLE_DEFAULT : second, key, "another");
+    }
+    scene_attach(&scene, "ledger", &ledger);
+    (void)scene_flush(&scene, NULL);
+    assert_int_equal(weir_rows_open(scene.host, "ledger", find_mixed, &second, &rows), 0);
+    for (unsigned n = 0; n < MANY; n++) {
+        int size = snprintf(value, sizeof value, "value%u", n);
+        bool there = n % 41 != 17;
+        assert_int_equal(weir_rows_next(rows, &row), there ? 1 : WEIR_E_STATE);
+        assert_int_equal((unsigned)weir_rows_score(rows), n);
+        assert_int_equal(weir_rows_table(rows), is_in_second(n) ? second : WEIR_TABLE_DEFAULT);
+        assert_true(!there || (row.value.size == (size_t)size &&
+                               memcmp(row.value.data, value, row.value.size) == 0));
+    }
+    assert_int_equal(weir_rows_next(rows, &row), 0);
+    weir_rows_close(rows);
+    scene_free(&scene, &ledger);
+}
+
 #define host_test(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(int argc, char **argv)
@@ -707,6 +760,7 @@ int main(int argc, char **argv)
         host_test(one_that_was_cut_loose_and_has_caught_up_holds_again),
         host_test(one_that_is_unsaved_starts_from_what_is_saved_and_writes_nothing),
         host_test(rows_are_as_of_the_position_of_the_system),
+        host_test(many_rows_of_two_tables_come_in_order_and_one_that_is_missing_costs_no_other),
         host_test(a_key_that_is_not_there_is_an_error_and_never_a_row_less),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);

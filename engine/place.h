@@ -9,7 +9,6 @@
 #include "engine/index.h"
 #include "engine/record.h"
 #include "wal/address.h"
-#include "wal/address_read.h"
 
 struct weir_engine;
 struct engine_table;
@@ -65,17 +64,45 @@ static inline uint64_t place_chunk_number(uint64_t ordinal)
     return number < PLACE_CHUNKS ? number + PLACE_CHUNKS : PLACE_CHUNKS_ALL;
 }
 
+/* Finds slots of many addresses, most of which lie in the chunk of the one before. */
+struct place_finder {
+    struct engine_places *places;
+    uint32_t shift;
+    uint64_t within; /* of an address: the offset in its segment */
+    uint64_t number; /* of the chunk that was found last */
+    struct place_chunk *chunk;
+};
+
+static inline struct place_finder place_finder(struct engine_places *places)
+{
+    uint32_t shift = place_shift(places);
+    return (struct place_finder){.places = places,
+                                 .shift = shift,
+                                 .within = (UINT64_C(1) << shift) - 1,
+                                 .number = UINT64_MAX};
+}
+
 /* The slot of an address; NULL when nobody has looked into a segment near it yet. */
+static inline struct place_slot *place_slot_next(struct place_finder *finder, uint64_t address)
+{
+    uint64_t ordinal = address >> finder->shift;
+    if (__builtin_expect(ordinal / PLACE_CHUNK_SLOTS != finder->number, 0)) {
+        uint64_t number = place_chunk_number(ordinal);
+        finder->number = ordinal / PLACE_CHUNK_SLOTS;
+        /* Acquire pairs with the release in add_chunk(). */
+        finder->chunk =
+            number < PLACE_CHUNKS_ALL
+                ? atomic_load_explicit(&finder->places->chunks[number], memory_order_acquire)
+                : NULL;
+    }
+    return finder->chunk != NULL ? &finder->chunk->slots[ordinal % PLACE_CHUNK_SLOTS] : NULL;
+}
+
+/* The same for one address. */
 static inline struct place_slot *place_slot_of(struct engine_places *places, uint64_t address)
 {
-    uint64_t ordinal = address >> place_shift(places);
-    uint64_t number = place_chunk_number(ordinal);
-    if (__builtin_expect(number >= PLACE_CHUNKS_ALL, 0)) {
-        return NULL;
-    }
-    /* Acquire pairs with the release in add_chunk(). */
-    struct place_chunk *chunk = atomic_load_explicit(&places->chunks[number], memory_order_acquire);
-    return chunk != NULL ? &chunk->slots[ordinal % PLACE_CHUNK_SLOTS] : NULL;
+    struct place_finder finder = place_finder(places);
+    return place_slot_next(&finder, address);
 }
 
 /* As place_segment(), for a segment that nobody has looked into yet: pins it for all. */
@@ -128,74 +155,18 @@ int place_find_to_put(struct engine_places *places, struct engine_table *table,
 int place_match(struct engine_places *places, uint64_t address, struct weir_bytes key,
                 struct engine_version *ret_version);
 
-/* The row at an address, whose slot it is, for views that show the newest: 1; 0 (a delete: the key
- * alone); errors. */
-__attribute__((always_inline)) static inline int place_row_in(struct engine_places *places,
-                                                              struct place_slot *slot,
-                                                              uint64_t address,
-                                                              struct weir_row *ret_row)
-{
-    struct wal_segment *segment;
-    struct weir_record record;
-    int rc = place_segment_in(places, slot, address, &segment);
-    if (__builtin_expect(rc != 0, 0)) {
-        return rc;
-    }
-    uint64_t bytes = UINT64_C(1) << place_shift(places);
-    rc = wal_address_read_at(places->log, segment, bytes, address & (bytes - 1), &record);
-    if (__builtin_expect(rc != 0, 0)) {
-        return rc;
-    }
-    return __builtin_expect(record.type == WEIR_TYPE_CHANGE, 1) ? record_read_row(&record, ret_row)
-                                                                : WEIR_E_DAMAGED;
-}
-
-/* What the log has in front of a change, about. */
-#define PLACE_FRAME_BYTES 32u
-
-/* The row of a key, as place_row_in(), where nothing is unusual: the segment known and checked, and
- * a change of this very key there, no delete. False: place_row_in() tells what it is. */
-__attribute__((always_inline)) static inline bool place_row_of(struct engine_places *places,
-                                                               uint64_t address,
-                                                               struct weir_bytes key,
-                                                               struct weir_row *ret_row)
-{
-    const struct place_slot *slot = place_slot_of(places, address);
-    if (__builtin_expect(slot == NULL, 0)) {
-        return false;
-    }
-    /* Acquire pairs with the release in place_pin(): the base is there. */
-    struct wal_segment *segment = atomic_load_explicit(&slot->segment, memory_order_acquire);
-    const uint8_t *base = atomic_load_explicit(&slot->base, memory_order_relaxed);
-    if (__builtin_expect(segment == NULL || base == NULL, 0)) {
-        return false;
-    }
-    uint64_t offset = address & ((UINT64_C(1) << place_shift(places)) - 1);
-    /* The key, and where the value begins, which only the record itself would tell: more lines than
-     * one get needs are paid for by all, since the memory's throughput limits them together. */
-    const uint8_t *behind = base + offset + RECORD_CHANGE_BYTES + PLACE_FRAME_BYTES + key.size;
-    __builtin_prefetch(base + offset + BASE_CACHE_LINE);
-    __builtin_prefetch(behind);
-    struct weir_record record;
-    return wal_address_read_plain(segment, base, offset, WEIR_TYPE_CHANGE, RECORD_CHANGE_BYTES,
-                                  &record) &&
-           record_read_row_of(&record, key, ret_row);
-}
-
 /* A record of 100 bytes, wherever it begins. Two are enough for its head and its key, and cost less
  * (36 ns a row against 47, keys in random order), but whoever reads the values then waits for the
  * rest of them (82 ns against 65). */
 #define PLACE_PREFETCH_LINES 3u
 
-/* Asks for the lines of a record that will be read soon: all of them together, not one after the
- * other. */
-static inline void place_prefetch_in(const struct engine_places *places, struct place_slot *slot,
-                                     uint64_t address)
+/* Asks for the lines of a record that will be read soon, at an offset of a slot's segment: all of
+ * them together, not one after the other. */
+static inline void place_prefetch_at(const struct place_slot *slot, uint64_t offset)
 {
     const uint8_t *base =
         slot != NULL ? atomic_load_explicit(&slot->base, memory_order_relaxed) : NULL;
     if (base != NULL) {
-        uint64_t offset = address & ((UINT64_C(1) << place_shift(places)) - 1);
         for (unsigned line = 0; line < PLACE_PREFETCH_LINES; line++) {
             __builtin_prefetch(base + offset + line * BASE_CACHE_LINE);
         }
@@ -204,7 +175,8 @@ static inline void place_prefetch_in(const struct engine_places *places, struct 
 
 static inline void place_prefetch(struct engine_places *places, uint64_t address)
 {
-    place_prefetch_in(places, place_slot_of(places, address), address);
+    struct place_finder finder = place_finder(places);
+    place_prefetch_at(place_slot_next(&finder, address), address & finder.within);
 }
 
 /* Keys that will be looked up soon, at most INDEX_LANES of them, each at its table's index: what

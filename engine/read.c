@@ -13,6 +13,7 @@
  * and nodes freed, only when it is over.
  */
 #include "engine/engine.h"
+#include "engine/place_row.h"
 
 #include "base/assert.h"
 #include "engine/lookup.h"

@@ -158,6 +158,28 @@ static inline int record_read_row(const struct weir_record *record, struct weir_
     return key.deleted ? 0 : 1;
 }
 
+/* As record_read_row(), for a record of RECORD_CHANGE_BYTES at least, if it is a put and no delete.
+ * False: record_read_row() tells what it is. */
+static inline bool record_read_put(const struct weir_record *record, struct weir_row *ret_row)
+{
+    const struct record_change *change = (const struct record_change *)record->data;
+    uint32_t operation = change->operation;
+    size_t key_size = le16_load(&change->key_size);
+    size_t skip_size = (operation & RECORD_HAS_SKIP) / (RECORD_HAS_SKIP / RECORD_SKIP_BYTES);
+    size_t head = sizeof *change + skip_size + key_size;
+    bool puts = (operation & ~RECORD_HAS_SKIP) - WEIR_INSERT <= WEIR_UPDATE - WEIR_INSERT;
+    if (__builtin_expect(!puts || key_size == 0 || head > record->size, 0)) {
+        return false;
+    }
+    const uint8_t *data = record->data;
+    ret_row->key.data = data + sizeof *change + skip_size;
+    ret_row->key.size = key_size;
+    ret_row->value.data = data + head;
+    ret_row->value.size = record->size - head;
+    ret_row->lsn = record->lsn;
+    return true;
+}
+
 /* As record_read_row(), for a record of RECORD_CHANGE_BYTES at least, if it is a put of this key,
  * which is valid. False: it is something else, or the key a long one. */
 static inline bool record_read_row_of(const struct weir_record *record, struct weir_bytes key,

@@ -1,0 +1,72 @@
+/*
+ * From an address to the row that lies there, inline: what gets and scans do for each row.
+ */
+#ifndef ENGINE_PLACE_ROW_H
+#define ENGINE_PLACE_ROW_H
+
+#include "engine/place.h"
+#include "wal/address_read.h"
+
+/* The row at an address, whose slot it is, for views that show the newest: 1; 0 (a delete: the key
+ * alone); errors. */
+__attribute__((always_inline)) static inline int place_row_in(struct engine_places *places,
+                                                              struct place_slot *slot,
+                                                              uint64_t address,
+                                                              struct weir_row *ret_row)
+{
+    struct wal_segment *segment;
+    struct weir_record record;
+    int rc = place_segment_in(places, slot, address, &segment);
+    if (__builtin_expect(rc != 0, 0)) {
+        return rc;
+    }
+    uint64_t bytes = UINT64_C(1) << place_shift(places);
+    rc = wal_address_read_at(places->log, segment, bytes, address & (bytes - 1), &record);
+    if (__builtin_expect(rc != 0, 0)) {
+        return rc;
+    }
+    return __builtin_expect(record.type == WEIR_TYPE_CHANGE, 1) ? record_read_row(&record, ret_row)
+                                                                : WEIR_E_DAMAGED;
+}
+
+/* The record of a change at an offset of a slot's segment, where nothing is unusual: the segment is
+ * known, and checked up to there. False: place_row_in() tells what it is. */
+__attribute__((always_inline)) static inline bool place_change_in(const struct place_slot *slot,
+                                                                  uint64_t offset,
+                                                                  struct weir_record *ret_record)
+{
+    /* Acquire pairs with the release in place_pin(): the base is there. */
+    const struct wal_segment *segment = atomic_load_explicit(&slot->segment, memory_order_acquire);
+    const uint8_t *base = atomic_load_explicit(&slot->base, memory_order_relaxed);
+    return __builtin_expect(segment != NULL && base != NULL, 1) &&
+           wal_address_read_plain(segment, base, offset, WEIR_TYPE_CHANGE, RECORD_CHANGE_BYTES,
+                                  ret_record);
+}
+
+/* What the log has in front of a change, about. */
+#define PLACE_FRAME_BYTES 32u
+
+/* The row of a key, as place_row_in(), where nothing is unusual: the segment known and checked, and
+ * a change of this very key there, no delete. False: place_row_in() tells what it is. */
+__attribute__((always_inline)) static inline bool place_row_of(struct engine_places *places,
+                                                               uint64_t address,
+                                                               struct weir_bytes key,
+                                                               struct weir_row *ret_row)
+{
+    const struct place_slot *slot = place_slot_of(places, address);
+    if (__builtin_expect(slot == NULL, 0)) {
+        return false;
+    }
+    uint64_t offset = address & ((UINT64_C(1) << place_shift(places)) - 1);
+    const uint8_t *base = atomic_load_explicit(&slot->base, memory_order_relaxed);
+    /* The key, and where the value begins, which only the record itself would tell: more lines than
+     * one get needs are paid for by all, since the memory's throughput limits them together. */
+    if (__builtin_expect(base != NULL, 1)) {
+        __builtin_prefetch(base + offset + BASE_CACHE_LINE);
+        __builtin_prefetch(base + offset + RECORD_CHANGE_BYTES + PLACE_FRAME_BYTES + key.size);
+    }
+    struct weir_record record;
+    return place_change_in(slot, offset, &record) && record_read_row_of(&record, key, ret_row);
+}
+
+#endif

@@ -271,6 +271,7 @@ static int get_batch(void *reader, const struct weir_bytes *keys, unsigned count
 
 static int scan(void *reader, struct kv_tally *tally)
 {
+    struct kv_tally seen = {0};
     struct weir_read section;
     struct weir_scan *rows = NULL;
     struct weir_row row[SCAN_BATCH];
@@ -281,11 +282,12 @@ static int scan(void *reader, struct kv_tally *tally)
     rc = weir_scan_open(&section, NULL, &rows);
     while (rc >= 0 && (rc = weir_scan_next_batch(rows, row, SCAN_BATCH)) > 0) {
         for (int index = 0; index < rc; index++) {
-            kv_touch(tally, row[index].key.data, row[index].key.size);
-            kv_touch(tally, row[index].value.data, row[index].value.size);
+            kv_touch(&seen, row[index].key.data, row[index].key.size);
+            kv_touch(&seen, row[index].value.data, row[index].value.size);
         }
-        tally->rows += (uint64_t)rc;
+        seen.rows += (uint64_t)rc;
     }
+    kv_add(tally, &seen);
     weir_scan_close(rows);
     weir_read_end(&section);
     return rc < 0 ? fail(rc) : 0;

@@ -225,6 +225,7 @@ static int get(void *context, const struct weir_bytes *keys, unsigned count, str
 
 static int scan(void *context, struct kv_tally *tally)
 {
+    struct kv_tally seen = {0};
     struct reader *reader = context;
     MDB_cursor *cursor;
     MDB_val key;
@@ -234,10 +235,11 @@ static int scan(void *context, struct kv_tally *tally)
         return fail(code);
     }
     while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-        kv_touch(tally, key.mv_data, key.mv_size);
-        kv_touch(tally, value.mv_data, value.mv_size);
-        tally->rows++;
+        kv_touch(&seen, key.mv_data, key.mv_size);
+        kv_touch(&seen, value.mv_data, value.mv_size);
+        seen.rows++;
     }
+    kv_add(tally, &seen);
     mdb_cursor_close(cursor);
     return code == MDB_NOTFOUND ? 0 : fail(code);
 }

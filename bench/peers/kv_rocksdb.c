@@ -223,6 +223,7 @@ static int get_batch(void *reader, const struct weir_bytes *keys, unsigned count
 
 static int scan(void *reader, struct kv_tally *tally)
 {
+    struct kv_tally seen = {0};
     struct store *store = reader;
     char *error = NULL;
     rocksdb_iterator_t *iterator = rocksdb_create_iterator(store->db, store->reads);
@@ -230,11 +231,12 @@ static int scan(void *reader, struct kv_tally *tally)
          rocksdb_iter_next(iterator)) {
         size_t size;
         const char *bytes = rocksdb_iter_key(iterator, &size);
-        kv_touch(tally, bytes, size);
+        kv_touch(&seen, bytes, size);
         bytes = rocksdb_iter_value(iterator, &size);
-        kv_touch(tally, bytes, size);
-        tally->rows++;
+        kv_touch(&seen, bytes, size);
+        seen.rows++;
     }
+    kv_add(tally, &seen);
     rocksdb_iter_get_error(iterator, &error);
     rocksdb_iter_destroy(iterator);
     return error == NULL ? 0 : fail(error);

@@ -215,52 +215,61 @@ static bool is_in_order(const struct group_header *header, uint32_t index,
                                               : lsn < header->durable_lsn);
 }
 
-weir_lsn group_likely_lsn(const struct group_header *header, uint32_t index,
-                          const struct format_record *record, weir_lsn before)
-{
-    if (!group_is_numbered(header)) {
-        return header->first_lsn + index;
-    }
-    if (is_in_order(header, index, record, before)) {
-        return format_record_number(record);
-    }
-    return index + 1 == header->record_count ? header->durable_lsn : before + 1;
-}
-
-uint32_t group_gap_length(const struct format_record *record)
-{
-    uint32_t user = le32_load(&record->user);
-    bool gap = (le16_load(&record->flags) & WEIR_RECORD_GAP) != 0;
-    return gap && user > 0 ? user : 1;
-}
-
 static const struct format_record *record_behind(const struct format_record *record)
 {
     uint64_t stride = format_align(le32_load(&record->size), FORMAT_RECORD_ALIGN);
     return (const struct format_record *)((const uint8_t *)record + stride);
 }
 
-weir_lsn group_lost_to(const struct group_header *header, uint32_t index,
-                       const struct format_record *record, weir_lsn lsn)
+/* The last LSN that record `index`, not the last of a sparse group, may stand for: those behind it
+ * have one each, up to the next one that says its own under a right checksum. */
+static weir_lsn most_of(const struct group_header *header, uint32_t index,
+                        const struct format_record *record, weir_lsn before)
+{
+    for (uint32_t behind = 1; index + behind + 1 < header->record_count; behind++) {
+        record = record_behind(record);
+        if (is_in_order(header, index + behind, record, before + behind) &&
+            group_record_is_whole(record, format_record_number(record))) {
+            return format_record_number(record) - behind;
+        }
+    }
+    return header->durable_lsn - (header->record_count - 1 - index);
+}
+
+weir_lsn group_likely_lsn(const struct group_header *header, uint32_t index,
+                          const struct format_record *record, weir_lsn before)
+{
+    if (!group_is_numbered(header)) {
+        return header->first_lsn + index;
+    }
+    if (index + 1 == header->record_count) {
+        return header->durable_lsn;
+    }
+    bool says = is_in_order(header, index, record, before) &&
+                format_record_number(record) <= most_of(header, index, record, before);
+    return says ? format_record_number(record) : before + 1;
+}
+
+/* How many LSNs a record of a sparse group stands for: of a gap, as many as its header says. */
+static uint32_t gap_length(const struct format_record *record)
+{
+    uint32_t user = le32_load(&record->user);
+    bool gap = (le16_load(&record->flags) & WEIR_RECORD_GAP) != 0;
+    return gap && user > 0 ? user : 1;
+}
+
+weir_lsn group_to_lsn(const struct group_header *header, uint32_t index,
+                      const struct format_record *record, weir_lsn lsn)
 {
     if (!group_is_sparse(header)) {
         return lsn; /* here each LSN of a gap has a record of its own */
     }
-    weir_lsn to = lsn + group_gap_length(record) - 1;
-    if (index + 1 == header->record_count) {
+    weir_lsn to = lsn + gap_length(record) - 1;
+    if (to == lsn || index + 1 == header->record_count) {
         return to;
     }
-    weir_lsn next = header->durable_lsn;
-    while (to > lsn && ++index + 1 < header->record_count) {
-        record = record_behind(record);
-        bool trusted = is_in_order(header, index, record, lsn) &&
-                       group_record_is_whole(record, format_record_number(record));
-        if (trusted) {
-            next = format_record_number(record);
-            break;
-        }
-    }
-    return to < next ? to : next - 1;
+    weir_lsn most = most_of(header, index, record, lsn);
+    return to < most ? to : most;
 }
 
 static enum group_fault check_payload(const struct format_record *record, uint32_t size,

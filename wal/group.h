@@ -113,19 +113,18 @@ enum group_fault group_check_body(const uint8_t *bytes, const struct group_heade
 bool group_record_is_whole(const struct format_record *record, weir_lsn lsn);
 
 /* The LSN of record `index` of a group whose record headers are right and whose payloads may not
- * be: where it says itself, what it says if that is possible, else the first one that is; of the
- * last record, what the group's header says.
+ * be: where it says itself, what it says if that is possible, beside what records behind it say
+ * under a right checksum; else the first one that is; of the last record, what the group's header
+ * says.
  * @param before  the last LSN that the record before stands for; of the first one first_lsn - 1 */
 weir_lsn group_likely_lsn(const struct group_header *header, uint32_t index,
                           const struct format_record *record, weir_lsn before);
 
-/* How many LSNs a record of a sparse group stands for: of a gap, as many as its header says. */
-uint32_t group_gap_length(const struct format_record *record);
-
-/* The last LSN that is lost with record `index` of a group, when it is damaged and `lsn` is its
- * likely one: a gap stays as long as it was, up to the next record that can be trusted. */
-weir_lsn group_lost_to(const struct group_header *header, uint32_t index,
-                       const struct format_record *record, weir_lsn lsn);
+/* The last LSN that record `index` of a group stands for, `lsn` being its likely one: where a gap
+ * is one record it is as long as its header says, and ends in front of what is certain behind it.
+ */
+weir_lsn group_to_lsn(const struct group_header *header, uint32_t index,
+                      const struct format_record *record, weir_lsn lsn);
 
 /* Moves a walk behind a group that is valid in place; reads the seed of an epoch group's body. */
 void group_chain_advance(struct group_chain *chain, const uint8_t *bytes,

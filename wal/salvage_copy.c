@@ -134,7 +134,7 @@ static int copy_sparse_records(struct salvage *salvage, const struct group_heade
     for (uint32_t i = 0; i < header->record_count && rc == 0; i++) {
         weir_lsn lsn = group_likely_lsn(header, i, record, before);
         bool whole = is_whole(writer, record, lsn);
-        before = whole ? lsn + group_gap_length(record) - 1 : group_lost_to(header, i, record, lsn);
+        before = group_to_lsn(header, i, record, lsn);
         if (lsn >= writer->next_lsn) {
             salvage_write_skip(writer, lsn);
             if (whole) {

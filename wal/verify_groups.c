@@ -210,17 +210,16 @@ static int check_records(struct verify *verify, const struct scan_walk *walk)
         uint32_t stride = (uint32_t)format_align(size, FORMAT_RECORD_ALIGN);
         weir_lsn lsn = group_likely_lsn(header, i, record, before);
         bool whole = group_record_is_whole(record, lsn);
-        weir_lsn lost_to = group_lost_to(header, i, record, lsn);
+        weir_lsn to = group_to_lsn(header, i, record, lsn);
         if (!whole) {
-            report_record(verify, walk->offset + offset, lsn, lost_to,
-                          "the payload fails its checksum");
+            report_record(verify, walk->offset + offset, lsn, to, "the payload fails its checksum");
         } else if (!scan_is_zero(bytes + offset + size, stride - size)) {
-            report_record(verify, walk->offset + offset, lsn, lost_to,
+            report_record(verify, walk->offset + offset, lsn, to,
                           "the padding behind the payload is not zero");
         } else {
             count_record(verify, record, lsn, walk->offset + offset);
         }
-        before = lost_to;
+        before = to;
         offset += stride;
     }
     return hand_over(verify, header, bytes, false);

@@ -11,7 +11,8 @@
 #include <string.h>
 
 #define TYPE WEIR_TYPE_RESERVED
-#define RECORDS_MAX 6000
+#define RECORDS_MAX 150000
+#define FILES_MAX 64u /* segments that are open at a time */
 
 /* Records of growing sizes, in three segments and more; the log was opened again since. */
 struct world {
@@ -52,7 +53,7 @@ static uint64_t ordinal_of(const struct world *world, size_t index)
     return wal_address_ordinal(world->log, world->addresses[index]);
 }
 
-static struct world *world_new(void)
+static struct world *world_of(uint64_t segments)
 {
     struct world *world = calloc(1, sizeof *world);
     assert_non_null(world);
@@ -60,10 +61,15 @@ static struct world *world_new(void)
     world->log = open_log(&world->disk, NULL);
     do {
         append_one(world);
-    } while (ordinal_of(world, world->count - 1) < 4);
+    } while (ordinal_of(world, world->count - 1) < segments);
     close_log(world->log);
     world->log = open_log(&world->disk, NULL);
     return world;
+}
+
+static struct world *world_new(void)
+{
+    return world_of(4);
 }
 
 static void world_free(struct world *world)
@@ -162,6 +168,25 @@ static void of_one_segment_so_many_are_fetched_and_no_more(void **state)
     world_free(world);
 }
 
+static void so_many_segments_are_opened_and_no_more(void **state)
+{
+    (void)state;
+    struct world *world = world_of(FILES_MAX + 3);
+    struct wal_address_fetch *fetch = open_fetch(world);
+    for (int round = 0; round < 2; round++) {
+        uint64_t ordinal = 0;
+        for (size_t i = 0; i + 1 < world->count; i++) {
+            if (ordinal_of(world, i) > ordinal && size_of(i) < 4000) {
+                ordinal = ordinal_of(world, i);
+                assert_int_equal(fetch_one(world, fetch, i), ordinal <= FILES_MAX);
+            }
+        }
+        assert_true(ordinal > FILES_MAX + 1);
+    }
+    wal_address_fetch_close(fetch);
+    world_free(world);
+}
+
 static void segments_that_are_readable_or_not_there_are_left_alone(void **state)
 {
     (void)state;
@@ -221,6 +246,10 @@ static void what_is_no_whole_record_of_its_segment_is_not_lent(void **state)
     struct weir_record record;
     wal_address_fetch_begin(fetch, world->addresses[1]);
     assert_false(wal_address_fetch_take(fetch, world->addresses[1], &record));
+    wal_address_fetch_clear(fetch);
+    memcpy(bytes_at(world, other), kept, size);
+    wal_address_fetch_begin(fetch, world->addresses[other]);
+    assert_false(wal_address_fetch_take(fetch, world->addresses[other], &record));
     memcpy(bytes_at(world, 1), kept, size);
     wal_address_fetch_close(fetch);
     world_free(world);
@@ -259,6 +288,7 @@ static struct {
     size_t sizes[4];
     bool used[4];
     int begun, ended, result;
+    size_t most; /* 0: all; bytes that a read brings */
 } rail;
 
 static int begin_read(struct weir_file *file, uint64_t offset, void *buffer, size_t size_bytes,
@@ -286,9 +316,11 @@ static int end_read(struct weir_file *file, uint64_t ticket, size_t *ret_size_by
     assert_true(ticket < 4 && rail.used[ticket]);
     rail.used[ticket] = false;
     rail.ended++;
-    return rail.result < 0 ? rail.result
-                           : real_ops->read(file, rail.offsets[ticket], rail.buffers[ticket],
-                                            rail.sizes[ticket], ret_size_bytes);
+    int rc = rail.result < 0 ? rail.result
+                             : real_ops->read(file, rail.offsets[ticket], rail.buffers[ticket],
+                                              rail.sizes[ticket], ret_size_bytes);
+    *ret_size_bytes = rc == 0 && rail.most != 0 ? rail.most : *ret_size_bytes;
+    return rc;
 }
 
 static void put_on_rails(struct world *world)
@@ -327,6 +359,31 @@ static void more_reads_than_the_medium_takes_wait_for_the_oldest(void **state)
     world_free(world);
 }
 
+/* What a read before has left in the buffer is not lent. */
+static void a_read_that_ends_early_brings_no_record_behind_its_end(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    put_on_rails(world);
+    struct wal_address_fetch *fetch = open_fetch(world);
+    size_t i = 1; /* in the first block, not at its beginning */
+    while (world->addresses[i] % FORMAT_BLOCK < 1000) {
+        i++;
+    }
+    size_t at = world->addresses[i] % FORMAT_BLOCK;
+    size_t end = at + FORMAT_RECORD_HEADER_BYTES + FORMAT_RECORD_NUMBER_BYTES + size_of(i);
+    assert_true(fetch_one(world, fetch, i));
+    for (rail.most = at - 9; rail.most < end + 8; rail.most++) {
+        assert_int_equal(fetch_one(world, fetch, i), rail.most >= end);
+    }
+    rail.most = 0;
+    rail.result = -EIO;
+    assert_false(fetch_one(world, fetch, i));
+    wal_address_fetch_close(fetch);
+    take_off_rails(world);
+    world_free(world);
+}
+
 static void buffers_that_the_medium_does_not_give_back_are_not_used_again(void **state)
 {
     (void)state;
@@ -341,10 +398,13 @@ static void buffers_that_the_medium_does_not_give_back_are_not_used_again(void *
     wal_address_fetch_begin(fetch, world->addresses[1]);
     assert_int_equal(rail.begun, 2); /* that was no more than an error */
     rail.result = -ENOTRECOVERABLE;
+    wal_address_fetch_begin(fetch, world->addresses[2]);
     assert_false(take(world, fetch, 1));
+    rail.result = 0;
+    assert_true(take(world, fetch, 2)); /* this one came back */
     wal_address_fetch_clear(fetch);
     assert_false(fetch_one(world, fetch, 1));
-    assert_int_equal(rail.begun, 2);
+    assert_int_equal(rail.begun, 3);
     wal_address_fetch_close(fetch);
     take_off_rails(world);
     free(lost); /* of this test, whose medium has it no more */
@@ -356,10 +416,12 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_of_sealed_segments_are_fetched_and_nothing_is_mapped),
         cmocka_unit_test(of_one_segment_so_many_are_fetched_and_no_more),
+        cmocka_unit_test(so_many_segments_are_opened_and_no_more),
         cmocka_unit_test(segments_that_are_readable_or_not_there_are_left_alone),
         cmocka_unit_test(what_is_no_whole_record_of_its_segment_is_not_lent),
         cmocka_unit_test(a_disk_that_errs_makes_no_record),
         cmocka_unit_test(more_reads_than_the_medium_takes_wait_for_the_oldest),
+        cmocka_unit_test(a_read_that_ends_early_brings_no_record_behind_its_end),
         cmocka_unit_test(buffers_that_the_medium_does_not_give_back_are_not_used_again),
     };
     if (argc > 1) {

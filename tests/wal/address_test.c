@@ -267,6 +267,50 @@ static void a_segment_whose_groups_were_all_checked_is_checked_to_its_seal(void 
     disk_free(&disk);
 }
 
+static void blocks_of_the_seal_do_not_stand_for_those_in_front_of_it(void **state)
+{
+    (void)state;
+    static struct many many;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = write_groups(&disk, &many);
+    struct wal_segment *segment;
+    assert_int_equal(wal_address_pin(log, 1, &segment, NULL), 0);
+    uint32_t seal = segment->seal_offset, block = segment->block_bytes;
+    uint32_t left = FORMAT_SEGMENT_HEADER_BYTES + block;
+    segment_set_checked(segment, seal, block);
+    for (int round = 0; round < 2; round++) { /* twice is not more than once */
+        for (uint32_t at = FORMAT_SEGMENT_HEADER_BYTES; at < seal; at += block) {
+            if (at != left) {
+                segment_set_checked(segment, at, block);
+            }
+            assert_false(segment_is_plain(segment, 1));
+        }
+    }
+    assert_false(segment_is_checked(segment, left));
+    segment_set_checked(segment, left, block);
+    assert_true(segment_is_plain(segment, seal));
+    wal_address_unpin(log, segment);
+    close_log(log);
+    disk_free(&disk);
+}
+
+static void a_plain_record_ends_where_all_was_checked(void **state)
+{
+    (void)state;
+    _Alignas(64) uint8_t bytes[256] = {0};
+    struct wal_segment segment = {.base = bytes};
+    struct format_record *at = (struct format_record *)(bytes + 64);
+    struct weir_record record;
+    atomic_store(&segment.checked_end, 128);
+    le16_store(&at->flags, FORMAT_RECORD_NUMBERED);
+    le16_store(&at->type, TYPE);
+    for (uint32_t size = 0; size < 192; size++) {
+        bool fits = size >= FORMAT_RECORD_HEADER_BYTES + FORMAT_RECORD_NUMBER_BYTES && size <= 64;
+        le32_store(&at->size, size);
+        assert_int_equal(wal_address_read_plain(&segment, bytes, 64, TYPE, 0, &record), fits);
+    }
+}
+
 static void damage_in_a_group_costs_no_whole_record_in_it(void **state)
 {
     (void)state;
@@ -349,6 +393,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_is_no_record_is_not_lent),
         cmocka_unit_test(a_segment_that_is_read_often_is_checked_by_groups),
         cmocka_unit_test(a_segment_whose_groups_were_all_checked_is_checked_to_its_seal),
+        cmocka_unit_test(blocks_of_the_seal_do_not_stand_for_those_in_front_of_it),
+        cmocka_unit_test(a_plain_record_ends_where_all_was_checked),
         cmocka_unit_test(damage_in_a_group_costs_no_whole_record_in_it),
         cmocka_unit_test(a_pinned_segment_keeps_the_log_open_and_outlives_truncation),
         cmocka_unit_test(the_number_counts_for_the_limit_of_a_record),

@@ -23,21 +23,45 @@ struct fixture {
     weir_lsn kept;
 };
 
-static struct fixture new_fixture(void)
+static void fill(struct story *story, struct weir_log *log)
+{
+    story_fill(story, log, 10, SIZE, 4);
+    for (int i = 0; i < 8; i++) {
+        story_application(story, log, 300);
+    }
+    story_fill(story, log, 10, SIZE, 3);
+}
+
+/* Between two records that are kept one or some are dropped. */
+static void fill_with_holes(struct story *story, struct weir_log *log)
+{
+    story->gathers = true;
+    for (uint32_t key = 1; key < STORY_KEYS; key++) {
+        for (uint32_t i = 0; i < key % 4; i++) {
+            story_put(story, log, 0, 50);
+        }
+        story_put(story, log, key, 50);
+    }
+    story->gathers = false;
+    story_fill(story, log, 1, SIZE, 4);
+}
+
+static struct fixture new_fixture_of(void (*records)(struct story *story, struct weir_log *log))
 {
     struct fixture fixture = {.disk = disk_new(), .story = story_new()};
     struct weir_log *log = open_log(&fixture.disk, NULL);
-    story_fill(fixture.story, log, 10, SIZE, 4);
-    for (int i = 0; i < 8; i++) {
-        story_application(fixture.story, log, 300);
-    }
-    story_fill(fixture.story, log, 10, SIZE, 3);
+    records(fixture.story, log);
     assert_int_equal(sim_memory_copy(fixture.disk.keeper, &fixture.before), 0);
     story_compact(fixture.story, log, fixture.story->last);
     fixture.kept = story_expect(fixture.story, log);
     close_log(log);
     format_segment_name(FORMAT_COMPACTED_ORDINAL, fixture.name);
     return fixture;
+}
+
+static struct fixture new_fixture(void)
+{
+    return new_fixture_of(fill);
 }
 
 static void free_fixture(struct fixture *fixture)
@@ -530,6 +554,86 @@ static void damage_in_a_compacted_segment_becomes_a_gap(void **state)
     free_fixture(&fixture);
 }
 
+/* What a damaged record says of its LSN may be what is damaged: no record beside it is given up for
+ * that, and the gap lies between its neighbours. */
+static void expect_one_gap(struct test_disk *copy, weir_lsn before, weir_lsn behind)
+{
+    struct weir_cursor_options options = WEIR_CURSOR_OPTIONS_INIT;
+    struct weir_error why = WEIR_ERROR_INIT;
+    struct weir_log *log;
+    struct weir_cursor *cursor;
+    struct weir_record record;
+    weir_lsn last = 0, in_front = 0;
+    bool follows = false;
+    options.compacted = options.with_gaps = true;
+    assert_int_equal(open_all(copy, &log, &why), 0);
+    assert_int_equal(weir_cursor_open(log, &options, &cursor), 0);
+    int rc;
+    while ((rc = weir_cursor_next(cursor, &record)) == 1) {
+        bool gap = (record.flags & WEIR_RECORD_GAP) != 0;
+        in_front = gap ? last : in_front;
+        assert_true(!follows || record.lsn == behind);
+        follows = gap;
+        last = record.lsn;
+    }
+    assert_int_equal(rc, 0);
+    assert_int_equal(in_front, before);
+    weir_cursor_close(cursor);
+    close_log(log);
+}
+
+static void lose_number(const struct fixture *fixture, uint64_t offset, weir_lsn before,
+                        weir_lsn behind)
+{
+    for (unsigned bit = 0; bit < 12; bit++) {
+        struct test_disk disk = copy_of(fixture), copy;
+        uint64_t size;
+        uint8_t *bytes = sim_memory_bytes(disk.keeper, fixture->name, false, &size);
+        bytes[offset + FORMAT_RECORD_HEADER_BYTES + bit / 8] ^= (uint8_t)(1u << bit % 8);
+        struct weir_salvage_report report = salvage(&disk, &copy);
+        if (report.records != fixture->kept - 1 || report.gaps != 1 || report.gap_lsns != 1) {
+            fail_msg("bit %u of the LSN between %lu and %lu: %lu records instead of %lu, %lu gaps",
+                     bit, (unsigned long)before, (unsigned long)behind,
+                     (unsigned long)report.records, (unsigned long)fixture->kept - 1,
+                     (unsigned long)report.gaps);
+        }
+        expect_one_gap(&copy, before, behind);
+        disk_free(&copy);
+        disk_free(&disk);
+    }
+}
+
+static void a_damaged_lsn_in_a_compacted_segment_costs_its_record_alone(void **state)
+{
+    (void)state;
+    struct fixture fixture = new_fixture_of(fill_with_holes);
+    uint64_t size, numbered = 0;
+    const uint8_t *bytes = sim_memory_bytes(fixture.disk.keeper, fixture.name, false, &size);
+    struct group_header header;
+    weir_lsn before = 0;
+    uint64_t offset = FORMAT_SEGMENT_HEADER_BYTES;
+    group_load(bytes + offset, &header);
+    while (header.kind == FORMAT_GROUP_DATA) {
+        uint64_t at = offset + FORMAT_GROUP_HEADER_BYTES;
+        for (uint32_t i = 0; i < header.record_count; i++) {
+            const struct format_record *record = (const struct format_record *)(bytes + at);
+            uint64_t next = at + format_align(le32_load(&record->size), FORMAT_RECORD_ALIGN);
+            weir_lsn lsn = group_record_lsn(&header, i, record);
+            if (group_is_numbered(&header) && i > 0 && i + 1 < header.record_count) {
+                lose_number(&fixture, at, before,
+                            format_record_number((const struct format_record *)(bytes + next)));
+                numbered++;
+            }
+            before = lsn;
+            at = next;
+        }
+        offset += format_align(header.size_bytes, FORMAT_COMPACTED_BLOCK);
+        group_load(bytes + offset, &header);
+    }
+    assert_true(numbered > 4);
+    free_fixture(&fixture);
+}
+
 /* Whoever accepts gaps accepts so many LSNs: with each record that is lost later they are one more,
  * also where the damage is to a gap record, which alone says how many LSNs it stands for. */
 static void expect_no_gap_to_shrink(struct test_disk *disk, const struct weir_verify_report *whole)
@@ -644,6 +748,7 @@ int main(void)
         cmocka_unit_test(a_missing_compacted_segment_is_refused),
         cmocka_unit_test(a_compacted_log_is_salvaged_without_gaps),
         cmocka_unit_test(damage_in_a_compacted_segment_becomes_a_gap),
+        cmocka_unit_test(a_damaged_lsn_in_a_compacted_segment_costs_its_record_alone),
         cmocka_unit_test(gaps_of_a_salvaged_log_stay_when_it_is_compacted),
         cmocka_unit_test(without_control_a_run_that_is_still_there_counts),
     };

@@ -38,15 +38,15 @@ static void note_address(void *context, size_t index, weir_lsn lsn, uint64_t add
     *(uint64_t *)context = address;
 }
 
-static int append(struct weir_log *log, const struct weir_entry *entry, uint64_t *ret_address,
-                  weir_lsn *ret_lsn)
+static int append(struct weir_log *log, const struct weir_entry *entry,
+                  enum weir_durability durability, uint64_t *ret_address, weir_lsn *ret_lsn)
 {
     if (entry->type == STORY_APPLICATION) {
-        return weir_append(log, entry, WEIR_EACH, ret_lsn);
+        return weir_append(log, entry, durability, ret_lsn);
     }
     struct wal_address_batch batch = {
         .entries = entry, .count = 1, .stamp = note_address, .context = ret_address};
-    return wal_address_append(log, &batch, WEIR_EACH, ret_lsn);
+    return wal_address_append(log, &batch, durability, ret_lsn);
 }
 
 int story_try(struct story *story, struct weir_log *log, uint16_t type, uint32_t key, uint32_t size)
@@ -58,7 +58,8 @@ int story_try(struct story *story, struct weir_log *log, uint16_t type, uint32_t
     struct weir_part part = {payload, size};
     struct weir_entry entry = {.parts = &part, .part_count = 1, .user = key, .type = type};
     uint64_t address = 0;
-    int rc = append(log, &entry, &address, &lsn);
+    enum weir_durability durability = story->gathers ? WEIR_NONE : WEIR_EACH;
+    int rc = append(log, &entry, durability, &address, &lsn);
     if (rc == 0) {
         assert_int_equal(lsn, next);
         story->last = lsn;

@@ -25,8 +25,9 @@ struct story_record {
 
 struct story {
     weir_lsn first, last;
-    weir_lsn horizon;                               /* of the compactions so far */
-    weir_lsn asked_horizon;                         /* of the one that is under way */
+    weir_lsn horizon;       /* of the compactions so far */
+    weir_lsn asked_horizon; /* of the one that is under way */
+    bool gathers;           /* does not wait for each record: groups hold several */
     struct story_record records[STORY_RECORDS_MAX]; /* by LSN */
     uint64_t kept, dropped, moved;                  /* what keep() said and moved() heard */
     uint64_t stop_at_bytes;                         /* throttle() ends it there; 0: never */

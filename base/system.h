@@ -36,6 +36,7 @@ struct base_system {
     void (*free)(void *context, void *memory);
     void *(*pages_alloc)(void *context, size_t size, unsigned flags);
     void (*pages_free)(void *context, void *memory, size_t size);
+    uint64_t (*memory_available)(void *context);
 
     /* 0 or -errno. See base/random.h. */
     int (*random)(void *context, void *data, size_t size);

@@ -8,7 +8,9 @@
  * Where the engine is opened together with its log, all but the comparison with the log is done
  * beside the opening of the log, which mostly waits for the disk. Then the image is always read
  * into large pages of our own: a writer will write to it, the copy costs no time that is waited
- * for, and looking keys up is faster in large pages.
+ * for, and looking keys up is faster in large pages. Unless the copy would be most of the memory
+ * that is left: pages of a mapping that nobody writes to are the system's to take back, ours are
+ * not, and who asks for too many of them is killed.
  *
  * Otherwise the image is mapped: then opening costs its checksums, and each of its pages a fault
  * and a copy when it is first written. Replaying what lies behind the checkpoint writes to about as
@@ -36,6 +38,8 @@
 /* What is copied in the time that a page takes which is copied when it is first written: 3.4 us
  * against 5 GB/s, on the machine of docs/PERFORMANCE.md. */
 #define BYTES_PER_FAULT ((uint64_t)16 << 10)
+/* What a copy leaves of the memory that is available: as much again. */
+#define MEMORY_SHARE 2u
 #define PIECES_PER_LARGE_PAGE (CHECKPOINT_LARGE_PAGE / CHECKPOINT_PIECE_BYTES)
 
 struct loading {
@@ -232,11 +236,16 @@ static bool is_worth_a_copy(const struct loading *loading)
     return behind >= loading->image_bytes / BYTES_PER_FAULT;
 }
 
+static bool is_room_for_a_copy(const struct loading *loading)
+{
+    return loading->image_bytes <= base_memory_available() / MEMORY_SHARE;
+}
+
 static int place_image(struct loading *loading)
 {
     struct engine_arena *arena = &loading->engine->arena;
     loading->placed = true;
-    loading->copied = loading->beside || is_worth_a_copy(loading);
+    loading->copied = (loading->beside || is_worth_a_copy(loading)) && is_room_for_a_copy(loading);
     int rc =
         loading->copied
             ? 0

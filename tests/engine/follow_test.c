@@ -272,6 +272,89 @@ static void the_distance_of_a_record_that_was_moved_is_not_followed(void **state
     store_close(&store);
 }
 
+/* The newest record of a key and the one in front of it, applied when the newest is in the index:
+ * a checkpoint that was made beside writers may hold it. */
+static void apply_the_one_before(struct store *store, const char *name)
+{
+    struct weir_engine *engine = store->engine;
+    struct engine_table *table = table_of(engine, WEIR_TABLE_DEFAULT);
+    struct engine_version version;
+    struct weir_record record;
+    uint32_t slot = epoch_enter(&engine->epochs);
+    assert_int_equal(place_find(&engine->places, table, text(name), &version), 1);
+    uint64_t before = version.address - (uint64_t)version.distance * RECORD_DISTANCE_UNIT;
+    assert_true(before != version.address);
+    for (int turn = 0; turn < 2; turn++) {
+        uint64_t address = turn == 0 ? version.address : before;
+        assert_int_equal(place_read(&engine->places, address, &record), 0);
+        assert_int_equal(follow_apply(engine, &record, address), 0);
+    }
+    epoch_leave(&engine->epochs, slot);
+}
+
+static void an_older_version_does_not_take_the_place_of_a_newer_one(void **state)
+{
+    (void)state;
+    struct store store;
+    struct weir_row row;
+    struct weir_read read;
+    store_open(&store);
+    put(&store, "a", "1");
+    put(&store, "a", "2");
+    put(&store, "b", "1");
+    erase(&store, "b");
+    settle(&store);
+    struct engine_table *table = table_of(store.engine, WEIR_TABLE_DEFAULT);
+    apply_the_one_before(&store, "a");
+    apply_the_one_before(&store, "b");
+    expect(&store, "a", "2", 0);
+    assert_int_equal(weir_read_begin(store.engine, NULL, &read), 0);
+    assert_int_equal(weir_get(&read, WEIR_TABLE_DEFAULT, text("b"), &row), 0);
+    weir_read_end(&read);
+    assert_int_equal(atomic_load(&table->deleted), 1);
+    store_close(&store);
+}
+
+struct sources {
+    struct weir_engine *engine; /* NULL: nobody looks */
+    int looks, others;
+};
+
+static int look_at_source(void *context, const char *call, const char *name, uint64_t offset,
+                          size_t size)
+{
+    struct sources *sources = context;
+    (void)call, (void)name, (void)offset, (void)size;
+    if (sources->engine != NULL) {
+        sources->looks++;
+        sources->others +=
+            table_of(sources->engine, WEIR_TABLE_DEFAULT)->index.source.load != place_load_key;
+    }
+    return 0;
+}
+
+/* Others read in it meanwhile, and its writer may drop segments. */
+static void a_reader_that_follows_keeps_the_source_of_its_index(void **state)
+{
+    (void)state;
+    struct store store;
+    struct beside beside;
+    struct sources sources = {0};
+    store_open(&store);
+    fill(&store);
+    store.disk.faults = (struct sim_memory_faults){look_at_source, &sources};
+    store_open_beside(&store, &beside);
+    store.disk.faults = (struct sim_memory_faults){0};
+    change(&store, 1); /* into new segments, which it has to map */
+    sources.engine = beside.engine;
+    assert_int_equal(weir_engine_refresh(beside.engine, NULL, NULL), 0);
+    sources.engine = NULL;
+    assert_true(sources.looks > 0);
+    assert_int_equal(sources.others, 0);
+    store_close_beside(&beside);
+    store_close(&store);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +362,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(new_keys_behind_a_checkpoint_make_no_old_segment_readable),
         cmocka_unit_test(every_operation_over_every_other_is_counted_as_a_rebuild_counts_it),
         cmocka_unit_test(a_version_before_that_was_moved_is_found_where_it_is),
+        cmocka_unit_test(an_older_version_does_not_take_the_place_of_a_newer_one),
+        cmocka_unit_test(a_reader_that_follows_keeps_the_source_of_its_index),
         cmocka_unit_test(the_distance_of_a_record_that_was_moved_is_not_followed),
         cmocka_unit_test(moved_records_do_not_tell_where_the_version_before_is),
     };

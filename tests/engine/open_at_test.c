@@ -122,6 +122,44 @@ static void se_09_a_log_and_its_engine_are_opened_together(void **state)
     store_close(&store);
 }
 
+static uint64_t memory_left(void *context)
+{
+    return *(const uint64_t *)context;
+}
+
+/* A mapping the system can take back, a copy it cannot. */
+static void an_image_that_is_most_of_the_memory_that_is_left_is_mapped(void **state)
+{
+    (void)state;
+    struct store store;
+    struct weir_error why;
+    uint64_t left, size;
+    const struct base_system system = {.context = &left, .memory_available = memory_left};
+    store_open_filled(&store);
+    struct fingerprint before = fingerprint_of(&store, 0);
+    assert_non_null(sim_memory_bytes(store.keeper, CHECKPOINT_NAME, false, &size));
+    store_stop(&store);
+    for (unsigned turn = 0; turn < 4; turn++) {
+        struct order order = {0};
+        bool room = turn % 2 == 0;
+        left = room ? 2 * size : size;
+        store.engine_options.threads = 1 + turn / 2;
+        store.disk.faults = (struct sim_memory_faults){watch, &order};
+        base_system_set(&system);
+        int rc = open_both(&store, &why);
+        base_system_set(NULL);
+        assert_int_equal(rc, 0);
+        assert_true(report_of(&store).from_checkpoint);
+        assert_int_equal(order.maps, room ? 0 : 1);
+        assert_true((order.images > 0) == room);
+        expect_fingerprint(&store, 0, &before);
+        store.disk.faults = (struct sim_memory_faults){0};
+        store_stop(&store);
+    }
+    store_start(&store);
+    store_close(&store);
+}
+
 static void a_log_that_is_not_there_is_made_and_one_without_a_checkpoint_is_rebuilt(void **state)
 {
     (void)state;
@@ -375,6 +413,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(se_09_a_log_and_its_engine_are_opened_together),
+        cmocka_unit_test(an_image_that_is_most_of_the_memory_that_is_left_is_mapped),
         cmocka_unit_test(a_log_that_is_not_there_is_made_and_one_without_a_checkpoint_is_rebuilt),
         cmocka_unit_test(without_a_thread_and_for_a_reader_one_comes_after_the_other),
         cmocka_unit_test(what_does_not_fit_is_refused_for_the_same_reasons),

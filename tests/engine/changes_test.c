@@ -542,9 +542,11 @@ static void a_position_whose_record_is_gone_is_not_called_whole(void **state)
     weir_lsn horizon = weir_durable_lsn(store.log);
     put(&store, "a", "1");
     settle(&store);
-    put(&store, "a", "2");
-    put(&store, "a", "3");
-    settle(&store);
+    const struct weir_write together[] = {
+        {.kind = WEIR_PUT, .key = text("a"), .value = text("2")},
+        {.kind = WEIR_PUT, .key = text("a"), .value = text("3")},
+    };
+    assert_int_equal(weir_engine_write_batch(store.engine, together, 2, WEIR_EACH, NULL), 0);
     compact(&store, horizon);
     assert_false(wal_address_ends_group(store.log, 7)); /* dropped */
     assert_true(wal_address_ends_group(store.log, 0));

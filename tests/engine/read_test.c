@@ -3,6 +3,8 @@
  */
 #include "store.h"
 
+#include "engine/record.h"
+
 #include <errno.h>
 #include <stdio.h>
 
@@ -433,6 +435,26 @@ static void records_of_the_application_beside_the_engines_do_not_disturb(void **
     store_close(&store);
 }
 
+/* Its checksum may be right all the same: no bytes behind its end are anybody's key or value. */
+static void a_record_that_ends_within_its_key_is_no_row(void **state)
+{
+    (void)state;
+    struct record_head head;
+    struct weir_row row;
+    uint8_t payload[RECORD_HEAD_BYTES_MAX + 8];
+    const struct weir_bytes key = text("12345678");
+    struct weir_record record = {.data = payload, .lsn = 7};
+    record_build(&head, WEIR_INSERT, WEIR_TABLE_DEFAULT, (uint32_t)key.size, NULL);
+    memcpy(payload, head.bytes, head.size);
+    memcpy(payload + head.size, key.data, key.size);
+    for (record.size = head.size; record.size < head.size + key.size; record.size++) {
+        assert_false(record_read_row_of(&record, key, &row));
+        assert_int_equal(record_read_row(&record, &row), WEIR_E_RECORD);
+    }
+    assert_true(record_read_row_of(&record, key, &row));
+    assert_int_equal(row.value.size, 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -440,6 +462,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(se_02_replay_gives_the_same_fingerprint_and_deletes_are_included),
         cmocka_unit_test(the_fingerprint_counts_versions_and_not_the_order_of_keys),
         cmocka_unit_test(a_key_is_compared_to_its_last_byte_whatever_its_size),
+        cmocka_unit_test(a_record_that_ends_within_its_key_is_no_row),
         cmocka_unit_test(a_byte_that_a_node_has_no_key_for_is_not_found_in_its_slots),
         cmocka_unit_test(se_05_scans_give_exactly_the_keys_in_order_both_ways),
         cmocka_unit_test(a_scan_gives_as_many_rows_as_are_there_in_whatever_portions),

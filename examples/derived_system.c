@@ -19,7 +19,9 @@ struct turnover {
 static int64_t cents_in(struct weir_bytes value)
 {
     char text[24] = "";
-    memcpy(text, value.data, value.size < sizeof text ? value.size : sizeof text - 1);
+    if (value.size > 0) { /* else there may be no data at all: NULL */
+        memcpy(text, value.data, value.size < sizeof text ? value.size : sizeof text - 1);
+    }
     return strtoll(text, NULL, 10);
 }
 

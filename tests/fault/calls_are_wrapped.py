@@ -25,6 +25,8 @@ HARMLESS = {
         r"|pthread_(self|join|setname_np|sigmask))$"),
     "a look whose failure means no": re.compile(r"mincore$"),
     "of what fopen opened; reads /sys only": re.compile(r"(__isoc99_)?fscanf$"),
+    "of what fopen opened; reads /proc/meminfo only, and no line means not known": re.compile(
+        r"(fgets|(__isoc99_)?sscanf)$"),
     "unmaps what is mapped as a whole; a failure is a bug of ours": re.compile(
         r"(munmap|free|io_uring_queue_exit)$"),
     "memory: fails through base_system, the layer nth-allocation": re.compile(

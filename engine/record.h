@@ -64,23 +64,6 @@ void record_next_skip(const struct engine_version *before, weir_lsn *ret_skip, u
 int record_read(const struct weir_record *record, uint64_t address,
                 struct engine_version *ret_version);
 
-/* Most keys are short, and a call of memcmp() costs more than comparing them. */
-static inline bool record_key_is(struct weir_bytes a, struct weir_bytes b)
-{
-    if (a.size != b.size) {
-        return false;
-    }
-    if (a.size < 8 || a.size > 16) {
-        return memcmp(a.data, b.data, a.size) == 0;
-    }
-    uint64_t first[2], last[2];
-    memcpy(&first[0], a.data, 8);
-    memcpy(&first[1], b.data, 8);
-    memcpy(&last[0], (const uint8_t *)a.data + a.size - 8, 8);
-    memcpy(&last[1], (const uint8_t *)b.data + b.size - 8, 8);
-    return ((first[0] ^ first[1]) | (last[0] ^ last[1])) == 0;
-}
-
 /* The longest keys that are compared inline. */
 #define RECORD_KEY_INLINE 128u
 
@@ -106,6 +89,15 @@ static inline bool record_key_equals(const uint8_t *a, const uint8_t *b, size_t 
     memcpy(&left, a + last, sizeof left);
     memcpy(&right, b + last, sizeof right);
     return (difference | (left ^ right)) == 0;
+}
+
+static inline bool record_key_is(struct weir_bytes a, struct weir_bytes b)
+{
+    if (a.size != b.size) {
+        return false;
+    }
+    return a.size - 1 < RECORD_KEY_INLINE ? record_key_equals(a.data, b.data, a.size)
+                                          : memcmp(a.data, b.data, a.size) == 0;
 }
 
 /* What an index needs to know of a change. */

@@ -2,7 +2,7 @@
  * Lanes: who begins where another one does, and who does not; what is applied meanwhile by a
  * thread beside. What lanes do in the middle of a state is seen from the inside of a host.
  */
-#include "tests/derived/scene.h"
+#include "tests/derived/scene_test.h"
 
 #include "base/thread.h"
 #include "derived/host.h"
@@ -11,22 +11,6 @@
 #include <stdio.h>
 
 #define ROWS 600u /* of a state: some turns of a lane */
-
-static struct scene scene;
-
-static int begin(void **state)
-{
-    (void)state;
-    scene_open(&scene);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    scene_close(&scene);
-    return 0;
-}
 
 static void put_rows(int number)
 {
@@ -269,15 +253,14 @@ static void a_verification_is_not_overtaken_by_a_compaction(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
-        TEST(two_that_begin_with_the_same_state_take_it_together),
-        TEST(a_state_that_another_one_has_taken_a_part_of_is_begun_anew),
-        TEST(one_that_has_taken_a_part_of_a_state_does_not_join_who_begins_with_it),
-        TEST(the_state_of_the_horizon_and_that_of_now_are_two),
-        TEST(who_begins_with_no_state_gets_none),
-        TEST(what_was_given_nothing_is_not_saved_and_begins_anew),
-        TEST(with_push_what_is_written_while_one_is_attached_is_delivered_to_it),
-        TEST(a_verification_is_not_overtaken_by_a_compaction),
+        scene_test(two_that_begin_with_the_same_state_take_it_together),
+        scene_test(a_state_that_another_one_has_taken_a_part_of_is_begun_anew),
+        scene_test(one_that_has_taken_a_part_of_a_state_does_not_join_who_begins_with_it),
+        scene_test(the_state_of_the_horizon_and_that_of_now_are_two),
+        scene_test(who_begins_with_no_state_gets_none),
+        scene_test(what_was_given_nothing_is_not_saved_and_begins_anew),
+        scene_test(with_push_what_is_written_while_one_is_attached_is_delivered_to_it),
+        scene_test(a_verification_is_not_overtaken_by_a_compaction),
 #undef TEST
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);

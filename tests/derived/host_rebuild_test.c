@@ -1,7 +1,7 @@
 /*
  * Rebuilding, what compaction does to consumers, and rows.
  */
-#include "tests/derived/scene.h"
+#include "tests/derived/scene_test.h"
 
 #include "derived/consumer.h"
 #include "derived/host.h"
@@ -12,22 +12,6 @@
 
 #include <weir/consumer.h>
 #include <weir/rows.h>
-
-static struct scene scene;
-
-static int begin(void **state)
-{
-    (void)state;
-    scene_open(&scene);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    scene_close(&scene);
-    return 0;
-}
 
 /* Puts that overwrite each other: enough for several segments. */
 static weir_lsn churn(unsigned count, char mark)
@@ -743,34 +727,32 @@ static void many_rows_of_two_tables_come_in_order_and_one_that_is_missing_costs_
     scene_free(&scene, &ledger);
 }
 
-#define host_test(name) cmocka_unit_test_setup_teardown(name, begin, end)
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        host_test(ds_03_rebuild_clears_replays_and_reports),
-        host_test(a_rebuild_that_is_stopped_is_brought_to_its_end_by_the_next_delivery),
-        host_test(a_crash_while_rebuilding_does_not_bring_the_old_state_back),
-        host_test(a_rebuild_that_meets_an_event_that_is_refused_says_that_it_is_parked),
-        host_test(cd_10_the_slowest_consumer_keeps_compaction_off),
-        host_test(cd_10_one_that_is_cut_loose_is_told_that_its_position_is_lost),
-        host_test(one_that_loses_its_position_while_it_is_attached_is_parked_with_that),
-        host_test(what_began_behind_an_lsn_cannot_be_rebuilt_once_that_is_compacted),
-        host_test(half_of_the_state_it_begins_with_is_neither_read_nor_saved),
-        host_test(one_that_begins_behind_an_lsn_to_come_gets_nothing_before),
-        host_test(cd_10_one_that_has_lost_its_position_holds_nothing_when_it_is_saved),
-        host_test(cd_10_one_that_is_parked_after_it_was_cut_loose_is_still_shown_as_lost),
-        host_test(cd_10_one_that_begins_with_the_state_of_now_is_not_behind_all_that_was),
-        host_test(a_state_as_of_a_record_that_was_compacted_away_is_read_at_once),
-        host_test(a_view_of_an_engine_that_does_not_get_there_is_given_up),
-        host_test(ds_11_no_batch_is_cut_where_another_one_waits_for_an_lsn_to_come),
-        host_test(one_that_waits_for_an_lsn_to_come_is_attached_again_and_rebuilt),
-        host_test(one_whose_status_is_damaged_goes_on_and_cannot_be_rebuilt),
-        host_test(one_that_was_cut_loose_and_has_caught_up_holds_again),
-        host_test(one_that_is_unsaved_starts_from_what_is_saved_and_writes_nothing),
-        host_test(rows_are_as_of_the_position_of_the_system),
-        host_test(many_rows_of_two_tables_come_in_order_and_one_that_is_missing_costs_no_other),
-        host_test(a_key_that_is_not_there_is_an_error_and_never_a_row_less),
+        scene_test(ds_03_rebuild_clears_replays_and_reports),
+        scene_test(a_rebuild_that_is_stopped_is_brought_to_its_end_by_the_next_delivery),
+        scene_test(a_crash_while_rebuilding_does_not_bring_the_old_state_back),
+        scene_test(a_rebuild_that_meets_an_event_that_is_refused_says_that_it_is_parked),
+        scene_test(cd_10_the_slowest_consumer_keeps_compaction_off),
+        scene_test(cd_10_one_that_is_cut_loose_is_told_that_its_position_is_lost),
+        scene_test(one_that_loses_its_position_while_it_is_attached_is_parked_with_that),
+        scene_test(what_began_behind_an_lsn_cannot_be_rebuilt_once_that_is_compacted),
+        scene_test(half_of_the_state_it_begins_with_is_neither_read_nor_saved),
+        scene_test(one_that_begins_behind_an_lsn_to_come_gets_nothing_before),
+        scene_test(cd_10_one_that_has_lost_its_position_holds_nothing_when_it_is_saved),
+        scene_test(cd_10_one_that_is_parked_after_it_was_cut_loose_is_still_shown_as_lost),
+        scene_test(cd_10_one_that_begins_with_the_state_of_now_is_not_behind_all_that_was),
+        scene_test(a_state_as_of_a_record_that_was_compacted_away_is_read_at_once),
+        scene_test(a_view_of_an_engine_that_does_not_get_there_is_given_up),
+        scene_test(ds_11_no_batch_is_cut_where_another_one_waits_for_an_lsn_to_come),
+        scene_test(one_that_waits_for_an_lsn_to_come_is_attached_again_and_rebuilt),
+        scene_test(one_whose_status_is_damaged_goes_on_and_cannot_be_rebuilt),
+        scene_test(one_that_was_cut_loose_and_has_caught_up_holds_again),
+        scene_test(one_that_is_unsaved_starts_from_what_is_saved_and_writes_nothing),
+        scene_test(rows_are_as_of_the_position_of_the_system),
+        scene_test(many_rows_of_two_tables_come_in_order_and_one_that_is_missing_costs_no_other),
+        scene_test(a_key_that_is_not_there_is_an_error_and_never_a_row_less),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

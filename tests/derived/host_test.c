@@ -1,28 +1,12 @@
 /*
  * The host, in one thread: what is delivered, where systems start, what they are told of errors.
  */
-#include "tests/derived/scene.h"
+#include "tests/derived/scene_test.h"
 
 #include "derived/host.h"
 
 #include <errno.h>
 #include <stdio.h>
-
-static struct scene scene;
-
-static int begin(void **state)
-{
-    (void)state;
-    scene_open(&scene);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    scene_close(&scene);
-    return 0;
-}
 
 static unsigned lanes_of(struct scene *one)
 {
@@ -743,36 +727,35 @@ static void ds_04_cd_08_one_call_tells_the_pipeline(void **state)
     scene_free(&scene, &other);
 }
 
-#define host_test(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        host_test(cd_02_each_event_comes_once_and_in_order),
-        host_test(cd_09_nothing_happens_before_a_flush_and_a_second_one_counts_none),
-        host_test(cd_09_a_flush_does_not_deliver_what_is_not_durable),
-        host_test(cd_03_what_a_filter_leaves_out_moves_the_position_all_the_same),
-        host_test(one_cursor_drives_all_systems_that_stand_at_one_position),
-        host_test(cd_05_a_system_starts_at_the_beginning_now_behind_an_lsn_or_with_a_state),
-        host_test(cd_11_who_starts_below_the_horizon_gets_its_state_and_then_the_stream),
-        host_test(cd_05_one_that_started_now_starts_there_again_after_a_crash),
-        host_test(cd_07_a_name_is_attached_once),
-        host_test(names_and_calls_that_are_none_are_refused),
-        host_test(cd_02_state_and_position_move_together_or_not_at_all),
-        host_test(a_save_that_fails_leaves_the_old_state_with_the_old_position),
-        host_test(a_system_is_saved_by_itself_when_it_has_moved_far_enough),
-        host_test(a_state_of_another_version_or_kind_is_not_loaded_and_that_is_said),
-        host_test(a_state_that_cannot_be_loaded_for_now_stays_for_the_next_time),
-        host_test(a_damaged_state_is_rebuilt_from_where_the_system_began),
-        host_test(effects_outside_come_at_least_once_with_their_lsns),
-        host_test(cd_04_one_that_fails_is_parked_and_holds_up_nobody),
-        host_test(cd_04_skip_passes_the_event_that_failed_and_no_other),
-        host_test(cd_04_that_it_is_parked_survives_a_crash_and_retry_goes_on_from_what_is_saved),
-        host_test(inside_of_an_atomic_write_a_parked_one_is_neither_read_nor_saved),
-        host_test(a_parked_one_at_a_whole_position_is_read_and_saved),
-        host_test(one_that_fails_in_the_state_it_begins_with_begins_that_again),
-        host_test(apply_may_neither_write_nor_call_its_host),
-        host_test(ds_04_cd_08_one_call_tells_the_pipeline),
+        scene_test(cd_02_each_event_comes_once_and_in_order),
+        scene_test(cd_09_nothing_happens_before_a_flush_and_a_second_one_counts_none),
+        scene_test(cd_09_a_flush_does_not_deliver_what_is_not_durable),
+        scene_test(cd_03_what_a_filter_leaves_out_moves_the_position_all_the_same),
+        scene_test(one_cursor_drives_all_systems_that_stand_at_one_position),
+        scene_test(cd_05_a_system_starts_at_the_beginning_now_behind_an_lsn_or_with_a_state),
+        scene_test(cd_11_who_starts_below_the_horizon_gets_its_state_and_then_the_stream),
+        scene_test(cd_05_one_that_started_now_starts_there_again_after_a_crash),
+        scene_test(cd_07_a_name_is_attached_once),
+        scene_test(names_and_calls_that_are_none_are_refused),
+        scene_test(cd_02_state_and_position_move_together_or_not_at_all),
+        scene_test(a_save_that_fails_leaves_the_old_state_with_the_old_position),
+        scene_test(a_system_is_saved_by_itself_when_it_has_moved_far_enough),
+        scene_test(a_state_of_another_version_or_kind_is_not_loaded_and_that_is_said),
+        scene_test(a_state_that_cannot_be_loaded_for_now_stays_for_the_next_time),
+        scene_test(a_damaged_state_is_rebuilt_from_where_the_system_began),
+        scene_test(effects_outside_come_at_least_once_with_their_lsns),
+        scene_test(cd_04_one_that_fails_is_parked_and_holds_up_nobody),
+        scene_test(cd_04_skip_passes_the_event_that_failed_and_no_other),
+        scene_test(cd_04_that_it_is_parked_survives_a_crash_and_retry_goes_on_from_what_is_saved),
+        scene_test(inside_of_an_atomic_write_a_parked_one_is_neither_read_nor_saved),
+        scene_test(a_parked_one_at_a_whole_position_is_read_and_saved),
+        scene_test(one_that_fails_in_the_state_it_begins_with_begins_that_again),
+        scene_test(apply_may_neither_write_nor_call_its_host),
+        scene_test(ds_04_cd_08_one_call_tells_the_pipeline),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,7 @@
  * The host among threads: background, push, waiting, reading, attaching and detaching beside
  * writers. What threads see is recorded, and asserted by the test's own.
  */
-#include "tests/derived/scene.h"
+#include "tests/derived/scene_test.h"
 
 #include "base/clock.h"
 #include "base/random.h"
@@ -18,22 +18,6 @@
 #define STEPS 1000u
 #define KEYS 20u
 #define FOREVER WEIR_WAIT_FOREVER
-
-static struct scene scene;
-
-static int begin(void **state)
-{
-    (void)state;
-    scene_open(&scene);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    scene_close(&scene);
-    return 0;
-}
 
 /* ---- writers ---- */
 
@@ -558,24 +542,22 @@ static void whoever_waits_for_a_system_is_told_when_it_is_detached(void **state)
     scene_free(&scene, &ledger);
 }
 
-#define host_test(name) cmocka_unit_test_setup_teardown(name, begin, end)
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        host_test(cd_09_with_push_a_write_returns_when_every_system_has_it),
-        host_test(cd_09_with_push_a_callback_that_fails_parks_and_the_write_succeeds),
-        host_test(with_push_neither_apply_nor_a_reader_may_write),
-        host_test(a_reader_that_writes_after_push_was_turned_on_does_not_wait_for_itself),
-        host_test(a_reader_of_two_hosts_is_told_of_both_that_it_would_wait_for_itself),
-        host_test(with_push_one_that_is_being_attached_is_not_rebuilt_beside),
-        host_test(only_one_host_of_an_engine_pushes),
-        host_test(cd_09_background_delivers_by_itself_and_wait_says_when),
-        host_test(in_the_background_nobody_sleeps_until_an_lsn_that_another_one_waits_for),
-        host_test(cd_09_all_three_deliveries_make_the_same_state),
-        host_test(cd_06_attached_beside_writers_a_record_is_seen_exactly_once),
-        host_test(ds_11_readers_see_whole_writes_and_the_rows_of_that_moment),
-        host_test(whoever_waits_for_a_system_is_told_when_it_is_detached),
+        scene_test(cd_09_with_push_a_write_returns_when_every_system_has_it),
+        scene_test(cd_09_with_push_a_callback_that_fails_parks_and_the_write_succeeds),
+        scene_test(with_push_neither_apply_nor_a_reader_may_write),
+        scene_test(a_reader_that_writes_after_push_was_turned_on_does_not_wait_for_itself),
+        scene_test(a_reader_of_two_hosts_is_told_of_both_that_it_would_wait_for_itself),
+        scene_test(with_push_one_that_is_being_attached_is_not_rebuilt_beside),
+        scene_test(only_one_host_of_an_engine_pushes),
+        scene_test(cd_09_background_delivers_by_itself_and_wait_says_when),
+        scene_test(in_the_background_nobody_sleeps_until_an_lsn_that_another_one_waits_for),
+        scene_test(cd_09_all_three_deliveries_make_the_same_state),
+        scene_test(cd_06_attached_beside_writers_a_record_is_seen_exactly_once),
+        scene_test(ds_11_readers_see_whole_writes_and_the_rows_of_that_moment),
+        scene_test(whoever_waits_for_a_system_is_told_when_it_is_detached),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,26 +1,10 @@
 /*
  * Verifying: a second one, built from the log, is held against the live one.
  */
-#include "tests/derived/scene.h"
+#include "tests/derived/scene_test.h"
 
 #include <errno.h>
 #include <stdio.h>
-
-static struct scene scene;
-
-static int begin(void **state)
-{
-    (void)state;
-    scene_open(&scene);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    scene_close(&scene);
-    return 0;
-}
 
 struct told {
     char text[400];
@@ -130,14 +114,12 @@ static void verify_says_when_the_rebuilt_one_fails(void **state)
     scene_free(&scene, &live);
 }
 
-#define host_test(name) cmocka_unit_test_setup_teardown(name, begin, end)
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        host_test(verify_names_the_entries_that_differ_and_who_touched_them_last),
-        host_test(verify_and_rebuild_take_what_the_live_one_takes_and_no_more),
-        host_test(verify_says_when_the_rebuilt_one_fails),
+        scene_test(verify_names_the_entries_that_differ_and_who_touched_them_last),
+        scene_test(verify_and_rebuild_take_what_the_live_one_takes_and_no_more),
+        scene_test(verify_says_when_the_rebuilt_one_fails),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

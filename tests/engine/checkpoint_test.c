@@ -9,20 +9,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-static void fill(struct store *store, int from, int count)
-{
-    char key[24];
-    for (int i = from; i < from + count; i++) {
-        snprintf(key, sizeof key, "key%d", i % 5000);
-        if (i % 11 == 10) {
-            weir_delete(store->engine, 0, text(key), WEIR_NONE, NULL);
-        } else {
-            put(store, key, key + 3);
-        }
-    }
-    settle(store);
-}
-
 static struct weir_checkpoint_report make(struct store *store)
 {
     struct weir_checkpoint_report report = WEIR_CHECKPOINT_REPORT_INIT;
@@ -49,7 +35,7 @@ static void se_09_an_open_loads_the_checkpoint_and_replays_the_rest(void **state
     store_open(&store);
     weir_table table;
     assert_int_equal(weir_table_open(store.engine, "other", true, &table), 0);
-    fill(&store, 0, 8000);
+    fill_store(&store, 0, 8000);
     struct weir_checkpoint_report made = make(&store);
     assert_true(made.keys > 4000 && made.until >= made.lsn);
     put(&store, "behind", "it");
@@ -69,7 +55,7 @@ static void se_09_an_open_loads_the_checkpoint_and_replays_the_rest(void **state
         expect_fingerprint(&store, made.lsn, &then);
         expect(&store, "key1", "newer", 0);
     }
-    fill(&store, 3000, 6000); /* the index grows out of the image, and changes it */
+    fill_store(&store, 3000, 6000); /* the index grows out of the image, and changes it */
     struct fingerprint grown = fingerprint_of(&store, 0);
     store_reopen(&store);
     expect_fingerprint(&store, 0, &grown);
@@ -84,7 +70,7 @@ static void a_caller_that_knows_less_of_the_report_gets_what_it_knows(void **sta
     (void)state;
     struct store store;
     store_open(&store);
-    fill(&store, 0, 100);
+    fill_store(&store, 0, 100);
     make(&store);
     store_reopen(&store);
     struct weir_engine_open_report report;
@@ -105,7 +91,7 @@ static void se_09_a_deleted_or_refused_checkpoint_costs_time_and_no_data(void **
     (void)state;
     struct store store;
     store_open(&store);
-    fill(&store, 0, 3000);
+    fill_store(&store, 0, 3000);
     make(&store);
     struct fingerprint before = fingerprint_of(&store, 0);
     store.engine_options.flags = WEIR_ENGINE_NO_CHECKPOINT;
@@ -128,7 +114,7 @@ static void se_09_damage_anywhere_in_a_checkpoint_is_found_and_said(void **state
     (void)state;
     struct store store;
     store_open(&store);
-    fill(&store, 0, 3000);
+    fill_store(&store, 0, 3000);
     make(&store);
     struct fingerprint before = fingerprint_of(&store, 0);
     store_stop(&store);
@@ -180,7 +166,7 @@ static void a_checkpoint_of_another_log_or_of_another_past_is_not_used(void **st
     (void)state;
     struct store store, other;
     store_open(&store);
-    fill(&store, 0, 1000);
+    fill_store(&store, 0, 1000);
     make(&store);
     uint64_t size;
     uint8_t *bytes = copy_of(&store, &size);
@@ -205,7 +191,7 @@ static void a_truncated_checkpoint_is_not_used(void **state)
     (void)state;
     struct store store;
     store_open(&store);
-    fill(&store, 0, 3000);
+    fill_store(&store, 0, 3000);
     make(&store);
     struct fingerprint before = fingerprint_of(&store, 0);
     uint64_t size;
@@ -231,7 +217,7 @@ static void a_checkpoint_that_fails_leaves_the_last_one(void **state)
     (void)state;
     struct store store;
     store_open(&store);
-    fill(&store, 0, 2000);
+    fill_store(&store, 0, 2000);
     struct weir_checkpoint_report made = make(&store);
     put(&store, "more", "1");
     settle(&store);
@@ -259,12 +245,12 @@ static void checkpoints_are_made_by_policy_at_maintenance_and_close(void **state
     assert_int_equal(weir_engine_maintain(store.engine, NULL), 0);
     assert_int_equal(weir_engine_stat(store.engine, &status), 0);
     assert_int_equal(status.checkpoint_lsn, 0);
-    fill(&store, 0, 1000);
+    fill_store(&store, 0, 1000);
     assert_int_equal(weir_engine_maintain(store.engine, NULL), 0);
     assert_int_equal(weir_engine_stat(store.engine, &status), 0);
     assert_int_equal(status.checkpoint_lsn, status.applied);
     assert_int_equal(status.since_checkpoint_bytes, 0);
-    fill(&store, 0, 1000);
+    fill_store(&store, 0, 1000);
     store_reopen(&store);
     assert_true(report_of(&store).from_checkpoint);
     assert_int_equal(report_of(&store).replayed_records, 0);
@@ -303,7 +289,7 @@ static void the_image_is_mapped_and_behind_a_long_rest_read(void **state)
     struct store store;
     struct image_calls calls = {0};
     store_open(&store);
-    fill(&store, 0, 8000);
+    fill_store(&store, 0, 8000);
     make(&store);
     store.disk.faults = (struct sim_memory_faults){count_image_calls, &calls};
     store_reopen(&store);
@@ -315,7 +301,7 @@ static void the_image_is_mapped_and_behind_a_long_rest_read(void **state)
     store_reopen(&store);
     assert_int_equal(report_of(&store).replayed_records, 1);
     assert_true(calls.mapped == 1 && calls.read == 0);
-    fill(&store, 2500, 2000);
+    fill_store(&store, 2500, 2000);
     struct fingerprint before = fingerprint_of(&store, 0);
     for (unsigned threads = 1; threads <= 3; threads++) {
         store.engine_options.threads = threads;

@@ -11,29 +11,15 @@
 #include <errno.h>
 #include <stdio.h>
 
-static void fill(struct store *store, int from, int count)
-{
-    char key[24];
-    for (int i = from; i < from + count; i++) {
-        snprintf(key, sizeof key, "key%d", i % 5000);
-        if (i % 11 == 10) {
-            weir_delete(store->engine, 0, text(key), WEIR_NONE, NULL);
-        } else {
-            put(store, key, key + 3);
-        }
-    }
-    settle(store);
-}
-
 /* A checkpoint, and a rest behind it. */
 static void store_open_filled(struct store *store)
 {
     store_open(store);
     store->engine_options.checkpoint_bytes = UINT64_MAX;
     store_reopen(store);
-    fill(store, 0, 8000);
+    fill_store(store, 0, 8000);
     assert_int_equal(weir_engine_checkpoint(store->engine, NULL, NULL), 0);
-    fill(store, 2500, 300);
+    fill_store(store, 2500, 300);
 }
 
 static int open_both(struct store *store, struct weir_error *why)
@@ -116,7 +102,7 @@ static void se_09_a_log_and_its_engine_are_opened_together(void **state)
         store_reopen(&store);
         before = fingerprint_of(&store, 0);
         assert_int_equal(weir_engine_checkpoint(store.engine, NULL, NULL), 0);
-        fill(&store, 2500, 300);
+        fill_store(&store, 2500, 300);
         before = fingerprint_of(&store, 0);
     }
     store_close(&store);
@@ -175,7 +161,7 @@ static void a_log_that_is_not_there_is_made_and_one_without_a_checkpoint_is_rebu
     assert_true(why.text[0] != '\0');
     store.log_options.flags = WEIR_LOG_CREATE;
     assert_int_equal(open_both(&store, &why), 0);
-    fill(&store, 0, 500);
+    fill_store(&store, 0, 500);
     struct fingerprint before = fingerprint_of(&store, 0);
     reopen_both(&store);
     assert_false(report_of(&store).from_checkpoint);
@@ -285,8 +271,8 @@ static void what_does_not_fit_is_refused_for_the_same_reasons(void **state)
     struct weir_error why;
     assert_int_equal(open_both(&store, &why), 0);
     assert_true(report_of(&store).from_checkpoint);
-    fill(&store, 0, 10000); /* some segments, of which little counts */
-    fill(&store, 0, 10000);
+    fill_store(&store, 0, 10000); /* some segments, of which little counts */
+    fill_store(&store, 0, 10000);
     struct weir_compact_report compacted = WEIR_COMPACT_REPORT_INIT;
     kept = base_alloc(size);
     assert_non_null(kept);

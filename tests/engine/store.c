@@ -120,6 +120,20 @@ void settle(struct store *store)
     assert_int_equal(weir_commit(store->log), 0);
 }
 
+void fill_store(struct store *store, int from, int count)
+{
+    char key[24];
+    for (int i = from; i < from + count; i++) {
+        snprintf(key, sizeof key, "key%d", i % 5000);
+        if (i % 11 == 10) {
+            weir_delete(store->engine, 0, text(key), WEIR_NONE, NULL);
+        } else {
+            put(store, key, key + 3);
+        }
+    }
+    settle(store);
+}
+
 static void begin(struct store *store, weir_lsn as_of, struct weir_read *ret_read)
 {
     struct weir_read_options options = WEIR_READ_OPTIONS_INIT;

@@ -48,6 +48,10 @@ weir_lsn put(struct store *store, const char *key, const char *value);
 weir_lsn put_in(struct store *store, weir_table table, const char *key, const char *value);
 weir_lsn erase(struct store *store, const char *key);
 
+/* Puts of keys from `key0` to `key4999`, which come again and again, and a delete each eleventh
+ * time; settled. */
+void fill_store(struct store *store, int from, int count);
+
 /* A record under a type of the engine that it has not written itself; the LSN. */
 weir_lsn append_record(struct store *store, uint16_t type, const void *payload, size_t size);
 

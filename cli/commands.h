@@ -26,6 +26,7 @@ extern const struct cli_command index_command;
 extern const struct cli_command put_command;
 extern const struct cli_command query_command;
 extern const struct cli_command rebuild_command;
+extern const struct cli_command report_command;
 extern const struct cli_command salvage_command;
 extern const struct cli_command scan_command;
 extern const struct cli_command search_command;

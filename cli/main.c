@@ -57,6 +57,7 @@ const struct cli_command *const cli_commands[] = {
     &bench_command,
     &crash_command,
     &demo_command,
+    &report_command,
     &completion_command,
     &help_command,
     NULL,

@@ -85,6 +85,17 @@ class Running:
         return self.process.returncode, out, err.decode(errors="replace")
 
 
+def interrupt_at_work(directory, *arguments, timeout_s):
+    """Runs, sends SIGINT once there is something in the directory: the exit code, the output."""
+    with subprocess.Popen([WEIR, *arguments], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as running:
+        while not os.listdir(directory) and running.poll() is None:
+            pass
+        running.send_signal(signal.SIGINT)
+        out, _ = running.communicate(timeout=timeout_s)
+    return running.returncode, out
+
+
 class LogTest(unittest.TestCase):
     """A test with a directory of its own; self.log is the path of a log that is not there yet."""
 

@@ -1,10 +1,9 @@
 """The demonstration as a whole: it ends well, loses nothing and leaves nothing behind."""
 
 import os
-import signal
 import subprocess
 
-from command import INTERRUPTED, OK, REFUSED, WEIR, LogTest, Result, main, weir
+from command import INTERRUPTED, OK, REFUSED, WEIR, LogTest, Result, interrupt_at_work, main, weir
 
 TIMEOUT_S = 240
 
@@ -47,15 +46,10 @@ class Demo(LogTest):
     def test_a_signal_ends_it_with_a_partial_report_and_leaves_nothing(self):
         work = self.path("work")
         os.mkdir(work)
-        with subprocess.Popen([WEIR, "demo", "--dir", work], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE) as running:
-            while not os.listdir(work) and running.poll() is None:
-                pass
-            running.send_signal(signal.SIGINT)
-            out, _ = running.communicate(timeout=TIMEOUT_S)
-            self.assertEqual(running.returncode, INTERRUPTED)
-            self.assertIn(b"Interrupted after", out)
-            self.assertNotIn(b"dpkg-query", out)
+        ended, out = interrupt_at_work(work, "demo", "--dir", work, timeout_s=TIMEOUT_S)
+        self.assertEqual(ended, INTERRUPTED)
+        self.assertIn(b"Interrupted after", out)
+        self.assertNotIn(b"dpkg-query", out)
         self.assertEqual(os.listdir(work), [])
 
     def test_an_input_that_is_not_there_is_refused(self):

@@ -3,10 +3,10 @@ beside each other are told apart. Never a time: how fast something is decides ab
 
 import json
 import os
-import signal
 import subprocess
 
-from command import DEVICE, INTERRUPTED, OK, REFUSED, USAGE, WEIR, LogTest, Result, main, weir
+from command import (DEVICE, INTERRUPTED, OK, REFUSED, USAGE, WEIR, LogTest, Result,
+                     interrupt_at_work, main, weir)
 
 TIMEOUT_S = 240
 
@@ -86,13 +86,9 @@ class Report(LogTest):
     def test_a_signal_ends_it_with_what_is_complete(self):
         work = self.path("work")
         os.mkdir(work)
-        with subprocess.Popen([WEIR, "report", "--force", "--dir", work], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE) as running:
-            while not os.listdir(work) and running.poll() is None:
-                pass
-            running.send_signal(signal.SIGINT)
-            out, _ = running.communicate(timeout=TIMEOUT_S)
-        self.assertEqual(running.returncode, INTERRUPTED)
+        ended, out = interrupt_at_work(work, "report", "--force", "--dir", work,
+                                       timeout_s=TIMEOUT_S)
+        self.assertEqual(ended, INTERRUPTED)
         self.assertIn(b"Interrupted after", out)
         self.assertNotIn(b"full text", out)
         self.assertEqual(os.listdir(work), [])

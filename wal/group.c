@@ -5,17 +5,12 @@
  * (does it follow the group before?), group_check_body (are its records what was written?),
  * group_chain_advance. It stops at the first fault.
  *
- * Invariants: no length, count or offset of a header is used before its CRC was right; no record
- * size is used before it is known to stay inside the group; nothing here asserts about bytes that
- * came from a medium.
+ * Invariants: no length, count or offset of a header is used before its CRC was right; nothing here
+ * asserts about bytes that came from a medium.
  */
 #include "wal/group.h"
 
 #include "base/crc32c.h"
-
-#define CACHE_LINE 64u
-#define PREFETCH_BYTES 2048u
-#define PREFETCH_MOST_BYTES 512u
 
 static const struct {
     const char *code, *text;
@@ -201,9 +196,8 @@ bool group_record_is_whole(const struct format_record *record, weir_lsn lsn)
             le64_load((const struct le64 *)(const void *)data) == lsn);
 }
 
-/* A sparse record's LSN is the one that it carries, as long as that is in order. */
-static bool is_in_order(const struct group_header *header, uint32_t index,
-                        const struct format_record *record, weir_lsn before)
+bool group_record_is_in_order(const struct group_header *header, uint32_t index,
+                              const struct format_record *record, weir_lsn before)
 {
     if (le32_load(&record->size) < FORMAT_RECORD_HEADER_BYTES + FORMAT_RECORD_NUMBER_BYTES ||
         (le16_load(&record->flags) & FORMAT_RECORD_NUMBERED) == 0) {
@@ -228,7 +222,7 @@ static weir_lsn most_of(const struct group_header *header, uint32_t index,
 {
     for (uint32_t behind = 1; index + behind + 1 < header->record_count; behind++) {
         record = record_behind(record);
-        if (is_in_order(header, index + behind, record, before + behind) &&
+        if (group_record_is_in_order(header, index + behind, record, before + behind) &&
             group_record_is_whole(record, format_record_number(record))) {
             return format_record_number(record) - behind;
         }
@@ -245,7 +239,7 @@ weir_lsn group_likely_lsn(const struct group_header *header, uint32_t index,
     if (index + 1 == header->record_count) {
         return header->durable_lsn;
     }
-    bool says = is_in_order(header, index, record, before) &&
+    bool says = group_record_is_in_order(header, index, record, before) &&
                 format_record_number(record) <= most_of(header, index, record, before);
     return says ? format_record_number(record) : before + 1;
 }
@@ -272,68 +266,12 @@ weir_lsn group_to_lsn(const struct group_header *header, uint32_t index,
     return to < most ? to : most;
 }
 
-static enum group_fault check_payload(const struct format_record *record, uint32_t size,
-                                      uint64_t stride, weir_lsn lsn)
-{
-    if (!group_record_is_whole(record, lsn)) {
-        return GROUP_PAYLOAD_CRC;
-    }
-    const uint8_t *end = (const uint8_t *)record + size;
-    return all_zero(end, stride - size) ? GROUP_OK : GROUP_PADDING;
-}
-
-/* The lines that the walk comes to soon; a record's own next lines come with it. */
-static void prefetch_behind(const uint8_t *record, uint64_t stride)
-{
-    for (uint64_t line = 0; line < stride && line < PREFETCH_MOST_BYTES; line += CACHE_LINE) {
-        __builtin_prefetch(record + PREFETCH_BYTES + line);
-    }
-}
-
-/* One pass: a record's size is used as soon as it is known to stay inside the group, and believed
- * only when the body CRC over all record headers was right. A payload that fails may be the fault
- * of its header: so the headers are walked to the end before anything is said. */
-static enum group_fault check_records(const uint8_t *bytes, const struct group_header *header,
-                                      uint32_t *ret_record)
-{
-    uint32_t crc = 0;
-    uint64_t offset = FORMAT_GROUP_HEADER_BYTES;
-    enum group_fault fault = GROUP_OK;
-    weir_lsn lsn = WEIR_LSN_NONE;
-    *ret_record = header->record_count;
-    for (uint32_t i = 0; i < header->record_count; i++) {
-        if (offset + FORMAT_RECORD_HEADER_BYTES > header->size_bytes) {
-            return GROUP_RECORDS;
-        }
-        const struct format_record *record = (const struct format_record *)(bytes + offset);
-        crc = base_crc32c_16(crc, record);
-        uint32_t size = le32_load(&record->size);
-        if (size < FORMAT_RECORD_HEADER_BYTES || size > header->size_bytes - offset) {
-            return GROUP_RECORDS;
-        }
-        uint64_t stride = format_align(size, FORMAT_RECORD_ALIGN);
-        prefetch_behind(bytes + offset, stride);
-        if (fault == GROUP_OK) {
-            bool in_order = !group_is_numbered(header) || is_in_order(header, i, record, lsn);
-            lsn = in_order ? group_record_lsn(header, i, record) : WEIR_LSN_NONE;
-            fault = in_order ? check_payload(record, size, stride, lsn) : GROUP_PAYLOAD_CRC;
-            *ret_record = fault == GROUP_OK ? header->record_count : i;
-        }
-        offset += stride;
-    }
-    if (crc != header->body_crc || offset != header->size_bytes) {
-        *ret_record = header->record_count;
-        return crc != header->body_crc ? GROUP_BODY_CRC : GROUP_RECORDS;
-    }
-    return fault;
-}
-
 enum group_fault group_check_body(const uint8_t *bytes, const struct group_header *header,
                                   uint32_t block_bytes, uint32_t *ret_record)
 {
     *ret_record = header->record_count;
     if (header->kind == FORMAT_GROUP_DATA) {
-        enum group_fault fault = check_records(bytes, header, ret_record);
+        enum group_fault fault = group_check_records(bytes, header, ret_record);
         if (fault != GROUP_OK) {
             return fault;
         }

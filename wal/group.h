@@ -108,6 +108,15 @@ enum group_fault group_check_place(const struct group_header *header,
 enum group_fault group_check_body(const uint8_t *bytes, const struct group_header *header,
                                   uint32_t block_bytes, uint32_t *ret_record);
 
+/* The same of a data group's records alone: group_records.c. */
+enum group_fault group_check_records(const uint8_t *bytes, const struct group_header *header,
+                                     uint32_t *ret_record);
+
+/* A sparse group's record carries an LSN that may follow `before`, the one that the record before
+ * carries: it counts as long as it is in order. */
+bool group_record_is_in_order(const struct group_header *header, uint32_t index,
+                              const struct format_record *record, weir_lsn before);
+
 /* A record's payload passes its checksum and, where it carries its LSN, that is the right one. Its
  * size is one that was checked. */
 bool group_record_is_whole(const struct format_record *record, weir_lsn lsn);

@@ -1,8 +1,8 @@
 /*
  * Reads under way, in slots; a ticket is the number of one.
  *
- * Happy path: begin takes a slot and submits; end reaps completions, whosever they are, until its
- * own slot is done.
+ * Happy path: begin takes a slot and submits, unless the page cache has it all; end reaps
+ * completions, whosever they are, until its own slot is done.
  *
  * Failure modes:
  *   - no io_uring (EPERM, ENOSYS, ENOMEM): off for good; read() serves, which needs none.
@@ -42,19 +42,25 @@ static int take_slot(const struct read_ahead *ahead)
 }
 
 int read_ahead_begin(struct read_ahead *ahead, const struct weir_file *file, int fd,
-                     uint64_t offset, void *memory, size_t size_bytes, uint64_t *ret_ticket)
+                     const struct base_file *cached, uint64_t offset, void *memory,
+                     size_t size_bytes, uint64_t *ret_ticket)
 {
     base_lock_acquire(&ahead->lock);
     int slot = make_ring(ahead) ? take_slot(ahead) : -EOPNOTSUPP;
-    int rc = slot < 0
-                 ? slot
-                 : ring_submit_read(ahead->ring, fd, memory, size_bytes, offset, (uint64_t)slot);
+    size_t got = 0;
+    bool done = slot >= 0 && cached != NULL &&
+                base_file_read_resident(cached, offset, memory, size_bytes, &got);
+    int rc = slot < 0 ? slot : 0;
+    if (rc == 0 && !done) {
+        rc = ring_submit_read(ahead->ring, fd, memory, size_bytes, offset, (uint64_t)slot);
+    }
     if (rc == 0) {
         ahead->slots[slot].file = file;
         ahead->slots[slot].offset = offset;
         ahead->slots[slot].memory = memory;
         ahead->slots[slot].size_bytes = size_bytes;
-        ahead->slots[slot].done = false;
+        ahead->slots[slot].done = done;
+        ahead->slots[slot].result = (int)got;
         *ret_ticket = (uint64_t)slot;
     }
     base_lock_release(&ahead->lock);

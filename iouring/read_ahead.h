@@ -1,6 +1,6 @@
 /* Reads that are under way: what read_begin() and read_end() of a medium on files are made of.
  *
- *     rc = read_ahead_begin(&medium->ahead, file, offset, memory, size_bytes, &ticket);
+ *     rc = read_ahead_begin(&medium->ahead, file, fd, NULL, offset, memory, size_bytes, &ticket);
  *     ...work on the piece before...
  *     rc = read_ahead_end(&medium->ahead, file, ticket, &got);
  *
@@ -37,9 +37,12 @@ struct read_ahead {
 };
 
 /* 0 with a ticket, -EBUSY (all slots are taken), -EOPNOTSUPP (not here). Memory and size as
- * O_DIRECT wants them. */
+ * O_DIRECT wants them.
+ * @param cached  the same file through the page cache: what lies there whole is read at once; NULL:
+ *                it is not asked */
 int read_ahead_begin(struct read_ahead *ahead, const struct weir_file *file, int fd,
-                     uint64_t offset, void *memory, size_t size_bytes, uint64_t *ret_ticket);
+                     const struct base_file *cached, uint64_t offset, void *memory,
+                     size_t size_bytes, uint64_t *ret_ticket);
 
 /* Waits for that read: 0 and how much came, short only where the file ends; -errno of the medium;
  * -ENOTRECOVERABLE when the ring failed, and memory may still be written to. */

@@ -117,6 +117,9 @@ int file_store_read(struct weir_file *file, uint64_t offset, void *buffer, size_
     return base_file_read(&file->file, offset, buffer, size_bytes, ret_size_bytes);
 }
 
+/* What is so short takes no longer to read from the page cache than to look for there. */
+#define AT_ONCE_BYTES ((size_t)16 << 10)
+
 int file_store_read_begin(struct weir_file *file, uint64_t offset, void *buffer, size_t size_bytes,
                           uint64_t *ret_ticket)
 {
@@ -125,11 +128,14 @@ int file_store_read_begin(struct weir_file *file, uint64_t offset, void *buffer,
     if (!aligned || !file->file.direct) {
         return -EOPNOTSUPP; /* read() bounces, or asks the page cache to forget first */
     }
-    if (file->has_cached && base_file_is_resident(&file->cached, offset, size_bytes)) {
+    const struct base_file *cached =
+        file->has_cached && size_bytes <= AT_ONCE_BYTES ? &file->cached : NULL;
+    if (file->has_cached && cached == NULL &&
+        base_file_is_resident(&file->cached, offset, size_bytes)) {
         return -EALREADY;
     }
-    return read_ahead_begin(&file->owner->ahead, file, file->file.fd, offset, buffer, size_bytes,
-                            ret_ticket);
+    return read_ahead_begin(&file->owner->ahead, file, file->file.fd, cached, offset, buffer,
+                            size_bytes, ret_ticket);
 }
 
 int file_store_read_end(struct weir_file *file, uint64_t ticket, size_t *ret_size_bytes)

@@ -43,30 +43,22 @@ __attribute__((always_inline)) static inline bool place_change_in(const struct p
                                   ret_record);
 }
 
-/* What the log has in front of a change, about. */
-#define PLACE_FRAME_BYTES 32u
-
-/* The row of a key, as place_row_in(), where nothing is unusual: the segment known and checked, and
- * a change of this very key there, no delete. False: place_row_in() tells what it is. */
+/* The row of a key, which is valid, as place_row_in(), where nothing is unusual: the segment known
+ * and checked, and a change of this very key there, no delete. False: place_row_in() tells what it
+ * is. */
 __attribute__((always_inline)) static inline bool place_row_of(struct engine_places *places,
                                                                uint64_t address,
                                                                struct weir_bytes key,
                                                                struct weir_row *ret_row)
 {
-    const struct place_slot *slot = place_slot_of(places, address);
+    struct place_finder finder = place_finder(places);
+    const struct place_slot *slot = place_slot_next(&finder, address);
     if (__builtin_expect(slot == NULL, 0)) {
         return false;
     }
-    uint64_t offset = address & ((UINT64_C(1) << place_shift(places)) - 1);
-    const uint8_t *base = atomic_load_explicit(&slot->base, memory_order_relaxed);
-    /* The key, and where the value begins, which only the record itself would tell: more lines than
-     * one get needs are paid for by all, since the memory's throughput limits them together. */
-    if (__builtin_expect(base != NULL, 1)) {
-        __builtin_prefetch(base + offset + BASE_CACHE_LINE);
-        __builtin_prefetch(base + offset + RECORD_CHANGE_BYTES + PLACE_FRAME_BYTES + key.size);
-    }
     struct weir_record record;
-    return place_change_in(slot, offset, &record) && record_read_row_of(&record, key, ret_row);
+    return place_change_in(slot, address & finder.within, &record) &&
+           record_read_row_of(&record, key, ret_row);
 }
 
 #endif

@@ -173,26 +173,24 @@ static inline bool record_read_put(const struct weir_record *record, struct weir
 }
 
 /* As record_read_row(), for a record of RECORD_CHANGE_BYTES at least, if it is a put of this key,
- * which is valid. False: it is something else, or the key a long one. */
+ * which is valid. False: it is something else, or the key a long one, or there is a skip link.
+ * Where key and value are is known before the record is there. */
 static inline bool record_read_row_of(const struct weir_record *record, struct weir_bytes key,
                                       struct weir_row *ret_row)
 {
-    const struct record_change *change = (const struct record_change *)record->data;
-    uint32_t skip_size =
-        (change->operation & RECORD_HAS_SKIP) / (RECORD_HAS_SKIP / RECORD_SKIP_BYTES);
-    /* Both in one: the size of the key, and behind it WEIR_INSERT or WEIR_UPDATE, two bits. */
-    uint32_t operation = change->operation & (uint32_t)~RECORD_HAS_SKIP;
-    uint32_t both = (operation << 16 | le16_load(&change->key_size)) - (uint32_t)key.size;
-    uint64_t head = sizeof *change + skip_size + key.size;
-    struct weir_bytes found = {(const uint8_t *)(change + 1) + skip_size, key.size};
-    if (__builtin_expect(((both - ((uint32_t)WEIR_INSERT << 16)) & ~UINT32_C(0x10000)) != 0 ||
-                             head > record->size || key.size > RECORD_KEY_INLINE ||
-                             !record_key_equals(found.data, key.data, key.size),
+    const uint8_t *found = (const uint8_t *)record->data + sizeof(struct record_change);
+    struct le32 last; /* key_size, operation, since */
+    memcpy(&last, found - sizeof last, sizeof last);
+    /* WEIR_INSERT and WEIR_UPDATE are neighbours: they leave one bit. */
+    uint32_t other = le32_load(&last) - ((uint32_t)WEIR_INSERT << 16 | (uint32_t)key.size);
+    uint32_t head = (uint32_t)(sizeof(struct record_change) + key.size);
+    if (__builtin_expect((other & UINT32_C(0xfeffff)) != 0 || key.size > RECORD_KEY_INLINE ||
+                             head > record->size || !record_key_equals(found, key.data, key.size),
                          0)) {
         return false;
     }
-    ret_row->key = found;
-    ret_row->value.data = (const uint8_t *)record->data + head;
+    ret_row->key = (struct weir_bytes){found, key.size};
+    ret_row->value.data = found + key.size;
     ret_row->value.size = record->size - head;
     ret_row->lsn = record->lsn;
     return true;

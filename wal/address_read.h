@@ -64,33 +64,38 @@ static inline int wal_address_read_at(struct weir_log *log, struct wal_segment *
 }
 
 /* The same where nothing is unusual: in front of checked_end, and a record of this type that
- * carries its LSN and `least` bytes or more. Its time and user are not given. False:
- * wal_address_read_at() tells what lies there. `base` is the segment's, the offset lies in it. */
+ * carries its LSN and `least` bytes or more, at most UINT16_MAX. Its time and user are not given.
+ * False: wal_address_read_at() tells what lies there. `base` is the segment's, the offset lies in
+ * it.
+ *
+ * As much as can be is judged by the address alone, and where the payload is does not depend on
+ * what is in the record: whatever does waits for it in the processor's schedulers, which are full
+ * long before its window is, and the next look-up does not begin. */
 static inline bool wal_address_read_plain(const struct wal_segment *segment, const uint8_t *base,
                                           uint64_t offset, uint16_t type, uint32_t least,
                                           struct weir_record *ret_record)
 {
     const uint32_t head = FORMAT_RECORD_HEADER_BYTES + FORMAT_RECORD_NUMBER_BYTES;
     const uint32_t wanted = (uint32_t)FORMAT_RECORD_NUMBERED << 16 | type;
-    const struct format_record *record = (const struct format_record *)(base + offset);
-    if (__builtin_expect(offset % FORMAT_RECORD_ALIGN != 0, 0)) {
+    const uint64_t begun = offset + head + least;
+    const uint64_t end = segment_plain_end(segment);
+    /* Nothing is looked at before it is known to be checked. */
+    if (__builtin_expect(offset % FORMAT_RECORD_ALIGN != 0 || begun > end, 0)) {
         return false;
     }
+    const struct format_record *record = (const struct format_record *)(base + offset);
     /* Acquire pairs with the release in publish_announce(). */
     uint32_t size = atomic_load_explicit((const _Atomic uint32_t *)(const void *)&record->size,
                                          memory_order_acquire);
-    /* Nothing behind the size is looked at before it is known to be checked, and inside. */
-    if (__builtin_expect(size < head + least || !segment_is_plain(segment, offset + size), 0)) {
-        return false;
-    }
     uint32_t kind = (uint32_t)le16_load(&record->flags) << 16 | le16_load(&record->type);
-    if (__builtin_expect((kind & (wanted | UINT16_MAX)) != wanted, 0)) {
+    uint32_t more = size - (head + least); /* huge when it is less */
+    if (__builtin_expect(more > end - begun || (kind & (wanted | UINT16_MAX)) != wanted, 0)) {
         return false;
     }
     const uint8_t *payload = (const uint8_t *)(record + 1);
     ret_record->lsn = le64_load((const struct le64 *)(const void *)payload);
     ret_record->data = payload + FORMAT_RECORD_NUMBER_BYTES;
-    ret_record->size = size - head;
+    ret_record->size = least + more;
     return true;
 }
 

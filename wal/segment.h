@@ -103,12 +103,17 @@ void segment_unpin(struct weir_log *log, struct wal_segment *segment);
 int segment_pin_time(struct weir_log *log, uint64_t time_ns, struct wal_segment **ret_segment,
                      struct weir_error *why);
 
-/* Is all in front of this end checked, whatever `checked` says? */
-static inline bool segment_is_plain(const struct wal_segment *segment, uint64_t end)
+/* All in front of this offset is checked, whatever `checked` says. */
+static inline uint32_t segment_plain_end(const struct wal_segment *segment)
 {
     /* Acquire pairs with the release in segment_distrust() (`checked` is there) and in
      * segment_set_checked() (all that was read to check it comes before). */
-    return end <= atomic_load_explicit(&segment->checked_end, memory_order_acquire);
+    return atomic_load_explicit(&segment->checked_end, memory_order_acquire);
+}
+
+static inline bool segment_is_plain(const struct wal_segment *segment, uint64_t end)
+{
+    return end <= segment_plain_end(segment);
 }
 
 /* Has the group that lies at this offset been checked since its bytes were mapped? */

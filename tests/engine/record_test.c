@@ -29,7 +29,8 @@ static void assert_same_row(const struct weir_row *row, const struct weir_row *e
     assert_int_equal(row->lsn, expected->lsn);
 }
 
-/* A put is read as by the long way; a delete, and what is no change, is not. */
+/* A put is read as by the long way; a delete, and what is no change, is not. One with a skip link
+ * has its key where a look-up does not look for it. */
 static void a_put_is_told_from_all_else(void **state)
 {
     (void)state;
@@ -49,7 +50,11 @@ static void a_put_is_told_from_all_else(void **state)
                 puts++;
                 struct weir_bytes key = expected.key;
                 memset(&row, 0, sizeof row);
-                assert_true(record_read_row_of(&record, key, &row));
+                bool has_skip = (operation & RECORD_HAS_SKIP) != 0;
+                assert_int_equal(record_read_row_of(&record, key, &row), !has_skip);
+                if (has_skip) {
+                    continue;
+                }
                 assert_same_row(&row, &expected);
                 uint8_t other[BYTES];
                 memcpy(other, key.data, key.size);
@@ -60,7 +65,7 @@ static void a_put_is_told_from_all_else(void **state)
             }
         }
     }
-    assert_true(puts > 1000 && keys == puts);
+    assert_true(puts > 1000 && keys > 500 && keys < puts);
 }
 
 /* Nor a key of another size, nor one that is too long to be compared inline. */

@@ -1,5 +1,7 @@
 #include "gap_support.h"
 
+#include "engine/record.h"
+
 struct weir_log_options gap_options_on(struct weir_medium *keeper)
 {
     struct weir_log_options options = WEIR_LOG_OPTIONS_INIT;
@@ -109,4 +111,15 @@ void gap_make_rotten(struct store *store)
     rot(store, "a-two!");
     rot(store, "d-one!");
     assert_int_equal(gap_salvage(store), 2);
+}
+
+weir_lsn gap_append_update(struct store *store, char key, weir_lsn previous)
+{
+    struct record_head head;
+    uint8_t payload[RECORD_HEAD_BYTES_MAX + 1];
+    const struct engine_version before = {.lsn = previous};
+    record_build(&head, WEIR_UPDATE, WEIR_TABLE_DEFAULT, 1, &before);
+    memcpy(payload, head.bytes, head.size);
+    payload[head.size] = (uint8_t)key;
+    return append_record(store, WEIR_TYPE_CHANGE, payload, head.size + 1);
 }

@@ -23,6 +23,9 @@ uint64_t gap_salvage(struct store *store);
  * 7 d=d-one (rots)  8 b=b-three  9 e=e-one. Salvaged, and stopped. */
 void gap_make_rotten(struct store *store);
 
+/* An update of a key of one byte, which says that the version before has that LSN. */
+weir_lsn gap_append_update(struct store *store, char key, weir_lsn previous);
+
 /* ---- opening ---- */
 
 int gap_try_to_open(struct store *store, uint32_t flags, struct weir_error *ret_why);

@@ -5,7 +5,6 @@
 #include "gap_support.h"
 
 #include "base/random.h"
-#include "engine/record.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -98,17 +97,6 @@ static void a_link_that_leads_into_a_gap_moves_the_horizon_up(void **state)
     store_close(&store);
 }
 
-static weir_lsn append_update(struct store *store, char key, weir_lsn previous)
-{
-    struct record_head head;
-    uint8_t payload[RECORD_HEAD_BYTES_MAX + 1];
-    const struct engine_version before = {.lsn = previous};
-    record_build(&head, WEIR_UPDATE, WEIR_TABLE_DEFAULT, 1, &before);
-    memcpy(payload, head.bytes, head.size);
-    payload[head.size] = (uint8_t)key;
-    return append_record(store, WEIR_TYPE_CHANGE, payload, head.size + 1);
-}
-
 /* 2 lies between two gaps, and is there: that it is no version of "x" is no gap's doing. */
 static void a_link_to_what_is_no_version_of_its_key_is_damage_and_no_link_into_a_gap(void **state)
 {
@@ -121,7 +109,7 @@ static void a_link_to_what_is_no_version_of_its_key_is_damage_and_no_link_into_a
     put(&store, "b", "b-one!");
     put(&store, "c", "c-one!");
     put(&store, "c", "c-two!");
-    weir_lsn lsn = append_update(&store, 'x', 2);
+    weir_lsn lsn = gap_append_update(&store, 'x', 2);
     put(&store, "c", "c-three!");
     settle(&store);
     store_stop(&store);

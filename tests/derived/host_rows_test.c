@@ -155,10 +155,101 @@ static void many_rows_of_two_tables_come_in_order_and_one_that_is_missing_costs_
     scene_free(&scene, &ledger);
 }
 
+/* Enough for the first get of many, then a table of which there are two, then too few to get many
+ * of: these are not what was got before. */
+static int find_a_short_run(void *context, weir_rows_add_fn add, void *add_context)
+{
+    const weir_table *second = context;
+    char key[16];
+    int rc = 0;
+    for (unsigned n = 0; n < 13 && rc == 0; n++) {
+        (void)snprintf(key, sizeof key, "key%u", n);
+        rc = add(add_context, n == 8 || n == 9 ? *second : WEIR_TABLE_DEFAULT, text(key), n);
+    }
+    return rc;
+}
+
+static void the_last_rows_behind_a_short_run_of_another_table_are_their_own(void **state)
+{
+    (void)state;
+    struct ledger ledger = {0};
+    struct weir_rows *rows;
+    struct weir_row row;
+    weir_table second;
+    char key[16];
+    assert_int_equal(weir_table_open(scene.store.engine, "second", true, &second), 0);
+    for (unsigned n = 0; n < 13; n++) {
+        (void)snprintf(key, sizeof key, "key%u", n);
+        put(&scene.store, key, key);
+        put_in(&scene.store, second, key, key);
+    }
+    scene_attach(&scene, "ledger", &ledger);
+    (void)scene_flush(&scene, NULL);
+    assert_int_equal(weir_rows_open(scene.host, "ledger", find_a_short_run, &second, &rows), 0);
+    for (unsigned n = 0; n < 13; n++) {
+        int size = snprintf(key, sizeof key, "key%u", n);
+        assert_int_equal(weir_rows_next(rows, &row), 1);
+        assert_int_equal(row.key.size, size);
+        assert_memory_equal(row.key.data, key, row.key.size);
+    }
+    assert_int_equal(weir_rows_next(rows, &row), 0);
+    weir_rows_close(rows);
+    scene_free(&scene, &ledger);
+}
+
+#define LONG_KEY 3000u
+
+static void make_long_key(char *key, unsigned n)
+{
+    memset(key, 'k', LONG_KEY);
+    (void)snprintf(key + LONG_KEY - 8, 8, "%07u", n);
+}
+
+/* More bytes than are copied into one piece of memory. */
+static int find_long_keys(void *context, weir_rows_add_fn add, void *add_context)
+{
+    char key[LONG_KEY];
+    int rc = 0;
+    (void)context;
+    for (unsigned n = 0; n < MANY && rc == 0; n++) {
+        make_long_key(key, n);
+        rc = add(add_context, WEIR_TABLE_DEFAULT, (struct weir_bytes){key, LONG_KEY}, n);
+    }
+    return rc;
+}
+
+static void keys_of_any_length_are_kept_until_their_rows_were_read(void **state)
+{
+    (void)state;
+    struct ledger ledger = {0};
+    struct weir_rows *rows;
+    struct weir_row row;
+    char key[LONG_KEY];
+    for (unsigned n = 0; n < MANY; n++) {
+        make_long_key(key, n);
+        struct weir_bytes bytes = {key, LONG_KEY};
+        assert_int_equal(
+            weir_put(scene.store.engine, WEIR_TABLE_DEFAULT, bytes, text("v"), WEIR_NONE, NULL), 0);
+    }
+    scene_attach(&scene, "ledger", &ledger);
+    (void)scene_flush(&scene, NULL);
+    assert_int_equal(weir_rows_open(scene.host, "ledger", find_long_keys, NULL, &rows), 0);
+    for (unsigned n = 0; n < MANY; n++) {
+        make_long_key(key, n);
+        assert_int_equal(weir_rows_next(rows, &row), 1);
+        assert_int_equal(row.key.size, LONG_KEY);
+        assert_memory_equal(row.key.data, key, LONG_KEY);
+    }
+    weir_rows_close(rows);
+    scene_free(&scene, &ledger);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         scene_test(rows_are_as_of_the_position_of_the_system),
+        scene_test(the_last_rows_behind_a_short_run_of_another_table_are_their_own),
+        scene_test(keys_of_any_length_are_kept_until_their_rows_were_read),
         scene_test(a_key_that_is_not_there_is_an_error_and_never_a_row_less),
         scene_test(many_rows_of_two_tables_come_in_order_and_one_that_is_missing_costs_no_other),
     };

@@ -264,6 +264,32 @@ static void cd_11_an_engine_that_is_overtaken_while_it_is_opened_begins_again(vo
     store_close(&store);
 }
 
+/* The index has all of the checkpoint by then. */
+static void cd_11_an_engine_that_is_overtaken_behind_its_checkpoint_begins_with_nothing(
+    void **state)
+{
+    (void)state;
+    struct store store;
+    struct beside beside;
+    struct weir_engine_open_report report = WEIR_ENGINE_OPEN_REPORT_INIT;
+    store_open(&store);
+    fill(&store, 600);
+    assert_int_equal(weir_engine_checkpoint(store.engine, NULL, NULL), 0);
+    put(&store, "behind", "it");
+    settle(&store);
+    hooks.next_batch_fails = -ENOENT;
+    store_open_beside(&store, &beside);
+    assert_int_equal(hooks.next_batch_fails, 0);
+    assert_int_equal(weir_engine_report(beside.engine, &report), 0);
+    assert_true(report.from_checkpoint && report.replayed_records == 1);
+    struct fingerprint here = fingerprint_of(&store, 0), there;
+    assert_int_equal(weir_engine_fingerprint(beside.engine, 0, there.bytes, &there.keys), 0);
+    assert_int_equal(here.keys, there.keys);
+    assert_memory_equal(here.bytes, there.bytes, sizeof here.bytes);
+    store_close_beside(&beside);
+    store_close(&store);
+}
+
 /* ---- the horizon of gaps ---- */
 
 /* Taken for a gap, what cannot be read would cost history for good. */
@@ -354,6 +380,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(cd_11_a_version_that_moves_between_finding_and_reading_it_is_read),
         cmocka_unit_test(se_06_nothing_links_on_behind_a_record_that_the_index_did_not_take),
         cmocka_unit_test(cd_11_an_engine_that_is_overtaken_while_it_is_opened_begins_again),
+        cmocka_unit_test(
+            cd_11_an_engine_that_is_overtaken_behind_its_checkpoint_begins_with_nothing),
         cmocka_unit_test(what_cannot_be_looked_at_while_the_horizon_is_found_is_no_gap),
         cmocka_unit_test(cd_11_an_engine_that_finds_a_file_gone_while_it_follows_begins_again),
         cmocka_unit_test(no_lock_is_held_while_a_new_table_becomes_durable),

@@ -198,6 +198,127 @@ static void a_waiter_stays_awake_where_a_commit_costs_less_than_a_switch(void **
     assert_int_equal(other.sleeps, 1);
 }
 
+/* What the leader does in the first yield of the one who waits. */
+struct other_step {
+    struct weir_log *log;
+    bool commits, leaves;
+    int yields;
+};
+
+static void take_step(void *context)
+{
+    struct other_step *other = context;
+    if (other->yields++ == 0) {
+        if (other->commits) {
+            assert_int_equal(commit_round(other->log, COMMIT_DURABLE, 0), 0);
+        }
+        if (other->leaves) {
+            leader_leave(other->log);
+        }
+    }
+}
+
+/* Returns how often the waiter has yielded. */
+static int wait_beside(bool commits, bool leaves, int64_t timeout_ns)
+{
+    struct test_disk disk = disk_new();
+    disk.options.block_bytes = 64;
+    disk.options.window_is_file = true;
+    struct weir_log *log = open_log(&disk, NULL);
+    struct other_step other = {.log = log, .commits = commits, .leaves = leaves};
+    struct base_system system = {.context = &other, .yield = take_step};
+    weir_lsn lsn = append_text(log, "a", WEIR_NONE);
+    uint32_t queued = log->waiters.queued;
+    assert_true(leader_try(log));
+    base_system_set(&system);
+    int rc = weir_wait(log, lsn, timeout_ns);
+    base_system_set(NULL);
+    assert_int_equal(rc, commits || leaves ? 0 : -ETIMEDOUT);
+    assert_int_equal(log->waiters.queued, queued); /* nor did it have to be woken */
+    if (!leaves) {
+        leader_leave(log);
+    }
+    close_log(log);
+    disk_free(&disk);
+    return other.yields;
+}
+
+static void a_waiter_that_is_awake_goes_on_with_what_the_leader_leaves_it(void **state)
+{
+    (void)state;
+    assert_int_equal(wait_beside(true, false, WEIR_WAIT_FOREVER),
+                     1); /* durable: who leads, leads */
+    assert_int_equal(wait_beside(false, true, WEIR_WAIT_FOREVER), 1); /* left to it: it leads */
+    assert_int_equal(wait_beside(false, false, 0), 0);                /* wants no more than look */
+}
+
+static void a_waiter_whose_time_is_up_leaves_the_queue(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    weir_lsn lsn = append_text(log, "a", WEIR_NONE);
+    assert_true(leader_try(log)); /* and does nothing */
+    assert_int_equal(weir_wait(log, lsn, 2000000), -ETIMEDOUT);
+    assert_int_equal(atomic_load(&log->waiters.count), 0);
+    leader_leave(log);
+    assert_int_equal(weir_wait(log, lsn, WEIR_WAIT_FOREVER), 0);
+    close_log(log);
+    disk_free(&disk);
+}
+
+/* Starts a waiter once, for a record behind those that are being written, and lets it queue. */
+struct late_waiter {
+    struct call call;
+    bool started;
+};
+
+static void *append_and_wait(void *context)
+{
+    struct call *call = context;
+    call->lsn = append_text(call->log, "late", WEIR_NONE);
+    call->rc = weir_wait(call->log, call->lsn, INT64_C(10000000000));
+    return NULL;
+}
+
+static int start_late_waiter(void *context, const char *call, const char *name, uint64_t offset,
+                             size_t size)
+{
+    struct late_waiter *late = context;
+    (void)name, (void)offset, (void)size;
+    if (!late->started && strcmp(call, "persist") == 0) {
+        late->started = true;
+        start(&late->call, append_and_wait);
+        while (atomic_load(&late->call.log->waiters.count) == 0) {
+            base_yield();
+        }
+    }
+    return 0;
+}
+
+/* It queued behind the look at the queue, and in front of the step down: it has seen that somebody
+ * leads. */
+static void who_steps_down_looks_at_the_queue_once_more(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    disk.options.asynchronous = true; /* so that a kick is followed at once */
+    struct weir_log *log = open_log(&disk, NULL);
+    struct late_waiter late = {.call = {.log = log}};
+    struct sim_memory_faults faults = {start_late_waiter, &late};
+    struct sim_memory_faults none = {0};
+    (void)append_text(log, "a", WEIR_NONE);
+    assert_true(leader_try(log));
+    atomic_store(&log->commit.kicked, 1); /* so that the leader has something to do in between */
+    sim_memory_faults_set(log->medium, &faults);
+    leader_leave(log);
+    assert_true(late.started);
+    assert_int_equal(finish(&late.call), 0);
+    sim_memory_faults_set(log->medium, &none);
+    close_log(log);
+    disk_free(&disk);
+}
+
 /* Two closed groups, of which the second holds an open reservation, and an open one. */
 static struct weir_reservation reserve_behind_a_written_group(struct weir_log *log)
 {
@@ -496,6 +617,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(one_call_wakes_all_whom_a_flush_satisfies_and_nobody_else),
         cmocka_unit_test_teardown(a_waiter_stays_awake_where_a_commit_costs_less_than_a_switch,
                                   restore_system),
+        cmocka_unit_test_teardown(a_waiter_that_is_awake_goes_on_with_what_the_leader_leaves_it,
+                                  restore_system),
+        cmocka_unit_test(a_waiter_whose_time_is_up_leaves_the_queue),
+        cmocka_unit_test(who_steps_down_looks_at_the_queue_once_more),
         cmocka_unit_test(wl_16_a_holder_waits_for_what_lies_before_while_another_thread_makes_room),
         cmocka_unit_test(wl_12_poison_wakes_a_leader_that_waits_for_a_reservation),
         cmocka_unit_test(a_leader_waits_for_a_copy_beside_a_published_reservation),

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 static struct weir_checkpoint_report make(struct store *store)
 {
@@ -522,6 +523,71 @@ static int refuse_thread(void *context, struct base_thread *thread, const char *
     return -EAGAIN;
 }
 
+struct scarce_pages {
+    unsigned countdown; /* until one is refused; 0: none is */
+};
+
+static void *scarce_alloc(void *context, size_t size, unsigned flags)
+{
+    struct scarce_pages *scarce = context;
+    (void)flags;
+    if (scarce->countdown > 0 && --scarce->countdown == 0) {
+        return NULL;
+    }
+    void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return pages != MAP_FAILED ? pages : NULL;
+}
+
+static void scarce_free(void *context, void *memory, size_t size)
+{
+    (void)context;
+    assert_int_equal(munmap(memory, size), 0);
+}
+
+/* The index that takes the place of one that was loaded in vain may not be had. */
+static void without_memory_for_another_index_a_refused_checkpoint_fails_the_open(void **state)
+{
+    (void)state;
+    struct scarce_pages scarce = {0};
+    const struct base_system system = {
+        .context = &scarce, .pages_alloc = scarce_alloc, .pages_free = scarce_free};
+    struct store store;
+    struct weir_error why;
+    uint64_t size;
+    unsigned failed = 0;
+    int rc = -1;
+    store_open(&store);
+    fill_store(&store, 0, 3000);
+    make(&store);
+    struct fingerprint before = fingerprint_of(&store, 0);
+    store_stop(&store);
+    sim_memory_bytes(store.keeper, CHECKPOINT_NAME, false, &size)[size - CHECKPOINT_BLOCK - 1] ^= 1;
+    for (unsigned nth = 1; rc < 0; nth++) {
+        base_system_set(&system);
+        struct weir_log_options options = store.log_options;
+        options.medium = WEIR_MEDIUM_CUSTOM;
+        assert_int_equal(sim_memory_open(&store.disk, &options.custom_medium), 0);
+        why = (struct weir_error)WEIR_ERROR_INIT;
+        assert_int_equal(weir_log_open("memory", &options, &store.log, &why), 0);
+        scarce.countdown = nth;
+        rc = weir_engine_open(store.log, &store.engine_options, &store.engine, &why);
+        bool refused = scarce.countdown == 0;
+        scarce.countdown = 0;
+        assert_true(rc == -ENOMEM ? refused : rc == 0);
+        failed += rc < 0;
+        if (rc == 0) {
+            assert_non_null(strstr(report_of(&store).reason, "image is damaged"));
+            expect_fingerprint(&store, 0, &before);
+            assert_int_equal(weir_engine_close(store.engine), 0);
+        }
+        assert_int_equal(weir_log_close(store.log), 0);
+        base_system_set(NULL);
+    }
+    assert_true(failed >= 2); /* the first index, and the second */
+    store.keeper->ops->destroy(store.keeper);
+}
+
 /* Keys whose bytes are spread: the tree takes some large pages. */
 static void fill_large_pages(struct store *store)
 {
@@ -583,6 +649,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_checkpoint_that_fails_leaves_the_last_one),
         cmocka_unit_test(checkpoints_are_made_by_policy_at_maintenance_and_close),
         cmocka_unit_test(the_image_is_mapped_and_behind_a_long_rest_read),
+        cmocka_unit_test(without_memory_for_another_index_a_refused_checkpoint_fails_the_open),
         cmocka_unit_test(damage_is_found_in_each_threads_share_and_where_there_are_no_threads),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);

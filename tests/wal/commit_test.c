@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct call {
     struct weir_log *log;
@@ -263,6 +264,55 @@ static void a_waiter_whose_time_is_up_leaves_the_queue(void **state)
     assert_int_equal(atomic_load(&log->waiters.count), 0);
     leader_leave(log);
     assert_int_equal(weir_wait(log, lsn, WEIR_WAIT_FOREVER), 0);
+    close_log(log);
+    disk_free(&disk);
+}
+
+/* The clock is looked at between a waiter's look at its state and its sleep: then it is called. */
+struct late_call {
+    struct weir_log *log;
+    int looks, sleeps;
+    bool calling;
+};
+
+static uint64_t look_at_clock(void *context)
+{
+    struct late_call *late = context;
+    struct timespec now;
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+    if (!late->calling && atomic_load(&late->log->waiters.count) > 0) {
+        late->calling = true;
+        late->looks++;
+        assert_int_equal(commit_round(late->log, COMMIT_DURABLE, 0), 0);
+    }
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static int count_sleep(void *context, _Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns,
+                       bool shared)
+{
+    struct late_call *late = context;
+    (void)timeout_ns, (void)shared;
+    late->sleeps += atomic_load(word) == expected;
+    return 0;
+}
+
+static void a_waiter_that_is_called_just_before_it_sleeps_does_not_sleep(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    struct late_call late = {.log = log};
+    struct base_system system = {.context = &late, .monotonic = look_at_clock, .wait = count_sleep};
+    weir_lsn lsn = append_text(log, "a", WEIR_NONE);
+    assert_true(leader_try(log));
+    base_system_set(&system);
+    int rc = weir_wait(log, lsn, INT64_C(10000000000));
+    base_system_set(NULL);
+    assert_int_equal(rc, 0);
+    assert_int_equal(late.looks, 1);
+    assert_int_equal(late.sleeps, 0); /* it was called: nobody would wake it */
+    leader_leave(log);
     close_log(log);
     disk_free(&disk);
 }
@@ -618,6 +668,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(a_waiter_stays_awake_where_a_commit_costs_less_than_a_switch,
                                   restore_system),
         cmocka_unit_test_teardown(a_waiter_that_is_awake_goes_on_with_what_the_leader_leaves_it,
+                                  restore_system),
+        cmocka_unit_test_teardown(a_waiter_that_is_called_just_before_it_sleeps_does_not_sleep,
                                   restore_system),
         cmocka_unit_test(a_waiter_whose_time_is_up_leaves_the_queue),
         cmocka_unit_test(who_steps_down_looks_at_the_queue_once_more),

@@ -177,25 +177,22 @@ static int grow(struct index *index, const struct index_descent *descent, struct
     }
     bool locked = node_lock(&node->header, &header);
     WEIR_ASSERT(locked); /* a place that is not obsolete leads to it */
+    /* Nobody has put the key meanwhile: a byte never gets a slot in a node that is full. */
+    WEIR_ASSERT(node_slot_any(node, descent->node, entry.byte) == NULL);
     struct node_entry entries[NODE_ENTRIES_MAX];
-    int rc = AGAIN;
-    _Atomic uint64_t *slot = node_slot_any(node, descent->node, entry.byte);
-    if (slot == NULL || atomic_load_explicit(slot, memory_order_relaxed) == 0) {
-        unsigned count = node_collect(node, descent->node, entries);
-        entries[count++] = entry;
-        uint64_t tail = atomic_load_explicit(&node->tail, memory_order_relaxed);
-        uint64_t word = node_make(index->arena, descent->region, entries, count,
-                                  word_depth(descent->node), tail);
-        rc = word != 0 ? 0 : -ENOMEM;
-        if (rc == 0) {
-            place_publish(&descent->up, word, up_header);
-            descent_retire(index, descent->node, header);
-            return 0;
-        }
+    unsigned count = node_collect(node, descent->node, entries);
+    entries[count++] = entry;
+    uint64_t tail = atomic_load_explicit(&node->tail, memory_order_relaxed);
+    uint64_t word =
+        node_make(index->arena, descent->region, entries, count, word_depth(descent->node), tail);
+    if (word == 0) {
+        node_unlock(&node->header, header);
+        node_unlock(descent->up.header, up_header);
+        return -ENOMEM;
     }
-    node_unlock(&node->header, header);
-    node_unlock(descent->up.header, up_header);
-    return rc;
+    place_publish(&descent->up, word, up_header);
+    descent_retire(index, descent->node, header);
+    return 0;
 }
 
 static int put_at_empty(struct index *index, const struct index_descent *descent, uint64_t leaf)

@@ -14,7 +14,8 @@
  * Results are 0 or -errno unless stated otherwise. Offsets and sizes of read() and write() are
  * multiples of 4096; buffers may have any alignment.
  *
- * Threads: store functions may be called from any thread at the same time on different files.
+ * Threads: store functions may be called from any thread at the same time on different files; on
+ * one file read(), read_begin() and read_end() may, as long as nobody writes to it.
  * persist(), flush_file() and poll() are called by one thread at a time (it may be another one
  * each time); copy() and clean() by any number.
  */

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -70,22 +71,24 @@ static void sleep_in_a_set(void *context)
     atomic_store(&sleeper->awake, 1);
 }
 
-/* Returns once the kernel shows a thread of this process asleep. */
+/* Does the kernel show a thread of this process asleep? One that has ended is not. */
+static bool is_asleep(int id)
+{
+    char path[64], letter = 'R';
+    (void)snprintf(path, sizeof path, "/proc/self/task/%d/stat", id);
+    FILE *stat = fopen(path, "r");
+    if (stat != NULL) {
+        (void)fscanf(stat, "%*d (%*[^)]) %c", &letter);
+        (void)fclose(stat);
+    }
+    return letter == 'S';
+}
+
 static void await_sleep(_Atomic int *thread_id)
 {
     int id;
-    while ((id = atomic_load(thread_id)) == 0) {
+    while ((id = atomic_load(thread_id)) == 0 || !is_asleep(id)) {
         base_yield();
-    }
-    char path[64];
-    (void)snprintf(path, sizeof path, "/proc/self/task/%d/stat", id);
-    char letter = 'R';
-    while (letter != 'S') {
-        base_yield();
-        FILE *stat = fopen(path, "r");
-        assert_non_null(stat);
-        assert_int_equal(fscanf(stat, "%*d (%*[^)]) %c", &letter), 1);
-        (void)fclose(stat);
     }
 }
 
@@ -247,6 +250,38 @@ static void a_wake_of_sets_ends_the_waits_of_those_in_them(void **state)
     assert_int_equal(atomic_load(&sleepers[0].awake), 1);
 }
 
+static void note_signal(int number)
+{
+    (void)number;
+}
+
+static void *sleep_as_caller(void *context)
+{
+    sleep_in_a_set(context);
+    return NULL;
+}
+
+/* In a thread of a caller: those that the library starts take none. Who waits looks again then. */
+static void a_signal_ends_a_wait(void **state)
+{
+    (void)state;
+    _Atomic uint32_t word = 0;
+    struct set_sleeper sleeper = {.word = &word, .sets = 1};
+    struct sigaction before, action = {.sa_handler = note_signal}; /* no SA_RESTART */
+    assert_int_equal(sigaction(SIGUSR1, &action, &before), 0);
+    assert_int_equal(pthread_create(&sleeper.thread.handle, NULL, sleep_as_caller, &sleeper), 0);
+    while (atomic_load(&sleeper.awake) == 0) { /* it may sleep elsewhere, on its way there */
+        int id = atomic_load(&sleeper.thread_id);
+        if (id != 0 && is_asleep(id)) {
+            assert_int_equal(pthread_kill(sleeper.thread.handle, SIGUSR1), 0);
+        }
+        base_yield();
+    }
+    base_thread_join(&sleeper.thread);
+    assert_int_equal(atomic_load(&sleeper.awake), 1);
+    assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
+}
+
 static void a_wait_in_a_set_ends_at_its_time_and_when_the_word_differs(void **state)
 {
     (void)state;
@@ -390,6 +425,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_wake_ends_the_wait_of_one_thread),
         cmocka_unit_test(a_wake_of_all_ends_every_wait),
         cmocka_unit_test(a_wake_of_sets_ends_the_waits_of_those_in_them),
+        cmocka_unit_test(a_signal_ends_a_wait),
         cmocka_unit_test(a_wait_in_a_set_ends_at_its_time_and_when_the_word_differs),
         cmocka_unit_test(a_shared_wake_crosses_processes),
         cmocka_unit_test_teardown(a_scheduler_owns_every_wait_wake_and_yield, restore_system),

@@ -1,5 +1,5 @@
 /*
- * The host, in one thread: what is delivered, where systems start, what they are told of errors.
+ * The host, in one thread: what is delivered, where systems start, what they may not do.
  */
 #include "tests/derived/scene_test.h"
 
@@ -15,17 +15,6 @@ static unsigned lanes_of(struct scene *one)
         count++;
     }
     return count;
-}
-
-static weir_lsn write_both(const char *key, const char *value, const char *key2, const char *value2)
-{
-    struct weir_write writes[] = {
-        {.kind = WEIR_PUT, .key = text(key), .value = text(value)},
-        {.kind = WEIR_PUT, .key = text(key2), .value = text(value2)},
-    };
-    weir_lsn lsn = 0;
-    assert_int_equal(weir_engine_write_batch(scene.store.engine, writes, 2, WEIR_EACH, &lsn), 0);
-    return lsn;
 }
 
 /* ---- pull ---- */
@@ -199,12 +188,7 @@ static void cd_11_who_starts_below_the_horizon_gets_its_state_and_then_the_strea
     (void)state;
     struct ledger live = {0}, late = {0}, later = {0};
     scene_attach(&scene, "live", &live);
-    for (int i = 0; i < 2000; i++) {
-        char key[20], value[200];
-        (void)snprintf(key, sizeof key, "k%d", i % 50);
-        (void)snprintf(value, sizeof value, "%0150d", i);
-        put(&scene.store, key, value);
-    }
+    scene_churn(&scene, 2000, 'x');
     erase(&scene.store, "k7");
     (void)scene_flush(&scene, NULL);
     assert_int_equal(weir_host_save(scene.host), 0);
@@ -323,348 +307,6 @@ static void names_and_calls_that_are_none_are_refused(void **state)
     scene_free(&scene, &ledger);
 }
 
-/* ---- saving ---- */
-
-static void cd_02_state_and_position_move_together_or_not_at_all(void **state)
-{
-    (void)state;
-    struct ledger ledger = {0};
-    scene_attach(&scene, "ledger", &ledger);
-    put(&scene.store, "a", "1");
-    (void)scene_flush(&scene, NULL);
-    assert_int_equal(weir_host_save(scene.host), 0);
-    weir_lsn saved = scene_status(&scene, "ledger").saved;
-    assert_int_equal(saved, 1);
-    assert_int_equal(scene_hold(&scene, "ledger"), saved + 1);
-    put(&scene.store, "a", "2");
-    put(&scene.store, "b", "3");
-    (void)scene_flush(&scene, NULL);
-    expect_ledger(&ledger, "a=2 b=3");
-    scene_crash(&scene); /* what was applied since is lost, with its position */
-    scene_attach(&scene, "ledger", &ledger);
-    expect_ledger(&ledger, "a=1");
-    assert_int_equal(scene_status(&scene, "ledger").position, saved);
-    assert_int_equal(scene_flush(&scene, NULL), 2);
-    expect_ledger(&ledger, "a=2 b=3");
-    scene_reopen(&scene); /* closing saves */
-    scene_attach(&scene, "ledger", &ledger);
-    assert_int_equal(scene_flush(&scene, NULL), 0);
-    expect_ledger(&ledger, "a=2 b=3");
-    scene_free(&scene, &ledger);
-}
-
-static void a_save_that_fails_leaves_the_old_state_with_the_old_position(void **state)
-{
-    (void)state;
-    struct ledger ledger = {0};
-    scene_attach(&scene, "ledger", &ledger);
-    put(&scene.store, "a", "1");
-    (void)scene_flush(&scene, NULL);
-    assert_int_equal(weir_host_save(scene.host), 0);
-    put(&scene.store, "a", "2");
-    (void)scene_flush(&scene, NULL);
-    ledger.save_with = -ENOSPC;
-    assert_int_equal(weir_host_save(scene.host), -ENOSPC);
-    struct weir_system_status status = scene_status(&scene, "ledger");
-    assert_int_equal(status.saved, 1);
-    assert_int_equal(status.parked, 0);
-    assert_non_null(strstr(status.reason, "could not be saved"));
-    assert_int_equal(scene_hold(&scene, "ledger"), 2);
-    assert_int_equal(weir_host_detach(scene.host, "ledger"), -ENOSPC); /* it is let go */
-    ledger.save_with = 0;
-    scene_attach(&scene, "ledger", &ledger);
-    expect_ledger(&ledger, "a=1");
-    assert_int_equal(scene_flush(&scene, NULL), 1);
-    expect_ledger(&ledger, "a=2");
-    scene_free(&scene, &ledger);
-}
-
-static void a_system_is_saved_by_itself_when_it_has_moved_far_enough(void **state)
-{
-    (void)state;
-    struct ledger ledger = {0};
-    struct weir_host_options options = WEIR_HOST_OPTIONS_INIT;
-    options.save_records = 10;
-    scene_close_host(&scene);
-    assert_int_equal(weir_host_open(scene.store.engine, &options, &scene.host), 0);
-    scene_attach(&scene, "ledger", &ledger);
-    for (int i = 0; i < 25; i++) {
-        put(&scene.store, "a", "1");
-        (void)scene_flush(&scene, NULL);
-    }
-    assert_int_equal(ledger.saves, 2);
-    assert_int_equal(scene_status(&scene, "ledger").saved, 20);
-    scene_crash(&scene);
-    scene_attach(&scene, "ledger", &ledger);
-    assert_int_equal(scene_flush(&scene, NULL), 5);
-    assert_int_equal(ledger.wrong, 0);
-    scene_free(&scene, &ledger);
-}
-
-static void a_state_of_another_version_or_kind_is_not_loaded_and_that_is_said(void **state)
-{
-    (void)state;
-    struct ledger ledger = {0};
-    struct weir_system_ops ops = ledger_ops;
-    struct weir_system system = WEIR_SYSTEM_INIT;
-    scene_attach(&scene, "ledger", &ledger);
-    put(&scene.store, "a", "1");
-    (void)scene_flush(&scene, NULL);
-    system.name = "ledger";
-    system.ops = &ops;
-    system.self = &ledger;
-    for (int i = 0; i < 3; i++) {
-        static const char *const says[] = {"version 1", "kind \"ledger\"", "could not be loaded"};
-        assert_int_equal(weir_host_detach(scene.host, "ledger"), 0);
-        uint64_t loads = ledger.loads;
-        ops.version = 2;
-        ops.kind = i == 0 ? "ledger" : "other";
-        ledger.load_with = i == 2 ? -EBADMSG : 0;
-        assert_int_equal(weir_host_attach(scene.host, &system, NULL), 0);
-        assert_int_equal(ledger.loads, loads);
-        assert_non_null(strstr(scene_status(&scene, "ledger").reason, says[i]));
-        assert_int_equal(scene_flush(&scene, NULL), 1); /* from the beginning */
-        expect_ledger(&ledger, "a=1");
-    }
-    scene_free(&scene, &ledger);
-}
-
-static void a_state_that_cannot_be_loaded_for_now_stays_for_the_next_time(void **state)
-{
-    (void)state;
-    static const int errors[] = {-ENOMEM, -EIO};
-    struct ledger ledger = {0};
-    scene_attach(&scene, "ledger", &ledger);
-    put(&scene.store, "a", "1");
-    (void)scene_flush(&scene, NULL);
-    assert_int_equal(weir_host_detach(scene.host, "ledger"), 0);
-    weir_lsn hold = scene_hold(&scene, "ledger");
-    for (int i = 0; i < 2; i++) {
-        ledger.load_with = errors[i];
-        assert_int_equal(scene_try_attach(&scene, "ledger", &ledger, WEIR_START_BEGINNING, 0),
-                         errors[i]);
-        assert_int_equal(ledger.count, 0);
-        assert_int_equal(scene_hold(&scene, "ledger"), hold);
-    }
-    ledger.load_with = 0;
-    scene_attach(&scene, "ledger", &ledger);
-    expect_ledger(&ledger, "a=1");
-    assert_int_equal(scene_flush(&scene, NULL), 0);
-    scene_free(&scene, &ledger);
-}
-
-static void a_damaged_state_is_rebuilt_from_where_the_system_began(void **state)
-{
-    (void)state;
-    struct ledger ledger = {0};
-    scene_attach(&scene, "ledger", &ledger);
-    put(&scene.store, "a", "1");
-    (void)scene_flush(&scene, NULL);
-    assert_int_equal(weir_host_detach(scene.host, "ledger"), 0);
-    uint64_t size;
-    uint8_t *bytes = sim_memory_bytes(scene.store.keeper, "derived/ledger/state", false, &size);
-    bytes[8] ^= 0x40;
-    scene_attach(&scene, "ledger", &ledger);
-    assert_true(strlen(scene_status(&scene, "ledger").reason) > 0);
-    assert_int_equal(scene_flush(&scene, NULL), 1);
-    expect_ledger(&ledger, "a=1");
-    scene_free(&scene, &ledger);
-}
-
-static void effects_outside_come_at_least_once_with_their_lsns(void **state)
-{
-    (void)state;
-    struct ledger outside = {.partial = true};
-    struct weir_system system = WEIR_SYSTEM_INIT;
-    system.name = "mails";
-    system.ops = &ledger_outside_ops;
-    system.self = &outside;
-    assert_int_equal(weir_host_attach(scene.host, &system, NULL), 0);
-    put(&scene.store, "a", "1");
-    put(&scene.store, "b", "1");
-    (void)scene_flush(&scene, NULL);
-    assert_int_equal(weir_host_save(scene.host), 0);
-    put(&scene.store, "c", "1");
-    (void)scene_flush(&scene, NULL);
-    assert_int_equal(outside.events, 3);
-    scene_crash(&scene);
-    assert_int_equal(weir_host_attach(scene.host, &system, NULL), 0);
-    assert_int_equal(scene_flush(&scene, NULL), 1); /* the third once more */
-    assert_int_equal(outside.last, 3);
-    scene_reopen(&scene);
-    assert_int_equal(weir_host_attach(scene.host, &system, NULL), 0);
-    assert_int_equal(scene_flush(&scene, NULL), 0);
-    struct ledger fresh = {0};
-    assert_int_equal(weir_host_verify(scene.host, "mails", &fresh, NULL, NULL, NULL, NULL),
-                     -EOPNOTSUPP);
-    scene_free(&scene, &outside);
-}
-
-/* ---- parked ---- */
-
-static void cd_04_one_that_fails_is_parked_and_holds_up_nobody(void **state)
-{
-    (void)state;
-    struct ledger bad = {.refuse = "poison"}, good = {0};
-    scene_attach(&scene, "bad", &bad);
-    scene_attach(&scene, "good", &good);
-    put(&scene.store, "a", "1");
-    weir_lsn poison = put(&scene.store, "poison", "2");
-    put(&scene.store, "b", "3");
-    (void)scene_flush(&scene, NULL);
-    expect_ledger(&bad, "a=1");
-    expect_ledger(&good, "a=1 b=3 poison=2");
-    struct weir_system_status status = scene_status(&scene, "bad");
-    assert_int_equal(status.parked, -EIO);
-    assert_int_equal(status.parked_lsn, poison);
-    assert_string_equal(status.reason, weir_error_text(-EIO));
-    assert_int_equal(status.position, poison - 1);
-    assert_true(status.lag_records >= 2);
-    put(&scene.store, "c", "4");
-    assert_int_equal(scene_flush(&scene, NULL), 1); /* only the good one */
-    struct weir_error why = WEIR_ERROR_INIT;
-    assert_int_equal(weir_host_wait(scene.host, "bad", poison, 0, &why), WEIR_E_PARKED);
-    assert_non_null(strstr(why.text, weir_error_text(-EIO)));
-    assert_int_equal(weir_host_retry(scene.host, "bad"), 0); /* still refuses */
-    (void)scene_flush(&scene, NULL);
-    assert_int_equal(scene_status(&scene, "bad").parked, -EIO);
-    bad.refuse = NULL;
-    assert_int_equal(weir_host_retry(scene.host, "bad"), 0);
-    assert_int_equal(scene_flush(&scene, "bad"), 3);
-    expect_ledger(&bad, "a=1 b=3 c=4 poison=2");
-    assert_int_equal(scene_status(&scene, "bad").parked, 0);
-    assert_string_equal(scene_status(&scene, "bad").reason, "");
-    assert_int_equal(lanes_of(&scene), 1);
-    scene_free(&scene, &bad);
-    scene_free(&scene, &good);
-}
-
-static void cd_04_skip_passes_the_event_that_failed_and_no_other(void **state)
-{
-    (void)state;
-    struct ledger bad = {.refuse = "poison", .refuse_with = 7};
-    scene_attach(&scene, "bad", &bad);
-    put(&scene.store, "poison", "1");
-    put(&scene.store, "a", "1");
-    weir_lsn second = put(&scene.store, "poison", "2");
-    put(&scene.store, "b", "1");
-    (void)scene_flush(&scene, NULL);
-    struct weir_system_status status = scene_status(&scene, "bad");
-    assert_int_equal(status.parked, 7);
-    assert_non_null(strstr(status.reason, "7"));
-    assert_int_equal(weir_host_skip(scene.host, "bad"), 0);
-    (void)scene_flush(&scene, NULL);
-    assert_int_equal(scene_status(&scene, "bad").parked_lsn, second);
-    expect_ledger(&bad, "a=1");
-    assert_int_equal(weir_host_skip(scene.host, "bad"), 0);
-    (void)scene_flush(&scene, NULL);
-    expect_ledger(&bad, "a=1 b=1");
-    assert_int_equal(scene_status(&scene, "bad").parked, 0);
-    scene_free(&scene, &bad);
-}
-
-static void cd_04_that_it_is_parked_survives_a_crash_and_retry_goes_on_from_what_is_saved(
-    void **state)
-{
-    (void)state;
-    struct ledger bad = {.refuse = "poison"};
-    scene_attach(&scene, "bad", &bad);
-    put(&scene.store, "a", "1");
-    (void)scene_flush(&scene, NULL);
-    assert_int_equal(weir_host_save(scene.host), 0);
-    for (int i = 0; i < 2 * HOST_BATCH; i++) { /* it comes to the poison with a later turn */
-        put(&scene.store, "b", "2");
-        settle(&scene.store);
-    }
-    weir_lsn poison = put(&scene.store, "poison", "3");
-    put(&scene.store, "c", "4");
-    (void)scene_flush(&scene, NULL);
-    for (int i = 0; i < 2; i++) {
-        scene_crash(&scene);
-        scene_attach(&scene, "bad", &bad);
-        struct weir_system_status status = scene_status(&scene, "bad");
-        assert_int_equal(status.parked, -EIO);
-        assert_int_equal(status.parked_lsn, poison);
-        assert_string_equal(status.reason, weir_error_text(-EIO));
-        assert_int_equal(scene_flush(&scene, NULL), 0); /* not by itself */
-    }
-    bad.refuse = NULL;
-    assert_int_equal(weir_host_skip(scene.host, "bad"), 0);
-    (void)scene_flush(&scene, NULL);
-    expect_ledger(&bad, "a=1 b=2 c=4");
-    scene_reopen(&scene);
-    scene_attach(&scene, "bad", &bad);
-    assert_int_equal(scene_status(&scene, "bad").parked, 0);
-    scene_free(&scene, &bad);
-}
-
-static void inside_of_an_atomic_write_a_parked_one_is_neither_read_nor_saved(void **state)
-{
-    (void)state;
-    struct ledger bad = {.refuse = "poison"};
-    scene_attach(&scene, "bad", &bad);
-    write_both("a", "1", "b", "1");
-    (void)scene_flush(&scene, NULL);
-    assert_int_equal(weir_host_read_begin(scene.host, "bad", NULL), 0);
-    weir_host_read_end(scene.host, "bad");
-    weir_lsn half = write_both("a", "2", "poison", "2");
-    (void)scene_flush(&scene, NULL);
-    expect_ledger(&bad, "a=2 b=1"); /* one half */
-    assert_int_equal(weir_host_wait(scene.host, "bad", half, 0, NULL), WEIR_E_PARKED);
-    assert_int_equal(weir_host_read_begin(scene.host, "bad", NULL), WEIR_E_PARKED);
-    assert_int_equal(weir_host_save(scene.host), 0);
-    assert_int_equal(scene_status(&scene, "bad").saved, 0);
-    bad.refuse = NULL;
-    assert_int_equal(weir_host_retry(scene.host, "bad"), 0);
-    assert_int_equal(scene_flush(&scene, NULL), 1);
-    expect_ledger(&bad, "a=2 b=1 poison=2");
-    expect_verified(&scene, "bad");
-    scene_free(&scene, &bad);
-}
-
-static void a_parked_one_at_a_whole_position_is_read_and_saved(void **state)
-{
-    (void)state;
-    struct ledger bad = {.refuse = "poison"};
-    scene_attach(&scene, "bad", &bad);
-    put(&scene.store, "a", "1");
-    settle(&scene.store); /* a group of its own */
-    put(&scene.store, "poison", "2");
-    (void)scene_flush(&scene, NULL);
-    weir_lsn position = 99;
-    assert_int_equal(weir_host_read_begin(scene.host, "bad", &position), 0);
-    assert_int_equal(position, 1);
-    weir_host_read_end(scene.host, "bad");
-    assert_int_equal(weir_host_save(scene.host), 0);
-    assert_int_equal(scene_status(&scene, "bad").saved, 1);
-    scene_free(&scene, &bad);
-}
-
-static void one_that_fails_in_the_state_it_begins_with_begins_that_again(void **state)
-{
-    (void)state;
-    struct ledger bad = {.refuse = "m"};
-    for (int i = 0; i < 26; i++) {
-        char key[2] = {(char)('a' + i), '\0'};
-        put(&scene.store, key, "1");
-    }
-    settle(&scene.store);
-    assert_int_equal(scene_try_attach(&scene, "bad", &bad, WEIR_START_SNAPSHOT, 0), 0);
-    (void)scene_flush(&scene, NULL);
-    assert_int_equal(bad.events, 12);
-    assert_int_equal(weir_host_read_begin(scene.host, "bad", NULL), WEIR_E_PARKED);
-    put(&scene.store, "b", "2");
-    bad.refuse = NULL;
-    settle(&scene.store);
-    assert_int_equal(weir_host_retry(scene.host, "bad"), 0);
-    (void)scene_flush(&scene, NULL);
-    assert_int_equal(bad.count, 26);
-    assert_int_equal(bad.states, 26);
-    assert_int_equal(bad.wrong, 0);
-    expect_verified(&scene, "bad");
-    scene_free(&scene, &bad);
-}
-
 /* ---- from within ---- */
 
 static void apply_may_neither_write_nor_call_its_host(void **state)
@@ -727,7 +369,6 @@ static void ds_04_cd_08_one_call_tells_the_pipeline(void **state)
     scene_free(&scene, &other);
 }
 
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -741,19 +382,6 @@ int main(int argc, char **argv)
         scene_test(cd_05_one_that_started_now_starts_there_again_after_a_crash),
         scene_test(cd_07_a_name_is_attached_once),
         scene_test(names_and_calls_that_are_none_are_refused),
-        scene_test(cd_02_state_and_position_move_together_or_not_at_all),
-        scene_test(a_save_that_fails_leaves_the_old_state_with_the_old_position),
-        scene_test(a_system_is_saved_by_itself_when_it_has_moved_far_enough),
-        scene_test(a_state_of_another_version_or_kind_is_not_loaded_and_that_is_said),
-        scene_test(a_state_that_cannot_be_loaded_for_now_stays_for_the_next_time),
-        scene_test(a_damaged_state_is_rebuilt_from_where_the_system_began),
-        scene_test(effects_outside_come_at_least_once_with_their_lsns),
-        scene_test(cd_04_one_that_fails_is_parked_and_holds_up_nobody),
-        scene_test(cd_04_skip_passes_the_event_that_failed_and_no_other),
-        scene_test(cd_04_that_it_is_parked_survives_a_crash_and_retry_goes_on_from_what_is_saved),
-        scene_test(inside_of_an_atomic_write_a_parked_one_is_neither_read_nor_saved),
-        scene_test(a_parked_one_at_a_whole_position_is_read_and_saved),
-        scene_test(one_that_fails_in_the_state_it_begins_with_begins_that_again),
         scene_test(apply_may_neither_write_nor_call_its_host),
         scene_test(ds_04_cd_08_one_call_tells_the_pipeline),
     };

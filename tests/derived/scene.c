@@ -107,6 +107,19 @@ uint64_t scene_flush(struct scene *scene, const char *name)
     return events;
 }
 
+weir_lsn scene_churn(struct scene *scene, unsigned count, char mark)
+{
+    weir_lsn lsn = 0;
+    for (unsigned i = 0; i < count; i++) {
+        char key[20], value[200];
+        (void)snprintf(key, sizeof key, "k%u", i % 50);
+        (void)snprintf(value, sizeof value, "%c%0150u", mark, i);
+        lsn = put(&scene->store, key, value);
+    }
+    settle(&scene->store);
+    return lsn;
+}
+
 void expect_ledger(const struct ledger *ledger, const char *rows)
 {
     char found[SCENE_TEXT];

@@ -39,6 +39,9 @@ void scene_free(struct scene *scene, struct ledger *ledger);
 /* Commits, then flushes: the number of events applied to `name` (NULL: to all). */
 uint64_t scene_flush(struct scene *scene, const char *name);
 
+/* So many puts of 50 keys that overwrite each other, enough for several segments; settled. */
+weir_lsn scene_churn(struct scene *scene, unsigned count, char mark);
+
 /* "a=1 b=2"; nothing wrong was seen. */
 void expect_ledger(const struct ledger *ledger, const char *text);
 struct weir_system_status scene_status(struct scene *scene, const char *name);

@@ -2,7 +2,7 @@
  * What comes between two instructions. The linker puts a wrapper around a few functions that
  * engine/ calls (CMakeLists.txt), and a test says what happens there.
  */
-#include "store.h"
+#include "gap_support.h"
 
 #include "base/thread.h"
 #include "engine/engine.h"
@@ -18,7 +18,7 @@ static struct {
     void (*before_next_batch)(void *context);
     void (*before_wait)(void *context);
     void *context;
-    int next_batch_fails; /* with this */
+    int next_batch_fails, seek_fails; /* with this */
 } hooks;
 
 static void call(void (**hook)(void *context))
@@ -57,6 +57,13 @@ int __wrap_weir_cursor_next_batch(struct weir_cursor *cursor, struct weir_record
     }
     call(&hooks.before_next_batch);
     return __real_weir_cursor_next_batch(cursor, records, max);
+}
+
+int __real_weir_cursor_seek(struct weir_cursor *cursor, weir_lsn lsn);
+int __wrap_weir_cursor_seek(struct weir_cursor *cursor, weir_lsn lsn);
+int __wrap_weir_cursor_seek(struct weir_cursor *cursor, weir_lsn lsn)
+{
+    return hooks.seek_fails < 0 ? hooks.seek_fails : __real_weir_cursor_seek(cursor, lsn);
 }
 
 int __real_weir_wait(struct weir_log *log, weir_lsn lsn, int64_t timeout_ns);
@@ -257,6 +264,60 @@ static void cd_11_an_engine_that_is_overtaken_while_it_is_opened_begins_again(vo
     store_close(&store);
 }
 
+/* The index has all of the checkpoint by then. */
+static void cd_11_an_engine_that_is_overtaken_behind_its_checkpoint_begins_with_nothing(
+    void **state)
+{
+    (void)state;
+    struct store store;
+    struct beside beside;
+    struct weir_engine_open_report report = WEIR_ENGINE_OPEN_REPORT_INIT;
+    store_open(&store);
+    fill(&store, 600);
+    assert_int_equal(weir_engine_checkpoint(store.engine, NULL, NULL), 0);
+    put(&store, "behind", "it");
+    settle(&store);
+    hooks.next_batch_fails = -ENOENT;
+    store_open_beside(&store, &beside);
+    assert_int_equal(hooks.next_batch_fails, 0);
+    assert_int_equal(weir_engine_report(beside.engine, &report), 0);
+    assert_true(report.from_checkpoint && report.replayed_records == 1);
+    struct fingerprint here = fingerprint_of(&store, 0), there;
+    assert_int_equal(weir_engine_fingerprint(beside.engine, 0, there.bytes, &there.keys), 0);
+    assert_int_equal(here.keys, there.keys);
+    assert_memory_equal(here.bytes, there.bytes, sizeof here.bytes);
+    store_close_beside(&beside);
+    store_close(&store);
+}
+
+/* ---- the horizon of gaps ---- */
+
+/* Taken for a gap, what cannot be read would cost history for good. */
+static void what_cannot_be_looked_at_while_the_horizon_is_found_is_no_gap(void **state)
+{
+    (void)state;
+    struct store store;
+    struct weir_error why;
+    store_open(&store);
+    store.engine_options.checkpoint_bytes = UINT64_MAX;
+    put(&store, "a", "a-one!");
+    put(&store, "b", "b-one!");
+    put(&store, "c", "c-one!");
+    put(&store, "d", "d-one!");
+    weir_lsn lsn = gap_append_update(&store, 'x', 2); /* is there, and no version of x */
+    settle(&store);
+    store_stop(&store);
+    rot(&store, "a-one!");
+    rot(&store, "c-one!");
+    assert_int_equal(gap_salvage(&store), 2);
+    hooks.seek_fails = -EIO;
+    assert_int_equal(gap_try_to_open(&store, ACCEPT, &why), -EIO);
+    assert_int_equal(why.from_lsn, lsn);
+    hooks.seek_fails = 0;
+    gap_expect_refused(&store, 1, 3); /* nothing was accepted */
+    store.keeper->ops->destroy(store.keeper);
+}
+
 /* Its file was there when it was found, and compacted away when it was opened. */
 static void cd_11_an_engine_that_finds_a_file_gone_while_it_follows_begins_again(void **state)
 {
@@ -319,6 +380,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(cd_11_a_version_that_moves_between_finding_and_reading_it_is_read),
         cmocka_unit_test(se_06_nothing_links_on_behind_a_record_that_the_index_did_not_take),
         cmocka_unit_test(cd_11_an_engine_that_is_overtaken_while_it_is_opened_begins_again),
+        cmocka_unit_test(
+            cd_11_an_engine_that_is_overtaken_behind_its_checkpoint_begins_with_nothing),
+        cmocka_unit_test(what_cannot_be_looked_at_while_the_horizon_is_found_is_no_gap),
         cmocka_unit_test(cd_11_an_engine_that_finds_a_file_gone_while_it_follows_begins_again),
         cmocka_unit_test(no_lock_is_held_while_a_new_table_becomes_durable),
     };

@@ -3,11 +3,14 @@
  */
 #include "store.h"
 
+#include "base/crc32c.h"
 #include "base/system.h"
 #include "engine/checkpoint.h"
+#include "engine/word.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 static struct weir_checkpoint_report make(struct store *store)
 {
@@ -212,6 +215,196 @@ static void a_truncated_checkpoint_is_not_used(void **state)
     store_close(&store);
 }
 
+/* ---- whole, and not what a checkpoint may be ---- */
+
+static struct checkpoint_head *head_of(struct store *store)
+{
+    uint64_t size;
+    uint8_t *bytes = sim_memory_bytes(store->keeper, CHECKPOINT_NAME, false, &size);
+    assert_non_null(bytes);
+    return (struct checkpoint_head *)(void *)bytes;
+}
+
+static struct checkpoint_table *tables_of(struct store *store)
+{
+    return (struct checkpoint_table *)(void *)((uint8_t *)head_of(store) + CHECKPOINT_BLOCK);
+}
+
+/* All checksums are right again. */
+static void vouch(struct store *store)
+{
+    struct checkpoint_head *head = head_of(store);
+    uint8_t *bytes = (uint8_t *)head, *parts = bytes + CHECKPOINT_BLOCK;
+    uint64_t image_bytes = le64_load(&head->image_bytes), pieces = checkpoint_pieces(image_bytes);
+    size_t tables = le32_load(&head->table_count) * sizeof(struct checkpoint_table);
+    size_t start = offsetof(struct checkpoint_head, version);
+    struct le32 *crcs = (struct le32 *)(void *)(parts + tables);
+    for (uint64_t i = 0; i < pieces; i++) {
+        const uint8_t *image = bytes + le64_load(&head->image_offset);
+        le32_store(&crcs[i], checkpoint_piece_crc(image, image_bytes, i));
+    }
+    le32_store(&head->tables_crc, base_crc32c(0, parts, tables + pieces * sizeof *crcs));
+    le32_store(&head->crc, base_crc32c(0, bytes + start, CHECKPOINT_BLOCK - start));
+}
+
+/* A number that is no table's, of the table behind the one that is adopted first. */
+static void spoil_number(struct store *store)
+{
+    le32_store(&tables_of(store)[1].number, WEIR_TABLES_MAX + 3);
+}
+
+static void spoil_image_head(struct store *store)
+{
+    ((uint8_t *)head_of(store))[le64_load(&head_of(store)->image_offset)] ^= 1;
+}
+
+static void spoil_length(struct store *store)
+{
+    struct checkpoint_head *head = head_of(store);
+    le64_store(&head->image_bytes, le64_load(&head->image_bytes) + CHECKPOINT_BLOCK);
+}
+
+static void spoil_epoch(struct store *store)
+{
+    le64_store(&head_of(store)->epoch, le64_load(&head_of(store)->epoch) + 1);
+}
+
+static void spoil_chain(struct store *store)
+{
+    le32_store(&head_of(store)->chain, le32_load(&head_of(store)->chain) ^ 1);
+}
+
+static void spoil_end(struct store *store)
+{
+    le64_store(&head_of(store)->until_lsn, weir_durable_lsn(store->log) + 1000);
+}
+
+static void what_is_whole_and_cannot_be_is_refused_and_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    static const struct {
+        void (*spoil)(struct store *store);
+        const char *reason;
+    } cases[] = {
+        {spoil_number, "tables are damaged"},  {spoil_image_head, "image is damaged"},
+        {spoil_length, "length that it says"}, {spoil_epoch, "other records"},
+        {spoil_chain, "other records"},        {spoil_end, "an older copy"},
+    };
+    struct store store;
+    weir_table tables[2];
+    store_open(&store);
+    store.engine_options.checkpoint_bytes = UINT64_MAX;
+    store_reopen(&store);
+    assert_int_equal(weir_table_open(store.engine, "one", true, &tables[0]), 0);
+    assert_int_equal(weir_table_open(store.engine, "other", true, &tables[1]), 0);
+    fill_store(&store, 0, 3000);
+    put_in(&store, tables[0], "key", "1");
+    put_in(&store, tables[1], "key", "2");
+    settle(&store);
+    make(&store);
+    put(&store, "behind", "it");
+    settle(&store);
+    struct fingerprint before = fingerprint_of(&store, 0);
+    uint64_t size;
+    uint8_t *kept = copy_of(&store, &size);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        plant(&store, kept, size);
+        cases[i].spoil(&store);
+        vouch(&store);
+        for (unsigned threads = 1; threads <= 2; threads++) {
+            store.engine_options.threads = threads;
+            store_reopen(&store);
+            struct weir_engine_open_report report = report_of(&store);
+            assert_false(report.from_checkpoint);
+            if (strstr(report.reason, cases[i].reason) == NULL) {
+                fail_msg("%zu: %s", i, report.reason);
+            }
+            expect_fingerprint(&store, 0, &before);
+        }
+    }
+    plant(&store, kept, size);
+    vouch(&store);
+    store_reopen(&store);
+    assert_true(report_of(&store).from_checkpoint); /* it was not vouch() that spoiled them */
+    base_free(kept);
+    store_close(&store);
+}
+
+static int try_to_start(struct store *store, struct weir_error *ret_why)
+{
+    struct weir_log_options options = store->log_options;
+    options.medium = WEIR_MEDIUM_CUSTOM;
+    *ret_why = (struct weir_error)WEIR_ERROR_INIT;
+    assert_int_equal(sim_memory_open(&store->disk, &options.custom_medium), 0);
+    assert_int_equal(weir_log_open("memory", &options, &store->log, ret_why), 0);
+    int rc = weir_engine_open(store->log, &store->engine_options, &store->engine, ret_why);
+    if (rc < 0) {
+        assert_int_equal(weir_log_close(store->log), 0);
+    }
+    return rc;
+}
+
+#define TYPE_TO_COME (WEIR_TYPE_RESERVED + 200) /* of the engine's, which carry their LSN */
+
+/* A record of another type whose bytes are those of a change of "a". */
+static uint64_t append_foreign(struct store *store)
+{
+    struct record_head head;
+    uint8_t payload[RECORD_HEAD_BYTES_MAX + 1];
+    uint64_t address, time_ns;
+    record_build(&head, WEIR_INSERT, WEIR_TABLE_DEFAULT, 1, NULL);
+    memcpy(payload, head.bytes, head.size);
+    payload[head.size] = 'a';
+    weir_lsn lsn = append_record(store, TYPE_TO_COME, payload, head.size + 1);
+    assert_int_equal(wal_address_find(store->log, lsn, &address, &time_ns), 0);
+    return address;
+}
+
+/* In the image of the stopped store. */
+static void replace_leaf(struct store *store, uint64_t from, uint64_t to)
+{
+    struct checkpoint_head *head = head_of(store);
+    uint64_t *words = (uint64_t *)(void *)((uint8_t *)head + le64_load(&head->image_offset));
+    unsigned found = 0;
+    for (uint64_t i = 0; i < le64_load(&head->image_bytes) / sizeof *words; i++) {
+        if (words[i] == word_of_address(from)) {
+            words[i] = word_of_address(to);
+            found++;
+        }
+    }
+    assert_int_equal(found, 1);
+    vouch(store);
+}
+
+/* Its checksum is right, its LSN is one of the segment, it reads as a change: only its type tells.
+ */
+static void a_record_of_another_type_is_no_version_wherever_it_is_fetched_from(void **state)
+{
+    (void)state;
+    struct store store;
+    struct weir_error why;
+    uint64_t address, time_ns;
+    store_open(&store);
+    store.engine_options.checkpoint_bytes = UINT64_MAX;
+    store_reopen(&store);
+    uint64_t foreign = append_foreign(&store);
+    weir_lsn first = put(&store, "a", "1");
+    fill_store(&store, 0, 20000); /* into newer segments: it has to be fetched */
+    assert_int_equal(wal_address_find(store.log, first, &address, &time_ns), 0);
+    make(&store);
+    weir_lsn lsn = put(&store, "ab", "new"); /* parts from "a" */
+    settle(&store);
+    store_stop(&store);
+    replace_leaf(&store, address, foreign);
+    assert_int_equal(try_to_start(&store, &why), WEIR_E_DAMAGED);
+    assert_int_equal(why.from_lsn, lsn);
+    store.engine_options.flags = WEIR_ENGINE_NO_CHECKPOINT;
+    store_start(&store);
+    expect(&store, "a", "1", first);
+    expect(&store, "ab", "new", lsn);
+    store_close(&store);
+}
+
 static void a_checkpoint_that_fails_leaves_the_last_one(void **state)
 {
     (void)state;
@@ -330,6 +523,71 @@ static int refuse_thread(void *context, struct base_thread *thread, const char *
     return -EAGAIN;
 }
 
+struct scarce_pages {
+    unsigned countdown; /* until one is refused; 0: none is */
+};
+
+static void *scarce_alloc(void *context, size_t size, unsigned flags)
+{
+    struct scarce_pages *scarce = context;
+    (void)flags;
+    if (scarce->countdown > 0 && --scarce->countdown == 0) {
+        return NULL;
+    }
+    void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return pages != MAP_FAILED ? pages : NULL;
+}
+
+static void scarce_free(void *context, void *memory, size_t size)
+{
+    (void)context;
+    assert_int_equal(munmap(memory, size), 0);
+}
+
+/* The index that takes the place of one that was loaded in vain may not be had. */
+static void without_memory_for_another_index_a_refused_checkpoint_fails_the_open(void **state)
+{
+    (void)state;
+    struct scarce_pages scarce = {0};
+    const struct base_system system = {
+        .context = &scarce, .pages_alloc = scarce_alloc, .pages_free = scarce_free};
+    struct store store;
+    struct weir_error why;
+    uint64_t size;
+    unsigned failed = 0;
+    int rc = -1;
+    store_open(&store);
+    fill_store(&store, 0, 3000);
+    make(&store);
+    struct fingerprint before = fingerprint_of(&store, 0);
+    store_stop(&store);
+    sim_memory_bytes(store.keeper, CHECKPOINT_NAME, false, &size)[size - CHECKPOINT_BLOCK - 1] ^= 1;
+    for (unsigned nth = 1; rc < 0; nth++) {
+        base_system_set(&system);
+        struct weir_log_options options = store.log_options;
+        options.medium = WEIR_MEDIUM_CUSTOM;
+        assert_int_equal(sim_memory_open(&store.disk, &options.custom_medium), 0);
+        why = (struct weir_error)WEIR_ERROR_INIT;
+        assert_int_equal(weir_log_open("memory", &options, &store.log, &why), 0);
+        scarce.countdown = nth;
+        rc = weir_engine_open(store.log, &store.engine_options, &store.engine, &why);
+        bool refused = scarce.countdown == 0;
+        scarce.countdown = 0;
+        assert_true(rc == -ENOMEM ? refused : rc == 0);
+        failed += rc < 0;
+        if (rc == 0) {
+            assert_non_null(strstr(report_of(&store).reason, "image is damaged"));
+            expect_fingerprint(&store, 0, &before);
+            assert_int_equal(weir_engine_close(store.engine), 0);
+        }
+        assert_int_equal(weir_log_close(store.log), 0);
+        base_system_set(NULL);
+    }
+    assert_true(failed >= 2); /* the first index, and the second */
+    store.keeper->ops->destroy(store.keeper);
+}
+
 /* Keys whose bytes are spread: the tree takes some large pages. */
 static void fill_large_pages(struct store *store)
 {
@@ -386,9 +644,12 @@ int main(int argc, char **argv)
         cmocka_unit_test(se_09_damage_anywhere_in_a_checkpoint_is_found_and_said),
         cmocka_unit_test(a_checkpoint_of_another_log_or_of_another_past_is_not_used),
         cmocka_unit_test(a_truncated_checkpoint_is_not_used),
+        cmocka_unit_test(what_is_whole_and_cannot_be_is_refused_and_leaves_nothing_behind),
+        cmocka_unit_test(a_record_of_another_type_is_no_version_wherever_it_is_fetched_from),
         cmocka_unit_test(a_checkpoint_that_fails_leaves_the_last_one),
         cmocka_unit_test(checkpoints_are_made_by_policy_at_maintenance_and_close),
         cmocka_unit_test(the_image_is_mapped_and_behind_a_long_rest_read),
+        cmocka_unit_test(without_memory_for_another_index_a_refused_checkpoint_fails_the_open),
         cmocka_unit_test(damage_is_found_in_each_threads_share_and_where_there_are_no_threads),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);

@@ -203,6 +203,27 @@ static void every_operation_over_every_other_is_counted_as_a_rebuild_counts_it(v
     store_close(&store);
 }
 
+/* A record whose distance is not known: what it takes the place of is looked at, and counted. */
+static void an_insert_that_does_not_say_where_the_delete_lies_takes_its_place(void **state)
+{
+    (void)state;
+    struct store store;
+    struct record_head head;
+    uint8_t payload[RECORD_HEAD_BYTES_MAX + 1];
+    store_open(&store);
+    put(&store, "a", "1");
+    const struct engine_version before = {.lsn = erase(&store, "a")};
+    settle(&store);
+    make_checkpoint(&store);
+    record_build(&head, WEIR_INSERT, WEIR_TABLE_DEFAULT, 1, &before);
+    memcpy(payload, head.bytes, head.size);
+    payload[head.size] = 'a';
+    (void)append_record(&store, WEIR_TYPE_CHANGE, payload, head.size + 1);
+    store_reopen(&store);
+    expect_what_a_rebuild_gives(&store);
+    store_close(&store);
+}
+
 /* The index leads to another place than the link names, or to the record of another key. */
 static void a_version_before_that_was_moved_is_found_where_it_is(void **state)
 {
@@ -360,6 +381,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(versions_before_those_behind_a_checkpoint_are_not_looked_at),
         cmocka_unit_test(new_keys_behind_a_checkpoint_make_no_old_segment_readable),
         cmocka_unit_test(every_operation_over_every_other_is_counted_as_a_rebuild_counts_it),
+        cmocka_unit_test(an_insert_that_does_not_say_where_the_delete_lies_takes_its_place),
         cmocka_unit_test(a_version_before_that_was_moved_is_found_where_it_is),
         cmocka_unit_test(an_older_version_does_not_take_the_place_of_a_newer_one),
         cmocka_unit_test(a_reader_that_follows_keeps_the_source_of_its_index),

@@ -268,6 +268,136 @@ static void an_iterator_sees_what_leaves_of_a_list_have_become(void **state)
     world_free(world);
 }
 
+/* ---- deeper than the levels that an iterator keeps ---- */
+
+#define DEEP (3 * INDEX_LEVELS + 8)
+
+/* Each byte of a long key has a node of its own, whose other entry comes before it, or behind it:
+ * the first `before` of them before. */
+struct deep {
+    struct world *world;
+    uint8_t bytes[DEEP][DEEP + 1];
+    struct index_key sorted[DEEP];
+    uint64_t addresses[DEEP];
+};
+
+static struct deep *deep_new(unsigned before, unsigned turn)
+{
+    struct deep *deep = calloc(1, sizeof *deep);
+    assert_non_null(deep);
+    deep->world = world_new(DEEP, 0);
+    for (unsigned i = 0; i < DEEP; i++) {
+        memset(deep->bytes[i], 'm', i);
+        deep->bytes[i][i] = (i < before) != (turn != 0) ? 'a' : 'z';
+        deep->sorted[i] = (struct index_key){deep->bytes[i], i + 1};
+        (void)world_put(deep->world, deep->sorted[i], NULL);
+    }
+    qsort(deep->sorted, DEEP, sizeof deep->sorted[0], key_compare);
+    for (unsigned i = 0; i < DEEP; i++) {
+        deep->addresses[i] = world_find(deep->world, deep->sorted[i]);
+    }
+    return deep;
+}
+
+static void deep_free(struct deep *deep)
+{
+    world_free(deep->world);
+    free(deep);
+}
+
+/* From a bound on: all that comes, in batches of this size. */
+static void expect_from(struct deep *deep, unsigned place, enum index_seek mode, int max)
+{
+    struct index_iterator iterator;
+    uint64_t found[DEEP + 1];
+    bool descending = mode == INDEX_LE || mode == INDEX_LT;
+    bool equal = mode == INDEX_GE || mode == INDEX_LE;
+    int got, all = 0;
+    index_iterator_init(&iterator, &deep->world->index);
+    assert_int_equal(index_seek(&iterator, deep->sorted[place], mode), 0);
+    do {
+        int room = DEEP + 1 - all < max ? DEEP + 1 - all : max;
+        got = descending ? index_previous_batch(&iterator, found + all, room)
+                         : index_next_batch(&iterator, found + all, room);
+        assert_true(got >= 0);
+        all += got;
+    } while (got > 0);
+    assert_int_equal(all, (descending ? place : DEEP - 1 - place) + (equal ? 1 : 0));
+    for (int i = 0; i < all; i++) {
+        unsigned step = (unsigned)i + (equal ? 0 : 1);
+        assert_int_equal(found[i], deep->addresses[descending ? place - step : place + step]);
+    }
+}
+
+static void a_tree_that_is_deeper_than_an_iterator_comes_whole_from_any_key_on(void **state)
+{
+    (void)state;
+    static const unsigned before[] = {0, INDEX_LEVELS + 10, 2 * INDEX_LEVELS, DEEP};
+    for (unsigned i = 0; i < 2 * COUNT_OF(before); i++) {
+        struct deep *deep = deep_new(before[i / 2], i % 2);
+        uint32_t slot = epoch_enter(&deep->world->epochs);
+        for (unsigned place = 0; place < DEEP; place++) {
+            for (int mode = INDEX_GE; mode < INDEX_FIRST; mode++) {
+                expect_from(deep, place, mode, place % 3 == 0 ? 1 : 100);
+            }
+        }
+        epoch_leave(&deep->world->epochs, slot);
+        deep_free(deep);
+    }
+}
+
+/* As in a log of 512 GiB: what lies at such an address is nobody's memory. */
+#define FAR (UINT64_C(1) << 39)
+
+static int load_far_key(void *context, uint64_t address, struct index_key *ret_key)
+{
+    *ret_key = fake_log_key(context, address - FAR);
+    return 0;
+}
+
+/* Of 256 nodes of two keys each some lose one, or both, after they were listed as nodes to fetch
+ * ahead: what is there then is no node, and its word no place in the arena. */
+static void an_iterator_fetches_no_node_ahead_that_has_become_a_leaf_since(void **state)
+{
+    (void)state;
+    static uint8_t bytes[512][2];
+    uint64_t addresses[512], found[513];
+    unsigned count = 0;
+    struct world *world = world_new(512, 0);
+    world->index.source = (struct index_source){.load = load_far_key, .context = &world->log};
+    uint32_t slot = epoch_enter(&world->epochs);
+    for (unsigned place = 0; place < 512; place++) {
+        uint64_t old;
+        bytes[place][0] = (uint8_t)(place / 2);
+        bytes[place][1] = (uint8_t)('a' + place % 2);
+        struct index_key key = {bytes[place], 2};
+        addresses[place] = FAR + fake_log_append(&world->log, key);
+        assert_int_equal(index_put(&world->index, key, addresses[place], &old), 0);
+    }
+    struct index_iterator iterator;
+    index_iterator_init(&iterator, &world->index);
+    assert_int_equal(index_seek(&iterator, (struct index_key){NULL, 0}, INDEX_FIRST), 0);
+    assert_int_equal(index_next_batch(&iterator, found, 1), 1);
+    for (unsigned place = 60; place < 120; place += 2) { /* of the quarter that is listed */
+        struct index_key first = {bytes[place], 2}, second = {bytes[place + 1], 2};
+        assert_int_equal(index_remove(&world->index, first, addresses[place]), 1);
+        addresses[place] = 0;
+        if (place % 3 == 0) {
+            assert_int_equal(index_remove(&world->index, second, addresses[place + 1]), 1);
+            addresses[place + 1] = 0;
+        }
+    }
+    int got = index_next_batch(&iterator, found + 1, 512);
+    for (unsigned place = 0; place < 512; place++) {
+        if (addresses[place] != 0) {
+            assert_int_equal(found[count++], addresses[place]);
+        }
+    }
+    assert_int_equal(1 + got, count);
+    epoch_leave(&world->epochs, slot);
+    world_free(world);
+}
+
 static void a_full_arena_refuses_a_put_and_the_index_serves_on(void **state)
 {
     (void)state;
@@ -477,6 +607,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_iterator_sees_what_leaves_of_a_full_node_have_become),
         cmocka_unit_test(lists_come_in_order_in_both_directions_and_batches_of_any_size),
         cmocka_unit_test(an_iterator_sees_what_leaves_of_a_list_have_become),
+        cmocka_unit_test(a_tree_that_is_deeper_than_an_iterator_comes_whole_from_any_key_on),
+        cmocka_unit_test(an_iterator_fetches_no_node_ahead_that_has_become_a_leaf_since),
         cmocka_unit_test(a_full_arena_refuses_a_put_and_the_index_serves_on),
         cmocka_unit_test(a_put_at_its_place_uses_the_last_memory_that_there_is),
         cmocka_unit_test(a_check_says_what_is_wrong),

@@ -178,14 +178,16 @@ static void a_log_that_is_not_there_is_made_and_one_without_a_checkpoint_is_rebu
 static int refuse_thread(void *context, struct base_thread *thread, const char *name,
                          base_thread_main main, void *main_context)
 {
-    (void)context, (void)thread, (void)name, (void)main, (void)main_context;
+    (void)thread, (void)main, (void)main_context;
+    *(unsigned *)context += strcmp(name, "weir-load") == 0;
     return -EAGAIN;
 }
 
 static void without_a_thread_and_for_a_reader_one_comes_after_the_other(void **state)
 {
     (void)state;
-    static const struct base_system no_threads = {.thread_start = refuse_thread};
+    unsigned asked = 0; /* for threads that load */
+    const struct base_system no_threads = {.context = &asked, .thread_start = refuse_thread};
     struct store store;
     struct weir_error why;
     store_open_filled(&store);
@@ -202,6 +204,7 @@ static void without_a_thread_and_for_a_reader_one_comes_after_the_other(void **s
     base_system_set(&no_threads);
     int rc = open_both(&store, &why);
     base_system_set(NULL);
+    assert_true(asked > 0);
     if (rc == 0) { /* the log's own thread is not to be had either, in some configurations */
         assert_true(report_of(&store).from_checkpoint);
         expect_fingerprint(&store, 0, &before);
@@ -209,6 +212,14 @@ static void without_a_thread_and_for_a_reader_one_comes_after_the_other(void **s
         assert_int_equal(rc, -EAGAIN);
         assert_int_equal(open_both(&store, &why), 0);
     }
+    store_stop(&store);
+    asked = 0;
+    store.engine_options.threads = 1; /* it would only take the other half's time */
+    base_system_set(&no_threads);
+    rc = open_both(&store, &why);
+    base_system_set(NULL);
+    assert_int_equal(rc, 0);
+    assert_int_equal(asked, 0);
     store_close(&store);
 }
 
@@ -360,6 +371,8 @@ static void when_the_engine_cannot_be_opened_the_log_is_given_back(void **state)
         store.engine_options.index_bytes = 1;
         assert_int_equal(open_both(&store, &why), -EINVAL);
         assert_int_equal(why.code, -EINVAL);
+        assert_non_null(
+            strstr(why.text, "the engine")); /* not the log, which was not wanted then */
         store.engine_options.index_bytes = kept.index_bytes;
         store.engine_options.stop_free_bytes = 2; /* above the others, which are not set */
         store.engine_options.warn_free_bytes = 1;

@@ -1,6 +1,8 @@
 /* The store half of the contract in weir/medium.h, sentence by sentence. */
 #include "tests/medium/contract.h"
 
+#include "base/thread.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -244,6 +246,82 @@ static void closing_waits_for_reads_that_nobody_ended(void **state)
         expect_same(memory, 4 << 20, 1);
         free(memory);
     }
+}
+
+#define READERS 4u
+#define TURNS 60u
+#define PIECES 16u
+
+/* A thread of several that read one file. It records, the test asserts. */
+struct reader {
+    struct weir_medium *medium;
+    struct weir_file *file;
+    const uint8_t *expected;
+    uint8_t *memory;
+    size_t piece;
+    unsigned number;
+    unsigned failed, wrong;
+    struct base_thread thread;
+};
+
+/* Every second time with a ticket, where that can be had. */
+static int read_piece(struct reader *reader, uint64_t offset, bool ahead)
+{
+    const struct weir_medium_ops *ops = reader->medium->ops;
+    uint64_t ticket = 0;
+    size_t got = 0;
+    bool begun = ahead && ops->read_begin != NULL &&
+                 ops->read_begin(reader->file, offset, reader->memory, reader->piece, &ticket) == 0;
+    int rc = begun ? ops->read_end(reader->file, ticket, &got)
+                   : ops->read(reader->file, offset, reader->memory, reader->piece, &got);
+    return rc == 0 && got != reader->piece ? -EIO : rc;
+}
+
+static void read_pieces(void *context)
+{
+    struct reader *reader = context;
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        size_t offset = (turn * (2 * reader->number + 1) + reader->number) % PIECES * reader->piece;
+        memset(reader->memory, 0, reader->piece);
+        reader->failed += read_piece(reader, offset, turn % 2 == 0) < 0;
+        reader->wrong += memcmp(reader->memory, reader->expected + offset, reader->piece) != 0;
+    }
+}
+
+static void one_file_is_read_by_several_threads_at_once(void **state)
+{
+    static const enum weir_open_mode modes[] = {WEIR_FILE_READ, WEIR_FILE_READ_CACHED};
+    struct weir_medium *medium = fixture_of(state)->medium;
+    size_t piece = 4 * BLOCK, total = PIECES * piece;
+    uint8_t *memory = aligned_alloc(BLOCK, total + READERS * piece);
+    assert_non_null(memory);
+    struct weir_file *file = create_file(medium, "a", total);
+    fill(memory, total, 7);
+    assert_int_equal(medium->ops->write(file, 0, memory, total), 0);
+    medium->ops->close(file);
+    for (size_t i = 0; i < 2; i++) {
+        struct reader readers[READERS];
+        file = open_file(medium, "a", modes[i]);
+        for (unsigned k = 0; k < READERS; k++) {
+            readers[k] = (struct reader){.medium = medium,
+                                         .file = file,
+                                         .expected = memory,
+                                         .memory = memory + total + k * piece,
+                                         .piece = piece,
+                                         .number = k};
+            assert_int_equal(
+                base_thread_start(&readers[k].thread, "reader", read_pieces, &readers[k]), 0);
+        }
+        for (unsigned k = 0; k < READERS; k++) {
+            base_thread_join(&readers[k].thread);
+        }
+        for (unsigned k = 0; k < READERS; k++) {
+            assert_int_equal(readers[k].failed, 0);
+            assert_int_equal(readers[k].wrong, 0);
+        }
+        medium->ops->close(file);
+    }
+    free(memory);
 }
 
 static void a_read_that_cannot_start_ahead_is_left_to_read(void **state)
@@ -604,6 +682,7 @@ const struct contract_test store_contract[] = {
     CONTRACT_TEST(a_read_is_short_only_at_the_end),
     CONTRACT_TEST(reads_that_were_begun_together_end_in_any_order),
     CONTRACT_TEST(closing_waits_for_reads_that_nobody_ended),
+    CONTRACT_TEST(one_file_is_read_by_several_threads_at_once),
     CONTRACT_TEST(a_read_that_cannot_start_ahead_is_left_to_read),
     CONTRACT_TEST(a_range_that_is_no_blocks_is_refused),
     CONTRACT_TEST(a_write_beyond_the_end_extends_the_file),

@@ -88,7 +88,7 @@ class Scenario:
                                  f"{self.medium} {self.io} {seed}")
             vm.step(f"after{i}", f"{WEIR} verify --json {MOUNT}/log")
             vm.script.append(f"umount {MOUNT}")
-        vm.run(60 + 6 * count)
+        vm.run(120 + 15 * count)
 
 
 def cuts(log, count, chance):

@@ -196,7 +196,7 @@ class PowerPmem(unittest.TestCase):
                                  f"{SEED}")
             vm.step(f"verify{i}", f"{WEIR} verify --json {MOUNT}/log")
             vm.script.append(f"umount {MOUNT}")
-        vm.run(60 + 6 * len(paths))
+        vm.run(120 + 15 * len(paths))
         rows = []
         for i in range(len(paths)):
             self.assertEqual(vm[f"mount{i}"].exit, 0, vm[f"mount{i}"])

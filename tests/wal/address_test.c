@@ -267,16 +267,15 @@ static void a_segment_whose_groups_were_all_checked_is_checked_to_its_seal(void 
     disk_free(&disk);
 }
 
-static void blocks_of_the_seal_do_not_stand_for_those_in_front_of_it(void **state)
+static void leave_one_block(bool last)
 {
-    (void)state;
     static struct many many;
     struct test_disk disk = disk_new();
     struct weir_log *log = write_groups(&disk, &many);
     struct wal_segment *segment;
     assert_int_equal(wal_address_pin(log, 1, &segment, NULL), 0);
     uint32_t seal = segment->seal_offset, block = segment->block_bytes;
-    uint32_t left = FORMAT_SEGMENT_HEADER_BYTES + block;
+    uint32_t left = last ? seal - block : FORMAT_SEGMENT_HEADER_BYTES + block;
     segment_set_checked(segment, seal, block);
     for (int round = 0; round < 2; round++) { /* twice is not more than once */
         for (uint32_t at = FORMAT_SEGMENT_HEADER_BYTES; at < seal; at += block) {
@@ -294,6 +293,13 @@ static void blocks_of_the_seal_do_not_stand_for_those_in_front_of_it(void **stat
     disk_free(&disk);
 }
 
+static void blocks_of_the_seal_do_not_stand_for_those_in_front_of_it(void **state)
+{
+    (void)state;
+    leave_one_block(false);
+    leave_one_block(true);
+}
+
 static void a_plain_record_ends_where_all_was_checked(void **state)
 {
     (void)state;
@@ -308,6 +314,32 @@ static void a_plain_record_ends_where_all_was_checked(void **state)
         bool fits = size >= FORMAT_RECORD_HEADER_BYTES + FORMAT_RECORD_NUMBER_BYTES && size <= 64;
         le32_store(&at->size, size);
         assert_int_equal(wal_address_read_plain(&segment, bytes, 64, TYPE, 0, &record), fits);
+    }
+}
+
+static void what_lies_where_no_record_can_is_none_whatever_it_looks_like(void **state)
+{
+    (void)state;
+    enum { BYTES = 256 };
+    _Alignas(64) uint8_t bytes[BYTES] = {0};
+    struct wal_segment segment = {.base = bytes};
+    struct weir_record record;
+    atomic_store(&segment.checked_end, BYTES);
+    for (uint64_t offset = 64; offset < 80; offset += 4) {
+        struct format_record *at = (struct format_record *)(bytes + offset);
+        bool aligned = offset % FORMAT_RECORD_ALIGN == 0;
+        memset(bytes, 0, sizeof bytes);
+        le32_store(&at->size, FORMAT_RECORD_HEADER_BYTES + FORMAT_RECORD_NUMBER_BYTES);
+        le16_store(&at->type, TYPE);
+        assert_int_equal(wal_address_parse(&segment, BYTES, offset, &record), WEIR_E_DAMAGED);
+        assert_false(wal_address_read_plain(&segment, bytes, offset, TYPE, 0, &record));
+        le16_store(&at->flags, FORMAT_RECORD_NUMBERED);
+        assert_int_equal(wal_address_parse(&segment, BYTES, offset, &record),
+                         aligned ? 0 : WEIR_E_DAMAGED);
+        assert_int_equal(wal_address_read_plain(&segment, bytes, offset, TYPE, 0, &record),
+                         aligned);
+        le16_store(&at->type, TYPE | 3); /* has all bits of the type, and more */
+        assert_false(wal_address_read_plain(&segment, bytes, offset, TYPE | 1, 0, &record));
     }
 }
 
@@ -395,6 +427,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_segment_whose_groups_were_all_checked_is_checked_to_its_seal),
         cmocka_unit_test(blocks_of_the_seal_do_not_stand_for_those_in_front_of_it),
         cmocka_unit_test(a_plain_record_ends_where_all_was_checked),
+        cmocka_unit_test(what_lies_where_no_record_can_is_none_whatever_it_looks_like),
         cmocka_unit_test(damage_in_a_group_costs_no_whole_record_in_it),
         cmocka_unit_test(a_pinned_segment_keeps_the_log_open_and_outlives_truncation),
         cmocka_unit_test(the_number_counts_for_the_limit_of_a_record),

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct call {
     struct weir_log *log;
@@ -196,6 +197,176 @@ static void a_waiter_stays_awake_where_a_commit_costs_less_than_a_switch(void **
     other = wait_beside_a_leader(4096, true); /* a flush takes its time */
     assert_int_equal(other.yields, 0);
     assert_int_equal(other.sleeps, 1);
+}
+
+/* What the leader does in the first yield of the one who waits. */
+struct other_step {
+    struct weir_log *log;
+    bool commits, leaves;
+    int yields;
+};
+
+static void take_step(void *context)
+{
+    struct other_step *other = context;
+    if (other->yields++ == 0) {
+        if (other->commits) {
+            assert_int_equal(commit_round(other->log, COMMIT_DURABLE, 0), 0);
+        }
+        if (other->leaves) {
+            leader_leave(other->log);
+        }
+    }
+}
+
+/* Returns how often the waiter has yielded. */
+static int wait_beside(bool commits, bool leaves, int64_t timeout_ns)
+{
+    struct test_disk disk = disk_new();
+    disk.options.block_bytes = 64;
+    disk.options.window_is_file = true;
+    struct weir_log *log = open_log(&disk, NULL);
+    struct other_step other = {.log = log, .commits = commits, .leaves = leaves};
+    struct base_system system = {.context = &other, .yield = take_step};
+    weir_lsn lsn = append_text(log, "a", WEIR_NONE);
+    uint32_t queued = log->waiters.queued;
+    assert_true(leader_try(log));
+    base_system_set(&system);
+    int rc = weir_wait(log, lsn, timeout_ns);
+    base_system_set(NULL);
+    assert_int_equal(rc, commits || leaves ? 0 : -ETIMEDOUT);
+    assert_int_equal(log->waiters.queued, queued); /* nor did it have to be woken */
+    if (!leaves) {
+        leader_leave(log);
+    }
+    close_log(log);
+    disk_free(&disk);
+    return other.yields;
+}
+
+static void a_waiter_that_is_awake_goes_on_with_what_the_leader_leaves_it(void **state)
+{
+    (void)state;
+    assert_int_equal(wait_beside(true, false, WEIR_WAIT_FOREVER),
+                     1); /* durable: who leads, leads */
+    assert_int_equal(wait_beside(false, true, WEIR_WAIT_FOREVER), 1); /* left to it: it leads */
+    assert_int_equal(wait_beside(false, false, 0), 0);                /* wants no more than look */
+}
+
+static void a_waiter_whose_time_is_up_leaves_the_queue(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    weir_lsn lsn = append_text(log, "a", WEIR_NONE);
+    assert_true(leader_try(log)); /* and does nothing */
+    assert_int_equal(weir_wait(log, lsn, 2000000), -ETIMEDOUT);
+    assert_int_equal(atomic_load(&log->waiters.count), 0);
+    leader_leave(log);
+    assert_int_equal(weir_wait(log, lsn, WEIR_WAIT_FOREVER), 0);
+    close_log(log);
+    disk_free(&disk);
+}
+
+/* The clock is looked at between a waiter's look at its state and its sleep: then it is called. */
+struct late_call {
+    struct weir_log *log;
+    int looks, sleeps;
+    bool calling;
+};
+
+static uint64_t look_at_clock(void *context)
+{
+    struct late_call *late = context;
+    struct timespec now;
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+    if (!late->calling && atomic_load(&late->log->waiters.count) > 0) {
+        late->calling = true;
+        late->looks++;
+        assert_int_equal(commit_round(late->log, COMMIT_DURABLE, 0), 0);
+    }
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static int count_sleep(void *context, _Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns,
+                       bool shared)
+{
+    struct late_call *late = context;
+    (void)timeout_ns, (void)shared;
+    late->sleeps += atomic_load(word) == expected;
+    return 0;
+}
+
+static void a_waiter_that_is_called_just_before_it_sleeps_does_not_sleep(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_log *log = open_log(&disk, NULL);
+    struct late_call late = {.log = log};
+    struct base_system system = {.context = &late, .monotonic = look_at_clock, .wait = count_sleep};
+    weir_lsn lsn = append_text(log, "a", WEIR_NONE);
+    assert_true(leader_try(log));
+    base_system_set(&system);
+    int rc = weir_wait(log, lsn, INT64_C(10000000000));
+    base_system_set(NULL);
+    assert_int_equal(rc, 0);
+    assert_int_equal(late.looks, 1);
+    assert_int_equal(late.sleeps, 0); /* it was called: nobody would wake it */
+    leader_leave(log);
+    close_log(log);
+    disk_free(&disk);
+}
+
+/* Starts a waiter once, for a record behind those that are being written, and lets it queue. */
+struct late_waiter {
+    struct call call;
+    bool started;
+};
+
+static void *append_and_wait(void *context)
+{
+    struct call *call = context;
+    call->lsn = append_text(call->log, "late", WEIR_NONE);
+    call->rc = weir_wait(call->log, call->lsn, INT64_C(10000000000));
+    return NULL;
+}
+
+static int start_late_waiter(void *context, const char *call, const char *name, uint64_t offset,
+                             size_t size)
+{
+    struct late_waiter *late = context;
+    (void)name, (void)offset, (void)size;
+    if (!late->started && strcmp(call, "persist") == 0) {
+        late->started = true;
+        start(&late->call, append_and_wait);
+        while (atomic_load(&late->call.log->waiters.count) == 0) {
+            base_yield();
+        }
+    }
+    return 0;
+}
+
+/* It queued behind the look at the queue, and in front of the step down: it has seen that somebody
+ * leads. */
+static void who_steps_down_looks_at_the_queue_once_more(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    disk.options.asynchronous = true; /* so that a kick is followed at once */
+    struct weir_log *log = open_log(&disk, NULL);
+    struct late_waiter late = {.call = {.log = log}};
+    struct sim_memory_faults faults = {start_late_waiter, &late};
+    struct sim_memory_faults none = {0};
+    (void)append_text(log, "a", WEIR_NONE);
+    assert_true(leader_try(log));
+    atomic_store(&log->commit.kicked, 1); /* so that the leader has something to do in between */
+    sim_memory_faults_set(log->medium, &faults);
+    leader_leave(log);
+    assert_true(late.started);
+    assert_int_equal(finish(&late.call), 0);
+    sim_memory_faults_set(log->medium, &none);
+    close_log(log);
+    disk_free(&disk);
 }
 
 /* Two closed groups, of which the second holds an open reservation, and an open one. */
@@ -496,6 +667,12 @@ int main(int argc, char **argv)
         cmocka_unit_test(one_call_wakes_all_whom_a_flush_satisfies_and_nobody_else),
         cmocka_unit_test_teardown(a_waiter_stays_awake_where_a_commit_costs_less_than_a_switch,
                                   restore_system),
+        cmocka_unit_test_teardown(a_waiter_that_is_awake_goes_on_with_what_the_leader_leaves_it,
+                                  restore_system),
+        cmocka_unit_test_teardown(a_waiter_that_is_called_just_before_it_sleeps_does_not_sleep,
+                                  restore_system),
+        cmocka_unit_test(a_waiter_whose_time_is_up_leaves_the_queue),
+        cmocka_unit_test(who_steps_down_looks_at_the_queue_once_more),
         cmocka_unit_test(wl_16_a_holder_waits_for_what_lies_before_while_another_thread_makes_room),
         cmocka_unit_test(wl_12_poison_wakes_a_leader_that_waits_for_a_reservation),
         cmocka_unit_test(a_leader_waits_for_a_copy_beside_a_published_reservation),

@@ -4,6 +4,7 @@
 #include "base/crc32c.h"
 #include "wal/repair.h"
 
+#include <errno.h>
 #include <string.h>
 
 uint8_t *image_file(struct image *image, uint64_t ordinal)
@@ -268,6 +269,28 @@ void image_fill_segment(struct image *image)
 {
     image_fill_to(image, IMAGE_SEGMENT - 24576);
     image_seal(image);
+}
+
+static int fail_reads(void *context, const char *call, const char *name, uint64_t offset,
+                      size_t size)
+{
+    struct image_bad *bad = context;
+    if (strcmp(call, "read") != 0 || strncmp(name, "segment-", 8) != 0) {
+        return 0;
+    }
+    bad->reads++;
+    return offset < bad->to && offset + size > bad->from ? -EIO : 0;
+}
+
+void image_fail_reads(struct weir_medium *medium, struct image_bad *bad)
+{
+    struct sim_memory_faults faults = {.before = fail_reads, .context = bad};
+    sim_memory_faults_set(medium, &faults);
+}
+
+void image_heal(struct weir_medium *medium)
+{
+    sim_memory_faults_set(medium, &(struct sim_memory_faults){0});
 }
 
 int image_judge(struct image *image, struct recovery *ret_found, struct weir_error *why)

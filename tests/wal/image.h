@@ -78,6 +78,14 @@ uint8_t *image_file(struct image *image, uint64_t ordinal);
 void image_make_file(struct image *image, uint64_t ordinal);
 void image_cut_file(struct image *image, uint64_t ordinal, uint64_t bytes);
 
+/* Bytes that cannot be read, of each segment, until image_heal(). `bad` lives as long. */
+struct image_bad {
+    uint64_t from, to;
+    unsigned reads; /* of segments, that failed and others */
+};
+void image_fail_reads(struct weir_medium *medium, struct image_bad *bad);
+void image_heal(struct weir_medium *medium);
+
 /* Judges; on success the caller frees what was found. */
 int image_judge(struct image *image, struct recovery *ret_found, struct weir_error *why);
 

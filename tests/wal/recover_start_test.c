@@ -9,15 +9,6 @@
 #include <errno.h>
 #include <string.h>
 
-static int fail_reads(void *context, const char *call, const char *name, uint64_t offset,
-                      size_t size)
-{
-    const uint64_t *bad = context; /* a block of any segment */
-    bool hits = strcmp(call, "read") == 0 && strncmp(name, "segment-", 8) == 0 &&
-                offset < *bad + 4096 && offset + size > *bad;
-    return hits ? -EIO : 0;
-}
-
 /* Three whole segments, a seal in front of the fourth. Nothing in the fourth is there yet, and
  * nothing says that the last record of the third was durable. */
 static void begin_fourth_segment(struct image *image)
@@ -198,10 +189,10 @@ static void a_seal_that_cannot_be_read_in_front_of_a_young_segment_ends_the_log(
     weir_lsn next = image.chain.next_lsn;
     image_data(&image, 3, 100);
     uint64_t bad = seal.address % IMAGE_SEGMENT;
-    struct sim_memory_faults faults = {.before = fail_reads, .context = &bad};
-    sim_memory_faults_set(image.medium, &faults);
+    struct image_bad unreadable = {.from = bad, .to = bad + 4096};
+    image_fail_reads(image.medium, &unreadable);
     image_expect_tail(&image, seal.address, next);
-    sim_memory_faults_set(image.medium, &(struct sim_memory_faults){0});
+    image_heal(image.medium);
     image_end(&image);
 }
 
@@ -257,8 +248,8 @@ static void a_block_that_cannot_be_read_is_zeroed_though_all_others_are(void **s
     uint64_t bad = torn.address % IMAGE_SEGMENT + 8192;
     memset(image_at(&image, torn.address), 0, 8192);
     memset(image_at(&image, torn.address) + 12288, 0, torn.bytes - 12288);
-    struct sim_memory_faults faults = {.before = fail_reads, .context = &bad};
-    sim_memory_faults_set(image.medium, &faults);
+    struct image_bad unreadable = {.from = bad, .to = bad + 4096};
+    image_fail_reads(image.medium, &unreadable);
     expect_zeroed(&image, &torn);
     image_end(&image);
 }

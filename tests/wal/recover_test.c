@@ -602,19 +602,6 @@ static void a_damaged_directory_in_a_seal_loses_nothing(void **state)
 
 /* ---- medium errors ---- */
 
-struct bad_block {
-    uint64_t from, to;
-};
-
-static int fail_reads(void *context, const char *call, const char *name, uint64_t offset,
-                      size_t size)
-{
-    const struct bad_block *bad = context;
-    bool hits = strcmp(call, "read") == 0 && strcmp(name, "segment-0000000000000001") == 0 &&
-                offset < bad->to && offset + size > bad->from;
-    return hits ? -EIO : 0;
-}
-
 static void a_block_that_cannot_be_read_is_damage_only_where_it_was_durable(void **state)
 {
     (void)state;
@@ -623,10 +610,9 @@ static void a_block_that_cannot_be_read_is_damage_only_where_it_was_durable(void
     image_new_epoch(&image);
     image_data(&image, 2, 100);
     struct image_group bad = *image_data(&image, 3, 4000);
-    struct bad_block block = {bad.address % IMAGE_SEGMENT + 4096,
-                              bad.address % IMAGE_SEGMENT + 8192};
-    struct sim_memory_faults faults = {.before = fail_reads, .context = &block};
-    sim_memory_faults_set(image.medium, &faults);
+    uint64_t block = bad.address % IMAGE_SEGMENT + 4096;
+    struct image_bad unreadable = {.from = block, .to = block + 4096};
+    image_fail_reads(image.medium, &unreadable);
     image_expect_tail(&image, bad.address, 3);
     image.durable = 5;
     image_data(&image, 1, 100);
@@ -634,7 +620,7 @@ static void a_block_that_cannot_be_read_is_damage_only_where_it_was_durable(void
     assert_int_equal(why.from_lsn, 3);
     assert_int_equal(why.to_lsn, 5);
     assert_non_null(strstr(why.text, "cannot read"));
-    sim_memory_faults_set(image.medium, &(struct sim_memory_faults){0});
+    image_heal(image.medium);
     image_end(&image);
 }
 
@@ -645,14 +631,13 @@ static void a_block_of_the_torn_tail_that_cannot_be_read_is_written_again(void *
     image_begin(&image, 4096);
     image_new_epoch(&image);
     struct image_group bad = *image_data(&image, 3, 4000);
-    struct bad_block block = {bad.address % IMAGE_SEGMENT + 4096,
-                              bad.address % IMAGE_SEGMENT + 8192};
-    struct sim_memory_faults faults = {.before = fail_reads, .context = &block};
-    sim_memory_faults_set(image.medium, &faults);
+    uint64_t block = bad.address % IMAGE_SEGMENT + 4096;
+    struct image_bad unreadable = {.from = block, .to = block + 4096};
+    image_fail_reads(image.medium, &unreadable);
     struct recovery found = image_judged(&image);
     struct weir_error why = WEIR_ERROR_INIT;
     assert_int_equal(repair_zero_window(image.medium, &image.control, &found, &why), 0);
-    sim_memory_faults_set(image.medium, &(struct sim_memory_faults){0});
+    image_heal(image.medium);
     for (uint64_t i = 0; i < bad.bytes; i++) {
         assert_int_equal(image_at(&image, bad.address)[i], 0);
     }

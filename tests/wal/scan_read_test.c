@@ -341,33 +341,16 @@ static void what_lies_behind_the_likely_end_is_read_only_when_it_is_asked_for(vo
 
 /* ---- blocks that cannot be read ---- */
 
-struct bad_blocks {
-    uint64_t from, to;
-    unsigned reads;
-};
-
-static int fail_reads(void *context, const char *call, const char *name, uint64_t offset,
-                      size_t size)
-{
-    struct bad_blocks *bad = context;
-    if (strcmp(call, "read") != 0 || strncmp(name, "segment-", 8) != 0) {
-        return 0;
-    }
-    bad->reads++;
-    return offset < bad->to && offset + size > bad->from ? -EIO : 0;
-}
-
 static void one_block_that_cannot_be_read_ahead_costs_one_block(void **state)
 {
     (void)state;
     static const uint64_t places[] = {0, 5 * MIB - BLOCK, 5 * MIB, 8 * MIB + 12 * BLOCK,
                                       SEGMENT - BLOCK};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        struct bad_blocks bad = {.from = places[i], .to = places[i] + BLOCK};
-        struct sim_memory_faults faults = {.before = fail_reads, .context = &bad};
+        struct image_bad bad = {.from = places[i], .to = places[i] + BLOCK};
         struct bed bed;
         make_bed(&bed, 32);
-        sim_memory_faults_set(bed.medium, &faults);
+        image_fail_reads(bed.medium, &bad);
         unsigned unreadable = 0;
         for (uint64_t at = 0; at < SEGMENT; at += BLOCK) {
             const uint8_t *bytes;
@@ -378,7 +361,7 @@ static void one_block_that_cannot_be_read_ahead_costs_one_block(void **state)
         }
         assert_int_equal(unreadable, 1);
         assert_in_range(bad.reads, 32, 120);
-        sim_memory_faults_set(bed.medium, &(struct sim_memory_faults){0});
+        image_heal(bed.medium);
         clear_bed(&bed);
     }
 }

@@ -61,31 +61,14 @@ static void a_walk_reports_each_group_and_stops_behind_the_seal(void **state)
     image_end(&image);
 }
 
-struct bad_range {
-    uint64_t from, to;
-    unsigned reads;
-};
-
-static int fail_reads(void *context, const char *call, const char *name, uint64_t offset,
-                      size_t size)
-{
-    struct bad_range *bad = context;
-    if (strcmp(call, "read") != 0 || strncmp(name, "segment-", 8) != 0) {
-        return 0;
-    }
-    bad->reads++;
-    return offset < bad->to && offset + size > bad->from ? -EIO : 0;
-}
-
 static void one_block_that_cannot_be_read_costs_one_block(void **state)
 {
     (void)state;
     struct image image;
     image_begin(&image, 4096);
     image_new_epoch(&image);
-    struct bad_range bad = {.from = 20 * 4096, .to = 21 * 4096};
-    struct sim_memory_faults faults = {.before = fail_reads, .context = &bad};
-    sim_memory_faults_set(image.medium, &faults);
+    struct image_bad bad = {.from = 20 * 4096, .to = 21 * 4096};
+    image_fail_reads(image.medium, &bad);
     struct scan scan = scan_of(&image, 1);
     unsigned unreadable = 0;
     for (uint64_t at = 0; at < IMAGE_SEGMENT; at += 4096) {
@@ -100,7 +83,7 @@ static void one_block_that_cannot_be_read_costs_one_block(void **state)
     const uint8_t *bytes;
     assert_int_equal(scan_bytes(&scan, 19 * 4096, 3 * 4096, &bytes), -EIO);
     assert_int_equal(scan_bytes(&scan, IMAGE_SEGMENT - 64, 128, &bytes), WEIR_E_CUT_SHORT);
-    sim_memory_faults_set(image.medium, &(struct sim_memory_faults){0});
+    image_heal(image.medium);
     scan_free(&scan);
     image_end(&image);
 }

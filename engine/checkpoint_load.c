@@ -262,18 +262,19 @@ static int adopt_tables(struct loading *loading)
     struct weir_engine *engine = loading->engine;
     const struct checkpoint_table *tables = (const struct checkpoint_table *)loading->parts;
     uint32_t count = le32_load(&loading->head.table_count);
-    for (uint32_t i = 0; i < count; i++) {
+    for (weir_table i = 0, least = 0; i < count; i++) {
         char name[WEIR_TABLE_NAME_MAX + 1];
         weir_table number = le32_load(&tables[i].number);
         memcpy(name, tables[i].name, sizeof name);
         name[WEIR_TABLE_NAME_MAX] = '\0';
-        if (number >= WEIR_TABLES_MAX) {
+        if (number < least || number >= WEIR_TABLES_MAX) {
             return refuse(loading, "the checkpoint's tables are damaged");
         }
         int rc = table_add(engine, number, name, le64_load(&tables[i].created));
         if (rc < 0) {
             return rc;
         }
+        least = number + 1;
         struct engine_table *table = table_of(engine, number);
         index_adopt(&table->index, le64_load(&tables[i].root), le64_load(&tables[i].keys));
         atomic_store_explicit(&table->deleted, le64_load(&tables[i].deleted), memory_order_relaxed);

@@ -253,6 +253,12 @@ static void spoil_number(struct store *store)
     le32_store(&tables_of(store)[1].number, WEIR_TABLES_MAX + 3);
 }
 
+/* A number that another table has. */
+static void spoil_order(struct store *store)
+{
+    tables_of(store)[1].number = tables_of(store)[2].number;
+}
+
 static void spoil_image_head(struct store *store)
 {
     ((uint8_t *)head_of(store))[le64_load(&head_of(store)->image_offset)] ^= 1;
@@ -286,9 +292,10 @@ static void what_is_whole_and_cannot_be_is_refused_and_leaves_nothing_behind(voi
         void (*spoil)(struct store *store);
         const char *reason;
     } cases[] = {
-        {spoil_number, "tables are damaged"},  {spoil_image_head, "image is damaged"},
-        {spoil_length, "length that it says"}, {spoil_epoch, "other records"},
-        {spoil_chain, "other records"},        {spoil_end, "an older copy"},
+        {spoil_number, "tables are damaged"},   {spoil_order, "tables are damaged"},
+        {spoil_image_head, "image is damaged"}, {spoil_length, "length that it says"},
+        {spoil_epoch, "other records"},         {spoil_chain, "other records"},
+        {spoil_end, "an older copy"},
     };
     struct store store;
     weir_table tables[2];

@@ -9,14 +9,12 @@
 #include "base/assert.h"
 #include "base/system.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define HUGE_PAGE_SIZE ((size_t)2 << 20)
-#define MEMORY_PATH "/proc/meminfo"
 
 static _Atomic uint64_t allocation_count;
 static _Atomic uint64_t blocks_in_use;
@@ -97,27 +95,6 @@ uint64_t base_alloc_in_use(void)
 size_t base_page_size(void)
 {
     return (size_t)sysconf(_SC_PAGESIZE);
-}
-
-uint64_t base_memory_available(void)
-{
-    const struct base_system *system = BASE_SYSTEM_HOOK(memory_available);
-    if (system != NULL) {
-        return system->memory_available(system->context);
-    }
-    FILE *file = fopen(MEMORY_PATH, "re");
-    uint64_t bytes = UINT64_MAX;
-    char line[128];
-    while (file != NULL && bytes == UINT64_MAX && fgets(line, sizeof line, file) != NULL) {
-        unsigned long long kib;
-        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1 && kib <= UINT64_MAX >> 10) {
-            bytes = (uint64_t)kib << 10;
-        }
-    }
-    if (file != NULL) {
-        fclose(file);
-    }
-    return bytes;
 }
 
 static size_t round_to_pages(size_t size)

@@ -47,8 +47,4 @@ uint64_t base_pages_in_use(void);
 /* The page size of this system. */
 size_t base_page_size(void);
 
-/* Bytes that may be taken before the system has to swap or to kill, as far as it tells: what files
- * have of its memory counts. UINT64_MAX where it does not tell. */
-uint64_t base_memory_available(void);
-
 #endif

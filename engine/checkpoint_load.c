@@ -25,6 +25,7 @@
 
 #include "base/assert.h"
 #include "base/crc32c.h"
+#include "base/memory.h"
 #include "base/thread.h"
 
 #include <errno.h>

@@ -222,23 +222,6 @@ static void pages_can_be_made_to_fail(void **state)
     base_pages_free(memory, 4096);
 }
 
-static uint64_t little_memory(void *context)
-{
-    return *(const uint64_t *)context;
-}
-
-static void available_memory_is_some_of_what_there_is(void **state)
-{
-    (void)state;
-    uint64_t all = (uint64_t)sysconf(_SC_PHYS_PAGES) * base_page_size();
-    uint64_t available = base_memory_available();
-    assert_true(available > base_page_size() && available < all);
-    uint64_t little = 12345;
-    struct base_system system = {.context = &little, .memory_available = little_memory};
-    base_system_set(&system);
-    assert_true(base_memory_available() == little);
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -254,7 +237,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(pages_that_nobody_can_have_are_refused),
         cmocka_unit_test(reserved_pages_may_be_more_than_there_is_memory),
         cmocka_unit_test_teardown(pages_can_be_made_to_fail, restore_system),
-        cmocka_unit_test_teardown(available_memory_is_some_of_what_there_is, restore_system),
     };
     return RUN_TESTS(tests, argc, argv);
 }

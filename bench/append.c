@@ -24,6 +24,8 @@
 
 #define WARM_UP_SHARE 0.1
 #define WARM_UP_MAX_S 0.2
+#define WARM_UP_TURNS 4u
+#define WARM_UP_GROWTH 4u /* the device writes about so much faster than files are made */
 #define HEADROOM 1.2
 #define HEADROOM_UNKNOWN 2.5 /* a run by time may be that much faster than its warm-up */
 #define SIZE_MAX_BYTES ((size_t)1 << 20)
@@ -140,27 +142,16 @@ static uint64_t bytes_needed(const struct session *session, uint64_t grown_bytes
     return (uint64_t)(bytes * HEADROOM);
 }
 
-/* A tenth of the run shows what the run will need. */
-static int make_segments(struct session *session)
+static uint64_t segments_between(const struct weir_stat *before, const struct weir_stat *after)
 {
-    const struct bench_append_options *options = session->options;
-    struct weir_stat before;
-    struct weir_stat after;
-    double seconds = options->seconds * WARM_UP_SHARE;
-    seconds = seconds < WARM_UP_MAX_S ? seconds : WARM_UP_MAX_S;
-    uint64_t records = options->records > 0 ? options->records / 10 + 1 : 0;
-    int rc = read_stat(session, &before);
-    if (rc == 0) {
-        rc = run_phase(session, seconds, records, 0.0);
-    }
-    if (rc == 0) {
-        rc = read_stat(session, &after);
-    }
-    if (rc < 0) {
-        return rc;
-    }
-    uint64_t grown = after.log_bytes > before.log_bytes ? after.log_bytes - before.log_bytes : 0;
-    uint64_t needed = bytes_needed(session, grown);
+    uint64_t made_before = before->segments + before->spare_segments;
+    uint64_t made_after = after->segments + after->spare_segments;
+    return made_after > made_before ? made_after - made_before : 0;
+}
+
+/* Free space that leaves the disk a fifth of it. */
+static int check_room(struct session *session, uint64_t needed)
+{
     uint64_t room = bench_free_bytes(session->path);
     if (room > 0 && needed > room / 10 * 8) {
         (void)snprintf(session->result->error, sizeof session->result->error,
@@ -168,8 +159,54 @@ static int make_segments(struct session *session)
                        (unsigned long long)(needed >> 20), (unsigned long long)(room >> 20));
         return -ENOSPC;
     }
+    return 0;
+}
+
+static int prepare(struct session *session, uint64_t needed)
+{
+    int rc = check_room(session, needed);
+    if (rc < 0) {
+        return rc;
+    }
     rc = weir_prepare(session->log, needed);
     return rc < 0 ? explain(session, "prepare", rc) : 0;
+}
+
+/* How much a tenth of the run writes. By time, the first turn touches memory for the first time and
+ * makes segments itself, and is several times slower than the run will be: so again, with enough of
+ * them, until a turn has made none. */
+static int warm_up(struct session *session, uint64_t *ret_grown)
+{
+    const struct bench_append_options *options = session->options;
+    double seconds = options->seconds * WARM_UP_SHARE;
+    seconds = seconds < WARM_UP_MAX_S ? seconds : WARM_UP_MAX_S;
+    uint64_t records = options->records > 0 ? options->records / 10 + 1 : 0;
+    for (unsigned turn = 1;; turn++) {
+        struct weir_stat before;
+        struct weir_stat after;
+        int rc = read_stat(session, &before);
+        rc = rc < 0 ? rc : run_phase(session, seconds, records, 0.0);
+        rc = rc < 0 ? rc : read_stat(session, &after);
+        if (rc < 0) {
+            return rc;
+        }
+        *ret_grown = after.log_bytes > before.log_bytes ? after.log_bytes - before.log_bytes : 0;
+        bool is_warm = turn > 1 && segments_between(&before, &after) == 0;
+        if (records > 0 || turn == WARM_UP_TURNS || is_warm) {
+            return 0;
+        }
+        rc = prepare(session, *ret_grown * WARM_UP_GROWTH);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+}
+
+static int make_segments(struct session *session)
+{
+    uint64_t grown = 0;
+    int rc = warm_up(session, &grown);
+    return rc < 0 ? rc : prepare(session, bytes_needed(session, grown));
 }
 
 static void take_latency(struct session *session)
@@ -212,9 +249,7 @@ static int measure_peak(struct session *session)
         result->flushes_per_record = (double)(after.flushes - before.flushes) / records;
         result->device_bytes_per_byte = (double)(after.device_bytes - before.device_bytes) / bytes;
     }
-    uint64_t made_before = before.segments + before.spare_segments;
-    uint64_t made_after = after.segments + after.spare_segments;
-    result->segments_made = made_after > made_before ? made_after - made_before : 0;
+    result->segments_made = segments_between(&before, &after);
     take_latency(session);
     return 0;
 }

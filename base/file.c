@@ -228,17 +228,7 @@ bool base_file_is_resident(const struct base_file *file, uint64_t offset, size_t
 bool base_file_read_resident(const struct base_file *file, uint64_t offset, void *buffer,
                              size_t size_bytes, size_t *ret_size_bytes)
 {
-    if (!is_block_range(offset, size_bytes)) {
-        return false;
-    }
-    struct iovec piece = {buffer, size_bytes};
-    ssize_t got = preadv2(file->fd, &piece, 1, (off_t)offset, RWF_NOWAIT);
-    if (got >= 0 || errno == EAGAIN) {
-        *ret_size_bytes = size_bytes;
-        return got >= 0 && (size_t)got == size_bytes;
-    }
-    /* Not every file system knows reads that do not wait. */
-    return base_file_is_resident(file, offset, size_bytes) &&
+    return is_block_range(offset, size_bytes) && base_file_is_resident(file, offset, size_bytes) &&
            read_fully(file->fd, offset, buffer, size_bytes, ret_size_bytes) == 0;
 }
 

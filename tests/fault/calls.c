@@ -175,23 +175,6 @@ ssize_t __wrap_pread(int fd, void *buffer, size_t size, off_t offset)
     return -1;
 }
 
-ssize_t __real_preadv2(int fd, const struct iovec *pieces, int count, off_t offset, int flags);
-ssize_t __wrap_preadv2(int fd, const struct iovec *pieces, int count, off_t offset, int flags);
-ssize_t __wrap_preadv2(int fd, const struct iovec *pieces, int count, off_t offset, int flags)
-{
-    ERRORS(EAGAIN, FAULT_SHORT | FAULT_NOT_LASTING, EOPNOTSUPP, EINTR | FAULT_NOT_LASTING, EIO);
-    int error = STRIKE(preadv2);
-    if (error == 0) {
-        return __real_preadv2(fd, pieces, count, offset, flags);
-    }
-    if (is_shape(error)) {
-        struct iovec part = {pieces[0].iov_base, shortened(error, pieces[0].iov_len)};
-        return __real_preadv2(fd, &part, 1, offset, flags);
-    }
-    errno = error & FAULT_ERRNO;
-    return -1;
-}
-
 #define WRITE_ERRORS                                                                               \
     EIO, ENOSPC, FAULT_SHORT | FAULT_NOT_LASTING, EINTR | FAULT_NOT_LASTING, EDQUOT,               \
         FAULT_ODD | FAULT_NOT_LASTING, EIO | FAULT_AFTER, EAGAIN, ENOMEM,                          \

@@ -13,7 +13,7 @@
     X(open) X(openat) X(close) X(fcntl) X(fchmod) X(ftruncate)                                     \
     X(fstat) X(fstatat) X(fstatfs) X(stat) X(statx)                                                \
     X(mkdir) X(mkdirat) X(renameat) X(rename) X(unlink) X(unlinkat)                                \
-    X(pread) X(preadv2) X(pwrite) X(pwritev2) X(read) X(write)                                     \
+    X(pread) X(pwrite) X(pwritev2) X(read) X(write)                                                \
     X(fdatasync) X(fsync) X(posix_fadvise) X(posix_fallocate)                                      \
     X(mmap) X(mremap) X(mprotect) X(madvise)                                                       \
     X(fdopendir) X(readdir) X(closedir) X(fopen) X(fclose)                                         \

@@ -117,7 +117,7 @@ int file_store_read(struct weir_file *file, uint64_t offset, void *buffer, size_
     return base_file_read(&file->file, offset, buffer, size_bytes, ret_size_bytes);
 }
 
-/* What is so short takes no longer to read from the page cache than to look for there. */
+/* So short a piece is copied from the page cache at once: after -EALREADY the caller asks again. */
 #define AT_ONCE_BYTES ((size_t)16 << 10)
 
 int file_store_read_begin(struct weir_file *file, uint64_t offset, void *buffer, size_t size_bytes,

@@ -140,6 +140,33 @@ static void a_part_that_is_not_there_is_not_resident(void **state)
     forget_file(directory, &base, &file);
 }
 
+/* Who is told no reads past the page cache: what the question had begun to read is read twice. */
+static void what_the_page_cache_lacks_is_not_fetched_by_asking(void **state)
+{
+    (void)state;
+    char directory[256];
+    struct base_directory base;
+    struct base_file file;
+    make_file(directory, &base, &file);
+    uint8_t *bytes = base_alloc_aligned(PAGE, PAGES * PAGE);
+    assert_non_null(bytes);
+    size_t got = 0;
+    assert_true(base_file_read_resident(&file, 0, bytes, PAGES * PAGE, &got));
+    assert_int_equal(got, PAGES * PAGE);
+    expect_fill(bytes, PAGES * PAGE, 3);
+    assert_int_equal(base_file_drop_cache(&file), 0);
+    bool dropped = !base_file_is_resident(&file, 0, PAGE);
+    bool found = base_file_read_resident(&file, 0, bytes, PAGE, &got);
+    bool fetched = base_file_is_resident(&file, 0, PAGE);
+    base_free(bytes);
+    forget_file(directory, &base, &file);
+    if (!dropped) {
+        skip(); /* a file system in memory */
+    }
+    assert_false(found);
+    assert_false(fetched);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +174,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_the_page_cache_does_not_hold_is_mapped_at_once),
         cmocka_unit_test(what_the_page_cache_lacks_of_a_file_is_read_when_it_is_mapped),
         cmocka_unit_test(a_part_that_is_not_there_is_not_resident),
+        cmocka_unit_test(what_the_page_cache_lacks_is_not_fetched_by_asking),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -133,6 +133,24 @@ static void every_flipped_bit_of_an_input_and_of_its_zeros_is_found(void **state
     }
 }
 
+/* A multiple of the polynomial where zeros should be leaves the checksum of the words as it was. */
+static void bytes_that_no_checksum_sees_are_no_zeros(void **state)
+{
+    struct scene *scene = *state;
+    static const uint32_t sizes[] = {9, 41, 65, 201};
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        place(scene, sizes, COUNT_OF(sizes), 0);
+        assert_true(all_match(scene));
+        uint8_t *zeros = (uint8_t *)(uintptr_t)scene->inputs[i].data + sizes[i];
+        uint32_t rest = ~base_crc32c(UINT32_MAX, "\x01\0\0", 3); /* from 0, without the last xor */
+        memcpy(zeros, "\x01\0\0", 3);
+        memcpy(zeros + 3, &rest, sizeof rest);
+        assert_int_equal(base_crc32c(scene->inputs[i].crc, zeros, 7),
+                         base_crc32c(scene->inputs[i].crc, "\0\0\0\0\0\0", 7));
+        assert_false(all_match(scene));
+    }
+}
+
 static void a_cpu_without_the_instruction_gets_the_same_answers(void **state)
 {
     bool before = base_crc32c_hardware;
@@ -151,6 +169,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(any_number_of_any_lengths_matches, make_scene, free_scene),
         cmocka_unit_test_setup_teardown(every_flipped_bit_of_an_input_and_of_its_zeros_is_found,
                                         make_scene, free_scene),
+        cmocka_unit_test_setup_teardown(bytes_that_no_checksum_sees_are_no_zeros, make_scene,
+                                        free_scene),
         cmocka_unit_test_setup_teardown(a_cpu_without_the_instruction_gets_the_same_answers,
                                         make_scene, free_scene),
     };

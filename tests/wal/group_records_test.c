@@ -19,7 +19,6 @@
 #define FIRST_LSN 1000u
 #define RECORDS_MAX 90u
 #define RECORD_MAX_BYTES 6000u
-#define COMPACTED_ADDRESS 0 /* not looked at here */
 
 struct group {
     uint8_t *bytes; /* no more than the group has: sanitizers see every byte behind it */
@@ -216,6 +215,8 @@ static void sizes_that_leave_the_group_are_refused_in_any_record(void **state)
     group.header.record_count = 39; /* the last one is not counted */
     seal(&group);
     expect(&group, GROUP_RECORDS, 39);
+    group.header.record_count = 41; /* one is counted that has no room */
+    expect(&group, GROUP_RECORDS, 41);
     free(group.bytes);
 }
 

@@ -2,8 +2,8 @@
  * How much memory is left: /proc/meminfo, and the files of cgroup v2.
  *
  * A group is charged for the page cache that it brings in, too: that is given back before anybody
- * is killed, so it counts as left. A limit of any group further out is one, whatever the inner ones
- * say.
+ * is killed, so it counts as left. Files in memory (tmpfs, and a log there) have no other place, so
+ * they do not. A limit of any group further out is one, whatever the inner ones say.
  *
  * Failure modes: a file that is not there, or says something else, is no limit.
  */
@@ -55,12 +55,14 @@ static bool read_group(const char *group, const char *name, const char *word, ui
 /* "max" is no number, and no limit. */
 static uint64_t left_to_one(const char *group)
 {
-    uint64_t most, used, files = 0;
+    uint64_t most, used, files = 0, in_memory = 0;
     if (!read_group(group, "memory.max", "", &most) ||
         !read_group(group, "memory.current", "", &used)) {
         return UINT64_MAX;
     }
     (void)read_group(group, "memory.stat", "file ", &files);
+    (void)read_group(group, "memory.stat", "shmem ", &in_memory); /* is counted among the files */
+    files -= in_memory < files ? in_memory : files;
     used -= files < used ? files : used;
     return used < most ? most - used : 0;
 }

@@ -91,6 +91,16 @@ static void what_files_have_of_it_is_left(void **state)
     assert_true(left() == 3 * MIB);
 }
 
+static void files_in_memory_are_not_left(void **state)
+{
+    (void)state;
+    write_file("/out/in", "memory.max", "10485760\n");
+    write_file("/out/in", "memory.stat", "file 6291456\nkernel 4096\nshmem 5242880\n");
+    assert_true(left() == 4 * MIB);
+    write_file("/out/in", "memory.stat", "file 6291456\nshmem 99999999999\n");
+    assert_true(left() == 3 * MIB);
+}
+
 static void a_limit_that_is_no_number_is_none(void **state)
 {
     (void)state;
@@ -127,6 +137,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(the_tightest_limit_on_the_way_out_counts, make_groups,
                                         remove_groups),
         cmocka_unit_test_setup_teardown(what_files_have_of_it_is_left, make_groups, remove_groups),
+        cmocka_unit_test_setup_teardown(files_in_memory_are_not_left, make_groups, remove_groups),
         cmocka_unit_test_setup_teardown(a_limit_that_is_no_number_is_none, make_groups,
                                         remove_groups),
         cmocka_unit_test(available_memory_is_some_of_what_there_is),

@@ -79,11 +79,15 @@ static const struct {
 #undef TEXT_OF
 };
 
+/* One with more digits than fit is none: cut short it would be another. */
 static double take_number(const struct base_json_value *value)
 {
     char text[64];
-    snprintf(text, sizeof text, "%.*s", (int)(value->size < 63 ? value->size : 63), value->data);
-    return value->kind == BASE_JSON_NUMBER ? strtod(text, NULL) : (double)NAN;
+    if (value->kind != BASE_JSON_NUMBER || value->size >= sizeof text) {
+        return (double)NAN;
+    }
+    snprintf(text, sizeof text, "%.*s", (int)value->size, value->data);
+    return strtod(text, NULL);
 }
 
 static int end_row(struct other *other)
@@ -99,7 +103,9 @@ static int end_row(struct other *other)
 /* What stands in a row goes into the next free one, which counts when the row has ended. */
 static int take(struct other *other, enum member member, const struct base_json_value *value)
 {
-    if (member <= ROW && other->count == REPORT_ROWS_MAX) {
+    /* "rows" is each of them, and in the end the array around them, which needs no room. */
+    bool in_row = member < ROW || (member == ROW && value->kind == BASE_JSON_OBJECT);
+    if (in_row && other->count == REPORT_ROWS_MAX) {
         return -EOVERFLOW;
     }
     struct report_row *row = &other->rows[other->count];
@@ -153,6 +159,9 @@ static int scan_report(struct other *other, const char *data, size_t size)
 static int read_report(struct cli *cli, const char *path, char *buffer, struct other *ret_other)
 {
     *ret_other = (struct other){.path = path};
+    for (unsigned i = 0; i < REPORT_ROWS_MAX; i++) {
+        ret_other->rows[i].value = (double)NAN; /* until the row says one */
+    }
     FILE *file = fopen(path, "re");
     if (file == NULL) {
         return cli_refuse(cli, CLI_REFUSED, "cannot read %s: %s", path, weir_error_text(-errno));

@@ -123,8 +123,10 @@ class Report(LogTest):
             "future": json.dumps({"report": 2, "rows": []}).encode(),
             "unit": json.dumps({"report": 1, "rows": [row("x", 1.0, "miles")]}).encode(),
             "value": json.dumps({"report": 1, "rows": [row("x", "1")]}).encode(),
+            "none": json.dumps({"report": 1, "rows": [{"name": "x", "unit": "s"}]}).encode(),
+            "digits": b'{"report":1,"rows":[{"name":"x","unit":"s","value":1' + b"0" * 63 + b"}]}",
             "many": json.dumps({"report": 1, "rows": [row(str(i), 1.0)
-                                                           for i in range(99)]}).encode(),
+                                                           for i in range(65)]}).encode(),
             "long": b'{"report":1,"rows":[]' + b" " * (1 << 20) + b"}",
         }
         for name, data in bad.items():
@@ -132,8 +134,14 @@ class Report(LogTest):
                 file.write(data)
             done = weir("report", "--compare", "--json", good, self.path(name))
             self.assert_error(done, REFUSED, self.path(name), "is no report")
-        self.assert_error(weir("report", "--compare", "--json", good, self.path("none")), REFUSED,
-                          "none", "No such file")
+        self.assert_error(weir("report", "--compare", "--json", good, self.path("no-file")),
+                          REFUSED, "no-file", "No such file")
+
+    def test_a_report_may_have_as_many_rows_as_there_is_room_for(self):
+        full = self.write("full", [row(str(i), 1.0) for i in range(64)])
+        shown = weir("report", "--compare", "--json", full, full)
+        self.assertEqual(shown.exit, OK, shown.err)
+        self.assertEqual(len(shown.row()["rows"]), 64)
 
     def test_bad_command_lines_and_places(self):
         self.assert_error(weir("report", "--json", "--compare", "one"), USAGE, "two reports")

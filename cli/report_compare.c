@@ -100,6 +100,25 @@ static int end_row(struct other *other)
     return 0;
 }
 
+/* More bytes than any text of a report, each of them escaped. */
+#define ESCAPED_BYTES_MAX 1024u
+
+/* What is too long for its place is cut; what is no text is none. */
+static int take_text(const struct base_json_value *value, char *ret_text, size_t size)
+{
+    char text[ESCAPED_BYTES_MAX];
+    ret_text[0] = '\0';
+    if (value->kind != BASE_JSON_STRING) {
+        return 0;
+    }
+    ssize_t length =
+        value->size <= sizeof text ? base_json_unescape(value->data, value->size, text) : -EBADMSG;
+    if (length >= 0) {
+        snprintf(ret_text, size, "%.*s", (int)length, text);
+    }
+    return length < 0 ? -EBADMSG : 0;
+}
+
 /* What stands in a row goes into the next free one, which counts when the row has ended. */
 static int take(struct other *other, enum member member, const struct base_json_value *value)
 {
@@ -111,9 +130,9 @@ static int take(struct other *other, enum member member, const struct base_json_
     struct report_row *row = &other->rows[other->count];
     char *text = (member < ROW ? (char *)row : (char *)other) + members[member].offset;
     if (members[member].size > 0) {
-        int length = value->kind == BASE_JSON_STRING ? (int)value->size : 0;
-        snprintf(text, members[member].size, "%.*s", length, value->data);
-    } else if (member == ROW_BETTER) {
+        return take_text(value, text, members[member].size);
+    }
+    if (member == ROW_BETTER) {
         row->less = base_json_equals(value->data, value->size, "less", 4);
     } else if (member == ROW_VALUE) {
         row->value = take_number(value);
@@ -221,6 +240,13 @@ static void for_each_row(const struct other *others, int count, row_fn show, voi
     }
 }
 
+/* What a file says may be anything, and goes to a terminal. */
+static void print_foreign(struct output *out, const char *before, const char *text)
+{
+    output_text(out, before);
+    output_escaped(out, text, strlen(text));
+}
+
 struct table {
     struct output *out;
     char section[64];
@@ -229,7 +255,8 @@ struct table {
 static void print_section(struct table *table, int count, const char *section)
 {
     snprintf(table->section, sizeof table->section, "%s", section);
-    output_format(table->out, "\n## %s\n\n| |", section);
+    print_foreign(table->out, "\n## ", section);
+    output_text(table->out, "\n\n| |");
     for (int i = 0; i < count; i++) {
         output_format(table->out, " %d |%s", i + 1, i > 0 ? " |" : "");
     }
@@ -248,7 +275,8 @@ static void print_row(void *context, const struct other *others, int count,
     if (strcmp(row->section, table->section) != 0) {
         print_section(table, count, row->section);
     }
-    output_format(table->out, "| %s |", row->title);
+    print_foreign(table->out, "| ", row->title);
+    output_text(table->out, " |");
     for (int i = 0; i < count; i++) {
         const struct report_row *own = find_row(&others[i], row->name);
         char value[48] = "-";
@@ -274,10 +302,14 @@ static void print_text(struct cli *cli, const struct other *others, int count)
                            "|---|---|---|---|---|---|---|\n");
     for (int i = 0; i < count; i++) {
         const struct other *other = &others[i];
-        output_format(table.out, "| %d | %s%s | %s | %s %s | %s | %s | %s |\n", i + 1, other->path,
-                      other->quick ? " (quick)" : "", other->machine, other->device,
-                      other->file_system, other->medium, other->durable ? "yes" : "no",
-                      other->time);
+        output_format(table.out, "| %d", i + 1);
+        print_foreign(table.out, " | ", other->path);
+        print_foreign(table.out, other->quick ? " (quick) | " : " | ", other->machine);
+        print_foreign(table.out, " | ", other->device);
+        print_foreign(table.out, " ", other->file_system);
+        print_foreign(table.out, " | ", other->medium);
+        print_foreign(table.out, other->durable ? " | yes | " : " | no | ", other->time);
+        output_text(table.out, " |\n");
     }
     output_text(table.out, "\nBehind each number but the first: how good it is against the first, "
                            "above 1 is better.\n");

@@ -125,6 +125,8 @@ class Report(LogTest):
             "value": json.dumps({"report": 1, "rows": [row("x", "1")]}).encode(),
             "none": json.dumps({"report": 1, "rows": [{"name": "x", "unit": "s"}]}).encode(),
             "digits": b'{"report":1,"rows":[{"name":"x","unit":"s","value":1' + b"0" * 63 + b"}]}",
+            "half": b'{"report":1,"cpu":"\\ud800","rows":[]}',
+            "much": json.dumps({"report": 1, "cpu": "x" * 1025, "rows": []}).encode(),
             "many": json.dumps({"report": 1, "rows": [row(str(i), 1.0)
                                                            for i in range(65)]}).encode(),
             "long": b'{"report":1,"rows":[]' + b" " * (1 << 20) + b"}",
@@ -142,6 +144,25 @@ class Report(LogTest):
         shown = weir("report", "--compare", "--json", full, full)
         self.assertEqual(shown.exit, OK, shown.err)
         self.assertEqual(len(shown.row()["rows"]), 64)
+
+    def test_what_a_report_says_does_not_reach_the_terminal_as_a_control(self):
+        evil = '"q" \\ \x1b[2J \x9b31m \x7f'
+        named = self.write("evil\x1b[1m", [row("a", 1.0, section=evil)], cpu=evil, device=evil,
+                           medium="\x9bm", file_system="\x9bf", time="\x9bt")
+        with open(named, encoding="utf-8") as file:
+            escaped = file.read()
+        with open(named, "w", encoding="utf-8") as file:
+            json.dump(json.loads(escaped), file, ensure_ascii=False)  # U+009B and DEL as they are
+        for _ in range(2):
+            text = weir("report", "--compare", named, named)
+            self.assertEqual(text.exit, OK, text.err)
+            controls = [one for one in text.out.decode() if one != "\n" and
+                        (ord(one) < 0x20 or 0x7f <= ord(one) < 0xa0)]
+            self.assertEqual(controls, [])
+            shown = weir("report", "--compare", "--json", named, named).row()["reports"]
+            self.assertEqual([one["cpu"] for one in shown], [evil, evil])
+            with open(named, "w", encoding="utf-8") as file:
+                file.write(escaped)
 
     def test_bad_command_lines_and_places(self):
         self.assert_error(weir("report", "--json", "--compare", "one"), USAGE, "two reports")

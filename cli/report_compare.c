@@ -90,10 +90,21 @@ static double take_number(const struct base_json_value *value)
     return strtod(text, NULL);
 }
 
+static const struct report_row *find_row(const struct other *other, const char *name)
+{
+    for (unsigned i = 0; i < other->count; i++) {
+        if (strcmp(other->rows[i].name, name) == 0) {
+            return &other->rows[i];
+        }
+    }
+    return NULL;
+}
+
 static int end_row(struct other *other)
 {
     const struct report_row *row = &other->rows[other->count];
-    if (row->name[0] == '\0' || !report_unit_is_known(row->unit) || !isfinite(row->value)) {
+    if (row->name[0] == '\0' || find_row(other, row->name) != NULL ||
+        !report_unit_is_known(row->unit) || !isfinite(row->value)) {
         return -EBADMSG;
     }
     other->count++;
@@ -185,11 +196,13 @@ static int read_report(struct cli *cli, const char *path, char *buffer, struct o
     if (file == NULL) {
         return cli_refuse(cli, CLI_REFUSED, "cannot read %s: %s", path, weir_error_text(-errno));
     }
+    errno = EIO; /* where reading fails and says no more */
     size_t size = fread(buffer, 1, FILE_BYTES_MAX, file);
-    int rc = ferror(file) ? -EIO : 0;
+    int rc = ferror(file) ? -errno : 0;
     (void)fclose(file);
     if (rc < 0) {
-        return cli_refuse(cli, CLI_DEVICE, "cannot read %s: %s", path, weir_error_text(rc));
+        return cli_refuse(cli, cli_exit_code_open(rc), "cannot read %s: %s", path,
+                          weir_error_text(rc));
     }
     rc = size < FILE_BYTES_MAX ? scan_report(ret_other, buffer, size) : -EBADMSG;
     return rc < 0 ? cli_refuse(cli, CLI_REFUSED,
@@ -198,16 +211,6 @@ static int read_report(struct cli *cli, const char *path, char *buffer, struct o
 }
 
 /* ---- showing ---- */
-
-static const struct report_row *find_row(const struct other *other, const char *name)
-{
-    for (unsigned i = 0; i < other->count; i++) {
-        if (strcmp(other->rows[i].name, name) == 0) {
-            return &other->rows[i];
-        }
-    }
-    return NULL;
-}
 
 /* How good `row` is against the first one's: 0 where that cannot be said. */
 static double ratio_of(const struct report_row *first, const struct report_row *row)

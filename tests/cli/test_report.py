@@ -125,6 +125,7 @@ class Report(LogTest):
             "value": json.dumps({"report": 1, "rows": [row("x", "1")]}).encode(),
             "none": json.dumps({"report": 1, "rows": [{"name": "x", "unit": "s"}]}).encode(),
             "digits": b'{"report":1,"rows":[{"name":"x","unit":"s","value":1' + b"0" * 63 + b"}]}",
+            "twice": json.dumps({"report": 1, "rows": [row("x", 1.0), row("x", 2.0)]}).encode(),
             "half": b'{"report":1,"cpu":"\\ud800","rows":[]}',
             "much": json.dumps({"report": 1, "cpu": "x" * 1025, "rows": []}).encode(),
             "many": json.dumps({"report": 1, "rows": [row(str(i), 1.0)
@@ -138,6 +139,8 @@ class Report(LogTest):
             self.assert_error(done, REFUSED, self.path(name), "is no report")
         self.assert_error(weir("report", "--compare", "--json", good, self.path("no-file")),
                           REFUSED, "no-file", "No such file")
+        self.assert_error(weir("report", "--compare", "--json", good, self.directory), REFUSED,
+                          "directory")
 
     def test_a_report_may_have_as_many_rows_as_there_is_room_for(self):
         full = self.write("full", [row(str(i), 1.0) for i in range(64)])

@@ -8,6 +8,8 @@
 #include "cli/machine.h"
 #include "cli/options.h"
 
+#include "base/json.h"
+
 #include <weir/medium.h>
 
 #include <limits.h>
@@ -62,6 +64,9 @@ void report_measure(struct report *report);
 
 void report_print_text(const struct report *report);
 void report_print_json(const struct report *report);
+
+/* A number of a document; NAN: it is something else, or longer than any that was printed. */
+double report_number(const struct base_json_value *value);
 
 /* "1.25 M/s", "36.6 ms": a number with its unit, in at most `size` bytes. */
 void report_value_text(double value, const char *unit, char *ret_text, size_t size);

@@ -17,10 +17,8 @@
 #include "base/json.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define FILE_BYTES_MAX ((size_t)1 << 20)
@@ -79,17 +77,6 @@ static const struct {
 #undef TEXT_OF
 };
 
-/* One with more digits than fit is none: cut short it would be another. */
-static double take_number(const struct base_json_value *value)
-{
-    char text[64];
-    if (value->kind != BASE_JSON_NUMBER || value->size >= sizeof text) {
-        return (double)NAN;
-    }
-    snprintf(text, sizeof text, "%.*s", (int)value->size, value->data);
-    return strtod(text, NULL);
-}
-
 static const struct report_row *find_row(const struct other *other, const char *name)
 {
     for (unsigned i = 0; i < other->count; i++) {
@@ -146,13 +133,13 @@ static int take(struct other *other, enum member member, const struct base_json_
     if (member == ROW_BETTER) {
         row->less = base_json_equals(value->data, value->size, "less", 4);
     } else if (member == ROW_VALUE) {
-        row->value = take_number(value);
+        row->value = report_number(value);
     } else if (member == HEAD_DURABLE) {
         other->durable = value->kind == BASE_JSON_TRUE;
     } else if (member == HEAD_QUICK) {
         other->quick = value->kind == BASE_JSON_TRUE;
     } else if (member == HEAD_REPORT) {
-        other->is_report = take_number(value) == 1.0;
+        other->is_report = report_number(value) == 1.0;
     } else if (value->kind == BASE_JSON_OBJECT) {
         return end_row(other);
     }

@@ -10,6 +10,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- numbers ---- */
@@ -65,6 +66,17 @@ void report_value_text(double value, const char *unit, char *ret_text, size_t si
         double factor = unit[0] == 'u' ? 1e-6 : unit[0] == 'n' ? 1e-9 : 1.0;
         print_scaled(value * factor, seconds, COUNT_OF(seconds), "", ret_text, size);
     }
+}
+
+/* One with more digits than fit is none: cut short it would be another. */
+double report_number(const struct base_json_value *value)
+{
+    char text[64];
+    if (value->kind != BASE_JSON_NUMBER || value->size >= sizeof text) {
+        return (double)NAN;
+    }
+    snprintf(text, sizeof text, "%.*s", (int)value->size, value->data);
+    return strtod(text, NULL);
 }
 
 /* ---- text ---- */

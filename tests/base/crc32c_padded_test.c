@@ -3,6 +3,7 @@
 
 #include "base/crc32c.h"
 #include "base/random.h"
+#include "tests/base/crc32c_define.h"
 #include "tests/base/support.h"
 
 #include <sys/mman.h>
@@ -21,19 +22,6 @@ struct scene {
     struct base_crc32c_padded inputs[INPUTS_MAX];
     struct base_prng prng;
 };
-
-/* Bit by bit, straight from the polynomial: shares nothing with the code under test. */
-static uint32_t define_crc32c(const uint8_t *bytes, size_t size)
-{
-    uint32_t crc = UINT32_MAX;
-    for (size_t index = 0; index < size; index++) {
-        crc ^= bytes[index];
-        for (int bit = 0; bit < 8; bit++) {
-            crc = (crc & 1) != 0 ? crc >> 1 ^ UINT32_C(0x82f63b78) : crc >> 1;
-        }
-    }
-    return ~crc;
-}
 
 static int make_scene(void **state)
 {

@@ -2,6 +2,7 @@
 #include "base/crc32c.h"
 
 #include "base/random.h"
+#include "tests/base/crc32c_define.h"
 #include "tests/base/support.h"
 
 #define LENGTH_MAX 1024
@@ -15,19 +16,6 @@ static int fill_noise(void **state)
     base_prng_seed(&prng, 3720);
     base_prng_fill(&prng, noise, sizeof noise);
     return 0;
-}
-
-/* Bit by bit, straight from the polynomial: shares nothing with the code under test. */
-static uint32_t define_crc32c(const uint8_t *bytes, size_t size)
-{
-    uint32_t crc = UINT32_MAX;
-    for (size_t index = 0; index < size; index++) {
-        crc ^= bytes[index];
-        for (int bit = 0; bit < 8; bit++) {
-            crc = (crc & 1) != 0 ? crc >> 1 ^ UINT32_C(0x82f63b78) : crc >> 1;
-        }
-    }
-    return ~crc;
 }
 
 static void the_vectors_of_rfc_3720_hold(void **state)

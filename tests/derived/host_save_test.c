@@ -6,13 +6,19 @@
 
 #include <errno.h>
 
+/* A system that has been given one row. */
+static void attach_with_a_row(struct ledger *ledger)
+{
+    scene_attach(&scene, "ledger", ledger);
+    put(&scene.store, "a", "1");
+    (void)scene_flush(&scene, NULL);
+}
+
 static void cd_02_state_and_position_move_together_or_not_at_all(void **state)
 {
     (void)state;
     struct ledger ledger = {0};
-    scene_attach(&scene, "ledger", &ledger);
-    put(&scene.store, "a", "1");
-    (void)scene_flush(&scene, NULL);
+    attach_with_a_row(&ledger);
     assert_int_equal(weir_host_save(scene.host), 0);
     weir_lsn saved = scene_status(&scene, "ledger").saved;
     assert_int_equal(saved, 1);
@@ -38,9 +44,7 @@ static void a_save_that_fails_leaves_the_old_state_with_the_old_position(void **
 {
     (void)state;
     struct ledger ledger = {0};
-    scene_attach(&scene, "ledger", &ledger);
-    put(&scene.store, "a", "1");
-    (void)scene_flush(&scene, NULL);
+    attach_with_a_row(&ledger);
     assert_int_equal(weir_host_save(scene.host), 0);
     put(&scene.store, "a", "2");
     (void)scene_flush(&scene, NULL);
@@ -88,9 +92,7 @@ static void a_state_of_another_version_or_kind_is_not_loaded_and_that_is_said(vo
     struct ledger ledger = {0};
     struct weir_system_ops ops = ledger_ops;
     struct weir_system system = WEIR_SYSTEM_INIT;
-    scene_attach(&scene, "ledger", &ledger);
-    put(&scene.store, "a", "1");
-    (void)scene_flush(&scene, NULL);
+    attach_with_a_row(&ledger);
     system.name = "ledger";
     system.ops = &ops;
     system.self = &ledger;
@@ -115,9 +117,7 @@ static void a_state_that_cannot_be_loaded_for_now_stays_for_the_next_time(void *
     (void)state;
     static const int errors[] = {-ENOMEM, -EIO};
     struct ledger ledger = {0};
-    scene_attach(&scene, "ledger", &ledger);
-    put(&scene.store, "a", "1");
-    (void)scene_flush(&scene, NULL);
+    attach_with_a_row(&ledger);
     assert_int_equal(weir_host_detach(scene.host, "ledger"), 0);
     weir_lsn hold = scene_hold(&scene, "ledger");
     for (int i = 0; i < 2; i++) {
@@ -138,9 +138,7 @@ static void a_damaged_state_is_rebuilt_from_where_the_system_began(void **state)
 {
     (void)state;
     struct ledger ledger = {0};
-    scene_attach(&scene, "ledger", &ledger);
-    put(&scene.store, "a", "1");
-    (void)scene_flush(&scene, NULL);
+    attach_with_a_row(&ledger);
     assert_int_equal(weir_host_detach(scene.host, "ledger"), 0);
     uint64_t size;
     uint8_t *bytes = sim_memory_bytes(scene.store.keeper, "derived/ledger/state", false, &size);

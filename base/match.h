@@ -37,4 +37,19 @@ static inline uint32_t base_match_32(const _Atomic uint64_t *words, unsigned byt
 #endif
 }
 
+/* The same of the eight bytes of a word, the lowest first. Bits 8 and up mean nothing. */
+static inline uint32_t base_match_8(uint64_t word, unsigned byte)
+{
+#if defined __SSE2__
+    const __m128i bytes = _mm_cvtsi64_si128((long long)word);
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8((char)byte)));
+#else
+    uint32_t equal = 0;
+    for (unsigned at = 0; at < 8; at++) {
+        equal |= (uint32_t)((word >> at * 8 & 0xff) == byte) << at;
+    }
+    return equal;
+#endif
+}
+
 #endif

@@ -35,8 +35,8 @@
 #define ARENA_CLASSES 16
 #define ARENA_CLASS_SHIFT 2 /* four bits of the first word of an object that is retired */
 #define ARENA_REGIONS 8
-#define ARENA_LIMIT_DEFAULT (UINT64_C(64) << 30)
-#define ARENA_LIMIT_MAX (UINT64_C(1) << 40)
+#define ARENA_LIMIT_MAX (UINT64_C(1) << 32 << 4) /* references are 32 bits, of units */
+#define ARENA_LIMIT_DEFAULT ARENA_LIMIT_MAX
 #define ARENA_LIMIT_MIN (UINT64_C(64) << 10)
 
 /* The sizes that there are; see engine/node.h for what has them. */

@@ -30,6 +30,7 @@
 #include <stdint.h>
 
 #define INDEX_KEY_SIZE_MAX 65536u
+#define INDEX_ADDRESS_ALIGN 8u
 #define INDEX_ADDRESS_MAX ((UINT64_C(1) << 62) - 8)
 
 struct index_key {

@@ -194,8 +194,7 @@ uint64_t node_make(struct engine_arena *arena, struct arena_region *region,
     }
     set(&node->tail, tail);
     set(&node->header, header);
-    return offset | (uint64_t)kind << 1 | (has_end ? WORD_END : 0) |
-           (uint64_t)depth << WORD_DEPTH_SHIFT;
+    return word_of_node(offset, kind, has_end, depth);
 }
 
 static unsigned collect_list(struct node *node, enum node_kind kind, struct node_entry *entries)

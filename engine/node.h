@@ -71,22 +71,18 @@ static inline unsigned header_count(uint64_t header)
     return (unsigned)(header >> HEADER_COUNT_SHIFT) & 0xff;
 }
 
-/* The place of the lowest byte of `bytes` that equals `byte`, or 8. */
-static inline unsigned match_byte(uint64_t bytes, unsigned byte)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t difference = bytes ^ ones * byte;
-    uint64_t zeros = (difference - ones) & ~difference & ones << 7;
-    return zeros != 0 ? (unsigned)__builtin_ctzll(zeros) / 8 : 8;
-}
-
 static inline _Atomic uint64_t *node_slot_small(struct node *node, unsigned byte)
 {
     /* Nodes of 48 bytes may lie in two lines. */
     __builtin_prefetch((const char *)node + 40);
     /* Acquire pairs with the release that stored the count. */
     uint64_t header = atomic_load_explicit(&node->header, memory_order_acquire);
-    unsigned place = match_byte(header >> HEADER_KEYS_SHIFT, byte);
+    uint32_t equal = base_match_8(header, byte) >> HEADER_KEYS_SHIFT / 8;
+    if (equal == 0) {
+        return NULL;
+    }
+    /* What is behind the keys is no key. */
+    unsigned place = (unsigned)__builtin_ctz(equal);
     return place < header_count(header) ? &node->body[place] : NULL;
 }
 

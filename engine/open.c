@@ -157,8 +157,8 @@ static int attach(struct weir_engine *engine, struct weir_log *log)
     engine->log = log;
     engine->read_only = wal_address_is_read_only(log);
     engine->change_bytes = wal_address_record_bytes(log) - RECORD_HEAD_BYTES_MAX;
-    place_init(engine);
-    return table_add(engine, WEIR_TABLE_DEFAULT, "", WEIR_LSN_NONE);
+    int rc = place_init(engine);
+    return rc == 0 ? table_add(engine, WEIR_TABLE_DEFAULT, "", WEIR_LSN_NONE) : rc;
 }
 
 static void free_parts(struct weir_engine *engine)
@@ -168,7 +168,7 @@ static void free_parts(struct weir_engine *engine)
         arena_destroy(&engine->arena);
         epochs_destroy(&engine->epochs);
     }
-    place_drop_all(engine);
+    place_destroy(engine);
 }
 
 int engine_start_afresh(struct weir_engine *engine)

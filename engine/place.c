@@ -18,45 +18,39 @@
 #include <errno.h>
 #include <string.h>
 
-static int add_chunk(struct engine_places *places, uint64_t ordinal)
-{
-    uint64_t number = place_chunk_number(ordinal);
-    if (number >= PLACE_CHUNKS_ALL) {
-        return WEIR_E_DAMAGED; /* an address that no log of this size has */
-    }
-    struct place_chunk *chunk = base_alloc_zero(sizeof *chunk);
-    if (chunk == NULL) {
-        return -ENOMEM;
-    }
-    /* Release pairs with the acquire in place_slot_of(). */
-    atomic_store_explicit(&places->chunks[number], chunk, memory_order_release);
-    return 0;
-}
-
 /* How large segments are is known when the log is there: a reader may be there before it is. */
 static void learn_shift(struct engine_places *places)
 {
     uint64_t bytes = wal_address_segment_bytes(places->log);
     if (bytes != 0 && place_shift(places) == 0) {
+        /* Without the lowest bits, which are 0: what a leaf says there need not be taken away. */
+        atomic_store_explicit(&places->within, (bytes - 1) & ~(uint64_t)(INDEX_ADDRESS_ALIGN - 1),
+                              memory_order_relaxed);
         atomic_store_explicit(&places->segment_shift, (uint32_t)__builtin_ctzll(bytes),
                               memory_order_relaxed);
     }
 }
 
+static void note_used(struct engine_places *places, uint64_t index)
+{
+    struct place_used *used = &places->used[index / PLACE_SLOTS];
+    bool none = used->first == used->end;
+    used->first = none || index < used->first ? index : used->first;
+    used->end = none || index >= used->end ? index + 1 : used->end;
+}
+
 /* The first one who needs a segment pins it for all. */
 int place_pin(struct engine_places *places, uint64_t address, struct wal_segment **ret_segment)
 {
+    struct wal_segment *segment = NULL;
     int rc = 0;
     base_lock_acquire(&places->lock);
     learn_shift(places);
     uint64_t ordinal = address >> place_shift(places);
     struct place_slot *slot = place_slot_of(places, address);
     if (slot == NULL) {
-        rc = add_chunk(places, ordinal);
-        slot = rc == 0 ? place_slot_of(places, address) : NULL;
-    }
-    struct wal_segment *segment = NULL;
-    if (rc == 0) {
+        rc = WEIR_E_DAMAGED; /* an address that no log of this size has */
+    } else {
         segment = atomic_load_explicit(&slot->segment, memory_order_relaxed);
     }
     if (rc == 0 && segment == NULL) {
@@ -64,8 +58,9 @@ int place_pin(struct engine_places *places, uint64_t address, struct wal_segment
         if (rc == 0) {
             const uint8_t *base =
                 wal_address_at(places->log, segment, ordinal << place_shift(places));
+            note_used(places, place_index(ordinal));
             atomic_store_explicit(&slot->base, base, memory_order_relaxed);
-            /* Release pairs with the acquire in place_segment(). */
+            /* Release pairs with the acquire in place_segment_in(). */
             atomic_store_explicit(&slot->segment, segment, memory_order_release);
         }
     }
@@ -144,8 +139,8 @@ static void hide_list(void *context, struct epoch_retired *list)
     while (list != NULL) {
         struct epoch_retired *next = epoch_retired_next(list);
         struct place_leaving *leaving = (struct place_leaving *)(void *)list;
-        struct place_slot *slot = &leaving->chunk->slots[leaving->index];
-        atomic_store_explicit(&slot->base, NULL, memory_order_relaxed);
+        struct place_slot *slot = &places->table->slots[leaving->index];
+        /* The base stays: who has seen the segment may still read it in its section. */
         atomic_store_explicit(&slot->segment, NULL, memory_order_release);
         epoch_retire(&places->gone, &leaving->retired, wal_address_segment_bytes(places->log));
         list = next;
@@ -161,7 +156,7 @@ static void unpin_list(void *context, struct epoch_retired *list)
     while (list != NULL) {
         struct epoch_retired *next = epoch_retired_next(list);
         struct place_leaving *leaving = (struct place_leaving *)(void *)list;
-        leaving->chunk->leaving[leaving->index] = false;
+        places->table->leaving[leaving->index] = false;
         wal_address_unpin(places->log, leaving->segment);
         base_free(leaving);
         list = next;
@@ -170,31 +165,36 @@ static void unpin_list(void *context, struct epoch_retired *list)
 }
 
 /* The last bag that was made is emptied first when all are: into the other one. */
-void place_init(struct weir_engine *engine)
+int place_init(struct weir_engine *engine)
 {
     struct engine_places *places = &engine->places;
+    places->table = base_pages_alloc(sizeof *places->table, BASE_PAGES_RESERVE);
+    if (places->table == NULL) {
+        return -ENOMEM;
+    }
     places->log = engine->log;
     learn_shift(places);
     epoch_bag_init(&places->gone, &engine->epochs, unpin_list, places);
     epoch_bag_init(&places->bag, &engine->epochs, hide_list, places);
+    return 0;
 }
 
 /* Sections that are open may still come by with an address in it: the slot stays as long as they.
  */
-static void let_go_of_chunk(struct engine_places *places, struct place_chunk *chunk)
+static void let_go_of_used(struct engine_places *places, const struct place_used *used)
 {
-    for (unsigned k = 0; k < PLACE_CHUNK_SLOTS; k++) {
+    for (uint64_t index = used->first; index < used->end; index++) {
         struct wal_segment *segment =
-            atomic_load_explicit(&chunk->slots[k].segment, memory_order_relaxed);
-        if (segment == NULL || chunk->leaving[k] || !wal_address_is_dropped(places->log, segment)) {
+            atomic_load_explicit(&places->table->slots[index].segment, memory_order_relaxed);
+        if (segment == NULL || places->table->leaving[index] ||
+            !wal_address_is_dropped(places->log, segment)) {
             continue;
         }
         struct place_leaving *leaving = base_alloc(sizeof *leaving);
         if (leaving != NULL) { /* else it stays for the next call */
             leaving->segment = segment;
-            leaving->chunk = chunk;
-            leaving->index = k;
-            chunk->leaving[k] = true;
+            leaving->index = index;
+            places->table->leaving[index] = true;
             epoch_retire(&places->bag, &leaving->retired, wal_address_segment_bytes(places->log));
         }
     }
@@ -204,11 +204,8 @@ void place_let_go(struct weir_engine *engine)
 {
     struct engine_places *places = &engine->places;
     base_lock_acquire(&places->lock);
-    for (unsigned i = 0; i < PLACE_CHUNKS_ALL; i++) {
-        struct place_chunk *chunk = atomic_load_explicit(&places->chunks[i], memory_order_relaxed);
-        if (chunk != NULL) {
-            let_go_of_chunk(places, chunk);
-        }
+    for (unsigned kind = 0; kind < 2; kind++) {
+        let_go_of_used(places, &places->used[kind]);
     }
     base_lock_release(&places->lock);
     place_reclaim(engine);
@@ -224,18 +221,26 @@ void place_reclaim(struct weir_engine *engine)
 void place_drop_all(struct weir_engine *engine)
 {
     struct engine_places *places = &engine->places;
-    for (unsigned i = 0; i < PLACE_CHUNKS_ALL; i++) {
-        struct place_chunk *chunk = atomic_load_explicit(&places->chunks[i], memory_order_relaxed);
-        for (unsigned k = 0; chunk != NULL && k < PLACE_CHUNK_SLOTS; k++) {
+    for (unsigned kind = 0; kind < 2; kind++) {
+        struct place_used *used = &places->used[kind];
+        for (uint64_t index = used->first; index < used->end; index++) {
+            struct place_slot *slot = &places->table->slots[index];
             struct wal_segment *segment =
-                atomic_load_explicit(&chunk->slots[k].segment, memory_order_relaxed);
+                atomic_load_explicit(&slot->segment, memory_order_relaxed);
             if (segment != NULL) {
                 wal_address_unpin(engine->log, segment);
             }
+            atomic_store_explicit(&slot->segment, NULL, memory_order_relaxed);
         }
-        base_free(chunk);
-        atomic_store_explicit(&places->chunks[i], NULL, memory_order_relaxed);
+        *used = (struct place_used){0};
     }
+}
+
+void place_destroy(struct weir_engine *engine)
+{
+    place_drop_all(engine);
+    base_pages_free(engine->places.table, sizeof *engine->places.table);
+    engine->places.table = NULL;
 }
 
 /* ---- for the index ---- */

@@ -13,26 +13,29 @@
 struct weir_engine;
 struct engine_table;
 
-#define PLACE_CHUNK_SLOTS 1024u
-#define PLACE_CHUNKS 8192u /* of ordinary segments, and as many of compacted ones behind them */
-#define PLACE_CHUNKS_ALL (2 * PLACE_CHUNKS)
+#define PLACE_SLOTS (UINT64_C(1) << 23) /* of ordinary segments, and as many of compacted ones */
 
 struct place_slot {
-    _Atomic(struct wal_segment *) segment; /* NULL: nobody has looked into it yet */
-    _Atomic(const uint8_t *) base;         /* its memory, for prefetching alone */
+    _Atomic(struct wal_segment *) segment; /* NULL: nobody has looked into it yet, or it is gone */
+    _Atomic(const uint8_t *) base;         /* its memory; set once, as its address is given once */
 };
 
-struct place_chunk {
-    struct place_slot slots[PLACE_CHUNK_SLOTS];
-    bool leaving[PLACE_CHUNK_SLOTS]; /* under places.lock */
+/* Address space, of which memory is what was written: a look-up finds its slot in one step. */
+struct place_table {
+    struct place_slot slots[2 * PLACE_SLOTS]; /* place_index() */
+    bool leaving[2 * PLACE_SLOTS];            /* under places.lock */
+};
+
+/* The slots of a kind that were ever filled: [first, end). */
+struct place_used {
+    uint64_t first, end;
 };
 
 /* A segment that is let go of. */
 struct place_leaving {
     struct epoch_retired retired;
     struct wal_segment *segment;
-    struct place_chunk *chunk;
-    uint32_t index;
+    uint64_t index;
 };
 
 struct engine_places {
@@ -40,11 +43,14 @@ struct engine_places {
     struct epoch_bag bag;  /* of struct place_leaving, */
     struct epoch_bag gone; /* and of those whose slot is empty */
     struct weir_log *log;
+    struct place_table *table;
+    struct place_used used[2];      /* under the lock */
     _Atomic uint32_t segment_shift; /* bytes of a segment, as a power of two; 0: not known yet */
-    _Atomic(struct place_chunk *) chunks[PLACE_CHUNKS_ALL]; /* place_chunk_number() */
+    _Atomic uint64_t within;        /* the bits of an address that are its offset in the segment */
 };
 
-void place_init(struct weir_engine *engine);
+/* 0; -ENOMEM: no address space. */
+int place_init(struct weir_engine *engine);
 
 /* Relaxed: until it is known no segment is pinned, so that whoever has an address comes to
  * place_pin(), which learns it. */
@@ -53,56 +59,27 @@ static inline uint32_t place_shift(const struct engine_places *places)
     return atomic_load_explicit(&places->segment_shift, memory_order_relaxed);
 }
 
-/* Which chunk an ordinal is in; PLACE_CHUNKS_ALL and more: no log is that long. */
-static inline uint64_t place_chunk_number(uint64_t ordinal)
+/* Of an address whose segment is pinned: the offset in it. */
+static inline uint64_t place_offset(const struct engine_places *places, uint64_t address)
 {
-    uint64_t number = ordinal / PLACE_CHUNK_SLOTS;
-    if (__builtin_expect(number < PLACE_CHUNKS, 1)) {
-        return number;
+    return address & atomic_load_explicit(&places->within, memory_order_relaxed);
+}
+
+/* Which slot an ordinal has; 2 * PLACE_SLOTS: no log is that long. */
+static inline uint64_t place_index(uint64_t ordinal)
+{
+    if (__builtin_expect(ordinal < PLACE_SLOTS, 1)) {
+        return ordinal;
     }
-    number -= WAL_ADDRESS_COMPACTED / PLACE_CHUNK_SLOTS;
-    return number < PLACE_CHUNKS ? number + PLACE_CHUNKS : PLACE_CHUNKS_ALL;
+    ordinal -= WAL_ADDRESS_COMPACTED;
+    return ordinal < PLACE_SLOTS ? ordinal + PLACE_SLOTS : 2 * PLACE_SLOTS;
 }
 
-/* Finds slots of many addresses, most of which lie in the chunk of the one before. */
-struct place_finder {
-    struct engine_places *places;
-    uint32_t shift;
-    uint64_t within; /* of an address: the offset in its segment */
-    uint64_t number; /* of the chunk that was found last */
-    struct place_chunk *chunk;
-};
-
-static inline struct place_finder place_finder(struct engine_places *places)
-{
-    uint32_t shift = place_shift(places);
-    return (struct place_finder){.places = places,
-                                 .shift = shift,
-                                 .within = (UINT64_C(1) << shift) - 1,
-                                 .number = UINT64_MAX};
-}
-
-/* The slot of an address; NULL when nobody has looked into a segment near it yet. */
-static inline struct place_slot *place_slot_next(struct place_finder *finder, uint64_t address)
-{
-    uint64_t ordinal = address >> finder->shift;
-    if (__builtin_expect(ordinal / PLACE_CHUNK_SLOTS != finder->number, 0)) {
-        uint64_t number = place_chunk_number(ordinal);
-        finder->number = ordinal / PLACE_CHUNK_SLOTS;
-        /* Acquire pairs with the release in add_chunk(). */
-        finder->chunk =
-            number < PLACE_CHUNKS_ALL
-                ? atomic_load_explicit(&finder->places->chunks[number], memory_order_acquire)
-                : NULL;
-    }
-    return finder->chunk != NULL ? &finder->chunk->slots[ordinal % PLACE_CHUNK_SLOTS] : NULL;
-}
-
-/* The same for one address. */
+/* The slot of an address; NULL when no log has such a one. */
 static inline struct place_slot *place_slot_of(struct engine_places *places, uint64_t address)
 {
-    struct place_finder finder = place_finder(places);
-    return place_slot_next(&finder, address);
+    uint64_t index = place_index(address >> place_shift(places));
+    return __builtin_expect(index < 2 * PLACE_SLOTS, 1) ? &places->table->slots[index] : NULL;
 }
 
 /* As place_segment(), for a segment that nobody has looked into yet: pins it for all. */
@@ -175,8 +152,7 @@ static inline void place_prefetch_at(const struct place_slot *slot, uint64_t off
 
 static inline void place_prefetch(struct engine_places *places, uint64_t address)
 {
-    struct place_finder finder = place_finder(places);
-    place_prefetch_at(place_slot_next(&finder, address), address & finder.within);
+    place_prefetch_at(place_slot_of(places, address), place_offset(places, address));
 }
 
 /* Keys that will be looked up soon, at most INDEX_LANES of them, each at its table's index: what
@@ -190,6 +166,9 @@ void place_let_go(struct weir_engine *engine);
 /* Frees what no section can see any more. */
 void place_reclaim(struct weir_engine *engine);
 void place_drop_all(struct weir_engine *engine);
+
+/* The same at the end; of places that were never initialised, too. */
+void place_destroy(struct weir_engine *engine);
 
 /* For struct index_source; the context is the engine's places. */
 int place_load_key(void *context, uint64_t address, struct index_key *ret_key);

@@ -151,27 +151,59 @@ __attribute__((noinline)) static int get_slowly(struct weir_read *read, uint64_t
     return get_at(read, place_slot_of(&read->engine->places, address), address, key, ret_row);
 }
 
+static inline bool is_newest(const struct weir_read *read)
+{
+    return __builtin_expect(read->as_of == UINT64_MAX, 1);
+}
+
+/* The row of a key whose way has come to a word. */
+__attribute__((noinline)) static int get_from(struct weir_read *read, uint64_t word,
+                                              struct weir_bytes key, struct weir_row *ret_row)
+{
+    struct weir_engine *engine = read->engine;
+    const struct index_key wanted = {key.data, (uint32_t)key.size};
+    uint64_t leaf = lookup_rest(&engine->arena, word, wanted);
+    if (leaf != 0 && is_newest(read) && key.size <= RECORD_KEY_INLINE &&
+        place_row_of(&engine->places, leaf, key, ret_row)) {
+        return 1;
+    }
+    return get_slowly(read, word_address(leaf), key, ret_row);
+}
+
+static int get_of_table(struct weir_read *read, const struct engine_table *table,
+                        struct weir_bytes key, struct weir_row *ret_row)
+{
+    if (!key_is_valid(key)) {
+        return WEIR_E_KEY;
+    }
+    uint64_t root = atomic_load_explicit(&table->index.root, memory_order_acquire);
+    return get_from(read, root, key, ret_row);
+}
+
+/* What is unusual, a short key, a long one or a view of the past, goes elsewhere at once, so that
+ * the rest is few instructions: see engine/lookup.h. */
 int weir_get(struct weir_read *read, weir_table number, struct weir_bytes key,
              struct weir_row *ret_row)
 {
     if (read == NULL || read->engine == NULL || ret_row == NULL) {
         return -EINVAL;
     }
-    struct engine_table *table = table_of(read->engine, number);
+    struct weir_engine *engine = read->engine;
+    struct engine_table *table = table_of(engine, number);
     if (table == NULL) {
         return WEIR_E_NO_TABLE;
     }
-    if (!key_is_valid(key)) {
-        return WEIR_E_KEY;
+    const size_t least = sizeof(uint64_t);
+    if (__builtin_expect(key.data == NULL || key.size - least > RECORD_KEY_INLINE - least, 0)) {
+        return get_of_table(read, table, key, ret_row);
     }
-    struct weir_engine *engine = read->engine;
     const struct index_key wanted = {key.data, (uint32_t)key.size};
-    uint64_t address = word_address(lookup_leaf(&engine->arena, &table->index, wanted));
-    bool is_plain = read->as_of == UINT64_MAX && address != 0;
-    if (__builtin_expect(is_plain && place_row_of(&engine->places, address, key, ret_row), 1)) {
+    uint64_t word = lookup_begin(&engine->arena, &table->index, wanted);
+    if (word_is_leaf(word) && is_newest(read) &&
+        __builtin_expect(place_row_of(&engine->places, word, key, ret_row), 1)) {
         return 1;
     }
-    return get_slowly(read, address, key, ret_row);
+    return get_from(read, word, key, ret_row);
 }
 
 /* ---- many keys ---- */

@@ -72,16 +72,22 @@ int record_read(const struct weir_record *record, uint64_t address,
  * overlaps the one before. */
 static inline bool record_key_equals(const uint8_t *a, const uint8_t *b, size_t size)
 {
-    if (__builtin_expect(size < sizeof(uint64_t), 0)) {
-        uint32_t difference = (uint32_t)(a[0] ^ b[0]) | (uint32_t)(a[size - 1] ^ b[size - 1]);
+    uint64_t left, right, difference;
+    if (__builtin_expect(size < sizeof left, 0)) {
+        uint32_t bits = (uint32_t)(a[0] ^ b[0]) | (uint32_t)(a[size - 1] ^ b[size - 1]);
         for (size_t at = 1; at + 1 < size; at++) {
-            difference |= (uint32_t)(a[at] ^ b[at]);
+            bits |= (uint32_t)(a[at] ^ b[at]);
         }
-        return difference == 0;
+        return bits == 0;
     }
-    uint64_t difference = 0, left, right;
+    memcpy(&left, a, sizeof left);
+    memcpy(&right, b, sizeof right);
+    if (size == sizeof left) {
+        return left == right;
+    }
+    difference = left ^ right;
     size_t last = size - sizeof left;
-    for (size_t at = 0; at < last; at += sizeof left) {
+    for (size_t at = sizeof left; at < last; at += sizeof left) {
         memcpy(&left, a + at, sizeof left);
         memcpy(&right, b + at, sizeof right);
         difference |= left ^ right;
@@ -172,9 +178,15 @@ static inline bool record_read_put(const struct weir_record *record, struct weir
     return true;
 }
 
-/* As record_read_row(), for a record of RECORD_CHANGE_BYTES at least, if it is a put of this key,
- * which is valid. False: it is something else, or the key a long one, or there is a skip link.
- * Where key and value are is known before the record is there. */
+/* The bytes that a change of a key without a skip link has at least. */
+static inline uint32_t record_least(size_t key_size)
+{
+    return (uint32_t)(sizeof(struct record_change) + key_size);
+}
+
+/* As record_read_row(), if it is a put of this key, of 1 to RECORD_KEY_INLINE bytes, for a record
+ * of record_least() bytes or more. False: it is something else, or there is a skip link. Where key
+ * and value are is known before the record is there. */
 static inline bool record_read_row_of(const struct weir_record *record, struct weir_bytes key,
                                       struct weir_row *ret_row)
 {
@@ -183,15 +195,14 @@ static inline bool record_read_row_of(const struct weir_record *record, struct w
     memcpy(&last, found - sizeof last, sizeof last);
     /* WEIR_INSERT and WEIR_UPDATE are neighbours: they leave one bit. */
     uint32_t other = le32_load(&last) - ((uint32_t)WEIR_INSERT << 16 | (uint32_t)key.size);
-    uint32_t head = (uint32_t)(sizeof(struct record_change) + key.size);
-    if (__builtin_expect((other & UINT32_C(0xfeffff)) != 0 || key.size > RECORD_KEY_INLINE ||
-                             head > record->size || !record_key_equals(found, key.data, key.size),
+    if (__builtin_expect((other & UINT32_C(0xfeffff)) != 0 ||
+                             !record_key_equals(found, key.data, key.size),
                          0)) {
         return false;
     }
     ret_row->key = (struct weir_bytes){found, key.size};
     ret_row->value.data = found + key.size;
-    ret_row->value.size = record->size - head;
+    ret_row->value.size = record->size - record_least(key.size);
     ret_row->lsn = record->lsn;
     return true;
 }

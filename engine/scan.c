@@ -197,12 +197,11 @@ static uint32_t fetch_ahead(struct weir_scan *scan)
             refill(scan);
         }
         uint32_t end = scan->known - next < SCAN_AHEAD ? scan->known : next + SCAN_AHEAD;
-        struct place_finder finder = place_finder(places);
         for (; at != end; at++) {
             uint64_t address = scan->addresses[at % SCAN_RING];
-            struct place_slot *slot = place_slot_next(&finder, address);
+            struct place_slot *slot = place_slot_of(places, address);
             scan->slots[at % SCAN_RING] = slot;
-            place_prefetch_at(slot, address & finder.within);
+            place_prefetch_at(slot, place_offset(places, address));
         }
         scan->fetched = end;
     }
@@ -248,7 +247,6 @@ static int take_plain(struct weir_scan *scan, uint32_t run, struct weir_row *ret
                       int *ret_error)
 {
     struct engine_places *places = &scan->read->engine->places;
-    const uint64_t within = (UINT64_C(1) << place_shift(places)) - 1;
     uint32_t next = scan->next, end = next + run;
     struct weir_row *row = ret_rows;
     int rc = 0;
@@ -258,7 +256,7 @@ static int take_plain(struct weir_scan *scan, uint32_t run, struct weir_row *ret
         uint64_t address = scan->addresses[at];
         struct weir_record record;
         bool plain = __builtin_expect(slot != NULL, 1) &&
-                     place_change_in(slot, address & within, &record) &&
+                     place_change_in(places, slot, address, RECORD_CHANGE_BYTES, &record) &&
                      record_read_put(&record, row);
         rc = __builtin_expect(plain, 1) ? 1 : place_row_in(places, slot, address, row);
         if (__builtin_expect(rc < 0, 0)) {

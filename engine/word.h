@@ -5,10 +5,12 @@
  *
  *     bit 0      0
  *     bits 1-3   kind: for 2, 4, 6, 16, 32, 64, 128 or 256 entries
- *     bits 4-39  offset in the arena, whose low four bits are 0
- *     bit 40     the node has an end slot
- *     bits 41-56 depth: how many bytes all keys below the node share, and which byte of a key
+ *     bit 4      the node has an end slot
+ *     bits 5-20  depth: how many bytes all keys below the node share, and which byte of a key
  *                chooses the entry
+ *     bits 32-63 offset in the arena, in units of 16 bytes
+ *
+ * The lower half, the form, says all but where the node lies, in one comparison.
  *
  * So the word says which byte to look at and where: a reader skips shared bytes without comparing
  * them, and compares the whole key once, at the leaf. The node of a word, its depth and the bytes
@@ -25,9 +27,11 @@ enum node_kind { NODE_2, NODE_4, NODE_6, NODE_16, NODE_32, NODE_64, NODE_128, NO
 
 #define NODE_KINDS 8
 #define WORD_LEAF UINT64_C(1)
-#define WORD_OFFSET_MASK UINT64_C(0xfffffffff0)
-#define WORD_END (UINT64_C(1) << 40)
-#define WORD_DEPTH_SHIFT 41
+#define WORD_KIND_SHIFT 1
+#define WORD_END (UINT64_C(1) << 4)
+#define WORD_DEPTH_SHIFT 5
+#define WORD_UNIT_SHIFT 32
+#define WORD_UNIT 16u
 
 static inline bool word_is_leaf(uint64_t word)
 {
@@ -46,7 +50,7 @@ static inline uint64_t word_address(uint64_t word)
 
 static inline enum node_kind word_kind(uint64_t word)
 {
-    return (enum node_kind)(word >> 1 & 7);
+    return (enum node_kind)(word >> WORD_KIND_SHIFT & (NODE_KINDS - 1));
 }
 
 static inline bool word_has_end(uint64_t word)
@@ -56,12 +60,32 @@ static inline bool word_has_end(uint64_t word)
 
 static inline uint32_t word_depth(uint64_t word)
 {
-    return (uint32_t)(word >> WORD_DEPTH_SHIFT); /* the bits above are 0 */
+    return (uint32_t)word >> WORD_DEPTH_SHIFT; /* the bits between are 0 */
 }
 
 static inline uint64_t word_offset(uint64_t word)
 {
-    return word & WORD_OFFSET_MASK;
+    return (word >> WORD_UNIT_SHIFT) * WORD_UNIT;
+}
+
+/* Of a node: kind, end and depth at once. A leaf's is odd. */
+static inline uint32_t word_form(uint64_t word)
+{
+    return (uint32_t)word;
+}
+
+/* That of a node without an end slot. */
+static inline uint32_t word_form_of(enum node_kind kind, uint32_t depth)
+{
+    return (uint32_t)kind << WORD_KIND_SHIFT | depth << WORD_DEPTH_SHIFT;
+}
+
+/* The word of a node at an offset, a multiple of the unit. */
+static inline uint64_t word_of_node(uint64_t offset, enum node_kind kind, bool has_end,
+                                    uint32_t depth)
+{
+    return offset / WORD_UNIT << WORD_UNIT_SHIFT | (has_end ? WORD_END : 0) |
+           word_form_of(kind, depth);
 }
 
 static inline unsigned word_class(uint64_t word)

@@ -66,7 +66,7 @@ static inline int wal_address_read_at(struct weir_log *log, struct wal_segment *
 /* The same where nothing is unusual: in front of checked_end, and a record of this type that
  * carries its LSN and `least` bytes or more, at most UINT16_MAX. Its time and user are not given.
  * False: wal_address_read_at() tells what lies there. `base` is the segment's, the offset lies in
- * it.
+ * it and is a multiple of FORMAT_RECORD_ALIGN.
  *
  * As much as can be is judged by the address alone, and where the payload is does not depend on
  * what is in the record: whatever does waits for it in the processor's schedulers, which are full
@@ -80,7 +80,7 @@ static inline bool wal_address_read_plain(const struct wal_segment *segment, con
     const uint64_t begun = offset + head + least;
     const uint64_t end = segment_plain_end(segment);
     /* Nothing is looked at before it is known to be checked. */
-    if (__builtin_expect(offset % FORMAT_RECORD_ALIGN != 0 || begun > end, 0)) {
+    if (__builtin_expect(begun > end, 0)) {
         return false;
     }
     const struct format_record *record = (const struct format_record *)(base + offset);

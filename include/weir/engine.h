@@ -79,7 +79,8 @@ struct weir_engine_options {
     size_t size; /* sizeof(struct weir_engine_options) */
     uint32_t flags;
     uint32_t threads;          /* for rebuilding; default: as many as there are CPUs, at most 8 */
-    uint64_t index_bytes;      /* most that the index may take; default 64 GiB of address space */
+    uint64_t index_bytes;      /* most that the index may take: 64 KiB to 64 GiB, the default, which
+                                  is address space alone before it is used */
     uint64_t checkpoint_bytes; /* weir_engine_maintain() and close make a checkpoint when the log
                                   has grown by this since the last; default 256 MiB; UINT64_MAX:
                                   never */

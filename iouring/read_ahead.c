@@ -1,8 +1,9 @@
 /*
- * Reads under way, in slots; a ticket is the number of one.
+ * Reads under way, in slots; a ticket is the number of one, or says how much the page cache had.
  *
- * Happy path: begin takes a slot and submits, unless the page cache has it all; end reaps
- * completions, whosever they are, until its own slot is done.
+ * Happy path: begin takes a slot and submits, unless the page cache has it all, which takes neither
+ * a slot nor the lock: threads that copy do not wait for each other, nor for one that waits for the
+ * medium. End reaps completions, whosever they are, until its own slot is done.
  *
  * Failure modes:
  *   - no io_uring (EPERM, ENOSYS, ENOMEM): off for good; read() serves, which needs none.
@@ -19,6 +20,8 @@
 
 #include <errno.h>
 #include <unistd.h>
+
+#define TICKET_DONE (UINT64_C(1) << 63) /* the rest of it is how much there was */
 
 static bool make_ring(struct read_ahead *ahead)
 {
@@ -45,22 +48,22 @@ int read_ahead_begin(struct read_ahead *ahead, const struct weir_file *file, int
                      const struct base_file *cached, uint64_t offset, void *memory,
                      size_t size_bytes, uint64_t *ret_ticket)
 {
+    size_t got = 0;
+    if (cached != NULL && base_file_read_resident(cached, offset, memory, size_bytes, &got)) {
+        *ret_ticket = TICKET_DONE | got;
+        return 0;
+    }
     base_lock_acquire(&ahead->lock);
     int slot = make_ring(ahead) ? take_slot(ahead) : -EOPNOTSUPP;
-    size_t got = 0;
-    bool done = slot >= 0 && cached != NULL &&
-                base_file_read_resident(cached, offset, memory, size_bytes, &got);
-    int rc = slot < 0 ? slot : 0;
-    if (rc == 0 && !done) {
-        rc = ring_submit_read(ahead->ring, fd, memory, size_bytes, offset, (uint64_t)slot);
-    }
+    int rc = slot < 0
+                 ? slot
+                 : ring_submit_read(ahead->ring, fd, memory, size_bytes, offset, (uint64_t)slot);
     if (rc == 0) {
         ahead->slots[slot].file = file;
         ahead->slots[slot].offset = offset;
         ahead->slots[slot].memory = memory;
         ahead->slots[slot].size_bytes = size_bytes;
-        ahead->slots[slot].done = done;
-        ahead->slots[slot].result = (int)got;
+        ahead->slots[slot].done = false;
         *ret_ticket = (uint64_t)slot;
     }
     base_lock_release(&ahead->lock);
@@ -87,6 +90,10 @@ static int wait_for(struct read_ahead *ahead, uint64_t slot)
 int read_ahead_end(struct read_ahead *ahead, const struct base_file *file, uint64_t ticket,
                    size_t *ret_size_bytes)
 {
+    if ((ticket & TICKET_DONE) != 0) {
+        *ret_size_bytes = (size_t)(ticket & ~TICKET_DONE);
+        return 0;
+    }
     WEIR_ASSERT(ticket < READ_AHEAD_DEPTH && ahead->slots[ticket].file != NULL);
     base_lock_acquire(&ahead->lock);
     int rc = wait_for(ahead, ticket);

@@ -8,7 +8,7 @@
  * to the leader, and a read-only medium has none. Nothing is started where io_uring was not wanted
  * or is not to be had, and the caller reads with read() when it needs the bytes.
  *
- * Threads: any; one lock.
+ * Threads: any; one lock, which nobody needs for what the page cache has.
  */
 #ifndef IOURING_READ_AHEAD_H
 #define IOURING_READ_AHEAD_H

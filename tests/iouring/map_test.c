@@ -1,8 +1,10 @@
 /* Mapping a file: what is there at once, and what comes when it is touched. */
 #include "base/alloc.h"
 #include "base/file.h"
+#include "iouring/read_ahead.h"
 #include "tests/medium/fixture.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -167,6 +169,38 @@ static void what_the_page_cache_lacks_is_not_fetched_by_asking(void **state)
     assert_false(fetched);
 }
 
+/* Who copies from the page cache waits for nobody: not for a slot, not for the ring, not for who
+ * waits for the medium with the lock held. */
+static void what_the_page_cache_has_is_read_without_a_slot_and_without_the_lock(void **state)
+{
+    (void)state;
+    char directory[256];
+    struct base_directory base;
+    struct base_file file;
+    static struct read_ahead ahead;
+    make_file(directory, &base, &file);
+    uint8_t *bytes = base_alloc_aligned(PAGE, 2 * PAGE);
+    assert_non_null(bytes);
+    const struct weir_file *owner = (const struct weir_file *)(const void *)&base;
+    uint64_t ticket;
+    size_t got = 0;
+    ahead = (struct read_ahead){.off = true};
+    assert_int_equal(read_ahead_begin(&ahead, owner, file.fd, NULL, 0, bytes, 2 * PAGE, &ticket),
+                     -EOPNOTSUPP);
+    assert_int_equal(read_ahead_begin(&ahead, owner, file.fd, &file, 0, bytes, 2 * PAGE, &ticket),
+                     0);
+    base_lock_acquire(&ahead.lock);
+    assert_int_equal(read_ahead_end(&ahead, &file, ticket, &got), 0);
+    base_lock_release(&ahead.lock);
+    assert_int_equal(got, 2 * PAGE);
+    expect_fill(bytes, 2 * PAGE, 3);
+    for (unsigned slot = 0; slot < READ_AHEAD_DEPTH; slot++) {
+        assert_null(ahead.slots[slot].file);
+    }
+    base_free(bytes);
+    forget_file(directory, &base, &file);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +209,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_the_page_cache_lacks_of_a_file_is_read_when_it_is_mapped),
         cmocka_unit_test(a_part_that_is_not_there_is_not_resident),
         cmocka_unit_test(what_the_page_cache_lacks_is_not_fetched_by_asking),
+        cmocka_unit_test(what_the_page_cache_has_is_read_without_a_slot_and_without_the_lock),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

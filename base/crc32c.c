@@ -7,6 +7,10 @@
  * the checksum of a lane by x^(8n) modulo the polynomial moves it over the n bytes behind it. That
  * multiplication is one carry-less multiply and one crc32 step that reduces it, with the factors
  * x^(8n - 33) from a table (33 makes up for what the reflected multiply and the step add).
+ *
+ * A copy is made the same way at any length, a block at a time: the checksum is then taken while
+ * the stores wait for memory. Copied first and read again it cost 120 ns for 1 KiB that was not in
+ * the cache, of which the copy alone was 85; so it costs 100.
  */
 #include "base/crc32c.h"
 
@@ -19,9 +23,6 @@
 /* From here on ISA-L is at least as fast (measured: 15 against 32 ns at 255 bytes, equal at 256).
  */
 #define LONG_SIZE 256
-
-/* What is copied at a time, so that the checksum finds it in the first-level cache. */
-#define COPY_CHUNK ((size_t)16 << 10)
 
 static const uint32_t byte_table[256] = {
     /* clang-format off */
@@ -89,7 +90,8 @@ static uint32_t checksum_long(uint32_t seed, const void *data, size_t size)
 
 #define LANES 3
 #define WORD 8
-#define LANE_WORDS_MAX (LONG_SIZE / (LANES * WORD))
+#define LANE_WORDS_MAX 42 /* a block is then just below 1 KiB */
+#define BLOCK_SIZE ((size_t)LANES * LANE_WORDS_MAX * WORD)
 
 /* Entry n: x^(64n - 33) modulo the polynomial, reflected; moves a checksum over n words. */
 static uint32_t move_factors[2 * LANE_WORDS_MAX + 1];
@@ -166,8 +168,8 @@ static inline uint32_t take_tail(uint32_t crc, char *target, const char *from, s
 }
 
 /*
- * Inlined into a version that copies and one that does not (target NULL, known when compiled).
- * @param size  less than LONG_SIZE.
+ * Inlined into versions that copy and one that does not (target NULL, known when compiled).
+ * @param size  at most BLOCK_SIZE; no more lanes than fit, so that is all.
  */
 __attribute__((always_inline)) static inline uint32_t checksum_short(uint32_t seed, char *target,
                                                                      const char *from, size_t size)
@@ -216,34 +218,37 @@ uint32_t base_crc32c(uint32_t seed, const void *data, size_t size)
 
 #endif
 
-static uint32_t copy_short(uint32_t seed, char *to, const char *from, size_t size)
-{
 #if defined(__x86_64__)
-    if (__builtin_expect(base_crc32c_hardware, 1)) {
-        return checksum_short(seed, to, from, size);
-    }
-#endif
-    memcpy(to, from, size);
-    return base_crc32c_portable(seed, to, size);
+
+static uint32_t copy_block(uint32_t seed, char *to, const char *from)
+{
+    return checksum_short(seed, to, from, BLOCK_SIZE);
 }
+
+static uint32_t copy_fused(uint32_t seed, char *to, const char *from, size_t size)
+{
+    for (; __builtin_expect(size > BLOCK_SIZE, 0); size -= BLOCK_SIZE) {
+        seed = copy_block(seed, to, from);
+        to += BLOCK_SIZE;
+        from += BLOCK_SIZE;
+    }
+    return checksum_short(seed, to, from, size);
+}
+
+#endif
 
 /*
  * The checksum is that of the copy, also when the caller changes its buffer meanwhile: a record
- * holds one of the two contents and never looks damaged. A short input is loaded once; for a long
- * one the copy is read again (reading a short copy back costs 6 ns more than the rest together: the
- * loads wait for stores of another width).
+ * holds one of the two contents and never looks damaged. Where both are made at once each byte is
+ * loaded once; else the copy is read again.
  */
 uint32_t base_crc32c_copy(uint32_t seed, void *target, const void *source, size_t size)
 {
-    char *to = target;
-    const char *from = source;
-    while (size >= LONG_SIZE) {
-        size_t part = size < COPY_CHUNK ? size : COPY_CHUNK;
-        memcpy(to, from, part);
-        seed = checksum_long(seed, to, part);
-        to += part;
-        from += part;
-        size -= part;
+#if defined(__x86_64__)
+    if (__builtin_expect(base_crc32c_hardware, 1)) {
+        return copy_fused(seed, target, source, size);
     }
-    return copy_short(seed, to, from, size);
+#endif
+    memcpy(target, source, size);
+    return base_crc32c(seed, target, size);
 }

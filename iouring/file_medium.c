@@ -26,7 +26,7 @@
 #include <unistd.h>
 #include <weir/error.h>
 
-#define QUEUE_DEPTH_DEFAULT 8u
+#define QUEUE_DEPTH_DEFAULT 16u
 #define POOL_BYTES_DEFAULT ((size_t)128 << 20)
 
 /* ---- direct I/O ---- */

@@ -19,7 +19,7 @@ struct iouring_options {
     enum weir_io_kind io;
     bool read_only;       /* no file of the directory is opened for writing (-EROFS), persist() is
                              refused; files in directories below it (holds) may be written */
-    uint32_t queue_depth; /* 0 = 8; at most 1024 */
+    uint32_t queue_depth; /* 0 = 16; at most 1024 */
     bool single_thread;   /* only the opening thread calls persist, flush_file and poll */
     size_t pool_bytes;    /* window memory kept for reuse by `direct`; 0 = 128 MiB */
 };

@@ -9,6 +9,7 @@
  * Failure modes: everything that can be refused is refused before the reservation, so that no range
  * is ever reserved that is not published.
  */
+#include "base/alloc.h"
 #include "base/assert.h"
 #include "base/crc32c.h"
 #include "wal/callback.h"
@@ -26,6 +27,7 @@
 #define STREAM_LARGE_GROUP_BYTES ((uint64_t)1 << 20)
 #define STREAM_LARGE_RECORD_BYTES 512u
 #define PREFETCH_AHEAD_BYTES 2048
+#define PREFETCH_LEAST_BYTES 128
 #define BATCH_RECORDS_MAX ((size_t)1 << 20)
 
 int publish_check(const struct weir_log *log, enum weir_durability durability)
@@ -162,12 +164,17 @@ int publish_finish(struct weir_log *log, const struct reserve_place *place, weir
 }
 
 /* A stream of appends misses the cache at every line of the window, and the locked instructions of
- * the next reservation wait for those misses: fetch what comes a few records later. Measured on 100
- * byte records without sync: 15.8 to 19.5 million a second. */
-static void prefetch_ahead(const uint8_t *memory)
+ * the next reservation wait for those misses: fetch what comes a few records later, as much as this
+ * append takes. Measured without sync: 100 bytes 15.8 to 19.5 million a second; the copy of 1 KiB
+ * 97 to 71 ns, as its lanes run ahead of what the processor guesses. Of more than that it sees
+ * enough: 4 KiB would cost 430 ns instead of 370. */
+static void prefetch_ahead(const struct weir_log *log, const uint8_t *memory, uint64_t bytes)
 {
-    __builtin_prefetch(memory + PREFETCH_AHEAD_BYTES, 1);
-    __builtin_prefetch(memory + PREFETCH_AHEAD_BYTES + 64, 1);
+    bool small = bytes <= PREFETCH_AHEAD_BYTES && bytes < log->medium->info.copy_from_bytes;
+    uint64_t end = small ? bytes : PREFETCH_LEAST_BYTES;
+    for (uint64_t line = 0; line < end; line += BASE_CACHE_LINE) {
+        __builtin_prefetch(memory + PREFETCH_AHEAD_BYTES + line, 1);
+    }
 }
 
 int weir_append(struct weir_log *log, const struct weir_entry *entry,
@@ -199,7 +206,7 @@ int weir_append(struct weir_log *log, const struct weir_entry *entry,
     if (rc < 0) {
         return rc;
     }
-    prefetch_ahead(place.memory);
+    prefetch_ahead(log, place.memory, want.bytes);
     struct filling filling = {.log = log,
                               .segment = place.segment,
                               .memory = place.memory,
@@ -306,7 +313,7 @@ int publish_batch(struct weir_log *log, const struct publish_batch *batch,
     if (rc < 0) {
         return rc;
     }
-    prefetch_ahead(place.memory);
+    prefetch_ahead(log, place.memory, bytes);
     fill_batch(log, &place, batch);
     if (ret_first_lsn != NULL) {
         *ret_first_lsn = place.lsn;

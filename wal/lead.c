@@ -272,9 +272,11 @@ static void gather(struct weir_log *log)
     }
 }
 
-static bool may_submit(const struct weir_log *log)
+static bool may_submit(const struct weir_log *log, enum commit_mode mode)
 {
-    return log->commit.writes_in_flight + log->commit.flushes_in_flight < log->limits.queue_depth;
+    bool streams = mode == COMMIT_BACKGROUND;
+    return log->commit.writes_in_flight + log->commit.flushes_in_flight <
+           (streams ? log->limits.stream_depth : log->limits.queue_depth);
 }
 
 /* A reservation may stay open for long: its group waits, not the leader, who may be somebody that
@@ -289,7 +291,8 @@ static bool next_is_ready(struct weir_log *log)
 static int submit_closed(struct weir_log *log, enum commit_mode mode, bool waits)
 {
     int rc = 0;
-    while (rc == 0 && log->commit.submit < head_of(log) && may_submit(log) && next_is_ready(log)) {
+    while (rc == 0 && log->commit.submit < head_of(log) && may_submit(log, mode) &&
+           next_is_ready(log)) {
         rc = submit_group(log, mode, waits);
     }
     return rc;
@@ -302,7 +305,7 @@ static int submit_durable(struct weir_log *log, bool waits)
         return 0; /* first the flush that somebody waits for: more groups could go on for ever */
     }
     int rc = submit_closed(log, COMMIT_DURABLE, waits);
-    if (rc < 0 || !may_submit(log) || log->commit.blocked) {
+    if (rc < 0 || !may_submit(log, COMMIT_DURABLE) || log->commit.blocked) {
         return rc;
     }
     bool idle = log->commit.writes_in_flight == 0;

@@ -34,6 +34,16 @@
 #include <errno.h>
 #include <string.h>
 
+#define DURABLE_DEPTH 4u
+/* One thread that streams comes back to take a completion only when it has filled the next group:
+ * with four in flight the device often has less to do than it could (1 KiB: 0.8 to 0.88 of it). */
+#define STREAM_DEPTH 8u
+
+static uint32_t at_most(uint32_t depth, uint32_t most)
+{
+    return depth < most ? depth : most;
+}
+
 static double seconds_since(uint64_t start_ns)
 {
     return (double)(base_clock_monotonic_ns() - start_ns) / (double)BASE_NS_PER_S;
@@ -347,7 +357,8 @@ static int open_writer(struct weir_log *log, const struct weir_log_options *opti
     if (rc == 0) {
         rc = options_apply(options, &log->control, &log->medium->info, &log->limits, why);
     }
-    log->limits.queue_depth = log->medium->info.queue_depth < 4 ? log->medium->info.queue_depth : 4;
+    log->limits.queue_depth = at_most(log->medium->info.queue_depth, DURABLE_DEPTH);
+    log->limits.stream_depth = at_most(log->medium->info.queue_depth, STREAM_DEPTH);
     log->uuid_seed = group_uuid_seed(log->control.uuid);
     log->report.control_s = seconds_since(start_ns);
     rc = rc < 0 ? rc : recover(log, options, why);

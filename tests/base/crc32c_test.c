@@ -5,7 +5,7 @@
 #include "tests/base/crc32c_define.h"
 #include "tests/base/support.h"
 
-#define LENGTH_MAX 1024
+#define LENGTH_MAX 2100 /* over two blocks of a copy */
 
 static uint8_t noise[LENGTH_MAX + 64];
 

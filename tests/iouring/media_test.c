@@ -214,7 +214,7 @@ static void info_names_what_runs(void **state)
     medium->ops->destroy(medium);
     medium = open_direct(context->directory, WEIR_IO_URING, 0);
     assert_string_equal(medium->info.io, "uring");
-    assert_int_equal(medium->info.queue_depth, 8);
+    assert_int_equal(medium->info.queue_depth, 16);
     assert_true(medium->info.asynchronous);
     medium->ops->destroy(medium);
 }

@@ -561,6 +561,48 @@ static void written_groups_in_two_files_become_durable_with_a_queue_of_one(void 
     }
 }
 
+/* ---- how many writes at once ---- */
+
+static uint32_t writes_of_a_round(struct test_disk *disk, enum commit_mode mode)
+{
+    struct weir_log_options options = WEIR_LOG_OPTIONS_INIT;
+    options.flags = WEIR_LOG_CREATE;
+    options.segment_bytes = 1 << 20; /* W is then enough for all of them */
+    options.group_bytes = 16 << 10;
+    struct weir_log *log = open_log(disk, &options);
+    uint8_t payload[7000] = {1};
+    uint64_t first = atomic_load(&log->tail.head);
+    assert_true(leader_try(log)); /* so that nobody submits or reaps meanwhile */
+    while (atomic_load(&log->tail.head) < first + 12) {
+        assert_int_equal(try_append(log, payload, sizeof payload, WEIR_NONE, NULL), 0);
+    }
+    assert_int_equal(commit_round(log, mode, 0), 0);
+    uint32_t writes = log->commit.writes_in_flight;
+    leader_leave(log);
+    close_log(log);
+    return writes;
+}
+
+static void a_stream_keeps_more_writes_in_flight_than_a_commit(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t depth;
+        enum commit_mode mode;
+        uint32_t writes;
+    } cases[] = {
+        {16, COMMIT_BACKGROUND, 8}, {16, COMMIT_DURABLE, 4},   {6, COMMIT_BACKGROUND, 6},
+        {6, COMMIT_DURABLE, 4},     {1, COMMIT_BACKGROUND, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct test_disk disk = disk_new();
+        disk.options.asynchronous = true;
+        disk.options.queue_depth = cases[i].depth;
+        assert_int_equal(writes_of_a_round(&disk, cases[i].mode), cases[i].writes);
+        disk_free(&disk);
+    }
+}
+
 /* ---- commits that are put off ---- */
 
 static bool is_readable(int fd)
@@ -678,6 +720,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_leader_waits_for_a_copy_beside_a_published_reservation),
         cmocka_unit_test(wl_12_a_failed_flush_of_one_file_is_not_made_good_by_another_files),
         cmocka_unit_test(written_groups_in_two_files_become_durable_with_a_queue_of_one),
+        cmocka_unit_test(a_stream_keeps_more_writes_in_flight_than_a_commit),
         cmocka_unit_test(an_event_loop_never_sleeps_on_records_that_nobody_commits),
         cmocka_unit_test(an_event_loop_hears_of_poison),
         cmocka_unit_test(wl_03_group_appends_that_come_slowly_commit_those_before_them),

@@ -77,11 +77,18 @@ static void wake_readers(struct live_page *page)
     }
 }
 
-void live_publish(struct weir_log *log)
+void live_store(struct weir_log *log)
 {
     struct live_page *page = page_of(log);
     if (page != NULL) {
         store_durable(log, page);
+    }
+}
+
+void live_wake(struct weir_log *log)
+{
+    struct live_page *page = page_of(log);
+    if (page != NULL) {
         wake_readers(page);
     }
 }

@@ -48,9 +48,12 @@ struct weir_log;
  * the log works and readers poll. */
 int live_create(struct weir_log *log);
 
-/* The commit leader, after marks.durable and marks.durable_address moved. A few stores; wakes only
- * when a reader sleeps. Does nothing without a page. */
-void live_publish(struct weir_log *log);
+/* The commit leader, after marks.durable and marks.durable_address moved: a few stores. Nothing
+ * without a page, here and below. */
+void live_store(struct weir_log *log);
+
+/* Anybody, behind live_store(): wakes, only when a reader sleeps. */
+void live_wake(struct weir_log *log);
 
 /* Who moved marks.earliest or CONTROL's layout, under control_lock; the same otherwise. */
 void live_publish_layout(struct weir_log *log);

@@ -35,7 +35,7 @@ struct wal_limits {
     uint32_t segment_shift; /* segment_bytes = 1 << segment_shift */
     uint32_t block_bytes;   /* alignment of groups: the log's, at least the medium's */
     uint32_t spare_segments;
-    uint32_t queue_depth;
+    uint32_t queue_depth, through_bytes; /* largest group that its writer persists; 0 = none */
 };
 
 /* LSNs as everybody sees them. durable <= reserved; earliest - 1 <= durable. */

@@ -30,6 +30,7 @@
 #include "wal/repair.h"
 #include "wal/reserve.h"
 #include "wal/truncate.h"
+#include "wal/write_through.h"
 
 #include <errno.h>
 #include <string.h>
@@ -348,6 +349,7 @@ static int open_writer(struct weir_log *log, const struct weir_log_options *opti
         rc = options_apply(options, &log->control, &log->medium->info, &log->limits, why);
     }
     log->limits.queue_depth = log->medium->info.queue_depth < 4 ? log->medium->info.queue_depth : 4;
+    log->limits.through_bytes = write_through_limit(log);
     log->uuid_seed = group_uuid_seed(log->control.uuid);
     log->report.control_s = seconds_since(start_ns);
     rc = rc < 0 ? rc : recover(log, options, why);

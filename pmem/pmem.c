@@ -226,6 +226,7 @@ static int open_parts(struct pmem_medium *self, const struct pmem_options *optio
         goto out_directory;
     }
     fill_info(self, variable, is_dax);
+    self->in_memory = is_memory;
     return 0;
 
 out_directory:

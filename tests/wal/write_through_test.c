@@ -309,6 +309,25 @@ static void descriptors_and_cursors_hear_of_it(void **state)
     disk_free(&disk);
 }
 
+static void count_windows(struct test_disk disk, uint64_t expected)
+{
+    struct weir_log *log = open_log(&disk, NULL);
+    assert_int_equal(weir_prepare(log, 6 * SMALL_SEGMENT), 0);
+    struct weir_stat stat = WEIR_STAT_INIT;
+    assert_int_equal(weir_log_stat(log, &stat), 0);
+    assert_int_equal(stat.window_bytes, expected * SMALL_SEGMENT);
+    close_log(log);
+    disk_free(&disk);
+}
+
+/* They take no memory there, and mapping one costs as much as many appends. */
+static void what_was_prepared_is_mapped_where_windows_are_the_medium(void **state)
+{
+    (void)state;
+    count_windows(disk_new(), 3);
+    count_windows(pmem_disk(), 7);
+}
+
 static void a_poisoned_log_takes_no_more(void **state)
 {
     (void)state;
@@ -406,6 +425,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(beside_a_leader_it_waits_for_that_one),
         cmocka_unit_test(segments_roll_and_their_seals_say_what_they_hold),
         cmocka_unit_test(descriptors_and_cursors_hear_of_it),
+        cmocka_unit_test(what_was_prepared_is_mapped_where_windows_are_the_medium),
         cmocka_unit_test(a_poisoned_log_takes_no_more),
         cmocka_unit_test(writers_take_turns_and_nothing_is_lost),
     };

@@ -85,8 +85,7 @@ static void announce_durable(struct weir_log *log, uint64_t address)
     atomic_store_explicit(&log->marks.durable_address, address, memory_order_seq_cst);
     if (lsn != before) {
         atomic_store_explicit(&log->marks.durable, lsn, memory_order_seq_cst);
-        live_store(log);
-        live_wake(log);
+        live_publish(log);
         tail_notify(log);
         int fd = atomic_load_explicit(&log->event_fd, memory_order_acquire);
         if (fd >= 0) {
@@ -207,11 +206,11 @@ static int submit_group(struct weir_log *log, enum commit_mode mode, bool waits)
 
 static void close_open_group(struct weir_log *log)
 {
-    base_lock_acquire(&log->tail.lock);
+    tail_acquire(log);
     if (log->tail.group_open) {
         reserve_close_group(log);
     }
-    base_lock_release(&log->tail.lock);
+    tail_release(log);
 }
 
 /* Bytes that wait behind what was submitted. */

@@ -30,6 +30,13 @@ extern bool base_crc32c_hardware;
 
 #if defined(__x86_64__)
 /* By name, not by intrinsic: the instruction needs no compiler flag, only base_crc32c_hardware. */
+static inline uint64_t base_crc32c_step4(uint64_t crc, uint32_t value)
+{
+    uint32_t low = (uint32_t)crc;
+    __asm__("crc32l %1, %0" : "+r"(low) : "rm"(value));
+    return low;
+}
+
 static inline uint64_t base_crc32c_step8(uint64_t crc, uint64_t value)
 {
     __asm__("crc32q %1, %0" : "+r"(crc) : "rm"(value));

@@ -186,6 +186,7 @@ static void fill_info(struct pmem_medium *self, const char *variable, bool is_da
     info->copy_from_bytes = PMEM_COPY_FROM_BYTES;
     info->emulated = !is_dax || variable != NULL;
     info->durable = !info->emulated;
+    info->write_through = true;
     info->window_is_file = true;
     if (!info->emulated) {
         snprintf(info->reason, sizeof info->reason, "the directory is on a DAX mount (MAP_SYNC)");
@@ -225,6 +226,7 @@ static int open_parts(struct pmem_medium *self, const struct pmem_options *optio
         goto out_directory;
     }
     fill_info(self, variable, is_dax);
+    self->in_memory = is_memory;
     return 0;
 
 out_directory:

@@ -10,6 +10,7 @@ struct pmem_medium {
     struct base_directory directory;
     bool read_only;
     bool emulated;     /* mappings without MAP_SYNC */
+    bool in_memory;    /* on tmpfs: nothing has to be told that a page will be written */
     int idle_event_fd; /* never readable; -1 until asked for */
 };
 

@@ -612,6 +612,7 @@ static void fill_info(struct sim_memory *self)
     info->queue_depth = options->queue_depth;
     info->copy_from_bytes = is_pmem ? COPY_FROM_BYTES : SIZE_MAX;
     info->asynchronous = options->asynchronous;
+    info->write_through = is_pmem && !options->asynchronous;
     info->window_is_file = options->window_is_file;
 }
 

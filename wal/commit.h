@@ -65,6 +65,12 @@ bool seal_is_ready(const struct wal_group *group);
  * closed. Returns the offset in its segment from which it has to be written. */
 uint32_t seal_group(struct weir_log *log, struct wal_group *group);
 
+/* Its parts: an entry of the segment's directory for the record at `offset` in the group; the
+ * header, built at `bytes`, with which the group becomes the last of the chain. The caller leads.
+ */
+void seal_add_entry(struct wal_segment *segment, const struct wal_group *group, uint64_t offset);
+void seal_header(struct weir_log *log, struct wal_group *group, uint8_t *bytes, uint32_t body_crc);
+
 /* Wakes the waiters that durable has satisfied, or all of them when the log is poisoned. Returns
  * how many. */
 uint32_t waiters_wake(struct weir_log *log);

@@ -206,11 +206,11 @@ static int submit_group(struct weir_log *log, enum commit_mode mode, bool waits)
 
 static void close_open_group(struct weir_log *log)
 {
-    base_lock_acquire(&log->tail.lock);
+    tail_acquire(log);
     if (log->tail.group_open) {
         reserve_close_group(log);
     }
-    base_lock_release(&log->tail.lock);
+    tail_release(log);
 }
 
 /* Bytes that wait behind what was submitted. */

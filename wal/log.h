@@ -19,10 +19,10 @@
 
 #include "base/fork_guard.h"
 #include "base/shared_page.h"
-#include "base/sync.h"
 #include "base/thread.h"
 #include "wal/control.h"
 #include "wal/segment.h"
+#include "wal/tail_lock.h"
 
 #include <weir/append.h>
 #include <weir/cursor.h>
@@ -32,10 +32,10 @@
 /* Fixed after open. */
 struct wal_limits {
     uint64_t segment_bytes, run_ahead_bytes, group_bytes, record_bytes, window_bytes;
-    uint32_t segment_shift; /* segment_bytes = 1 << segment_shift */
-    uint32_t block_bytes;   /* alignment of groups: the log's, at least the medium's */
-    uint32_t spare_segments;
-    uint32_t queue_depth, stream_depth; /* writes in flight that somebody waits for, or nobody */
+    uint32_t segment_shift;               /* segment_bytes = 1 << segment_shift */
+    uint32_t block_bytes, spare_segments; /* alignment of groups: at least the medium's */
+    uint32_t queue_depth, stream_depth;   /* writes in flight that somebody waits for, or nobody */
+    uint32_t through_bytes;               /* largest group that its writer persists; 0 = none */
 };
 
 /* LSNs as everybody sees them. durable <= reserved; earliest - 1 <= durable. */
@@ -72,7 +72,7 @@ struct wal_group {
 
 /* Where the next record goes. Everything under lock; indices also read by the leader. */
 struct wal_tail {
-    struct base_lock lock;
+    struct wal_tail_lock lock;
     struct wal_segment *segment;   /* the open one */
     uint32_t offset;               /* where the open group starts, or the next one will */
     bool group_open;               /* groups[head] takes records */

@@ -15,6 +15,9 @@
 /* The open segment's, the next one's, and that of one which is complete: it serves the next but
  * one, since the first touch of fresh memory costs more than filling it. */
 #define WINDOW_SEGMENTS_MIN 3u
+/* Where a window is the medium itself it takes no memory but its page tables, and to map one in the
+ * middle of a stream of appends costs as much as some of them: what weir_prepare() made stays. */
+#define WINDOW_SEGMENTS_OF_MEMORY 16u
 
 #define ALL_FLAGS                                                                                  \
     (WEIR_LOG_READ_ONLY | WEIR_LOG_CREATE | WEIR_LOG_SINGLE_THREAD | WEIR_LOG_SERVICE_THREAD |     \
@@ -158,7 +161,8 @@ int options_apply(const struct weir_log_options *options, const struct control *
                          "copy it by `weir backup LOG NEW`; it can be read as it is (%s)",
                          control->block_bytes, medium->name, medium->block_bytes, medium->reason);
     }
-    uint64_t least = WINDOW_SEGMENTS_MIN * control->segment_bytes;
+    uint64_t least = control->segment_bytes *
+                     (medium->write_through ? WINDOW_SEGMENTS_OF_MEMORY : WINDOW_SEGMENTS_MIN);
     *ret_limits = (struct wal_limits){
         .segment_bytes = control->segment_bytes,
         .run_ahead_bytes = control->run_ahead_bytes,

@@ -205,6 +205,12 @@ static void count(struct weir_log *log, const struct reserve_want *want)
                           memory_order_relaxed);
 }
 
+bool reserve_spare_wanted(const struct weir_log *log, uint64_t end_offset)
+{
+    return 2 * end_offset > log->limits.segment_bytes &&
+           !atomic_load_explicit(&log->segments.next_ready, memory_order_relaxed);
+}
+
 /* now_ns is 0 when nobody looked at the clock, because the open group is young. */
 static enum reserve_need reserve_locked(struct weir_log *log, const struct reserve_want *want,
                                         uint64_t now_ns, struct reserve_place *place)
@@ -254,9 +260,43 @@ static enum reserve_need reserve_locked(struct weir_log *log, const struct reser
         reserve_close_group(log);
         place->closed = true;
     }
-    place->spare_wanted = 2 * end > log->limits.segment_bytes &&
-                          !atomic_load_explicit(&log->segments.next_ready, memory_order_relaxed);
+    place->spare_wanted = reserve_spare_wanted(log, end);
     return NEED_NOTHING;
+}
+
+bool reserve_through(struct weir_log *log, const struct reserve_want *want, uint64_t now_ns,
+                     struct wal_group *ret_group)
+{
+    struct wal_tail *tail = &log->tail;
+    uint64_t bytes = FORMAT_GROUP_HEADER_BYTES + want->bytes;
+    /* Acquire pairs with the release in lead.c. */
+    uint64_t done = atomic_load_explicit(&log->commit.done, memory_order_acquire);
+    if (tail->group_open || done != head_of(tail) || tail->epoch_pending ||
+        tail->offset == FORMAT_SEGMENT_HEADER_BYTES || /* brings the segment's header, too */
+        !segment_has_room(log, bytes, want->records)) {
+        return false;
+    }
+    WEIR_ASSERT(within_run_ahead(log, log_address(log, tail->segment, tail->offset)));
+    *ret_group = (struct wal_group){
+        .segment = tail->segment,
+        .offset = tail->offset,
+        .size_bytes = (uint32_t)bytes,
+        .record_count = want->records,
+        .kind = FORMAT_GROUP_DATA,
+        .first_lsn = tail->next_lsn,
+        .time_ns = group_time(tail, now_ns),
+    };
+    return true;
+}
+
+void reserve_through_end(struct weir_log *log, const struct reserve_want *want,
+                         const struct wal_group *group)
+{
+    struct wal_tail *tail = &log->tail;
+    tail->offset += (uint32_t)padded(log, group->size_bytes);
+    tail->segment_records += want->records;
+    tail->next_lsn += want->records;
+    count(log, want);
 }
 
 /* A young group with many records is asked for its age only now and then. */
@@ -306,9 +346,9 @@ int reserve(struct weir_log *log, const struct reserve_want *want, struct reserv
         }
         struct reserve_place place = {0};
         uint64_t now_ns = clock_if_needed(log);
-        base_lock_acquire(&log->tail.lock);
+        tail_acquire(log);
         enum reserve_need need = reserve_locked(log, want, now_ns, &place);
-        base_lock_release(&log->tail.lock);
+        tail_release(log);
         if (need == NEED_NOTHING) {
             *ret_place = place;
             return 0;
@@ -370,9 +410,9 @@ static enum reserve_need place_internal(struct weir_log *log, enum format_group_
 int reserve_internal(struct weir_log *log, enum format_group_kind kind)
 {
     for (;;) {
-        base_lock_acquire(&log->tail.lock);
+        tail_acquire(log);
         enum reserve_need need = place_internal(log, kind);
-        base_lock_release(&log->tail.lock);
+        tail_release(log);
         if (need == NEED_NOTHING) {
             return 0;
         }

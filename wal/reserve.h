@@ -34,6 +34,18 @@ int reserve(struct weir_log *log, const struct reserve_want *want, struct reserv
  * 0; 1 (W is used up); -ENOSPC and others from making a segment, -EAGAIN of the system too. */
 int reserve_internal(struct weir_log *log, enum format_group_kind kind);
 
+/* For a group that its writer makes durable itself, in two steps under one tail.lock. The first
+ * says where it goes, and moves nothing: false unless everything before it is durable and it fits
+ * behind the last group of this segment. The second moves the tail behind it, but for what others
+ * read without the lock: that moves when the group is durable, with all other marks. */
+bool reserve_through(struct weir_log *log, const struct reserve_want *want, uint64_t now_ns,
+                     struct wal_group *ret_group);
+void reserve_through_end(struct weir_log *log, const struct reserve_want *want,
+                         const struct wal_group *group);
+
+/* Half of the segment is used, and the next one is not ready. */
+bool reserve_spare_wanted(const struct weir_log *log, uint64_t end_offset);
+
 /* Closes the open group, so that it can be sealed. The caller holds tail.lock. */
 void reserve_close_group(struct weir_log *log);
 

@@ -103,7 +103,7 @@ static void clean_group(struct weir_log *log, const struct wal_group *group, uin
     }
 }
 
-static void add_entry(struct wal_segment *segment, const struct wal_group *group, uint64_t offset)
+void seal_add_entry(struct wal_segment *segment, const struct wal_group *group, uint64_t offset)
 {
     uint32_t count = atomic_load_explicit(&segment->directory.count, memory_order_relaxed);
     WEIR_ASSERT(count < segment->directory.capacity);
@@ -127,7 +127,7 @@ static uint32_t seal_records(struct weir_log *log, struct wal_group *group)
         uint32_t size = wait_for_publish(record);
         crc = base_crc32c_16(crc, record);
         if ((totals->records + i) % FORMAT_DIRECTORY_STRIDE == 0) {
-            add_entry(group->segment, group, offset);
+            seal_add_entry(group->segment, group, offset);
         }
         totals->payload_bytes += size - FORMAT_RECORD_HEADER_BYTES;
         offset += format_align(size, FORMAT_RECORD_ALIGN);
@@ -207,10 +207,9 @@ static void write_segment_header(struct weir_log *log, struct wal_segment *segme
     log->commit.totals = (struct segment_totals){0};
 }
 
-static void write_header(struct weir_log *log, struct wal_group *group, uint32_t body_crc)
+void seal_header(struct weir_log *log, struct wal_group *group, uint8_t *bytes, uint32_t body_crc)
 {
     struct group_chain *chain = &log->commit.chain;
-    uint8_t *bytes = group->segment->window->base + group->offset;
     struct group_header header = {
         .address = log_address(log, group->segment, group->offset),
         .first_lsn = group->first_lsn,
@@ -248,7 +247,7 @@ uint32_t seal_group(struct weir_log *log, struct wal_group *group)
     uint8_t *bytes = segment->window->base + group->offset;
     uint64_t end = format_align(group->size_bytes, log->limits.block_bytes);
     memset(bytes + group->size_bytes, 0, end - group->size_bytes);
-    write_header(log, group, body_crc);
+    seal_header(log, group, bytes, body_crc);
     clean_group(log, group, end);
     if (group->kind == FORMAT_GROUP_SEAL) {
         log->commit.last_seal_offset = group->offset;

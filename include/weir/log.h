@@ -79,8 +79,9 @@ struct weir_log_options {
                                           default 16 MiB, within those limits */
     uint64_t group_bytes;    /* (fixed) largest group, hence largest batch; default W / 4 */
     uint64_t record_bytes;   /* (fixed) largest payload; default the largest that fits a group */
-    uint64_t window_bytes;   /* memory for windows; 3 segments at least, and by default; when
-                                readers pin more, their segments become mappings of their files */
+    uint64_t window_bytes;   /* memory for windows; 3 segments at least, and by default (16 on
+                                persistent memory, where they take none); when readers pin more,
+                                their segments become mappings of their files */
     uint64_t spare_segments; /* segments kept ready ahead of need; default 1, at least 1 */
     int64_t lock_wait_ns;    /* wait for another writer to go; default 2 s; WEIR_NO_WAIT. Locks that
                                 are held for a few calls, as of holds, are waited for a second at

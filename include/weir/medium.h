@@ -58,8 +58,10 @@ struct weir_medium_info {
     bool durable;           /* false: memory only (tmpfs, the test medium) */
     bool emulated;          /* true: persistent memory that is none; for measurements only */
     bool asynchronous;      /* true: persist() may return 0 and complete later */
-    bool window_is_file;    /* true: the window is the file itself (mapped, pmem): bytes that are
-                               copied in survive process death without persist() */
+    bool write_through;  /* true: copy() of a small group as a whole costs less than stores, clean()
+                            and persist(), and than waiting for another thread to do it */
+    bool window_is_file; /* true: the window is the file itself (mapped, pmem): bytes that are
+                            copied in survive process death without persist() */
 };
 
 /* A segment's memory. base is fixed from window_open() to window_close(). */
@@ -157,8 +159,9 @@ struct weir_medium_ops {
      * the same address and without a moment in which it is not there. Unchanged on failure. */
     int (*freeze)(struct weir_window *window);
     void (*window_close)(struct weir_window *window); /* nothing is in flight; file stays open */
-    /* Copies a payload of at least info.copy_from_bytes in and fences it on this CPU, so that
-     * clean() need not cover it. NULL when copy_from_bytes is SIZE_MAX. */
+    /* Copies a payload of at least info.copy_from_bytes in, or with info.write_through a whole
+     * group, and fences it on this CPU: it is durable, and clean() need not cover it. NULL when
+     * copy_from_bytes is SIZE_MAX. */
     void (*copy)(struct weir_window *window, uint64_t offset, const void *data, size_t size_bytes);
     /* Starts to write back ordinary stores in the range; the next persist() fences. NULL where
      * there is nothing to do. */

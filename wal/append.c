@@ -120,10 +120,10 @@ static void fill_part(struct filling *filling, const void *data, size_t size)
     filling->target += size;
 }
 
-/* Payload and padding. `number`: NULL, or the LSN that the payload begins with. */
-static void fill_payload(struct filling *filling, const struct weir_entry *entry,
-                         const struct le64 *number)
+/* Writes all of a record but its size. `number`: NULL, or the LSN that its payload begins with. */
+static void fill(struct filling *filling, const struct weir_entry *entry, const struct le64 *number)
 {
+    struct format_record *record = (struct format_record *)filling->memory;
     filling->target = filling->memory + FORMAT_RECORD_HEADER_BYTES;
     filling->crc = 0;
     if (number != NULL) {
@@ -136,13 +136,6 @@ static void fill_payload(struct filling *filling, const struct weir_entry *entry
     }
     size_t pad = (size_t)(-(uintptr_t)filling->target & (FORMAT_RECORD_ALIGN - 1));
     memset(filling->target, 0, pad);
-}
-
-/* Writes all of a record but its size. */
-static void fill(struct filling *filling, const struct weir_entry *entry, const struct le64 *number)
-{
-    struct format_record *record = (struct format_record *)filling->memory;
-    fill_payload(filling, entry, number);
     le32_store(&record->crc, filling->crc);
     le16_store(&record->type, entry->type);
     le16_store(&record->flags, number != NULL ? FORMAT_RECORD_NUMBERED : 0);
@@ -191,30 +184,22 @@ static void prefetch_ahead(const struct weir_log *log, const uint8_t *memory, ui
     }
 }
 
-/* The header of a record, both words at once; returns its checksum. */
-static uint32_t put_header(struct format_record *record, uint32_t size, uint32_t crc,
-                           const struct weir_entry *entry)
-{
-    uint64_t words[] = {size | (uint64_t)crc << 32, entry->type | (uint64_t)entry->user << 32};
-    le64_store((struct le64 *)&record->size, words[0]);
-    le64_store((struct le64 *)&record->type, words[1]);
-    return base_crc32c_16(0, words);
-}
-
-/* All that does not depend on the place is done before it is known, and what takes longest first:
- * behind the fence of the append before there is time for it. Results as of write_through(). */
+/* All that does not depend on the place is done before it is known: behind the fence of the append
+ * before there is time for it, and under the lock there is none. Results as of write_through(). */
 static int append_through(struct weir_log *log, const struct weir_entry *entry,
-                          const struct reserve_want *want, uint64_t now_ns, weir_lsn *ret_lsn)
+                          const struct reserve_want *want, weir_lsn *ret_lsn)
 {
     struct write_through_group group;
-    struct filling filling = {.log = log, .memory = group.bytes + FORMAT_GROUP_HEADER_BYTES};
-    fill_payload(&filling, entry, NULL);
-    uint32_t size = FORMAT_RECORD_HEADER_BYTES + (uint32_t)want->payload_bytes;
-    group.body_crc = put_header((struct format_record *)filling.memory, size, filling.crc, entry);
-    size_t end = FORMAT_GROUP_HEADER_BYTES + want->bytes;
-    memset(group.bytes + end, 0, format_align(end, log->limits.block_bytes) - end);
-    group.want = want;
-    group.now_ns = now_ns;
+    uint8_t *memory = group.bytes + FORMAT_GROUP_HEADER_BYTES;
+    struct format_record *record = (struct format_record *)memory;
+    struct filling filling = {.log = log, .memory = memory};
+    fill(&filling, entry, NULL);
+    le32_store(&record->size, (uint32_t)(FORMAT_RECORD_HEADER_BYTES + want->payload_bytes));
+    size_t size = FORMAT_GROUP_HEADER_BYTES + want->bytes;
+    memset(group.bytes + size, 0, format_align(size, log->limits.block_bytes) - size);
+    group.body_crc = base_crc32c_16(0, record);
+    group.want = *want;
+    group.now_ns = base_clock_monotonic_ns();
     struct reserve_place place;
     int rc = write_through(log, &group, &place);
     if (rc == 1) {
@@ -232,8 +217,6 @@ int weir_append(struct weir_log *log, const struct weir_entry *entry,
     if (log == NULL || entry == NULL) {
         return -EINVAL;
     }
-    bool through = durability == WEIR_EACH && write_through_serves(log, 0);
-    uint64_t now_ns = through ? base_clock_monotonic_ns() : 0;
     uint64_t payload_bytes = 0;
     int rc = publish_check_append(log, durability);
     if (rc == 0) {
@@ -252,8 +235,8 @@ int weir_append(struct weir_log *log, const struct weir_entry *entry,
                                 .bytes = format_record_stride(payload_bytes),
                                 .payload_bytes = payload_bytes,
                                 .close_bytes = close_bytes(log, durability, payload_bytes)};
-    if (through && write_through_serves(log, want.bytes) &&
-        append_through(log, entry, &want, now_ns, ret_lsn) == 1) {
+    if (durability == WEIR_EACH && write_through_serves(log, want.bytes) &&
+        append_through(log, entry, &want, ret_lsn) == 1) {
         return 0;
     }
     struct reserve_place place;

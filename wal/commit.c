@@ -189,12 +189,8 @@ bool leader_try(struct weir_log *log)
 {
     uint32_t expected = 0;
     /* Acquire pairs with the release in leader_leave(): the pipeline's fields are this thread's. */
-    bool leads = atomic_compare_exchange_strong_explicit(
-        &log->commit.leading, &expected, 1, memory_order_seq_cst, memory_order_seq_cst);
-    if (leads) {
-        tail_revoke(log); /* an owner would be at work in the pipeline, too */
-    }
-    return leads;
+    return atomic_compare_exchange_strong_explicit(&log->commit.leading, &expected, 1,
+                                                   memory_order_seq_cst, memory_order_seq_cst);
 }
 
 static bool pass_baton(struct weir_log *log)

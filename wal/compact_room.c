@@ -58,9 +58,9 @@ static uint64_t take_last_spare(struct weir_log *log)
 {
     struct wal_segments *table = &log->segments;
     uint64_t ordinal = 0;
-    tail_acquire(log);
+    base_lock_acquire(&log->tail.lock);
     uint64_t open = log->tail.segment->ordinal;
-    tail_release(log);
+    base_lock_release(&log->tail.lock);
     base_lock_acquire(&table->lock);
     struct wal_segment *last = table->slots[table->count - 1];
     if (last->state == SEGMENT_SPARE && last->ordinal > open + 1 && last->pins == 0) {

@@ -39,18 +39,18 @@ static const struct wal_group *group_at(const struct weir_log *log, uint64_t ind
 
 weir_lsn cursor_first_unsealed(struct weir_log *log)
 {
-    tail_acquire(log);
+    base_lock_acquire(&log->tail.lock);
     struct ring_view view = view_ring(log);
     weir_lsn lsn =
         view.first < view.end ? group_at(log, view.first)->first_lsn : log->tail.next_lsn;
-    tail_release(log);
+    base_lock_release(&log->tail.lock);
     return lsn;
 }
 
 /* The last group whose first LSN is at most lsn: the one that holds it, if any does. */
 static bool find_group(struct weir_log *log, weir_lsn lsn, struct wal_group *ret_group)
 {
-    tail_acquire(log);
+    base_lock_acquire(&log->tail.lock);
     struct ring_view view = view_ring(log);
     uint64_t low = view.first, high = view.end;
     while (low < high) {
@@ -74,7 +74,7 @@ static bool find_group(struct weir_log *log, weir_lsn lsn, struct wal_group *ret
         };
         found = lsn - group->first_lsn < group->record_count;
     }
-    tail_release(log);
+    base_lock_release(&log->tail.lock);
     return found;
 }
 
@@ -174,7 +174,7 @@ int cursor_enter_unsealed(struct weir_cursor *cursor, bool stay)
 
 weir_lsn cursor_unsealed_time(struct weir_log *log, uint64_t time_ns, weir_lsn from)
 {
-    tail_acquire(log);
+    base_lock_acquire(&log->tail.lock);
     struct ring_view view = view_ring(log);
     weir_lsn lsn = log->tail.next_lsn;
     for (uint64_t i = view.first; i < view.end; i++) {
@@ -184,6 +184,6 @@ weir_lsn cursor_unsealed_time(struct weir_log *log, uint64_t time_ns, weir_lsn f
             break;
         }
     }
-    tail_release(log);
+    base_lock_release(&log->tail.lock);
     return lsn;
 }

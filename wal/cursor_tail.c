@@ -5,11 +5,11 @@
  * adds one to it and wakes the sleepers, if there are any. A program with an event loop gets a
  * descriptor instead, which is signalled once per time that the cursor had caught up.
  *
- * No wake-up is lost. The sleeper counts itself, reads the sequence, then looks at durable, and
+ * No wake-up is lost. The sleeper reads the sequence, then looks at durable, then counts itself and
  * sleeps only if the sequence is still the same; the other side moves durable, then the sequence,
- * then looks at the count. An owner of the tail (tail_lock.h) does not look: it has none. The
- * descriptor: the cursor arms it, then looks at durable once more; the other side moves durable,
- * then looks who is armed. Both are sequentially consistent, so that one of the two sees the other.
+ * then looks at the count. The descriptor: the cursor arms it, then looks at durable once more; the
+ * other side moves durable, then looks who is armed. Both are sequentially consistent, so that one
+ * of the two sees the other.
  *
  * Published records that are not durable move nothing: cursors that want them look every
  * millisecond, and their descriptors are signalled when durable moves.
@@ -45,13 +45,8 @@ static void signal_armed(struct wal_tailers *tailers)
 
 void tail_notify(struct weir_log *log)
 {
-    atomic_fetch_add_explicit(&log->tailers.sequence, 1, memory_order_seq_cst);
-    tail_wake(log);
-}
-
-void tail_wake(struct weir_log *log)
-{
     struct wal_tailers *tailers = &log->tailers;
+    atomic_fetch_add_explicit(&tailers->sequence, 1, memory_order_seq_cst);
     if (atomic_load_explicit(&tailers->sleeping, memory_order_seq_cst) > 0) {
         base_wake(&tailers->sequence, INT_MAX, false);
     }
@@ -92,16 +87,11 @@ static int sleep_on_tail(struct weir_cursor *cursor, uint32_t sequence, int64_t 
     if (cursor->published && left_ns > PUBLISHED_SLICE_NS) {
         left_ns = PUBLISHED_SLICE_NS;
     }
+    atomic_fetch_add_explicit(&tailers->sleeping, 1, memory_order_seq_cst);
     base_wait(&tailers->sequence, sequence, left_ns == INT64_MAX ? WEIR_WAIT_FOREVER : left_ns,
               false);
+    atomic_fetch_sub_explicit(&tailers->sleeping, 1, memory_order_seq_cst);
     return 0;
-}
-
-/* Before the last look in front of sleeping. */
-static void count_in(struct weir_log *log)
-{
-    atomic_fetch_add_explicit(&log->tailers.sleeping, 1, memory_order_seq_cst);
-    tail_revoke(log);
 }
 
 int weir_cursor_wait(struct weir_cursor *cursor, int64_t timeout_ns)
@@ -110,7 +100,6 @@ int weir_cursor_wait(struct weir_cursor *cursor, int64_t timeout_ns)
     int rc = log_check(log);
     cursor->lent = false;
     uint64_t deadline_ns = deadline_after(timeout_ns);
-    bool counted = false;
     while (rc == 0) {
         uint32_t sequence = atomic_load_explicit(&log->tailers.sequence, memory_order_seq_cst);
         bool poisoned = log_is_poisoned(log);
@@ -124,15 +113,7 @@ int weir_cursor_wait(struct weir_cursor *cursor, int64_t timeout_ns)
         if (rc != 0 || left_ns == 0) {
             break;
         }
-        if (counted || log->reader != NULL) {
-            rc = sleep_on_tail(cursor, sequence, left_ns);
-        } else {
-            count_in(log);
-            counted = true;
-        }
-    }
-    if (counted) {
-        atomic_fetch_sub_explicit(&log->tailers.sleeping, 1, memory_order_seq_cst);
+        rc = sleep_on_tail(cursor, sequence, left_ns);
     }
     return rc;
 }
@@ -157,7 +138,6 @@ static void join_tail(struct weir_cursor *cursor)
     tailers->eventfds = cursor;
     atomic_fetch_add_explicit(&tailers->eventfd_count, 1, memory_order_seq_cst);
     base_lock_release(&tailers->lock);
-    tail_revoke(cursor->log);
 }
 
 void cursor_leave_tail(struct weir_cursor *cursor)

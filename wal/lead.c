@@ -85,7 +85,8 @@ static void announce_durable(struct weir_log *log, uint64_t address)
     atomic_store_explicit(&log->marks.durable_address, address, memory_order_seq_cst);
     if (lsn != before) {
         atomic_store_explicit(&log->marks.durable, lsn, memory_order_seq_cst);
-        live_publish(log);
+        live_store(log);
+        live_wake(log);
         tail_notify(log);
         int fd = atomic_load_explicit(&log->event_fd, memory_order_acquire);
         if (fd >= 0) {
@@ -206,11 +207,11 @@ static int submit_group(struct weir_log *log, enum commit_mode mode, bool waits)
 
 static void close_open_group(struct weir_log *log)
 {
-    tail_acquire(log);
+    base_lock_acquire(&log->tail.lock);
     if (log->tail.group_open) {
         reserve_close_group(log);
     }
-    tail_release(log);
+    base_lock_release(&log->tail.lock);
 }
 
 /* Bytes that wait behind what was submitted. */

@@ -67,26 +67,28 @@ int live_create(struct weir_log *log)
     return 0;
 }
 
-void live_wake(struct live_page *page)
-{
-    if (atomic_load_explicit(&page->waiters, memory_order_seq_cst) > 0) {
-        base_wake(&page->sequence, INT_MAX, true);
-    }
-}
-
 static void wake_readers(struct live_page *page)
 {
     /* Sequentially consistent, as is the reader's count and look: either the reader sees the new
      * sequence and does not sleep, or this sees the reader. */
     atomic_fetch_add_explicit(&page->sequence, 1, memory_order_seq_cst);
-    live_wake(page);
+    if (atomic_load_explicit(&page->waiters, memory_order_seq_cst) > 0) {
+        base_wake(&page->sequence, INT_MAX, true);
+    }
 }
 
-void live_publish(struct weir_log *log)
+void live_store(struct weir_log *log)
 {
     struct live_page *page = page_of(log);
     if (page != NULL) {
         store_durable(log, page);
+    }
+}
+
+void live_wake(struct weir_log *log)
+{
+    struct live_page *page = page_of(log);
+    if (page != NULL) {
         wake_readers(page);
     }
 }
@@ -98,10 +100,7 @@ void live_publish_layout(struct weir_log *log)
         /* Release: CONTROL had the new first LSN before, so a reader that reads it finds it. */
         atomic_store_explicit(&page->earliest, log_earliest(log), memory_order_release);
         atomic_store_explicit(&page->layout, log->control.layout, memory_order_release);
-        tail_acquire(log); /* who writes through moves the sequence, too, and not by an addition */
-        atomic_fetch_add_explicit(&page->sequence, 1, memory_order_seq_cst);
-        tail_release(log);
-        live_wake(page);
+        wake_readers(page);
     }
 }
 

@@ -48,24 +48,12 @@ struct weir_log;
  * the log works and readers poll. */
 int live_create(struct weir_log *log);
 
-/* The commit leader, after marks.durable and marks.durable_address moved. A few stores; wakes only
- * when a reader sleeps. Does nothing without a page, as all below. */
-void live_publish(struct weir_log *log);
+/* The commit leader, after marks.durable and marks.durable_address moved: a few stores. Nothing
+ * without a page, here and below. */
+void live_store(struct weir_log *log);
 
-/* The same in two steps, by who writes through: the first under tail.lock or as its owner, the
- * second behind it, when it sees waiters. Readers make the owner pass a barrier before they sleep;
- * where they may not it may miss one, which then looks again within milliseconds. */
-static inline void live_advance(struct live_page *page, uint64_t durable_address,
-                                weir_lsn durable_lsn)
-{
-    uint32_t now = atomic_load_explicit(&page->sequence, memory_order_relaxed);
-    /* Releases as in store_durable(). */
-    atomic_store_explicit(&page->durable_address, durable_address, memory_order_release);
-    atomic_store_explicit(&page->durable_lsn, durable_lsn, memory_order_release);
-    atomic_store_explicit(&page->sequence, now + 1, memory_order_release);
-}
-
-void live_wake(struct live_page *page);
+/* Anybody, behind live_store(): wakes, only when a reader sleeps. */
+void live_wake(struct weir_log *log);
 
 /* Who moved marks.earliest or CONTROL's layout, under control_lock; the same otherwise. */
 void live_publish_layout(struct weir_log *log);

@@ -19,10 +19,10 @@
 
 #include "base/fork_guard.h"
 #include "base/shared_page.h"
+#include "base/sync.h"
 #include "base/thread.h"
 #include "wal/control.h"
 #include "wal/segment.h"
-#include "wal/tail_lock.h"
 
 #include <weir/append.h>
 #include <weir/cursor.h>
@@ -72,7 +72,7 @@ struct wal_group {
 
 /* Where the next record goes. Everything under lock; indices also read by the leader. */
 struct wal_tail {
-    struct wal_tail_lock lock;
+    struct base_lock lock;
     struct wal_segment *segment;   /* the open one */
     uint32_t offset;               /* where the open group starts, or the next one will */
     bool group_open;               /* groups[head] takes records */

@@ -71,8 +71,7 @@ int weir_eventfd(struct weir_log *log, int *ret_fd)
     int fd;
     rc = log->medium->ops->eventfd(log->medium, &fd);
     if (rc == 0) {
-        atomic_store_explicit(&log->event_fd, fd, memory_order_seq_cst);
-        tail_revoke(log);
+        atomic_store_explicit(&log->event_fd, fd, memory_order_release);
         base_event_fd_signal(fd); /* records may wait already */
         *ret_fd = fd;
     }

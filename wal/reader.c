@@ -445,7 +445,6 @@ static void sleep_on_page(const struct reader_page *page, uint32_t seen, int64_t
     /* Counted first, looked second, both sequentially consistent, as in live.c the other way round:
      * either this sees the new sequence or the writer sees this waiter. */
     atomic_fetch_add_explicit(&data->waiters, 1, memory_order_seq_cst);
-    base_barrier_everywhere(); /* a writer that owns its tail passes none by itself: tail_lock.h */
     if (atomic_load_explicit(&data->sequence, memory_order_seq_cst) == seen) {
         base_wait(&data->sequence, seen, timeout_ns, true);
     }

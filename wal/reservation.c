@@ -19,6 +19,14 @@
 #include <errno.h>
 #include <string.h>
 
+/* Its address tells threads apart. */
+static _Thread_local char thread_mark;
+
+static uint64_t this_thread(void)
+{
+    return (uint64_t)(uintptr_t)&thread_mark;
+}
+
 bool reservation_is_mine(struct weir_log *log, weir_lsn lsn)
 {
     struct wal_reservations *table = &log->reservations;
@@ -30,7 +38,7 @@ bool reservation_is_mine(struct weir_log *log, weir_lsn lsn)
     base_lock_acquire(&table->lock);
     for (unsigned i = 0; i < WAL_RESERVATIONS; i++) {
         const struct wal_reservation *slot = &table->slots[i];
-        mine = mine || (slot->lsn != 0 && slot->lsn <= lsn && slot->thread == tail_thread());
+        mine = mine || (slot->lsn != 0 && slot->lsn <= lsn && slot->thread == this_thread());
     }
     base_lock_release(&table->lock);
     return mine;
@@ -86,7 +94,7 @@ static void open_slot(struct weir_log *log, uint32_t index, const struct reserve
     log->reservations.slots[index] = (struct wal_reservation){
         .lsn = place->lsn,
         .since_ns = base_clock_monotonic_ns(),
-        .thread = tail_thread(),
+        .thread = this_thread(),
         .segment = place->segment,
         .group = place->group,
         .offset = place->offset,

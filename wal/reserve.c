@@ -297,6 +297,11 @@ void reserve_through_end(struct weir_log *log, const struct reserve_want *want,
     tail->segment_records += want->records;
     tail->next_lsn += want->records;
     count(log, want);
+    uint64_t end = log_address(log, tail->segment, tail->offset);
+    atomic_store_explicit(&tail->head, head_of(tail) + 1, memory_order_release);
+    atomic_store_explicit(&tail->reserved_address, end, memory_order_relaxed);
+    /* Release pairs with the acquire of cursors that read published records: these are. */
+    atomic_store_explicit(&log->marks.reserved, tail->next_lsn - 1, memory_order_release);
 }
 
 /* A young group with many records is asked for its age only now and then. */
@@ -346,9 +351,9 @@ int reserve(struct weir_log *log, const struct reserve_want *want, struct reserv
         }
         struct reserve_place place = {0};
         uint64_t now_ns = clock_if_needed(log);
-        tail_acquire(log);
+        base_lock_acquire(&log->tail.lock);
         enum reserve_need need = reserve_locked(log, want, now_ns, &place);
-        tail_release(log);
+        base_lock_release(&log->tail.lock);
         if (need == NEED_NOTHING) {
             *ret_place = place;
             return 0;
@@ -410,9 +415,9 @@ static enum reserve_need place_internal(struct weir_log *log, enum format_group_
 int reserve_internal(struct weir_log *log, enum format_group_kind kind)
 {
     for (;;) {
-        tail_acquire(log);
+        base_lock_acquire(&log->tail.lock);
         enum reserve_need need = place_internal(log, kind);
-        tail_release(log);
+        base_lock_release(&log->tail.lock);
         if (need == NEED_NOTHING) {
             return 0;
         }

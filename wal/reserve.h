@@ -36,8 +36,8 @@ int reserve_internal(struct weir_log *log, enum format_group_kind kind);
 
 /* For a group that its writer makes durable itself, in two steps under one tail.lock. The first
  * says where it goes, and moves nothing: false unless everything before it is durable and it fits
- * behind the last group of this segment. The second moves the tail behind it, but for what others
- * read without the lock: that moves when the group is durable, with all other marks. */
+ * behind the last group of this segment. The second moves the tail behind it, when it is durable.
+ */
 bool reserve_through(struct weir_log *log, const struct reserve_want *want, uint64_t now_ns,
                      struct wal_group *ret_group);
 void reserve_through_end(struct weir_log *log, const struct reserve_want *want,

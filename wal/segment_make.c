@@ -208,9 +208,9 @@ int segment_ready_next(struct weir_log *log)
     if (atomic_load_explicit(&table->next_ready, memory_order_acquire)) {
         return 0;
     }
-    tail_acquire(log);
+    base_lock_acquire(&log->tail.lock);
     uint64_t ordinal = log->tail.segment->ordinal + 1;
-    tail_release(log);
+    base_lock_release(&log->tail.lock);
     base_lock_acquire(&table->lock);
     struct wal_segment *next = segment_lookup(log, ordinal);
     base_lock_release(&table->lock);
@@ -251,14 +251,14 @@ static void warm_window(struct weir_log *log, const struct wal_segment *segment,
     bool is_file = log->medium->info.window_is_file;
     for (uint64_t i = format_align(offset, FORMAT_BLOCK); i < log->limits.segment_bytes;
          i += FORMAT_BLOCK) {
-        tail_acquire(log);
+        base_lock_acquire(&log->tail.lock);
         if (is_ahead(log, segment, i)) {
             uint8_t byte = bytes[i];
             if (!is_file) {
                 bytes[i] = byte;
             }
         }
-        tail_release(log);
+        base_lock_release(&log->tail.lock);
     }
 }
 
@@ -270,10 +270,10 @@ static bool window_fits(const struct weir_log *log)
 int segment_warm(struct weir_log *log)
 {
     WEIR_ASSERT(base_lock_is_held(&log->segments.making));
-    tail_acquire(log);
+    base_lock_acquire(&log->tail.lock);
     struct wal_segment *segment = log->tail.segment;
     uint64_t offset = log->tail.offset;
-    tail_release(log);
+    base_lock_release(&log->tail.lock);
     warm_window(log, segment, offset);
     for (uint64_t ordinal = segment->ordinal + 1;; ordinal++) {
         base_lock_acquire(&log->segments.lock);

@@ -40,9 +40,9 @@ static bool something_waits(const struct weir_log *log)
 
 static void make_next_segment(struct weir_log *log, struct retry *retry)
 {
-    /* Relaxed, and not under tail.lock: a hint, and the lock may have an owner. */
-    uint64_t end = atomic_load_explicit(&log->tail.reserved_address, memory_order_relaxed);
-    bool half = 2 * (end & (log->limits.segment_bytes - 1)) > log->limits.segment_bytes;
+    base_lock_acquire(&log->tail.lock);
+    bool half = 2 * (uint64_t)log->tail.offset > log->limits.segment_bytes;
+    base_lock_release(&log->tail.lock);
     bool ready = atomic_load_explicit(&log->segments.next_ready, memory_order_acquire);
     if (half && !ready && may_try(retry)) {
         note_outcome(retry, reserve_make_spare(log));

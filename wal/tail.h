@@ -10,7 +10,4 @@ struct weir_log;
  * signals the descriptors that are armed. Without either it costs an addition and two loads. */
 void tail_notify(struct weir_log *log);
 
-/* The second half of it: who alone may move durable adds to the sequence by itself. */
-void tail_wake(struct weir_log *log);
-
 #endif

@@ -47,86 +47,43 @@ static void seal(struct weir_log *log, struct wal_group *group, struct write_thr
         seal_add_entry(group->segment, group, FORMAT_GROUP_HEADER_BYTES);
     }
     totals->records += group->record_count;
-    totals->payload_bytes += image->want->payload_bytes;
+    totals->payload_bytes += image->want.payload_bytes;
     totals->groups++;
     totals->first_time_ns = totals->first_time_ns != 0 ? totals->first_time_ns : group->time_ns;
     seal_header(log, group, image->bytes, image->body_crc);
 }
 
-/* Of the pipeline and the counters, what nobody looks at without being alone here, too, or what may
- * run ahead of durable. */
-static void move_pipeline(struct weir_log *log, const struct wal_group *group, uint64_t end)
+/* The group is durable: moves the pipeline over it, and the marks. Nobody is told yet. */
+static void move_marks(struct weir_log *log, const struct wal_group *group, uint64_t padded_bytes)
 {
     struct wal_commit *commit = &log->commit;
+    weir_lsn lsn = group->first_lsn + group->record_count - 1;
+    uint64_t end = log_address(log, group->segment, group->offset + padded_bytes);
     commit->submit++;
-    commit->flushed_lsn = group->first_lsn + group->record_count - 1;
+    commit->flushed_lsn = lsn;
     atomic_store_explicit(&commit->regrow, group->record_count, memory_order_relaxed);
     atomic_store_explicit(&commit->submitted_address, end, memory_order_relaxed);
-    atomic_store_explicit(&log->tail.head, commit->submit, memory_order_relaxed);
-    /* The ring's entry was not used. */
-    atomic_store_explicit(&commit->done, commit->submit, memory_order_relaxed);
-    atomic_store_explicit(&log->tail.reserved_address, end, memory_order_relaxed);
+    atomic_store_explicit(&commit->witnessed_lsn, group->durable_lsn, memory_order_release);
     add(&log->counters.groups, 1);
     add(&log->counters.writes, 1);
     add(&log->counters.flushes, 1);
-    add(&log->counters.device_bytes, format_align(group->size_bytes, log->limits.block_bytes));
-}
-
-/* Poison may add to it at the same time and be forgotten: who sees this then looks at the poison.
- */
-static void advance_sequence(_Atomic uint32_t *sequence)
-{
-    uint32_t now = atomic_load_explicit(sequence, memory_order_relaxed);
-    atomic_store_explicit(sequence, now + 1, memory_order_release);
-}
-
-/* The group is durable: moves the marks over it, in the order of who is loaded last. Nobody is told
- * yet. Few stores: behind the fence they queue, and with the queue full the thread waits for it. */
-static void move_marks(struct weir_log *log, const struct wal_group *group, uint64_t end)
-{
-    struct wal_commit *commit = &log->commit;
-    struct live_page *page = log->live.data;
-    weir_lsn lsn = commit->flushed_lsn;
-    /* Release pairs with the acquire of cursors that read published records: these are. */
-    atomic_store_explicit(&log->marks.reserved, lsn, memory_order_release);
-    atomic_store_explicit(&commit->witnessed_lsn, group->durable_lsn, memory_order_release);
+    add(&log->counters.device_bytes, padded_bytes);
+    /* Release pairs with the acquire in reserve.c: the ring's entry may be used again. */
+    atomic_store_explicit(&commit->done, commit->submit, memory_order_release);
+    WEIR_ASSERT(lsn > atomic_load_explicit(&log->marks.durable, memory_order_relaxed));
     /* As releases these pair with the acquires in reserve.c and log_durable(). */
     atomic_store_explicit(&log->marks.durable_address, end, memory_order_release);
     atomic_store_explicit(&log->marks.durable, lsn, memory_order_release);
-    if (page != NULL) {
-        live_advance(page, end, lsn);
-    }
-    advance_sequence(&log->tailers.sequence);
+    live_store(log);
 }
 
-/* Somebody who has to be told, but for reader processes. */
-static bool somebody_waits(const struct weir_log *log)
-{
-    return atomic_load_explicit(&log->waiters.count, memory_order_seq_cst) != 0 ||
-           atomic_load_explicit(&log->commit.kicked, memory_order_seq_cst) != 0 ||
-           atomic_load_explicit(&log->tailers.sleeping, memory_order_seq_cst) != 0 ||
-           atomic_load_explicit(&log->tailers.eventfd_count, memory_order_seq_cst) != 0 ||
-           atomic_load_explicit(&log->event_fd, memory_order_seq_cst) >= 0;
-}
-
-static void wake_readers(struct weir_log *log)
-{
-    struct live_page *page = log->live.data;
-    if (page != NULL && atomic_load_explicit(&page->waiters, memory_order_seq_cst) > 0) {
-        live_wake(page);
-    }
-}
-
-/* Behind the lock: who queued, kicked, slept or armed a descriptor before is seen here; who does so
- * later sees the marks, or leads. */
+/* Behind the marks and behind the end of leading: who queued, kicked or armed a descriptor before
+ * is seen here; who does so later sees the marks, or leads. The additions to the sequences are what
+ * orders the stores before the looks. */
 static void tell(struct weir_log *log)
 {
-    wake_readers(log);
-    if (!somebody_waits(log)) {
-        return;
-    }
-    tail_revoke(log);
-    tail_wake(log);
+    tail_notify(log);
+    live_wake(log);
     int fd = atomic_load_explicit(&log->event_fd, memory_order_acquire);
     if (fd >= 0) {
         base_event_fd_signal(fd);
@@ -139,71 +96,34 @@ static void tell(struct weir_log *log)
     }
 }
 
-/* Where the group goes: false when something of others is in front of it. The caller is the only
- * one at the tail, here and below. */
-static bool place(struct weir_log *log, const struct write_through_group *image,
-                  struct wal_group *ret_group)
-{
-    return !log_is_poisoned(log) && reserve_through(log, image->want, image->now_ns, ret_group);
-}
-
-/* No other thread leads. */
-static void write_group(struct weir_log *log, struct write_through_group *image,
-                        struct wal_group *group, struct reserve_place *ret_place)
+/* The caller holds tail.lock and leads. */
+static void write_group(struct weir_log *log, struct wal_group *group,
+                        struct write_through_group *image)
 {
     uint64_t padded_bytes = format_align(group->size_bytes, log->limits.block_bytes);
-    uint64_t end = log_address(log, group->segment, group->offset + padded_bytes);
     seal(log, group, image);
-    reserve_through_end(log, image->want, group);
-    move_pipeline(log, group, end);
-    ret_place->lsn = group->first_lsn;
-    ret_place->spare_wanted = reserve_spare_wanted(log, log->tail.offset);
     log->medium->ops->copy(group->segment->window, group->offset, image->bytes, padded_bytes);
-    move_marks(log, group, end);
-}
-
-/* One of many: by way of the lock. */
-static bool write_locked(struct weir_log *log, struct write_through_group *image,
-                         struct reserve_place *ret_place)
-{
-    struct wal_group group;
-    tail_acquire_in_turns(log);
-    bool alone = place(log, image, &group) && leader_try(log);
-    if (alone) {
-        write_group(log, image, &group, ret_place);
-        if (!somebody_waits(log)) {
-            tail_consider(log);
-        }
-        /* Release pairs with the acquire in leader_try(). */
-        atomic_store_explicit(&log->commit.leading, 0, memory_order_release);
-    }
-    tail_release(log);
-    if (alone) {
-        tell(log);
-    }
-    return alone;
-}
-
-/* Nobody has to be told, but for reader processes. */
-static bool write_as_owner(struct weir_log *log, struct write_through_group *image,
-                           struct reserve_place *ret_place)
-{
-    struct wal_group group;
-    /* Relaxed: a leader that this one does not see waits until it is outside. */
-    bool alone = atomic_load_explicit(&log->commit.leading, memory_order_relaxed) == 0 &&
-                 place(log, image, &group);
-    if (alone) {
-        write_group(log, image, &group, ret_place);
-    }
-    tail_leave(&log->tail.lock);
-    wake_readers(log);
-    return alone;
+    reserve_through_end(log, &image->want, group);
+    move_marks(log, group, padded_bytes);
 }
 
 int write_through(struct weir_log *log, struct write_through_group *image,
                   struct reserve_place *ret_place)
 {
-    bool written = tail_enter(&log->tail.lock) ? write_as_owner(log, image, ret_place)
-                                               : write_locked(log, image, ret_place);
-    return written ? 1 : 0;
+    struct wal_group group;
+    base_lock_acquire(&log->tail.lock);
+    bool alone = !log_is_poisoned(log) &&
+                 reserve_through(log, &image->want, image->now_ns, &group) && leader_try(log);
+    if (alone) {
+        write_group(log, &group, image);
+        ret_place->lsn = group.first_lsn;
+        ret_place->spare_wanted = reserve_spare_wanted(log, log->tail.offset);
+        /* Release pairs with the acquire in leader_try(). */
+        atomic_store_explicit(&log->commit.leading, 0, memory_order_release);
+    }
+    base_lock_release(&log->tail.lock);
+    if (alone) {
+        tell(log);
+    }
+    return alone ? 1 : 0;
 }

@@ -15,7 +15,7 @@
  * FORMAT_GROUP_HEADER_BYTES on, with their sizes, padded with zeros to block_bytes. */
 struct write_through_group {
     alignas(64) uint8_t bytes[WRITE_THROUGH_BYTES];
-    const struct reserve_want *want;
+    struct reserve_want want;
     uint32_t body_crc;
     uint64_t now_ns; /* monotonic */
 };

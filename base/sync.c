@@ -16,15 +16,12 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <linux/membarrier.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #define SPIN_LIMIT 60
-#define LOOKS_LIMIT 8
-#define TURNS_BETWEEN_LOOKS 64
 #define NS_PER_S INT64_C(1000000000)
 
 _Static_assert(sizeof(_Atomic uint32_t) == 4, "a futex word is four bytes");
@@ -131,31 +128,6 @@ void base_yield(void)
     }
 }
 
-static int membarrier(int command)
-{
-    return syscall(SYS_membarrier, command, 0, 0) < 0 ? -errno : 0;
-}
-
-int base_barrier_register(void)
-{
-    (void)membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED);
-    return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
-}
-
-void base_barrier_all(void)
-{
-    int rc;
-    while ((rc = membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) == -ENOMEM) {
-        base_yield(); /* a mask of CPUs, for a moment */
-    }
-    WEIR_ASSERT(rc == 0); /* it is registered */
-}
-
-void base_barrier_everywhere(void)
-{
-    (void)membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED);
-}
-
 unsigned base_cpu_count(void)
 {
     static _Atomic unsigned cached;
@@ -200,20 +172,6 @@ void base_lock_acquire_slowly(struct base_lock *lock)
            BASE_LOCK_FREE) {
         (void)base_wait(&lock->state, BASE_LOCK_CONTENDED, -1, false);
     }
-}
-
-void base_lock_acquire_in_turns(struct base_lock *lock)
-{
-    bool spins = spinning_may_help();
-    for (int look = 0; spins && look < LOOKS_LIMIT; look++) {
-        if (base_lock_try(lock)) {
-            return;
-        }
-        for (int turn = 0; turn < TURNS_BETWEEN_LOOKS; turn++) {
-            base_cpu_relax();
-        }
-    }
-    base_lock_acquire(lock);
 }
 
 void base_lock_wake(struct base_lock *lock)

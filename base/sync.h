@@ -42,15 +42,6 @@ void base_wake_sets(_Atomic uint32_t *word, uint32_t sets);
 /* Lets another runnable thread go first. */
 void base_yield(void);
 
-/* Half of a fence for the one who is in a hurry: every thread of this process that runs passes a
- * full barrier before base_barrier_all() returns, so that a rare caller orders the plain stores and
- * loads of a frequent one. register() comes first: 0, or -errno where the kernel has no such thing;
- * it may take milliseconds. base_barrier_everywhere() reaches the other processes that have
- * registered, too; it does nothing where it is not allowed. */
-int base_barrier_register(void);
-void base_barrier_all(void);
-void base_barrier_everywhere(void);
-
 /* CPUs that this process may run on, read once. */
 unsigned base_cpu_count(void);
 
@@ -77,11 +68,6 @@ struct base_lock {
 };
 
 void base_lock_acquire_slowly(struct base_lock *lock);
-
-/* For a lock that protects many lines and is taken again at once by who gives it back: looks at it
- * only every two microseconds or so, so that the lines stay with one CPU for several turns, and
- * sleeps after some of those. */
-void base_lock_acquire_in_turns(struct base_lock *lock);
 void base_lock_wake(struct base_lock *lock);
 
 static inline bool base_lock_try(struct base_lock *lock)

@@ -65,7 +65,7 @@ __attribute__((always_inline)) static inline uint64_t lookup_list(const struct e
                                                                   struct index_key key,
                                                                   uint32_t depth)
 {
-    /* A leaf's form is odd, and so is the difference. */
+    /* Of a leaf the lowest three bits are 001: the difference is neither 0, 1 nor 2. */
     uint32_t more = word_form(word) - word_form_of(NODE_16, depth);
     if (more > word_form_of(NODE_32, 0) - word_form_of(NODE_16, 0)) {
         return word;

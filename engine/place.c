@@ -22,7 +22,7 @@
 static void learn_shift(struct engine_places *places)
 {
     uint64_t bytes = wal_address_segment_bytes(places->log);
-    if (bytes != 0 && place_shift(places) == 0) {
+    if (bytes != 0 && place_shift(places) == PLACE_SHIFT_UNKNOWN) {
         /* Without the lowest bits, which are 0: what a leaf says there need not be taken away. */
         atomic_store_explicit(&places->within, (bytes - 1) & ~(uint64_t)(INDEX_ADDRESS_ALIGN - 1),
                               memory_order_relaxed);
@@ -173,6 +173,7 @@ int place_init(struct weir_engine *engine)
         return -ENOMEM;
     }
     places->log = engine->log;
+    atomic_store_explicit(&places->segment_shift, PLACE_SHIFT_UNKNOWN, memory_order_relaxed);
     learn_shift(places);
     epoch_bag_init(&places->gone, &engine->epochs, unpin_list, places);
     epoch_bag_init(&places->bag, &engine->epochs, hide_list, places);

@@ -13,6 +13,8 @@
 struct weir_engine;
 struct engine_table;
 
+/* Of all addresses this makes ordinal 0, which no segment has: its slot stays empty. */
+#define PLACE_SHIFT_UNKNOWN 63u
 #define PLACE_SLOTS (UINT64_C(1) << 23) /* of ordinary segments, and as many of compacted ones */
 
 struct place_slot {
@@ -45,7 +47,7 @@ struct engine_places {
     struct weir_log *log;
     struct place_table *table;
     struct place_used used[2];      /* under the lock */
-    _Atomic uint32_t segment_shift; /* bytes of a segment, as a power of two; 0: not known yet */
+    _Atomic uint32_t segment_shift; /* bytes of a segment, as a power of two */
     _Atomic uint64_t within;        /* the bits of an address that are its offset in the segment */
 };
 

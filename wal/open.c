@@ -360,7 +360,7 @@ static int open_writer(struct weir_log *log, const struct weir_log_options *opti
     }
     log->limits.queue_depth = at_most(log->medium->info.queue_depth, DURABLE_DEPTH);
     log->limits.stream_depth = at_most(log->medium->info.queue_depth, STREAM_DEPTH);
-    log->limits.through_bytes = write_through_limit(log);
+    log->limits.through_bytes = rc == 0 ? write_through_limit(log) : 0;
     log->uuid_seed = group_uuid_seed(log->control.uuid);
     log->report.control_s = seconds_since(start_ns);
     rc = rc < 0 ? rc : recover(log, options, why);

@@ -26,7 +26,7 @@
 #include <errno.h>
 
 #define GROUP_AGE_NS BASE_NS_PER_MS
-#define CLOCK_REFRESH_NS BASE_NS_PER_S
+#define CLOCK_REFRESH_NS ((int64_t)BASE_NS_PER_S)
 
 enum reserve_need {
     NEED_NOTHING,
@@ -65,9 +65,11 @@ static bool within_run_ahead(const struct weir_log *log, uint64_t end_address)
 /* Real time in steps that never go back, for the price of the monotonic clock. */
 static uint64_t group_time(struct wal_tail *tail, uint64_t now_ns)
 {
-    if (now_ns - tail->clock_read_ns > CLOCK_REFRESH_NS || tail->clock_read_ns == 0) {
-        tail->clock_offset_ns = (int64_t)(base_clock_realtime_ns() - now_ns);
-        tail->clock_read_ns = now_ns;
+    /* now_ns may be older than the last reading, by as long as its thread waited for the lock. */
+    if ((int64_t)(now_ns - tail->clock_read_ns) > CLOCK_REFRESH_NS || tail->clock_read_ns == 0) {
+        uint64_t read_ns = base_clock_monotonic_ns();
+        tail->clock_offset_ns = (int64_t)(base_clock_realtime_ns() - read_ns);
+        tail->clock_read_ns = read_ns;
     }
     uint64_t time = now_ns + (uint64_t)tail->clock_offset_ns;
     tail->time_ns = time > tail->time_ns ? time : tail->time_ns;

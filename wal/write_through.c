@@ -29,7 +29,10 @@ uint32_t write_through_limit(const struct weir_log *log)
     const struct weir_medium_info *info = &log->medium->info;
     bool strict = log->witness == WEIR_WITNESS_STRICT; /* a witness has to follow */
     bool instant = log->limits.block_bytes <= info->block_bytes;
-    return info->write_through && instant && !strict ? WRITE_THROUGH_BYTES : 0;
+    /* A group is padded to whole blocks, and has to fit the buffer then. */
+    bool fits =
+        WRITE_THROUGH_BYTES % log->limits.block_bytes == 0 && log->medium->ops->copy != NULL;
+    return info->write_through && instant && fits && !strict ? WRITE_THROUGH_BYTES : 0;
 }
 
 /* Only the leader counts, so no read-modify-write is needed. */

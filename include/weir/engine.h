@@ -133,7 +133,8 @@ struct weir_engine_open_report {
  *   WEIR_ENGINE_ACCEPT_GAPS, a record that says so, durable when it returns 0.
  * Threads: any; it uses options.threads of its own while it rebuilds, none afterwards.
  * Blocks: on reading the log.
- * Allocates: the index: 10 to 40 bytes for each key; about 16 more while it rebuilds.
+ * Allocates: the index: 10 to 40 bytes for each key; about 16 more while it rebuilds. Of address
+ * space index_bytes and 272 MiB.
  */
 WEIR_EXPORT int weir_engine_open(struct weir_log *log, const struct weir_engine_options *options,
                                  struct weir_engine **ret_engine, struct weir_error *ret_error);

@@ -4,6 +4,8 @@
 #include "support.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
+#include "base/system.h"
 #include "wal/log.h"
 
 #include <errno.h>
@@ -522,6 +524,54 @@ static void prepare_makes_segments_ahead(void **state)
     disk_free(&disk);
 }
 
+/* A thread looks at the clock and then waits for the lock, behind others who have looked later. */
+struct clocks {
+    uint64_t monotonic_ns, realtime_ns;
+};
+
+static uint64_t monotonic_of(void *context)
+{
+    return ((struct clocks *)context)->monotonic_ns;
+}
+
+static uint64_t realtime_of(void *context)
+{
+    return ((struct clocks *)context)->realtime_ns;
+}
+
+static uint64_t time_of_append(struct weir_log *log, struct clocks *clocks, uint64_t ms)
+{
+    clocks->monotonic_ns = (10000 + ms) * BASE_NS_PER_MS;
+    append_text(log, "x", WEIR_EACH);
+    return log->tail.time_ns;
+}
+
+static void a_look_at_the_clock_that_is_old_moves_no_later_time_into_the_future(void **state)
+{
+    (void)state;
+    const uint64_t start_ns = UINT64_C(1700000000) * BASE_NS_PER_S;
+    struct clocks clocks = {10 * BASE_NS_PER_S, start_ns};
+    struct base_system system = {.context = &clocks,
+                                 .monotonic = monotonic_of,
+                                 .coarse = monotonic_of,
+                                 .realtime = realtime_of};
+    struct test_disk disk = disk_new();
+    base_system_set(&system);
+    struct weir_log *log = open_log(&disk, NULL);
+    assert_int_equal(time_of_append(log, &clocks, 0), start_ns);
+    clocks.realtime_ns = start_ns + 50 * BASE_NS_PER_MS;
+    uint64_t waited_ns = time_of_append(log, &clocks, 0) - start_ns; /* looked 50 ms ago, */
+    clocks.monotonic_ns -= BASE_NS_PER_MS;
+    append_text(log, "x", WEIR_EACH); /* and 51 */
+    clocks.realtime_ns = start_ns + 60 * BASE_NS_PER_MS;
+    uint64_t later_ns = time_of_append(log, &clocks, 60) - start_ns;
+    base_system_set(NULL);
+    close_log(log);
+    disk_free(&disk);
+    assert_in_range(waited_ns, 0, 50 * BASE_NS_PER_MS);
+    assert_int_equal(later_ns, 60 * BASE_NS_PER_MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -544,6 +594,7 @@ int main(void)
         cmocka_unit_test(none_is_one_write_per_closed_group_and_one_flush_per_half_of_w),
         cmocka_unit_test(the_smallest_run_ahead_gets_across_rolls_of_tiny_records),
         cmocka_unit_test(prepare_makes_segments_ahead),
+        cmocka_unit_test(a_look_at_the_clock_that_is_old_moves_no_later_time_into_the_future),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

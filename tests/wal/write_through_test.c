@@ -7,6 +7,7 @@
 #include "base/system.h"
 #include "base/thread.h"
 #include "wal/commit.h"
+#include "wal/write_through.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -127,6 +128,23 @@ static void large_records_and_other_durabilities_go_the_ordinary_way(void **stat
     append_text(log, "group", WEIR_GROUP);
     expect_ordinary(&calls);
     assert_int_equal(count_records(log), 4);
+    close_log(log);
+    disk_free(&disk);
+}
+
+/* Padded to blocks that do not divide the buffer, a group would not fit it. */
+static void it_serves_blocks_that_divide_its_buffer(void **state)
+{
+    (void)state;
+    struct test_disk disk = pmem_disk();
+    struct weir_log *log = open_log(&disk, NULL);
+    uint32_t block_bytes = log->limits.block_bytes;
+    assert_true(write_through_limit(log) > 0);
+    log->limits.block_bytes = 512;
+    log->medium->info.block_bytes = 512;
+    assert_int_equal(write_through_limit(log), 0);
+    log->limits.block_bytes = block_bytes;
+    log->medium->info.block_bytes = block_bytes;
     close_log(log);
     disk_free(&disk);
 }
@@ -419,6 +437,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_append_that_is_alone_is_one_copy_and_durable),
         cmocka_unit_test(large_records_and_other_durabilities_go_the_ordinary_way),
+        cmocka_unit_test(it_serves_blocks_that_divide_its_buffer),
         cmocka_unit_test(a_strict_witness_has_to_follow_so_it_goes_the_ordinary_way),
         cmocka_unit_test(records_that_wait_go_first),
         cmocka_unit_test(an_open_reservation_of_another_thread_holds_up_those_behind_it),

@@ -53,7 +53,7 @@ demo: deps
 
 bench: build
 	build/release/tests/engine/bench_index
-	$(WEIR) bench peers
+	$(WEIR) bench peers --dir .
 
 check: deps
 	cmake --preset dev

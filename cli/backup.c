@@ -178,7 +178,7 @@ const struct cli_command backup_command = {
     .summary = "Copies a log to a log of its own, also while it is written",
     .details =
         "DST must not exist or be empty. Each record that was durable at the start keeps its LSN\n"
-        "and time; the copy has an identity of its own and no holds, so consumers stay with LOG.\n"
+        "and time; the copy has an identity of its own and no consumers: they stay with LOG.\n"
         "A hold backup-PID-NUMBER keeps LOG from truncation meanwhile; what a killed backup leaves "
         "of\nit is dropped with `weir hold drop`. Damage in LOG is refused (exit 3) with its LSNs.",
     .arguments_min = 2,

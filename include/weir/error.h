@@ -76,7 +76,7 @@ extern "C" {
     X(WEIR_E_KEY, -20023, "a key has 1 to 65535 bytes, and no more than a record has room for",    \
       "give a key of that length; a longer one can be hashed, and kept whole in the value")        \
     X(WEIR_E_NO_TABLE, -20024, "there is no table of that name or number",                         \
-      "`weir stat LOG` lists the tables; weir_table_open() and `weir put` make one")               \
+      "`weir stat LOG --engine` lists the tables; weir_table_open() and `weir put` make one")      \
     X(WEIR_E_TABLES, -20025, "the log has as many tables as it can have",                          \
       "put a prefix in front of the keys of one table instead")                                    \
     X(WEIR_E_CONFLICT, -20026, "the key's version is not the expected one",                        \

@@ -27,6 +27,8 @@
 #define NODE_END 256u        /* as a byte: the key that ends here */
 #define NODE_CLASS_LARGEST (NODE_KINDS + NODE_256)
 
+_Static_assert(WORD_UNIT == ARENA_UNIT, "a word names every offset that the arena gives");
+
 #define HEADER_LOCKED UINT64_C(1)
 #define HEADER_OBSOLETE UINT64_C(2)
 #define HEADER_COUNT_SHIFT 8

@@ -59,7 +59,8 @@ struct weir_medium_info {
     bool emulated;          /* true: persistent memory that is none; for measurements only */
     bool asynchronous;      /* true: persist() may return 0 and complete later */
     bool write_through;  /* true: copy() of a small group as a whole costs less than stores, clean()
-                            and persist(), and than waiting for another thread to do it */
+                            and persist(), and than waiting for another thread to do it. Used where
+                            there is a copy(), and block_bytes is 64, 128 or 256 */
     bool window_is_file; /* true: the window is the file itself (mapped, pmem): bytes that are
                             copied in survive process death without persist() */
 };

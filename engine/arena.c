@@ -129,7 +129,9 @@ void arena_destroy(struct engine_arena *arena)
     for (unsigned index = 0; index < ARENA_REGIONS && arena->epochs != NULL; index++) {
         epoch_bag_destroy(&arena->regions[index].bag);
     }
-    base_pages_free(arena->memory, (size_t)arena->limit);
+    if (!arena->lost) { /* else it leaks: what is there next would be written to as well */
+        base_pages_free(arena->memory, (size_t)arena->limit);
+    }
     memset(arena, 0, sizeof *arena);
 }
 

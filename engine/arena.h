@@ -72,6 +72,7 @@ struct engine_arena {
     _Atomic uint64_t used;   /* moves once for a chunk, so it may share the line of the others */
     _Atomic uint64_t pooled; /* bytes of the objects in pools */
     struct arena_pool pools[ARENA_CLASSES];
+    bool lost; /* a medium may still write to the memory: it is never given back */
     struct arena_region regions[ARENA_REGIONS];
 };
 

@@ -17,7 +17,9 @@
  * many pages as there are records, so behind a long rest it is read, too.
  *
  * Failure modes: whatever does not fit is a reason not to use it, and never an error: the log has
- * everything. Nothing of the file is used before the CRC over it was right.
+ * everything. Nothing of the file is used before the CRC over it was right. Memory that the medium
+ * cannot take its hands off (-ENOTRECOVERABLE) is not given back, since it may be written to later,
+ * whatever is there then.
  *
  * Invariant: when it is not used, the engine is as it was: an empty arena, the default table.
  */
@@ -85,7 +87,9 @@ static int read_head(struct loading *loading)
     bool whole = rc == 0 && got == CHECKPOINT_BLOCK &&
                  memcmp(head->magic, checkpoint_magic, sizeof head->magic) == 0 &&
                  base_crc32c(0, block + start, CHECKPOINT_BLOCK - start) == le32_load(&head->crc);
-    base_free(block);
+    if (rc != -ENOTRECOVERABLE) {
+        base_free(block);
+    }
     if (!whole) {
         return refuse(loading, "the checkpoint's head is damaged");
     }
@@ -151,6 +155,7 @@ static int read_parts(struct loading *loading)
     if (rc < 0 || got != bytes ||
         base_crc32c(0, loading->parts, loading->parts_bytes) !=
             le32_load(&loading->head.tables_crc)) {
+        loading->parts = rc == -ENOTRECOVERABLE ? NULL : loading->parts;
         return refuse(loading, "the checkpoint's tables are damaged");
     }
     return 1;
@@ -162,17 +167,17 @@ struct checker {
     const struct loading *loading;
     struct base_thread thread;
     uint64_t first, end; /* pieces */
-    bool whole;
+    bool whole, lost;
 };
 
-static bool read_piece(const struct loading *loading, uint64_t index)
+static int read_piece(const struct loading *loading, uint64_t index)
 {
     uint64_t offset = index * CHECKPOINT_PIECE_BYTES;
     uint64_t left = checkpoint_round(loading->image_bytes) - offset;
     size_t bytes = left < CHECKPOINT_PIECE_BYTES ? left : CHECKPOINT_PIECE_BYTES, got = 0;
     int rc = loading->medium->ops->read(loading->file, loading->image_offset + offset,
                                         loading->engine->arena.memory + offset, bytes, &got);
-    return rc == 0 && got == bytes;
+    return rc == 0 && got != bytes ? -EIO : rc;
 }
 
 static void check_pieces(void *context)
@@ -184,9 +189,10 @@ static void check_pieces(void *context)
     const uint8_t *image = loading->engine->arena.memory;
     checker->whole = true;
     for (uint64_t i = checker->first; i < checker->end && checker->whole; i++) {
+        int rc = loading->copied ? read_piece(loading, i) : 0;
+        checker->lost = rc == -ENOTRECOVERABLE;
         checker->whole =
-            (!loading->copied || read_piece(loading, i)) &&
-            checkpoint_piece_crc(image, loading->image_bytes, i) == le32_load(&crcs[i]);
+            rc == 0 && checkpoint_piece_crc(image, loading->image_bytes, i) == le32_load(&crcs[i]);
     }
 }
 
@@ -224,6 +230,7 @@ static bool image_is_whole(const struct loading *loading)
             base_thread_join(&checkers[i].thread);
         }
         whole = whole && checkers[i].whole;
+        loading->engine->arena.lost = loading->engine->arena.lost || checkers[i].lost;
     }
     return whole;
 }
@@ -253,6 +260,7 @@ static int place_image(struct loading *loading)
             : loading->medium->ops->map_private(loading->file, loading->image_offset, arena->memory,
                                                 checkpoint_round(loading->image_bytes));
     if (rc < 0) {
+        arena->lost = rc == -ENOTRECOVERABLE;
         return refuse(loading, "the checkpoint's image cannot be read");
     }
     return image_is_whole(loading) ? 1 : refuse(loading, "the checkpoint's image is damaged");

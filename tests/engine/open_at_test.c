@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 /* A checkpoint, and a rest behind it. */
 static void store_open_filled(struct store *store)
@@ -308,6 +309,141 @@ static void what_does_not_fit_is_refused_for_the_same_reasons(void **state)
     store_close(&other);
 }
 
+/* ---- a medium that does not let go ---- */
+
+/* The read of the checkpoint that has the byte at `at` ends without anybody knowing whether the
+ * medium will still write to its buffer; so does each mapping. */
+static struct {
+    const struct weir_medium_ops *real;
+    struct weir_medium_ops ops;
+    struct weir_file *_Atomic file; /* the checkpoint, until then */
+    uint64_t at, offset;
+    uint8_t *buffer; /* of that read, which is the medium's */
+    size_t size;
+} grip;
+
+static int open_in_grip(struct weir_medium *medium, const char *name, enum weir_open_mode mode,
+                        struct weir_file **ret_file)
+{
+    int rc = grip.real->open(medium, name, mode, ret_file);
+    if (rc == 0 && strcmp(name, CHECKPOINT_NAME) == 0) {
+        atomic_store(&grip.file, *ret_file);
+    }
+    return rc;
+}
+
+static int keep(uint64_t offset, void *buffer, size_t size)
+{
+    atomic_store(&grip.file, NULL);
+    grip.offset = offset;
+    grip.buffer = buffer;
+    grip.size = size;
+    return -ENOTRECOVERABLE;
+}
+
+static int read_in_grip(struct weir_file *file, uint64_t offset, void *buffer, size_t size_bytes,
+                        size_t *ret_size_bytes)
+{
+    bool kept = offset <= grip.at && grip.at < offset + size_bytes;
+    return kept && file == atomic_load(&grip.file)
+               ? keep(offset, buffer, size_bytes)
+               : grip.real->read(file, offset, buffer, size_bytes, ret_size_bytes);
+}
+
+static int map_in_grip(struct weir_file *file, uint64_t offset, void *address, size_t size_bytes)
+{
+    (void)file;
+    return keep(offset, address, size_bytes);
+}
+
+static void open_both_in_grip(struct store *store, uint64_t at)
+{
+    struct weir_log_options options = store->log_options;
+    struct weir_error why = WEIR_ERROR_INIT;
+    options.medium = WEIR_MEDIUM_CUSTOM;
+    assert_int_equal(sim_memory_open(&store->disk, &options.custom_medium), 0);
+    memset(&grip, 0, sizeof grip);
+    grip.real = options.custom_medium->ops;
+    grip.ops = *grip.real;
+    grip.ops.open = open_in_grip;
+    grip.ops.read = read_in_grip;
+    grip.ops.map_private = map_in_grip;
+    grip.at = at;
+    options.custom_medium->ops = &grip.ops;
+    assert_int_equal(weir_engine_open_at("memory", &options, &store->engine_options, &store->log,
+                                         &store->engine, &why),
+                     0);
+    assert_non_null(grip.buffer);
+}
+
+/* The image was to be read to an arena: it is still there, and the engine has another one. */
+static void expect_arena_kept(const struct store *store)
+{
+    unsigned char resident[((size_t)8 << 20) / 4096];
+    const uint8_t *arena = store->engine->arena.memory;
+    assert_in_range(grip.size, 1, sizeof resident * 4096);
+    assert_int_equal(mincore(grip.buffer, grip.size, resident), 0); /* -1: not mapped */
+    assert_true(grip.buffer + grip.size <= arena || grip.buffer >= arena + STORE_INDEX);
+}
+
+static void memory_that_the_medium_may_still_write_to_is_not_given_back(void **state)
+{
+    (void)state;
+    struct store store;
+    uint64_t size;
+    store_open_filled(&store);
+    for (int i = 0; i < 150000; i++) { /* an image for two threads */
+        char key[24];
+        snprintf(key, sizeof key, "more%d", i);
+        put(&store, key, "of it");
+    }
+    assert_int_equal(weir_engine_checkpoint(store.engine, NULL, NULL), 0);
+    struct fingerprint before = fingerprint_of(&store, 0);
+    store_stop(&store);
+    const struct checkpoint_head *head =
+        (const struct checkpoint_head *)checkpoint_bytes(&store, &size);
+    const uint64_t image_offset = le64_load(&head->image_offset);
+    const struct {
+        unsigned threads;
+        uint64_t at;
+        const char *reason;
+    } cases[] = {
+        {2, 0, "head is damaged"},
+        {2, CHECKPOINT_BLOCK, "tables are damaged"},
+        {2, image_offset, "image is damaged"},
+        {2, size - 1, "image is damaged"}, /* by the second thread */
+        {1, UINT64_MAX, "image cannot be read"},
+    };
+    assert_true(size - image_offset > CHECKPOINT_LARGE_PAGE);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t blocks = base_alloc_in_use(), pages = base_pages_in_use();
+        store.engine_options.threads = cases[i].threads;
+        open_both_in_grip(&store, cases[i].at);
+        assert_false(report_of(&store).from_checkpoint);
+        assert_non_null(strstr(report_of(&store).reason, cases[i].reason));
+        bool image = grip.offset >= image_offset;
+        if (image) {
+            expect_arena_kept(&store);
+            memset(grip.buffer, 0xa5, grip.size); /* the medium writes at last */
+        }
+        expect_fingerprint(&store, 0, &before);
+        put(&store, "late", "it was");
+        expect(&store, "late", "it was", 0);
+        erase(&store, "late");
+        store_stop(&store);
+        assert_int_equal(base_alloc_in_use() - blocks, image ? 0 : 1);
+        assert_int_equal(base_pages_in_use() - pages, image ? STORE_INDEX : 0);
+        memset(grip.buffer, 0x5a, grip.size);
+        if (image) { /* the medium of this test has no hold on it any more */
+            base_pages_free(grip.buffer - (grip.offset - image_offset), STORE_INDEX);
+        } else {
+            base_free(grip.buffer);
+        }
+    }
+    store_start(&store);
+    store_close(&store);
+}
+
 /* ---- one half fails ---- */
 
 static void expect_usable(struct store *store, const struct fingerprint *expected)
@@ -416,6 +552,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_log_that_is_not_there_is_made_and_one_without_a_checkpoint_is_rebuilt),
         cmocka_unit_test(without_a_thread_and_for_a_reader_one_comes_after_the_other),
         cmocka_unit_test(what_does_not_fit_is_refused_for_the_same_reasons),
+        cmocka_unit_test(memory_that_the_medium_may_still_write_to_is_not_given_back),
         cmocka_unit_test(when_the_log_cannot_be_opened_nothing_is),
         cmocka_unit_test(when_the_engine_cannot_be_opened_the_log_is_given_back),
         cmocka_unit_test(there_has_to_be_a_place_for_both),

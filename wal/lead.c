@@ -8,7 +8,8 @@
  *   COMMIT_DURABLE     its write flushes (persist), one group at a time; a further one only when a
  *                      full batch is ready. If older groups were only written, it is written too,
  *                      and one flush of their files covers all.
- *   COMMIT_BACKGROUND  written as it closes; a flush when half of W is used. Nothing else.
+ *   COMMIT_BACKGROUND  written as it closes; a flush when half of W is used and a part of it is
+ *                      written. Nothing else.
  *
  * Failure modes: a write or flush fails, or its outcome is unknown: the log is poisoned, durable
  * never moves again.
@@ -28,6 +29,9 @@
 #define FULL_BATCH_BYTES ((uint64_t)128 << 10)
 #define FULL_BATCH_RECORDS 1024u
 #define LARGE_BATCH_BYTES ((uint64_t)1 << 20)
+/* Written bytes that are worth a flush while a stream goes on: of W, half of the largest group, as
+ * one ends where the next record does not fit. */
+#define FLUSH_SHARE 8u
 #define COMPLETIONS 16
 #define TOKEN_FLUSH (UINT64_C(1) << 63)
 #define REAP_STRIDE 16u /* records of a group, from its first, between two looks at completions */
@@ -361,11 +365,6 @@ static int start_flush(struct weir_log *log)
     while (commit->flushes_in_flight == 0 && in_flight_of(log) < log->medium->info.queue_depth &&
            (first = first_unflushed(log)) != NULL) {
         uint64_t end = end_of_written(log, first->segment);
-        bool all = end == commit->submit || !commit_group(log, end)->written;
-        if (all) {
-            commit->flush_started =
-                atomic_load_explicit(&log->tail.reserved_address, memory_order_relaxed);
-        }
         commit->flush_wanted = commit->flush_wanted && end < commit->submit;
         commit->flush_covers = end;
         add(&log->counters.flushes, 1);
@@ -389,6 +388,23 @@ static uint64_t run_ahead(const struct weir_log *log)
            atomic_load_explicit(&log->marks.durable_address, memory_order_relaxed);
 }
 
+/* Is it worth a flush? What is only reserved does not count: no flush would cover it. */
+static bool enough_is_written(struct weir_log *log)
+{
+    uint64_t durable = atomic_load_explicit(&log->marks.durable_address, memory_order_relaxed);
+    uint64_t enough = durable + log->limits.run_ahead_bytes / FLUSH_SHARE;
+    for (uint64_t i = done_of(log); i < log->commit.submit; i++) {
+        const struct wal_group *group = commit_group(log, i);
+        if (!group->written) {
+            return false;
+        }
+        if (group_end_address(log, group) >= enough) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool flush_is_due(struct weir_log *log, enum commit_mode mode)
 {
     if (mode == COMMIT_DURABLE) {
@@ -399,9 +415,8 @@ static bool flush_is_due(struct weir_log *log, enum commit_mode mode)
     if (log->commit.blocked) { /* nothing more can be written, and the reservation may stay open */
         return log->commit.writes_in_flight == 0;
     }
-    uint64_t reserved = atomic_load_explicit(&log->tail.reserved_address, memory_order_relaxed);
-    return 2 * run_ahead(log) > log->limits.run_ahead_bytes &&
-           reserved - log->commit.flush_started >= log->limits.run_ahead_bytes / 4;
+    return log->commit.flushes_in_flight == 0 && 2 * run_ahead(log) > log->limits.run_ahead_bytes &&
+           enough_is_written(log);
 }
 
 /* ---- completions ---- */

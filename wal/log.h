@@ -109,9 +109,8 @@ struct wal_commit {
     uint32_t writes_in_flight;
     uint32_t flushes_in_flight; /* 0 or 1 */
     bool blocked;               /* the next group holds an open reservation */
-    bool flush_wanted;      /* groups were written for somebody who waits for a flush behind them */
-    uint64_t flush_covers;  /* groups below this index become durable with the flush in flight */
-    uint64_t flush_started; /* reserved address when the last flush was started */
+    bool flush_wanted;     /* groups were written for somebody who waits for a flush behind them */
+    uint64_t flush_covers; /* groups below this index become durable with the flush in flight */
     struct group_chain chain;            /* of the last sealed group */
     struct segment_totals totals;        /* of the segment that is being sealed */
     uint64_t last_seal_offset;           /* of the segment before it; 0 = there is none */

@@ -419,6 +419,13 @@ static bool flush_is_due(struct weir_log *log, enum commit_mode mode)
            enough_is_written(log);
 }
 
+static int flush_if_due(struct weir_log *log, enum commit_mode mode)
+{
+    int rc = flush_is_due(log, mode) ? start_flush(log) : 0;
+    advance(log);
+    return rc;
+}
+
 /* ---- completions ---- */
 
 static int complete(struct weir_log *log, const struct weir_completion *completion)
@@ -484,13 +491,13 @@ static int round_steps(struct weir_log *log, enum commit_mode mode, int64_t time
         rc = push_witness(log);
         rc = rc < 0 ? rc : submit_durable(log, waits);
     } else {
-        rc = submit_closed(log, COMMIT_BACKGROUND, waits);
+        /* The last place in the queue is a flush's: writes would take each one that comes free. */
+        bool last_place = in_flight_of(log) + 1 >= log->medium->info.queue_depth;
+        rc = last_place ? flush_if_due(log, mode) : 0;
+        rc = rc < 0 ? rc : submit_closed(log, COMMIT_BACKGROUND, waits);
     }
     advance(log);
-    if (rc == 0 && flush_is_due(log, mode)) {
-        rc = start_flush(log);
-        advance(log);
-    }
+    rc = rc < 0 ? rc : flush_if_due(log, mode);
     bool idles = log->commit.blocked && in_flight_of(log) == 0 && !log_is_poisoned(log);
     if (rc == 0 && waits && idles) {
         base_wait(&log->commit.published_sequence, seen, timeout_ns, false);

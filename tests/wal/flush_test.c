@@ -135,6 +135,31 @@ static void what_was_not_written_when_a_flush_began_is_flushed_by_another_one_in
     disk_free(&disk);
 }
 
+static void a_stream_is_flushed_before_it_has_to_wait_at_every_depth_of_the_queue(void **state)
+{
+    (void)state;
+    for (uint32_t depth = 1; depth <= 10; depth++) {
+        struct test_disk disk = disk_new();
+        struct weir_log *log = open_on_device(&disk, depth);
+        append_groups(log, depth + 2); /* so that there is always a write for a place */
+        go_on(log, 0);
+        assert_int_equal(atomic_load(&log->commit.in_flight), depth < 8 ? depth : 8);
+        uint64_t end = atomic_load(&log->tail.head) + 3 * RUN_AHEAD / GROUP;
+        weir_lsn seen = 0;
+        int moves = 0;
+        while (atomic_load(&log->tail.head) < end) {
+            device.allowed = 1 + (int)log->commit.flushes_in_flight; /* as fast as the stream */
+            append_one(log);
+            moves += weir_durable_lsn(log) != seen;
+            seen = weir_durable_lsn(log);
+            assert_int_equal(device.waits, 0);
+        }
+        assert_in_range(moves, 4, 3 * 8);
+        close_on_device(log);
+        disk_free(&disk);
+    }
+}
+
 /* No group closes because it has become old, however slow the machine is. */
 static uint64_t stand_still(void *context)
 {
@@ -164,6 +189,7 @@ int main(int argc, char **argv)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_not_written_when_a_flush_began_is_flushed_by_another_one_in_time),
+        cmocka_unit_test(a_stream_is_flushed_before_it_has_to_wait_at_every_depth_of_the_queue),
     };
     return cmocka_run_group_tests(tests, stop_clock, restore_clock);
 }

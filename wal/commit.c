@@ -366,9 +366,10 @@ static bool waits_awake(const struct weir_log *log, weir_lsn lsn, uint64_t addre
 static int wait_in_mode(struct weir_log *log, weir_lsn lsn, uint64_t address, enum commit_mode mode,
                         int64_t timeout_ns)
 {
+    WEIR_ASSERT(timeout_ns != 0);
     uint64_t deadline_ns =
         timeout_ns < 0 ? UINT64_MAX : base_clock_monotonic_ns() + (uint64_t)timeout_ns;
-    unsigned turns = commit_is_instant(log) && timeout_ns != 0 ? SPIN_TURNS + YIELD_TURNS : 0;
+    unsigned turns = commit_is_instant(log) ? SPIN_TURNS + YIELD_TURNS : 0;
     for (;;) {
         if (commit_reached(log, lsn, address)) {
             return 0;

@@ -14,7 +14,8 @@ enum commit_mode {
 };
 
 /* Waits until durable has reached lsn and address (0: either does not matter), leading if nobody
- * does. 0; -ETIMEDOUT; WEIR_E_POISONED. */
+ * does. timeout_ns is not 0: commit_process() is for those who only look. 0; -ETIMEDOUT;
+ * WEIR_E_POISONED. */
 int commit_wait(struct weir_log *log, weir_lsn lsn, uint64_t address, int64_t timeout_ns);
 
 /* Takes completions and starts what is ready, without waiting; leaves it to the leader if there is

@@ -81,6 +81,9 @@ static void print_json(struct cli *cli, const struct verify *verify,
 static const char *verdict(const struct verify *verify)
 {
     const struct findings *findings = &verify->findings;
+    if (verify->report.ok && verify->report.segments == 0 && verify->report.findings == 0) {
+        return "an empty log: nothing was ever written to it";
+    }
     if (verify->report.ok) {
         return verify->report.findings == 0
                    ? "every retained byte is as it was written"
@@ -214,8 +217,10 @@ const struct cli_command verify_command = {
     .arguments = "LOG [OPTION...]",
     .summary = "Reads every byte of a log and lists what is lost or damaged; changes nothing",
     .details =
-        "Exit 0 when all is well, 1 when records are lost, LOG cannot be opened for damage, or\n"
-        "something derived is not what the log says; 3 when LOG is no log.",
+        "Exit 0 when all is well, also of a log that is empty; 1 when records are lost, LOG "
+        "cannot\n"
+        "be opened for damage, or something derived is not what the log says; 3 when LOG is no\n"
+        "log, or not even begun.",
     .arguments_min = 1,
     .arguments_max = 1,
     .options_size = sizeof(struct verify_options),

@@ -410,7 +410,7 @@ static int verify_segments(struct verify *verify)
 /* ---- the whole ---- */
 
 /* No CONTROL: an interrupted creation is an empty log; with segments that were used, CONTROL is
- * gone; anything else is no log. */
+ * gone; anything else, and nothing at all, is no log. */
 static int verify_without_control(struct verify *verify)
 {
     int rc = create_check_unfinished(verify->medium, verify->why);
@@ -419,7 +419,7 @@ static int verify_without_control(struct verify *verify)
     }
     if (!control_from_headers(verify)) {
         bool any = verify->report->findings > 0 && !verify->report->ok;
-        rc = any ? 0 : create_check_directory(verify->medium, verify->why);
+        rc = any ? 0 : create_check_begun(verify->medium, verify->why);
         if (rc == WEIR_E_CONTROL) {
             report_control(verify, "control", UINT64_MAX, true,
                            "it is missing, and no segment's header is valid: nothing says what "

@@ -115,7 +115,8 @@ struct weir_verify_report {
  * @param ret_report  its size member is set by the caller; also filled when findings exist
  * @param ret_error   NULL, or where to put the detail of a failure; its size member is set
  * Returns: 0 (read to the end: see ok); what fn returned; WEIR_E_NOT_A_LOG; WEIR_E_NEWER_FORMAT;
- *   WEIR_E_MEDIUM; WEIR_E_SETTINGS; -EINVAL; -ENOMEM; -ENOENT; -errno.
+ *   WEIR_E_MEDIUM; WEIR_E_SETTINGS; -EINVAL; -ENOMEM; -ENOENT (no such directory, or nothing of a
+ *   log in it, not even what an interrupted creation leaves); -errno.
  * Durability: none.
  * Threads: any.
  * Blocks: on reading the whole log.

@@ -508,6 +508,8 @@ class Refusals(LogTest):
         new = self.path("new")
         self.assert_error(self.salvage(self.path("none"), new), REFUSED, "none")
         os.mkdir(self.path("empty"))
+        with open(self.path("empty/LOCK"), "wb"):
+            pass
         self.assert_error(self.salvage(self.path("empty"), new), REFUSED, "nothing to salvage")
         os.mkdir(self.path("other"))
         with open(self.path("other/notes.txt"), "wb"):

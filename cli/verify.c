@@ -24,6 +24,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 struct verify_options {
     struct cli_common common;
@@ -78,6 +79,17 @@ static void print_json(struct cli *cli, const struct verify *verify,
     json_end(&json);
 }
 
+/* Bytes between records are damaged, and nothing else. */
+static bool refuses_reading_only(const struct findings *findings)
+{
+    bool only = findings->count > findings->notes;
+    for (size_t i = 0; i < findings->count; i++) {
+        const struct weir_finding *finding = &findings->list[i];
+        only = only && (finding->note || strcmp(finding->code, "padding") == 0);
+    }
+    return only;
+}
+
 static const char *verdict(const struct verify *verify)
 {
     const struct findings *findings = &verify->findings;
@@ -97,7 +109,9 @@ static const char *verdict(const struct verify *verify)
     if (verify->report.open_begin) {
         return "the log is damaged and cannot be opened; records may be missing at its front";
     }
-    return "no record is lost, but the log is damaged and cannot be opened";
+    return refuses_reading_only(findings)
+               ? "no record is lost, but readers refuse some: a salvage copies them"
+               : "no record is lost, but the log is damaged and cannot be opened";
 }
 
 static void print_extent(struct output *out, const struct weir_verify_report *report)

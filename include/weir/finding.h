@@ -86,8 +86,8 @@ struct weir_finding {
     uint64_t offset;           /* in file; UINT64_MAX = the file as a whole */
     char text[400];            /* one sentence with file, offset and LSNs */
     const char *advice;        /* what to do about it; a constant */
-    bool note; /* costs no record and keeps nobody from opening: damage to what exists twice or can
-                  be derived */
+    bool note; /* costs no record and keeps nobody from opening or reading: damage to what exists
+                  twice or can be derived */
 };
 
 /* Says in a phrase what a code means.

@@ -90,7 +90,7 @@ WEIR_EXPORT int weir_log_free_bytes(struct weir_log *log, uint64_t *ret_free_byt
 /* What verification found in all. */
 struct weir_verify_report {
     size_t size;     /* sizeof(struct weir_verify_report) */
-    bool ok;         /* no record is lost or damaged, and opening would not refuse */
+    bool ok;         /* no record is lost or damaged, and neither opening nor reading refuses */
     bool open_begin; /* CONTROL is lost, and the first segment that is left begins behind LSN 1:
                         whether records before `earliest` were retained cannot be told */
     weir_lsn earliest, latest;

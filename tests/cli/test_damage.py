@@ -326,6 +326,18 @@ class Group(DamageTest):
         self.salvage(("group-crc", one["first_lsn"], self.range_of(two)[1]),
                      ("body-crc", *self.range_of(three)))
 
+    def test_the_zeros_behind_a_group(self):
+        group = self.data_groups(self.segments[1])[1]
+        self.hit(group["file"], group["offset"] + group["size_bytes"] - 1, b"\x01")
+        row = self.verify(NO, ("padding", 0, 0))
+        self.assertEqual(row["records"], self.latest)
+        first, last = self.range_of(group)
+        self.assertIn(f"readers refuse LSNs {first} to {last}", row["findings"][0]["text"])
+        self.assertIn("no record is lost, but readers refuse some",
+                      weir("verify", self.log).out.decode())
+        self.assert_error(weir("tail", self.log, "--from", first, "--json"), DEVICE, first)
+        self.salvage()
+
 
 class Gaps(DamageTest):
     def setUp(self):

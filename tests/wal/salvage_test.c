@@ -180,18 +180,31 @@ static void damaged_headers_cost_their_groups(void **state)
     end(&image, &salvaged);
 }
 
-static void damaged_padding_costs_no_record(void **state)
+/* Behind a group, and behind the payload of one of its records: 100 bytes and their header take
+ * 116, a record 120. */
+static void damaged_padding_costs_no_record_and_verify_says_so(void **state)
 {
     (void)state;
-    struct image image;
-    struct salvaged salvaged = {0};
-    make_log(&image, 1);
-    struct image_group group = group_with(&image, 5);
-    image_at(&image, group.address)[group.bytes - 1] ^= 1;
-    salvage(&image, &salvaged);
-    assert_int_equal(expect_consistent(&salvaged, &was), was.latest);
-    assert_int_equal(salvaged.note_count, 1);
-    end(&image, &salvaged);
+    for (int behind_payload = 0; behind_payload <= 1; behind_payload++) {
+        struct image image;
+        struct salvaged salvaged = {0};
+        make_log(&image, 1);
+        weir_lsn lsn = behind_payload == 1 ? was.latest - 3 : 5;
+        struct image_group group = group_with(&image, lsn);
+        uint64_t index = lsn - group.first_lsn;
+        uint64_t padding = FORMAT_GROUP_HEADER_BYTES + index * 120 + 16 + 100;
+        image_at(&image, group.address)[behind_payload == 1 ? padding : group.bytes - 1] ^= 1;
+        salvage(&image, &salvaged);
+        assert_int_equal(expect_consistent(&salvaged, &was), was.latest);
+        assert_int_equal(salvaged.note_count, 1);
+        struct weir_verify_report report = verify_image(&image);
+        assert_false(report.ok); /* a cursor refuses the group */
+        assert_int_equal(report.findings - report.notes, 1);
+        assert_int_equal(report.records, salvaged.report.records);
+        assert_int_equal(report.payload_bytes, salvaged.report.payload_bytes);
+        assert_int_equal(report.latest, was.latest);
+        end(&image, &salvaged);
+    }
 }
 
 static void a_missing_segment_is_one_gap(void **state)
@@ -662,7 +675,7 @@ int main(void)
         cmocka_unit_test(a_damaged_payload_costs_its_record_and_keeps_its_neighbours),
         cmocka_unit_test(damaged_neighbours_are_one_gap),
         cmocka_unit_test(damaged_headers_cost_their_groups),
-        cmocka_unit_test(damaged_padding_costs_no_record),
+        cmocka_unit_test(damaged_padding_costs_no_record_and_verify_says_so),
         cmocka_unit_test(a_missing_segment_is_one_gap),
         cmocka_unit_test(wl_01_a_lost_end_that_control_witnesses_is_never_given_again),
         cmocka_unit_test(a_lost_end_of_unknown_length_is_a_gap_that_says_so),

@@ -471,6 +471,52 @@ class Tables(LogTest):
         self.assertEqual(weir("rebuild", self.new, "by_v").exit, OK)
 
 
+class Holds(LogTest):
+    """What keeps records in the new log is named, and what of it nobody will move any more."""
+
+    def setUp(self):
+        super().setUp()
+        self.new = self.path("new")
+        rows = b"".join(b'{"name":"n%d","section":"s%d"}\n' % (i, i % 2) for i in range(9))
+        weir("import", self.log, "--table", "p", "--key", "name", "--segment-size", "256KiB",
+             stdin=rows)
+        weir("index", "create", self.log, "by_section", "--table", "p", "--field", "section")
+        weir("hold", "set", self.log, "mine", 3)
+        weir("hold", "set", self.log, "broken", 4)
+        with open(os.path.join(self.log, "holds/broken"), "r+b") as file:
+            file.write(bytes(2 * BLOCK))
+
+    def test_each_is_named_and_whose_consumer_is_not_copied(self):
+        row = weir("salvage", self.log, self.new, "--json").row()
+        self.assertEqual((row["holds"], row["holds_lost"]), (3, 1))
+        told = {hold["name"]: (hold["kept"], hold["floor"], hold["consumer"])
+                for hold in row["hold_list"]}
+        self.assertEqual(told, {"by_section": (True, 11, True), "engine": (True, 1, False),
+                                "mine": (True, 3, False), "broken": (False, 0, False)})
+        kept = {hold["name"]: hold["floor"] for hold in weir("hold", "list", self.new,
+                                                             "--json").rows()}
+        self.assertEqual(kept, {name: hold[1] for name, hold in told.items() if hold[0]})
+
+    def test_the_command_that_lets_go_of_one_can_be_pasted(self):
+        text = weir("salvage", self.log, self.new).out.decode()
+        self.assertRegex(text, r"by_section +keeps LSN 11 .*for a consumer that is not copied")
+        self.assertRegex(text, r"mine +keeps LSN 3 and what is behind it\n")
+        self.assertRegex(text, r"broken +is damaged and not copied\n")
+        drops = [line.split() for line in text.splitlines() if "weir hold drop" in line]
+        self.assertEqual(drops, [["weir", "hold", "drop", self.new, "by_section"]])
+        create = ("index", "create", self.new, "by_section", "--table", "p", "--field", "section")
+        self.assert_error(weir(*create, "--json"), REFUSED, "hold drop")
+        self.assertEqual(weir(*drops[0][1:]).exit, OK)
+        self.assertEqual(weir(*create).exit, OK)
+        self.assertEqual(len(weir("query", self.new, "by_section", "s1", "--json").rows()), 4)
+
+    def test_without_holds_nothing_is_said_of_them(self):
+        other = self.path("other")
+        weir("append", other, "--segment-size", "256KiB", stdin=b"x\n")
+        text = weir("salvage", other, self.new).out.decode()
+        self.assertNotRegex(text, "damaged|hold drop|onsumer")
+
+
 class Refusals(LogTest):
     def salvage(self, *arguments):
         return weir("salvage", *arguments, "--json")

@@ -3,7 +3,8 @@
  * opening refuses.
  *
  * Happy path: medium; LOCK shared, so that no writer begins meanwhile; CONTROL; the inventory of
- * segments; where recovery would put the tail; then every segment, group by group (verify_walk.c).
+ * segments; where recovery would put the tail; then every segment, group by group (verify_walk.c);
+ * what lies beside it (verify_beside.c).
  *
  * Failure modes: all that is wrong with the log is a finding, and reading goes on behind it.
  * Without a usable CONTROL the segment headers stand in for it: they carry uuid and seeds. Beside a
@@ -472,6 +473,7 @@ static int verify_medium(struct verify *verify)
     if (rc == 0) {
         rc = verify_log(verify);
     }
+    rc = rc == 0 ? verify_beside(verify) : rc;
     lock_drop(verify->medium, &lock);
     verify_free(verify);
     return rc;

@@ -106,7 +106,9 @@ struct weir_verify_report {
 #define WEIR_VERIFY_REPORT_INIT WEIR_SIZED_INIT(weir_verify_report)
 
 /* Reads every retained byte of a log from its files and checks it, without changing anything. Works
- * on logs that weir_log_open() refuses: that is what it is for.
+ * on logs that weir_log_open() refuses: that is what it is for. Damage to holds and state files
+ * beside the log is a note: they can be set or made again. The engine's checkpoint is not read:
+ * weir_checkpoint_check() does that.
  *
  * @param directory   path of the log's directory
  * @param options     NULL, or which medium and lock_wait to use; WEIR_LOG_READ_ONLY is implied

@@ -517,6 +517,75 @@ class Holds(LogTest):
         self.assertNotRegex(text, "damaged|hold drop|onsumer")
 
 
+class Beside(LogTest):
+    """What can be made again is no damage of the log; whoever asks whether all is well hears of it,
+    and of what makes it again."""
+
+    def setUp(self):
+        super().setUp()
+        rows = b"".join(b'{"name":"n%d","section":"s%d"}\n' % (i, i % 2) for i in range(9))
+        weir("import", self.log, "--table", "p", "--key", "name", "--segment-size", "256KiB",
+             stdin=rows)
+        self.create = ("index", "create", self.log, "by_section", "--table", "p", "--field",
+                       "section")
+        self.assertEqual(weir(*self.create).exit, OK)
+        self.assertEqual(weir("checkpoint", self.log).exit, OK)
+        weir("hold", "set", self.log, "mine", 3)
+        self.verify()
+
+    def verify(self, *expected):
+        """expected: (code, file); verify has these notes, and is content with the log."""
+        done = weir("verify", self.log, "--json")
+        self.assertEqual(done.exit, OK, done.err)
+        row = done.row()
+        self.assertTrue(row["ok"])
+        self.assertEqual(sorted((f["code"], f["file"]) for f in row["findings"]), sorted(expected))
+        self.assertEqual((row["notes"], row["findings_total"]), (len(expected), len(expected)))
+        for finding in row["findings"]:
+            self.assertTrue(finding["note"])
+            self.assertEqual((finding["from_lsn"], finding["to_lsn"]), (0, 0))
+        text = weir("verify", self.log).out.decode()
+        for code, file in expected:
+            self.assertRegex(text, rf"\n +{code} +{file}")
+            self.assertRegex(text, rf"\n  {code}: .")  # what to do
+
+    def hit(self, name, offset):
+        with open(os.path.join(self.log, name), "r+b") as file:
+            file.seek(offset)
+            byte = file.read(1)[0]
+            file.seek(offset)
+            file.write(bytes([byte ^ 1]))
+
+    def test_se_09_a_damaged_checkpoint(self):
+        name = "derived/engine/checkpoint"
+        self.hit(name, os.path.getsize(os.path.join(self.log, name)) - BLOCK + 64)
+        self.verify(("checkpoint", name))
+        self.assertEqual(weir("checkpoint", self.log).exit, OK)
+        self.verify()
+
+    def test_a_damaged_state_and_status(self):
+        for name in ("derived/by_section/state", "derived/by_section/status"):
+            self.hit(name, 100)
+        self.verify(("state", "derived/by_section/state"), ("state", "derived/by_section/status"))
+        self.assertEqual(weir("rebuild", self.log, "by_section").exit, OK)
+        self.verify()
+
+    def test_a_damaged_definition(self):
+        self.hit("derived/by_section/definition", BLOCK + 20)
+        self.verify(("state", "derived/by_section/definition"))
+        self.assertEqual(weir("consumers", self.log, "--drop", "by_section").exit, OK)
+        self.assertEqual(weir(*self.create).exit, OK)
+        self.verify()
+
+    def test_a_damaged_hold(self):
+        for slot in range(2):
+            self.hit("holds/mine", slot * BLOCK + 20)
+        self.verify(("hold", "holds/mine"))
+        self.assert_error(weir("truncate", self.log, "--before", 1, "--json"), DEVICE, "holds/mine")
+        self.assertEqual(weir("hold", "drop", self.log, "mine").exit, OK)
+        self.verify()
+
+
 class Refusals(LogTest):
     def salvage(self, *arguments):
         return weir("salvage", *arguments, "--json")

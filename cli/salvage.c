@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 struct salvage_options {
     struct cli_common common;
@@ -39,12 +40,30 @@ struct salvage {
     const char *from, *to;
     struct weir_salvage_report report;
     struct findings findings;
+    struct weir_salvage_hold *holds; /* as many as the report counts */
+    size_t hold_count, hold_capacity;
 };
 
 static int take_finding(void *context, const struct weir_finding *finding)
 {
     struct salvage *salvage = context;
     findings_add(&salvage->findings, finding);
+    return signals_interrupted() ? -EINTR : 0;
+}
+
+static int take_hold(void *context, const struct weir_salvage_hold *hold)
+{
+    struct salvage *salvage = context;
+    if (salvage->hold_count == salvage->hold_capacity) {
+        size_t capacity = 2 * salvage->hold_capacity + 8;
+        struct weir_salvage_hold *grown = realloc(salvage->holds, capacity * sizeof *grown);
+        if (grown == NULL) {
+            return -ENOMEM;
+        }
+        salvage->holds = grown;
+        salvage->hold_capacity = capacity;
+    }
+    salvage->holds[salvage->hold_count++] = *hold;
     return signals_interrupted() ? -EINTR : 0;
 }
 
@@ -60,6 +79,21 @@ static int show_progress(void *context, uint64_t read_bytes, weir_lsn lsn)
 }
 
 /* ---- what came of it ---- */
+
+static void holds_to_json(struct json *json, const struct salvage *salvage)
+{
+    json_array(json, "hold_list");
+    for (size_t i = 0; i < salvage->hold_count; i++) {
+        const struct weir_salvage_hold *hold = &salvage->holds[i];
+        json_object(json, NULL);
+        json_text(json, "name", hold->name);
+        json_bool(json, "kept", hold->kept);
+        json_u64(json, "floor", hold->floor);
+        json_bool(json, "consumer", hold->consumer);
+        json_object_end(json);
+    }
+    json_array_end(json);
+}
 
 static void print_json(struct cli *cli, const struct salvage *salvage)
 {
@@ -82,12 +116,34 @@ static void print_json(struct cli *cli, const struct salvage *salvage)
     json_u64(&json, "cut_bytes", report->cut_bytes);
     json_u64(&json, "holds", report->holds);
     json_u64(&json, "holds_lost", report->holds_lost);
+    holds_to_json(&json, salvage);
     json_double(&json, "seconds", report->seconds);
     json_end(&json);
 }
 
-static void print_kept(struct output *out, const struct weir_salvage_report *report)
+static void print_holds(struct output *out, const struct salvage *salvage)
 {
+    if (salvage->hold_count == 0) {
+        return;
+    }
+    output_label(out, "holds");
+    output_format(out, "%" PRIu64 " copied, %" PRIu64 " damaged\n", salvage->report.holds,
+                  salvage->report.holds_lost);
+    for (size_t i = 0; i < salvage->hold_count; i++) {
+        const struct weir_salvage_hold *hold = &salvage->holds[i];
+        output_format(out, "      %-24s ", hold->name);
+        if (hold->kept) {
+            output_format(out, "keeps LSN %" PRIu64 " and what is behind it", hold->floor);
+        } else {
+            output_text(out, "is damaged and not copied");
+        }
+        output_text(out, hold->consumer ? ", for a consumer that is not copied\n" : "\n");
+    }
+}
+
+static void print_kept(struct output *out, const struct salvage *salvage)
+{
+    const struct weir_salvage_report *report = &salvage->report;
     output_label(out, "kept");
     output_number_of(out, report->records, "record");
     output_text(out, ", ");
@@ -97,11 +153,7 @@ static void print_kept(struct output *out, const struct weir_salvage_report *rep
                       report->kept_to);
     }
     output_char(out, '\n');
-    if (report->holds > 0 || report->holds_lost > 0) {
-        output_label(out, "holds");
-        output_format(out, "%" PRIu64 " copied, %" PRIu64 " damaged\n", report->holds,
-                      report->holds_lost);
-    }
+    print_holds(out, salvage);
     if (report->cut_bytes > 0) {
         output_label(out, "torn tail");
         output_format(out, "%" PRIu64 " bytes that were never acknowledged: no gap\n",
@@ -120,6 +172,24 @@ static void print_missing(struct output *out, const struct salvage *salvage)
     findings_print(out, &salvage->findings, false);
 }
 
+/* Nothing of theirs is in the new log but the holds, which nobody moves any more. */
+static void print_consumers(struct output *out, const struct salvage *salvage)
+{
+    if (salvage->report.holds_of_consumers == 0) {
+        return;
+    }
+    output_format(out,
+                  "Consumers were not copied, their holds were: %s keeps what each has not seen.\n"
+                  "Drop the hold of one, then make it again if it is still needed:\n",
+                  salvage->to);
+    for (size_t i = 0; i < salvage->hold_count; i++) {
+        const struct weir_salvage_hold *hold = &salvage->holds[i];
+        if (hold->kept && hold->consumer) {
+            output_format(out, "  weir hold drop %s %s\n", salvage->to, hold->name);
+        }
+    }
+}
+
 static void print_text(struct cli *cli, const struct salvage *salvage)
 {
     const struct weir_salvage_report *report = &salvage->report;
@@ -133,7 +203,7 @@ static void print_text(struct cli *cli, const struct salvage *salvage)
     } else {
         output_format(out, "what is whole was copied to %s; records are missing\n", salvage->to);
     }
-    print_kept(out, report);
+    print_kept(out, salvage);
     output_label(out, "read");
     output_size(out, report->read_bytes);
     output_text(out, ", written ");
@@ -162,6 +232,7 @@ static void print_text(struct cli *cli, const struct salvage *salvage)
                       "`weir rebuild %s --accept-gaps` opens them without.\n",
                       salvage->from, salvage->to, report->kept_to + 1, salvage->to);
     }
+    print_consumers(out, salvage);
 }
 
 /* ---- running it ---- */
@@ -174,6 +245,7 @@ static int copy_log(struct cli *cli, const struct salvage_options *options, stru
         .context = salvage,
         .finding = take_finding,
         .progress = show_progress,
+        .hold = take_hold,
     };
     cli_log_options(&options->common, WEIR_LOG_READ_ONLY, &from);
     to.medium = (enum weir_medium_kind)options->to_medium;
@@ -214,6 +286,7 @@ static int run(struct cli *cli, const void *opaque)
     int exit_code = rc == 0 ? copy_log(cli, opaque, &salvage)
                             : cli_fail(cli, rc, NULL, "cannot salvage %s", salvage.from);
     findings_free(&salvage.findings);
+    free(salvage.holds);
     return exit_code;
 }
 
@@ -224,6 +297,7 @@ const struct cli_command salvage_command = {
     .details =
         "DST must not exist or be empty. Each record keeps its LSN and time; a gap stands for\n"
         "LSNs that are missing and may have been acknowledged, and appends go on behind them.\n"
+        "Holds are copied and named; what is derived is not, and has to be made again.\n"
         "Exit 0 when nothing was missing, 1 when something was or may have been, 3 when SRC is in\n"
         "use or no log or DST holds something, 4 when a device fails, 5 when interrupted: DST is "
         "empty then.",

@@ -1,7 +1,8 @@
 /*
  * weir verify: reads every byte of a log and says what is wrong with it, changing nothing.
  *
- * 1. weir_verify() reads; findings are collected, up to FINDINGS_MAX, all of them are counted.
+ * 1. weir_verify() reads; findings are collected, up to FINDINGS_MAX, all of them are counted. The
+ *    engine's checkpoint is read behind it, where the log opens.
  * 2. The verdict comes first, then the findings, what can be done about them, and the notes: damage
  *    that costs nothing. Exit 1 when there is a finding that is no note.
  *
@@ -21,9 +22,12 @@
 #include "base/text.h"
 
 #include <weir/inspect.h>
+#include <weir/maintain.h>
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 struct verify_options {
     struct cli_common common;
@@ -78,9 +82,23 @@ static void print_json(struct cli *cli, const struct verify *verify,
     json_end(&json);
 }
 
+/* Bytes between records are damaged, and nothing else. */
+static bool refuses_reading_only(const struct findings *findings)
+{
+    bool only = findings->count > findings->notes;
+    for (size_t i = 0; i < findings->count; i++) {
+        const struct weir_finding *finding = &findings->list[i];
+        only = only && (finding->note || strcmp(finding->code, "padding") == 0);
+    }
+    return only;
+}
+
 static const char *verdict(const struct verify *verify)
 {
     const struct findings *findings = &verify->findings;
+    if (verify->report.ok && verify->report.segments == 0 && verify->report.findings == 0) {
+        return "an empty log: nothing was ever written to it";
+    }
     if (verify->report.ok) {
         return verify->report.findings == 0
                    ? "every retained byte is as it was written"
@@ -94,7 +112,9 @@ static const char *verdict(const struct verify *verify)
     if (verify->report.open_begin) {
         return "the log is damaged and cannot be opened; records may be missing at its front";
     }
-    return "no record is lost, but the log is damaged and cannot be opened";
+    return refuses_reading_only(findings)
+               ? "no record is lost, but readers refuse some: a salvage copies them"
+               : "no record is lost, but the log is damaged and cannot be opened";
 }
 
 static void print_extent(struct output *out, const struct weir_verify_report *report)
@@ -148,6 +168,7 @@ static void print_text(struct cli *cli, const struct verify *verify)
         output_label(out, "notes");
         output_format(out, "%" PRIu64 " (they cost no record)\n", report->notes);
         findings_print(out, &verify->findings, true);
+        findings_print_advice(cli, &verify->findings, true);
     }
     if (!report->ok) {
         output_text(out, "Nothing was changed. What can be done:\n");
@@ -172,6 +193,37 @@ static int verify_log(struct cli *cli, const struct verify_options *options, str
     return rc < 0 ? cli_fail_open(cli, rc, &why, "cannot verify %s", path) : -1;
 }
 
+/* The engine's checkpoint is a file that the log knows nothing of. Returns -1 to go on, else the
+ * exit code. */
+static int verify_checkpoint(struct cli *cli, const struct verify_options *options,
+                             struct verify *verify)
+{
+    struct weir_log *log;
+    struct weir_error why = WEIR_ERROR_INIT;
+    int exit_code = cli_open(cli, &options->common, WEIR_LOG_READ_ONLY, &log);
+    if (exit_code >= 0) {
+        return exit_code;
+    }
+    int rc = weir_checkpoint_check(log, &why);
+    if (rc == WEIR_E_STATE) {
+        struct weir_finding finding = {
+            .code = "checkpoint",
+            .file = "derived/engine/checkpoint",
+            .offset = UINT64_MAX,
+            .advice = weir_finding_advice("checkpoint"),
+            .note = true,
+        };
+        snprintf(finding.text, sizeof finding.text, "%s", why.text);
+        findings_add(&verify->findings, &finding);
+        verify->report.findings++;
+        verify->report.notes++;
+    } else if (rc < 0) {
+        exit_code = cli_fail(cli, rc, &why, "cannot verify the checkpoint of %s", cli->path);
+    }
+    int closed = cli_close(cli, log, exit_code < 0 ? CLI_OK : exit_code);
+    return exit_code < 0 && closed == CLI_OK ? -1 : closed;
+}
+
 static int verify_all(struct cli *cli, const struct verify_options *options, struct verify *verify)
 {
     struct verify_derived derived = {0};
@@ -179,6 +231,12 @@ static int verify_all(struct cli *cli, const struct verify_options *options, str
     int exit_code = verify_log(cli, options, verify);
     if (exit_code >= 0 && exit_code != CLI_INTERRUPTED) {
         return exit_code;
+    }
+    if (exit_code < 0 && verify->report.ok) {
+        int checked = verify_checkpoint(cli, options, verify);
+        if (checked >= 0) {
+            return checked;
+        }
     }
     with_derived = with_derived && exit_code < 0 && verify->report.ok;
     if (with_derived) {
@@ -214,8 +272,9 @@ const struct cli_command verify_command = {
     .arguments = "LOG [OPTION...]",
     .summary = "Reads every byte of a log and lists what is lost or damaged; changes nothing",
     .details =
-        "Exit 0 when all is well, 1 when records are lost, LOG cannot be opened for damage, or\n"
-        "something derived is not what the log says; 3 when LOG is no log.",
+        "Damage to holds, checkpoints and what is derived is a note: they can be made again.\n"
+        "Exit 0 when all is well, also of an empty log, 1 when records are lost, LOG cannot be\n"
+        "opened for damage, or something derived is not what the log says, 3 when LOG is no log.",
     .arguments_min = 1,
     .arguments_max = 1,
     .options_size = sizeof(struct verify_options),

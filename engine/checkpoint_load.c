@@ -120,7 +120,7 @@ static int check_log(struct loading *loading)
     return 1;
 }
 
-/* Lengths, which the head's CRC vouches for, against the file and the arena. */
+/* Lengths, which the head's CRC vouches for, against the file; then against the arena. */
 static int check_sizes(struct loading *loading)
 {
     const struct checkpoint_head *head = &loading->head;
@@ -136,6 +136,11 @@ static int check_sizes(struct loading *loading)
         size != loading->image_offset + checkpoint_round(loading->image_bytes)) {
         return refuse(loading, "the checkpoint's file does not have the length that it says");
     }
+    return 1;
+}
+
+static int check_room(struct loading *loading)
+{
     if (checkpoint_round(loading->image_bytes) > loading->engine->arena.limit) {
         return refuse(loading, "the checkpoint is larger than the index may be (index_bytes)");
     }
@@ -170,26 +175,31 @@ struct checker {
     bool whole, lost;
 };
 
-static int read_piece(const struct loading *loading, uint64_t index)
+static int read_piece(const struct loading *loading, uint64_t index, uint8_t *target)
 {
     uint64_t offset = index * CHECKPOINT_PIECE_BYTES;
     uint64_t left = checkpoint_round(loading->image_bytes) - offset;
     size_t bytes = left < CHECKPOINT_PIECE_BYTES ? left : CHECKPOINT_PIECE_BYTES, got = 0;
-    int rc = loading->medium->ops->read(loading->file, loading->image_offset + offset,
-                                        loading->engine->arena.memory + offset, bytes, &got);
+    int rc = loading->medium->ops->read(loading->file, loading->image_offset + offset, target,
+                                        bytes, &got);
     return rc == 0 && got != bytes ? -EIO : rc;
+}
+
+static const struct le32 *piece_crcs(const struct loading *loading)
+{
+    size_t tables = le32_load(&loading->head.table_count) * sizeof(struct checkpoint_table);
+    return (const struct le32 *)(loading->parts + tables);
 }
 
 static void check_pieces(void *context)
 {
     struct checker *checker = context;
     const struct loading *loading = checker->loading;
-    size_t tables = le32_load(&loading->head.table_count) * sizeof(struct checkpoint_table);
-    const struct le32 *crcs = (const struct le32 *)(loading->parts + tables);
-    const uint8_t *image = loading->engine->arena.memory;
+    const struct le32 *crcs = piece_crcs(loading);
+    uint8_t *image = loading->engine->arena.memory;
     checker->whole = true;
     for (uint64_t i = checker->first; i < checker->end && checker->whole; i++) {
-        int rc = loading->copied ? read_piece(loading, i) : 0;
+        int rc = loading->copied ? read_piece(loading, i, image + i * CHECKPOINT_PIECE_BYTES) : 0;
         checker->lost = rc == -ENOTRECOVERABLE;
         checker->whole =
             rc == 0 && checkpoint_piece_crc(image, loading->image_bytes, i) == le32_load(&crcs[i]);
@@ -308,6 +318,7 @@ static int open_head(struct loading *loading)
 static int bring_image(struct loading *loading)
 {
     int rc = check_sizes(loading);
+    rc = rc == 1 ? check_room(loading) : rc;
     rc = rc == 1 ? read_parts(loading) : rc;
     return rc == 1 ? place_image(loading) : rc;
 }
@@ -420,4 +431,53 @@ int checkpoint_load(struct weir_engine *engine, weir_lsn *ret_lsn)
             loading.image_offset + checkpoint_round(loading.image_bytes);
     }
     return rc;
+}
+
+/* ---- without an engine ---- */
+
+/* One piece after the other: nothing is going to use them. */
+static int check_image(struct loading *loading)
+{
+    uint8_t *piece = base_alloc_aligned(CHECKPOINT_BLOCK, CHECKPOINT_PIECE_BYTES);
+    if (piece == NULL) {
+        return -ENOMEM;
+    }
+    uint64_t pieces = checkpoint_pieces(loading->image_bytes);
+    bool whole = true;
+    int rc = 0;
+    for (uint64_t i = 0; i < pieces && whole; i++) {
+        uint64_t left = loading->image_bytes - i * CHECKPOINT_PIECE_BYTES;
+        rc = read_piece(loading, i, piece);
+        whole =
+            rc == 0 && checkpoint_piece_crc(piece, left, 0) == le32_load(&piece_crcs(loading)[i]);
+    }
+    if (rc != -ENOTRECOVERABLE) { /* which says that the medium may still write there */
+        base_free(piece);
+    }
+    return whole ? 1 : refuse(loading, "the checkpoint's image is damaged");
+}
+
+int weir_checkpoint_check(struct weir_log *log, struct weir_error *ret_error)
+{
+    if (log == NULL || (ret_error != NULL && ret_error->size < sizeof *ret_error)) {
+        return -EINVAL;
+    }
+    struct wal_address_extent extent;
+    int rc = wal_address_extent(log, &extent); /* is the handle good? */
+    if (rc < 0) {
+        return rc;
+    }
+    struct loading loading = {.medium = wal_address_medium(log)};
+    rc = loading.medium->ops->open(loading.medium, CHECKPOINT_NAME, WEIR_FILE_READ, &loading.file);
+    if (rc < 0) {
+        return rc == -ENOENT ? 0 : rc;
+    }
+    rc = read_head(&loading);
+    rc = rc == 1 ? check_sizes(&loading) : rc;
+    rc = rc == 1 ? read_parts(&loading) : rc;
+    rc = rc == 1 ? check_image(&loading) : rc;
+    close_file(&loading);
+    return rc != 0
+               ? rc
+               : engine_error(ret_error, WEIR_E_STATE, "%s: %s", CHECKPOINT_NAME, loading.reason);
 }

@@ -5,8 +5,8 @@
  * lost its CONTROL; remove what an interrupted creation left; write the first segment (so that a
  * full disk is met now); make holds/; put CONTROL in place as the last step.
  *
- * What a crash leaves: a directory without CONTROL, which is an empty log; the next one begins
- * again.
+ * What a crash leaves: LOCK, and perhaps more, without CONTROL, which is an empty log; the next one
+ * begins again. A directory that holds not even LOCK is no log: who only reads is told so.
  */
 #include "base/random.h"
 #include "wal/lock.h"
@@ -39,6 +39,7 @@ static int has_header(struct weir_medium *medium, const char *name, uint64_t ord
 struct look {
     struct weir_medium *medium;
     struct weir_error *why;
+    bool begun; /* something is here that a creation leaves */
 };
 
 /* An interrupted creation leaves LOCK, CONTROL.new and a first segment without a header. */
@@ -46,6 +47,7 @@ static int check_entry(void *context, const char *name)
 {
     struct look *look = context;
     uint64_t ordinal;
+    look->begun = true; /* or what is here is refused */
     if (strcmp(name, LOCK_NAME) == 0 || strcmp(name, CONTROL_NEW_NAME) == 0 ||
         strcmp(name, FORMAT_COMPACT_SPARE_NAME) == 0) {
         return 0;
@@ -76,11 +78,28 @@ int create_check_unfinished(struct weir_medium *medium, struct weir_error *why)
         "do that again");
 }
 
+static int look_at(struct look *look)
+{
+    int rc = create_check_unfinished(look->medium, look->why);
+    return rc < 0 ? rc : look->medium->ops->list(look->medium, "", check_entry, look);
+}
+
 int create_check_directory(struct weir_medium *medium, struct weir_error *why)
 {
-    struct look look = {medium, why};
-    int rc = create_check_unfinished(medium, why);
-    return rc < 0 ? rc : medium->ops->list(medium, "", check_entry, &look);
+    struct look look = {.medium = medium, .why = why};
+    return look_at(&look);
+}
+
+int create_check_begun(struct weir_medium *medium, struct weir_error *why)
+{
+    struct look look = {.medium = medium, .why = why};
+    int rc = look_at(&look);
+    if (rc < 0 || look.begun) {
+        return rc;
+    }
+    return log_error(why, -ENOENT, NULL, UINT64_MAX,
+                     "there is no log in this directory: it holds neither CONTROL nor a segment, "
+                     "nor the LOCK that creating one begins with");
 }
 
 /* After the check: what is there is a leftover. */

@@ -16,6 +16,10 @@ int create_log(struct weir_medium *medium, const struct weir_log_options *option
  * WEIR_E_CONTROL: segments of a log are here, and its CONTROL is not. */
 int create_check_directory(struct weir_medium *medium, struct weir_error *why);
 
+/* The same for who makes no log: there must be something that a creation has left. -ENOENT: there
+ * is nothing at all. */
+int create_check_begun(struct weir_medium *medium, struct weir_error *why);
+
 /* Without CONTROL: 0; WEIR_E_NOT_A_LOG: what is here was being salvaged to, and is not all of it.
  */
 int create_check_unfinished(struct weir_medium *medium, struct weir_error *why);

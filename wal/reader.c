@@ -288,7 +288,7 @@ static int attach_to_nobody(struct weir_log *log, int64_t wait_ns, struct weir_e
     int rc = reader_load_control(log, &control, why);
     if (rc == -ENOENT) {
         reader->starting = false;
-        return 1; /* an interrupted creation: an empty log */
+        return 1; /* an interrupted creation: an empty log; or none (reader_open()) */
     }
     rc = rc < 0 ? rc : adopt_control(log, &control, why);
     if (rc < 0) {
@@ -545,7 +545,7 @@ int reader_open(struct weir_log *log, const struct weir_log_options *options,
     int rc = attach_waiting(log, why);
     rc = rc < 0 ? rc : log->reader->verdict;
     if (rc == 0 && log->limits.segment_bytes == 0) {
-        rc = create_check_directory(log->medium, why);
+        rc = create_check_begun(log->medium, why);
     }
     if (rc == 0) {
         log->reader->opened = true;

@@ -43,7 +43,7 @@ static int look_at_source(struct salvage *salvage)
         return 0;
     }
     struct weir_error why = WEIR_ERROR_INIT;
-    int rc = create_check_directory(medium, &why);
+    int rc = create_check_begun(medium, &why);
     if (rc == WEIR_E_CONTROL) {
         return 0; /* segments of a log: that is what salvage is for */
     }

@@ -66,13 +66,8 @@ static int start_writing(struct salvage *salvage, weir_lsn base_lsn)
 static bool is_whole(const struct salvage_writer *writer, const struct format_record *record,
                      weir_lsn lsn)
 {
-    uint32_t size = le32_load(&record->size);
-    uint32_t payload = size - FORMAT_RECORD_HEADER_BYTES;
-    uint64_t stride = format_align(size, FORMAT_RECORD_ALIGN);
-    const uint8_t *data = (const uint8_t *)(record + 1);
-    return group_record_is_whole(record, lsn) &&
-           scan_is_zero(data + payload, (size_t)(stride - size)) &&
-           salvage_write_fits(writer, payload);
+    uint32_t payload = le32_load(&record->size) - FORMAT_RECORD_HEADER_BYTES;
+    return group_record_is_whole(record, lsn) && salvage_write_fits(writer, payload);
 }
 
 static const struct format_record *record_behind(const struct format_record *record)

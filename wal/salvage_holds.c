@@ -3,7 +3,8 @@
  *
  * They keep records for whoever still needs them, and whoever that is may not have noticed yet that
  * the log is another one: so the floors stay. One that lies outside of what the new log holds is
- * moved to its end that is nearest.
+ * moved to its end that is nearest. What is derived is not copied, so nobody moves the hold of a
+ * consumer any more: each hold is told, and whether it is one of these.
  *
  * Failure modes: a hold whose file is damaged is told and left out: without a floor there is
  * nothing to copy.
@@ -11,6 +12,7 @@
 #include "wal/salvage.h"
 
 #include "wal/hold.h"
+#include "wal/state.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -83,15 +85,44 @@ int salvage_write_hold(struct salvage_writer *writer, struct weir_hold hold)
     return rc;
 }
 
+static int is_there(void *context, const char *name)
+{
+    (void)context;
+    (void)name;
+    return 1;
+}
+
+/* Its files are beside the source. What cannot be listed is no reason to give up the log. */
+static bool is_of_consumer(struct weir_medium *source, const char *name)
+{
+    char path[STATE_PATH_BYTES];
+    (void)snprintf(path, sizeof path, STATE_DIRECTORY "/%s", name);
+    return state_name_is_valid(name) && source->ops->list(source, path, is_there, NULL) == 1;
+}
+
+static int tell_hold(struct salvage *self, const char *name, weir_lsn floor)
+{
+    const struct weir_salvage_watch *watch = self->watch;
+    struct weir_salvage_hold hold = {
+        .kept = floor != WEIR_LSN_NONE,
+        .consumer = is_of_consumer(self->verify.medium, name),
+        .floor = floor,
+    };
+    (void)snprintf(hold.name, sizeof hold.name, "%s", name);
+    self->report->holds += hold.kept;
+    self->report->holds_of_consumers += hold.kept && hold.consumer;
+    self->report->holds_lost += !hold.kept;
+    return watch != NULL && watch->hold != NULL ? watch->hold(watch->context, &hold) : 0;
+}
+
 static int tell_lost(struct salvage *self, const char *name)
 {
     struct weir_finding finding = {.code = "hold", .offset = 0};
-    self->report->holds_lost++;
     (void)snprintf(finding.file, sizeof finding.file, HOLD_DIRECTORY "/%.50s", name);
     (void)snprintf(finding.text, sizeof finding.text,
                    "neither of its two slots is valid, so the hold is not copied");
     verify_report(&self->verify, &finding, false);
-    return self->verify.stopped;
+    return self->verify.stopped != 0 ? self->verify.stopped : tell_hold(self, name, WEIR_LSN_NONE);
 }
 
 static int copy_hold(void *context, const char *name)
@@ -106,9 +137,9 @@ static int copy_hold(void *context, const char *name)
     if (rc == WEIR_E_DAMAGED) {
         return tell_lost(self, name);
     }
+    hold.floor = rc < 0 ? WEIR_LSN_NONE : clip(&self->target.writer, hold.floor);
     rc = rc < 0 ? rc : salvage_write_hold(&self->target.writer, hold);
-    self->report->holds += rc == 0;
-    return rc;
+    return rc < 0 ? rc : tell_hold(self, name, hold.floor);
 }
 
 int salvage_copy_holds(struct salvage *self)

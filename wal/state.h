@@ -126,6 +126,13 @@ int state_bind(struct weir_log *log, weir_lsn position, struct state_binding *re
 int state_check(struct weir_log *log, const struct state_head *head, const char *path,
                 struct weir_error *why);
 
+/* ---- state_read.c ---- */
+
+/* Is all of a file as it was written? Without a log, so not whether it fits one. 0; WEIR_E_STATE;
+ * -ENOENT; -ENOMEM; -errno. */
+int state_verify(struct weir_medium *medium, const char *name, const char *file,
+                 struct weir_error *why);
+
 /* ---- state_names.c ---- */
 
 /* Takes derived/.lock, making it and the directory: nobody makes or removes a name's directory, its

@@ -22,7 +22,8 @@
 #define NOT_LOADED UINT64_MAX
 
 struct weir_state_reader {
-    struct weir_log *log;
+    struct weir_log *log; /* NULL: whether it fits one is not asked */
+    struct weir_medium *medium;
     struct weir_file *file;
     uint8_t *buffer; /* a block, and behind it the header */
     struct state_head head;
@@ -46,7 +47,7 @@ static int load_block(struct weir_state_reader *reader, uint64_t index, uint32_t
     size_t size = (size_t)state_round(sizeof(struct state_block) + used);
     size_t got = 0;
     reader->loaded = NOT_LOADED;
-    int rc = reader->log->medium->ops->read(reader->file, offset, reader->buffer, size, &got);
+    int rc = reader->medium->ops->read(reader->file, offset, reader->buffer, size, &got);
     if (rc < 0) {
         return log_error(why, rc, reader->path, offset, "%s cannot be read: %s", reader->path,
                          weir_error_text(rc));
@@ -63,7 +64,7 @@ static int load_block(struct weir_state_reader *reader, uint64_t index, uint32_t
 static int load_header(struct weir_state_reader *reader, const char *name, const char *file,
                        struct weir_error *why)
 {
-    const struct weir_medium_ops *ops = reader->log->medium->ops;
+    const struct weir_medium_ops *ops = reader->medium->ops;
     uint8_t *block = reader->buffer + STATE_BLOCK_BYTES;
     size_t got = 0;
     int rc = ops->read(reader->file, 0, block, FORMAT_BLOCK, &got);
@@ -82,7 +83,7 @@ static int check_size(struct weir_state_reader *reader, struct weir_error *why)
 {
     uint64_t expected = state_file_bytes(reader->head.about.bytes);
     uint64_t size = 0;
-    int rc = reader->log->medium->ops->size(reader->file, &size);
+    int rc = reader->medium->ops->size(reader->file, &size);
     if (rc == 0 && size != expected) {
         return log_error(why, WEIR_E_STATE, reader->path, size < expected ? size : expected,
                          "%s has %" PRIu64 " bytes and should have %" PRIu64, reader->path, size,
@@ -110,14 +111,16 @@ static int verify_header(struct weir_state_reader *reader, const char *name, con
                          struct weir_error *why)
 {
     int rc = load_header(reader, name, file, why);
-    rc = rc < 0 ? rc : state_check(reader->log, &reader->head, reader->path, why);
+    if (rc == 0 && reader->log != NULL) {
+        rc = state_check(reader->log, &reader->head, reader->path, why);
+    }
     return rc < 0 ? rc : check_size(reader, why);
 }
 
 static void free_reader(struct weir_state_reader *reader)
 {
     if (reader->file != NULL) {
-        reader->log->medium->ops->close(reader->file);
+        reader->medium->ops->close(reader->file);
     }
     base_pages_free(reader->buffer, STATE_BUFFER_BYTES);
     base_free(reader);
@@ -126,7 +129,7 @@ static void free_reader(struct weir_state_reader *reader)
 static int begin(struct weir_state_reader *reader, const char *name, const char *file,
                  struct weir_error *why)
 {
-    struct weir_medium *medium = reader->log->medium;
+    struct weir_medium *medium = reader->medium;
     reader->loaded = NOT_LOADED;
     state_path(name, file, reader->path);
     reader->buffer = base_pages_alloc(STATE_BUFFER_BYTES, 0);
@@ -158,6 +161,7 @@ static int open_reader(struct weir_log *log, const char *name, const char *file,
         return log_error(why, -ENOMEM, NULL, UINT64_MAX, "%s", weir_error_text(-ENOMEM));
     }
     reader->log = log;
+    reader->medium = log->medium;
     state_forget_error(why);
     rc = begin(reader, name, file, why);
     if (rc < 0) {
@@ -202,6 +206,21 @@ int weir_state_peek(struct weir_log *log, const char *name, const char *file,
         rc = weir_state_about(reader, ret_about);
         free_reader(reader);
     }
+    return rc;
+}
+
+int state_verify(struct weir_medium *medium, const char *name, const char *file,
+                 struct weir_error *why)
+{
+    struct weir_state_reader *reader = base_alloc_zero(sizeof *reader);
+    if (reader == NULL) {
+        return -ENOMEM;
+    }
+    reader->medium = medium;
+    int rc = begin(reader, name, file, why);
+    rc = rc < 0 ? rc : check_blocks(reader, why);
+    log_error_explain(why, rc, reader->path);
+    free_reader(reader);
     return rc;
 }
 

@@ -3,7 +3,8 @@
  * opening refuses.
  *
  * Happy path: medium; LOCK shared, so that no writer begins meanwhile; CONTROL; the inventory of
- * segments; where recovery would put the tail; then every segment, group by group (verify_walk.c).
+ * segments; where recovery would put the tail; then every segment, group by group (verify_walk.c);
+ * what lies beside it (verify_beside.c).
  *
  * Failure modes: all that is wrong with the log is a finding, and reading goes on behind it.
  * Without a usable CONTROL the segment headers stand in for it: they carry uuid and seeds. Beside a
@@ -410,7 +411,7 @@ static int verify_segments(struct verify *verify)
 /* ---- the whole ---- */
 
 /* No CONTROL: an interrupted creation is an empty log; with segments that were used, CONTROL is
- * gone; anything else is no log. */
+ * gone; anything else, and nothing at all, is no log. */
 static int verify_without_control(struct verify *verify)
 {
     int rc = create_check_unfinished(verify->medium, verify->why);
@@ -419,7 +420,7 @@ static int verify_without_control(struct verify *verify)
     }
     if (!control_from_headers(verify)) {
         bool any = verify->report->findings > 0 && !verify->report->ok;
-        rc = any ? 0 : create_check_directory(verify->medium, verify->why);
+        rc = any ? 0 : create_check_begun(verify->medium, verify->why);
         if (rc == WEIR_E_CONTROL) {
             report_control(verify, "control", UINT64_MAX, true,
                            "it is missing, and no segment's header is valid: nothing says what "
@@ -472,6 +473,7 @@ static int verify_medium(struct verify *verify)
     if (rc == 0) {
         rc = verify_log(verify);
     }
+    rc = rc == 0 ? verify_beside(verify) : rc;
     lock_drop(verify->medium, &lock);
     verify_free(verify);
     return rc;

@@ -1,6 +1,7 @@
 /*
  * What verification knows while it reads: for verify.c (directory, CONTROL, report), verify_walk.c
- * (the segments), verify_groups.c and verify_find.c, and for salvage.
+ * (the segments), verify_groups.c and verify_find.c, verify_beside.c (holds and state files), and
+ * for salvage.
  *
  * Every finding either costs records (or the log's ability to open), or is a note: damage to
  * something that exists twice or can be derived. Only the former make the report's ok false.
@@ -114,6 +115,12 @@ int verify_walk(struct verify *verify);
 
 /* All of it, under the lock that the caller has. 0; what fn or keep returned; WEIR_E_*; -errno. */
 int verify_log(struct verify *verify);
+
+/* ---- verify_beside.c ---- */
+
+/* Behind verify_log(): the holds, and the files of what is derived. Notes only. 0; what fn
+ * returned; -ENOMEM. */
+int verify_beside(struct verify *verify);
 
 /* Frees what verify_log() took. */
 void verify_free(struct verify *verify);

@@ -87,13 +87,14 @@ static void count_record(struct verify *verify, const struct format_record *reco
     verify->report->payload_bytes += le32_load(&record->size) - FORMAT_RECORD_HEADER_BYTES;
 }
 
-static void count_records(struct verify *verify, const struct scan_group *group)
+/* Of a group whose records are whole. */
+static void count_records(struct verify *verify, const struct group_header *header,
+                          const uint8_t *bytes, uint32_t group_offset)
 {
     uint32_t offset = FORMAT_GROUP_HEADER_BYTES;
-    for (uint32_t i = 0; i < group->header.record_count; i++) {
-        const struct format_record *record = (const struct format_record *)(group->bytes + offset);
-        count_record(verify, record, group_record_lsn(&group->header, i, record),
-                     group->offset + offset);
+    for (uint32_t i = 0; i < header->record_count; i++) {
+        const struct format_record *record = (const struct format_record *)(bytes + offset);
+        count_record(verify, record, group_record_lsn(header, i, record), group_offset + offset);
         offset += (uint32_t)format_align(le32_load(&record->size), FORMAT_RECORD_ALIGN);
     }
 }
@@ -173,7 +174,7 @@ int verify_each_group(void *context, const struct scan_group *group)
         return -ENOMEM;
     }
     check_overlap(verify, &group->header, group->offset);
-    count_records(verify, group);
+    count_records(verify, &group->header, group->bytes, group->offset);
     verify->report->groups++;
     return hand_over(verify, &group->header, group->bytes, true);
 }
@@ -185,6 +186,24 @@ void verify_spoil_directory(struct verify *verify)
 }
 
 /* ---- behind a damaged body ---- */
+
+/* Bytes that must be zero are not, behind records that pass their checksums: those are whole, and
+ * salvage copies them. A cursor refuses what is not as it was written, so the log is not ok. Below
+ * the first LSN nobody reads. */
+static void report_padding(struct verify *verify, uint32_t offset, weir_lsn from, weir_lsn to)
+{
+    weir_lsn first = verify->control.first_lsn;
+    bool refused = to >= from && to >= first;
+    struct weir_finding finding =
+        verify_finding("padding", verify->ordinal, offset, "bytes that must be zero are not");
+    if (refused) {
+        snprintf(finding.text, sizeof finding.text,
+                 "bytes that must be zero are not: readers refuse LSNs %" PRIu64 " to %" PRIu64
+                 ", a salvage copies them",
+                 from > first ? from : first, to);
+    }
+    verify_report(verify, &finding, refused);
+}
 
 static void report_record(struct verify *verify, uint32_t offset, weir_lsn from, weir_lsn to,
                           const char *what)
@@ -213,11 +232,11 @@ static int check_records(struct verify *verify, const struct scan_walk *walk)
         weir_lsn to = group_to_lsn(header, i, record, lsn);
         if (!whole) {
             report_record(verify, walk->offset + offset, lsn, to, "the payload fails its checksum");
-        } else if (!scan_is_zero(bytes + offset + size, stride - size)) {
-            report_record(verify, walk->offset + offset, lsn, to,
-                          "the padding behind the payload is not zero");
         } else {
             count_record(verify, record, lsn, walk->offset + offset);
+        }
+        if (whole && !scan_is_zero(bytes + offset + size, stride - size)) {
+            report_padding(verify, walk->offset + offset, lsn, to);
         }
         before = to;
         offset += stride;
@@ -225,17 +244,23 @@ static int check_records(struct verify *verify, const struct scan_walk *walk)
     return hand_over(verify, header, bytes, false);
 }
 
-/* The records are right, the zeros behind them are not: only salvage reads such a group. */
+/* The records are right, the zeros behind the last of them are not. */
 static int keep_unpadded(struct verify *verify, const struct scan_walk *walk)
 {
+    const struct group_header *header = &walk->refused;
     const uint8_t *bytes;
-    int rc = scan_bytes(&verify->scan, walk->offset, walk->refused.size_bytes, &bytes);
-    return rc < 0 ? rc : hand_over(verify, &walk->refused, bytes, true);
+    report_padding(verify, walk->offset, header->first_lsn, group_next_lsn(header) - 1);
+    int rc = scan_bytes(&verify->scan, walk->offset, header->size_bytes, &bytes);
+    if (rc < 0) {
+        return rc;
+    }
+    count_records(verify, header, bytes, walk->offset);
+    return hand_over(verify, header, bytes, true);
 }
 
 /* The last record of a sparse group may have been a gap, whose length is lost with it: then all up
  * to the next group may be. */
-static void report_body(struct verify *verify, const struct scan_walk *walk, bool unpadded)
+static void report_body(struct verify *verify, const struct scan_walk *walk)
 {
     const struct group_header *header = &walk->refused;
     const char *code = group_fault_code(walk->fault);
@@ -248,7 +273,7 @@ static void report_body(struct verify *verify, const struct scan_walk *walk, boo
         text = "the seal's directory is damaged; readers walk the groups instead";
     }
     struct weir_finding finding = verify_finding(code, verify->ordinal, walk->offset, "%s", text);
-    if (group_is_sparse(header) && header->kind == FORMAT_GROUP_DATA && !unpadded) {
+    if (group_is_sparse(header) && header->kind == FORMAT_GROUP_DATA) {
         verify_open_damage(verify, &finding, header->first_lsn);
         return;
     }
@@ -258,18 +283,15 @@ static void report_body(struct verify *verify, const struct scan_walk *walk, boo
 /* The header is right and in place, the body is not. The walk goes on behind it. */
 int verify_pass_body(struct verify *verify, struct scan_walk *walk)
 {
-    bool records_alone =
-        walk->end == SCAN_INVALID && walk->refused.kind == FORMAT_GROUP_DATA &&
-        (walk->fault == GROUP_PAYLOAD_CRC ||
-         (walk->fault == GROUP_PADDING && walk->fault_record < walk->refused.record_count));
+    bool of_data = walk->end == SCAN_INVALID && walk->refused.kind == FORMAT_GROUP_DATA;
+    bool unpadded = of_data && walk->fault == GROUP_PADDING;
     int rc = 0;
-    if (records_alone) {
+    if (unpadded && walk->fault_record == walk->refused.record_count) {
+        rc = keep_unpadded(verify, walk);
+    } else if (unpadded || (of_data && walk->fault == GROUP_PAYLOAD_CRC)) {
         rc = check_records(verify, walk);
     } else {
-        bool unpadded = walk->end == SCAN_INVALID && walk->fault == GROUP_PADDING &&
-                        walk->refused.kind == FORMAT_GROUP_DATA;
-        report_body(verify, walk, unpadded);
-        rc = unpadded ? keep_unpadded(verify, walk) : 0;
+        report_body(verify, walk);
     }
     verify_spoil_directory(verify);
     group_chain_advance(&walk->chain, NULL, &walk->refused);

@@ -76,7 +76,13 @@ extern "C" {
       "have them")                                                                                 \
     X("overlap", 25, "records whose LSNs were met before, in a file of another copy of the log",   \
       "compare both copies: salvage keeps the records that it meets first")                        \
-    X("hold", 26, "a hold's file is damaged", "set the hold again with `weir hold set`, or drop it")
+    X("hold", 26, "a hold's file is damaged",                                                      \
+      "set the hold again with `weir hold set`, or drop it")                                       \
+    X("state", 27, "a file of something that is derived from the log is damaged",                  \
+      "`weir rebuild LOG NAME` makes it again from the log; where the definition is damaged, "     \
+      "`weir consumers LOG --drop NAME` comes first, and then it is created again")                \
+    X("checkpoint", 28, "the engine's checkpoint is damaged; it is derived from the log",          \
+      "nothing has to be done: the log is replayed instead; `weir checkpoint LOG` makes it again")
 
 /* One thing that verification found. */
 struct weir_finding {
@@ -86,8 +92,8 @@ struct weir_finding {
     uint64_t offset;           /* in file; UINT64_MAX = the file as a whole */
     char text[400];            /* one sentence with file, offset and LSNs */
     const char *advice;        /* what to do about it; a constant */
-    bool note; /* costs no record and keeps nobody from opening: damage to what exists twice or can
-                  be derived */
+    bool note; /* costs no record and keeps nobody from opening or reading: damage to what exists
+                  twice or can be derived */
 };
 
 /* Says in a phrase what a code means.

@@ -90,7 +90,7 @@ WEIR_EXPORT int weir_log_free_bytes(struct weir_log *log, uint64_t *ret_free_byt
 /* What verification found in all. */
 struct weir_verify_report {
     size_t size;     /* sizeof(struct weir_verify_report) */
-    bool ok;         /* no record is lost or damaged, and opening would not refuse */
+    bool ok;         /* no record is lost or damaged, and neither opening nor reading refuses */
     bool open_begin; /* CONTROL is lost, and the first segment that is left begins behind LSN 1:
                         whether records before `earliest` were retained cannot be told */
     weir_lsn earliest, latest;
@@ -106,7 +106,9 @@ struct weir_verify_report {
 #define WEIR_VERIFY_REPORT_INIT WEIR_SIZED_INIT(weir_verify_report)
 
 /* Reads every retained byte of a log from its files and checks it, without changing anything. Works
- * on logs that weir_log_open() refuses: that is what it is for.
+ * on logs that weir_log_open() refuses: that is what it is for. Damage to holds and state files
+ * beside the log is a note: they can be set or made again. The engine's checkpoint is not read:
+ * weir_checkpoint_check() does that.
  *
  * @param directory   path of the log's directory
  * @param options     NULL, or which medium and lock_wait to use; WEIR_LOG_READ_ONLY is implied
@@ -115,7 +117,8 @@ struct weir_verify_report {
  * @param ret_report  its size member is set by the caller; also filled when findings exist
  * @param ret_error   NULL, or where to put the detail of a failure; its size member is set
  * Returns: 0 (read to the end: see ok); what fn returned; WEIR_E_NOT_A_LOG; WEIR_E_NEWER_FORMAT;
- *   WEIR_E_MEDIUM; WEIR_E_SETTINGS; -EINVAL; -ENOMEM; -ENOENT; -errno.
+ *   WEIR_E_MEDIUM; WEIR_E_SETTINGS; -EINVAL; -ENOMEM; -ENOENT (no such directory, or nothing of a
+ *   log in it, not even what an interrupted creation leaves); -errno.
  * Durability: none.
  * Threads: any.
  * Blocks: on reading the whole log.

@@ -118,7 +118,8 @@ struct weir_open_report {
  * @param options    NULL for the defaults: write, create
  * @param ret_log    the handle; weir_log_close() gives it back
  * @param ret_error  NULL, or where to put the detail of a failure; its size member is set
- * Returns: 0; -ENOENT (no such directory, and no WEIR_LOG_CREATE); WEIR_E_NOT_A_LOG;
+ * Returns: 0; -ENOENT (no such directory, or nothing in it, and no WEIR_LOG_CREATE; read-only, what
+ *   an interrupted creation left, LOCK at least, is an empty log); WEIR_E_NOT_A_LOG;
  *   WEIR_E_NEWER_FORMAT; WEIR_E_CONTROL; WEIR_E_LOST, WEIR_E_HOLE, WEIR_E_ROLLED_BACK,
  *   WEIR_E_DAMAGED, WEIR_E_CUT_SHORT (damage to what had been acknowledged: nothing is changed);
  *   WEIR_E_LOCKED after lock_wait_ns; WEIR_E_MEDIUM, WEIR_E_EMULATED; WEIR_E_SETTINGS;

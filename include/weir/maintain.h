@@ -48,6 +48,21 @@ WEIR_EXPORT int weir_engine_checkpoint(struct weir_engine *engine,
                                        struct weir_checkpoint_report *ret_report,
                                        struct weir_error *ret_error);
 
+/* Reads the checkpoint beside a log, as a verification does, and checks it against its checksums.
+ * Whether it fits the log is not asked: opening the engine does that.
+ *
+ * @param log        an open log (read-only is enough)
+ * @param ret_error  NULL, or the detail; its size member is set
+ * Returns: 1 (it is whole); 0 (there is none); WEIR_E_STATE (damaged, or of another version of Weir
+ *   or kind of machine: the log is replayed instead); -EINVAL; WEIR_E_FORKED; errors of a reader
+ *   that follows a writer; -ENOMEM; -errno.
+ * Durability: none; changes nothing.
+ * Threads: any.
+ * Blocks: on reading all of it.
+ * Allocates: a MiB, and the table of its checksums, until it returns.
+ */
+WEIR_EXPORT int weir_checkpoint_check(struct weir_log *log, struct weir_error *ret_error);
+
 struct weir_compact_options {
     size_t size;      /* sizeof(struct weir_compact_options) */
     weir_lsn horizon; /* highest H that is wanted; 0 = as far as holds and snapshots allow */
@@ -66,8 +81,8 @@ struct weir_compact_options {
 #define WEIR_LIMITED_BY_OPTIONS "(options)"
 
 struct weir_compact_report {
-    size_t size;                        /* sizeof(struct weir_compact_report) */
-    weir_lsn horizon;                   /* H, afterwards */
+    size_t size;      /* sizeof(struct weir_compact_report) */
+    weir_lsn horizon; /* H, afterwards */
     /* Name of the hold that kept H there, or WEIR_LIMITED_BY_*; "" = what is durable. */
     char limited_by[64];
     uint64_t bytes_before, bytes_after; /* of segments */

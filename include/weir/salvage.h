@@ -17,18 +17,32 @@
  *
  * The new log is another log: a new uuid, the layout number raised, an epoch above those that
  * CONTROL and the headers name. What stored a position in the source finds that it does not match,
- * and has to decide. Holds are copied. Sizes are those of the source; where CONTROL is lost, the
- * largest that it can have had.
+ * and has to decide. Sizes are those of the source; where CONTROL is lost, the largest that it can
+ * have had.
+ *
+ * Holds are copied, and each is named (watch->hold): what somebody has not seen yet must not be
+ * dropped unnoticed. What is derived is not copied, so the hold of a consumer keeps its records in
+ * the new log until somebody makes that consumer again, or drops the hold for good: both begin with
+ * weir_hold_drop().
  */
 #ifndef WEIR_SALVAGE_H
 #define WEIR_SALVAGE_H
 
 #include <weir/finding.h>
 #include <weir/log.h>
+#include <weir/retain.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* A hold of the source, and what became of it. */
+struct weir_salvage_hold {
+    char name[WEIR_HOLD_NAME_MAX + 1];
+    bool kept;      /* it was copied; else its file is damaged, which is a note, too */
+    bool consumer;  /* of a consumer: its state and definition are beside the source alone */
+    weir_lsn floor; /* in the new log; 0 when it was not copied */
+};
 
 /* What a salvage tells while it runs. Each may be NULL; other than 0 ends it. */
 struct weir_salvage_watch {
@@ -38,6 +52,8 @@ struct weir_salvage_watch {
     int (*finding)(void *context, const struct weir_finding *finding);
     /* Every few MiB: how much of the source was read, and the last LSN that was copied. */
     int (*progress)(void *context, uint64_t read_bytes, weir_lsn lsn);
+    /* Each hold of the source, in no order, when the records are copied. */
+    int (*hold)(void *context, const struct weir_salvage_hold *hold);
 };
 
 struct weir_salvage_report {
@@ -53,6 +69,7 @@ struct weir_salvage_report {
     uint64_t cut_bytes;                 /* a torn tail that was never acknowledged */
     uint64_t read_bytes, written_bytes; /* written: groups and headers, without the zeros */
     uint64_t holds;                     /* that were copied, */
+    uint64_t holds_of_consumers;        /* those of consumers among them, */
     uint64_t holds_lost;                /* and those whose file is damaged */
     uint8_t uuid[16];                   /* of the new log */
     double seconds;

@@ -167,6 +167,8 @@ class Refusals(BackupTest):
     def test_what_is_no_log(self):
         self.assert_error(weir("backup", self.log, self.new, "--json"), REFUSED)
         os.mkdir(self.log)
+        with open(os.path.join(self.log, "LOCK"), "wb"):
+            pass
         self.assert_error(weir("backup", self.log, self.new, "--json"), REFUSED,
                           "nothing to back up")
         self.assertEqual(os.listdir(self.new), [])

@@ -326,6 +326,18 @@ class Group(DamageTest):
         self.salvage(("group-crc", one["first_lsn"], self.range_of(two)[1]),
                      ("body-crc", *self.range_of(three)))
 
+    def test_the_zeros_behind_a_group(self):
+        group = self.data_groups(self.segments[1])[1]
+        self.hit(group["file"], group["offset"] + group["size_bytes"] - 1, b"\x01")
+        row = self.verify(NO, ("padding", 0, 0))
+        self.assertEqual(row["records"], self.latest)
+        first, last = self.range_of(group)
+        self.assertIn(f"readers refuse LSNs {first} to {last}", row["findings"][0]["text"])
+        self.assertIn("no record is lost, but readers refuse some",
+                      weir("verify", self.log).out.decode())
+        self.assert_error(weir("tail", self.log, "--from", first, "--json"), DEVICE, first)
+        self.salvage()
+
 
 class Gaps(DamageTest):
     def setUp(self):
@@ -459,6 +471,121 @@ class Tables(LogTest):
         self.assertEqual(weir("rebuild", self.new, "by_v").exit, OK)
 
 
+class Holds(LogTest):
+    """What keeps records in the new log is named, and what of it nobody will move any more."""
+
+    def setUp(self):
+        super().setUp()
+        self.new = self.path("new")
+        rows = b"".join(b'{"name":"n%d","section":"s%d"}\n' % (i, i % 2) for i in range(9))
+        weir("import", self.log, "--table", "p", "--key", "name", "--segment-size", "256KiB",
+             stdin=rows)
+        weir("index", "create", self.log, "by_section", "--table", "p", "--field", "section")
+        weir("hold", "set", self.log, "mine", 3)
+        weir("hold", "set", self.log, "broken", 4)
+        with open(os.path.join(self.log, "holds/broken"), "r+b") as file:
+            file.write(bytes(2 * BLOCK))
+
+    def test_each_is_named_and_whose_consumer_is_not_copied(self):
+        row = weir("salvage", self.log, self.new, "--json").row()
+        self.assertEqual((row["holds"], row["holds_lost"]), (3, 1))
+        told = {hold["name"]: (hold["kept"], hold["floor"], hold["consumer"])
+                for hold in row["hold_list"]}
+        self.assertEqual(told, {"by_section": (True, 11, True), "engine": (True, 1, False),
+                                "mine": (True, 3, False), "broken": (False, 0, False)})
+        kept = {hold["name"]: hold["floor"] for hold in weir("hold", "list", self.new,
+                                                             "--json").rows()}
+        self.assertEqual(kept, {name: hold[1] for name, hold in told.items() if hold[0]})
+
+    def test_the_command_that_lets_go_of_one_can_be_pasted(self):
+        text = weir("salvage", self.log, self.new).out.decode()
+        self.assertRegex(text, r"by_section +keeps LSN 11 .*for a consumer that is not copied")
+        self.assertRegex(text, r"mine +keeps LSN 3 and what is behind it\n")
+        self.assertRegex(text, r"broken +is damaged and not copied\n")
+        drops = [line.split() for line in text.splitlines() if "weir hold drop" in line]
+        self.assertEqual(drops, [["weir", "hold", "drop", self.new, "by_section"]])
+        create = ("index", "create", self.new, "by_section", "--table", "p", "--field", "section")
+        self.assert_error(weir(*create, "--json"), REFUSED, "hold drop")
+        self.assertEqual(weir(*drops[0][1:]).exit, OK)
+        self.assertEqual(weir(*create).exit, OK)
+        self.assertEqual(len(weir("query", self.new, "by_section", "s1", "--json").rows()), 4)
+
+    def test_without_holds_nothing_is_said_of_them(self):
+        other = self.path("other")
+        weir("append", other, "--segment-size", "256KiB", stdin=b"x\n")
+        text = weir("salvage", other, self.new).out.decode()
+        self.assertNotRegex(text, "damaged|hold drop|onsumer")
+
+
+class Beside(LogTest):
+    """What can be made again is no damage of the log; whoever asks whether all is well hears of it,
+    and of what makes it again."""
+
+    def setUp(self):
+        super().setUp()
+        rows = b"".join(b'{"name":"n%d","section":"s%d"}\n' % (i, i % 2) for i in range(9))
+        weir("import", self.log, "--table", "p", "--key", "name", "--segment-size", "256KiB",
+             stdin=rows)
+        self.create = ("index", "create", self.log, "by_section", "--table", "p", "--field",
+                       "section")
+        self.assertEqual(weir(*self.create).exit, OK)
+        self.assertEqual(weir("checkpoint", self.log).exit, OK)
+        weir("hold", "set", self.log, "mine", 3)
+        self.verify()
+
+    def verify(self, *expected):
+        """expected: (code, file); verify has these notes, and is content with the log."""
+        done = weir("verify", self.log, "--json")
+        self.assertEqual(done.exit, OK, done.err)
+        row = done.row()
+        self.assertTrue(row["ok"])
+        self.assertEqual(sorted((f["code"], f["file"]) for f in row["findings"]), sorted(expected))
+        self.assertEqual((row["notes"], row["findings_total"]), (len(expected), len(expected)))
+        for finding in row["findings"]:
+            self.assertTrue(finding["note"])
+            self.assertEqual((finding["from_lsn"], finding["to_lsn"]), (0, 0))
+        text = weir("verify", self.log).out.decode()
+        for code, file in expected:
+            self.assertRegex(text, rf"\n +{code} +{file}")
+            self.assertRegex(text, rf"\n  {code}: .")  # what to do
+
+    def hit(self, name, offset):
+        with open(os.path.join(self.log, name), "r+b") as file:
+            file.seek(offset)
+            byte = file.read(1)[0]
+            file.seek(offset)
+            file.write(bytes([byte ^ 1]))
+
+    def test_se_09_a_damaged_checkpoint(self):
+        name = "derived/engine/checkpoint"
+        self.hit(name, os.path.getsize(os.path.join(self.log, name)) - BLOCK + 64)
+        self.verify(("checkpoint", name))
+        self.assertEqual(weir("checkpoint", self.log).exit, OK)
+        self.verify()
+
+    def test_a_damaged_state_and_status(self):
+        for name in ("derived/by_section/state", "derived/by_section/status"):
+            self.hit(name, 100)
+        self.verify(("state", "derived/by_section/state"), ("state", "derived/by_section/status"))
+        self.assertEqual(weir("rebuild", self.log, "by_section").exit, OK)
+        self.verify()
+
+    def test_a_damaged_definition(self):
+        self.hit("derived/by_section/definition", BLOCK + 20)
+        self.verify(("state", "derived/by_section/definition"))
+        self.assertEqual(weir("consumers", self.log, "--drop", "by_section").exit, OK)
+        self.assertEqual(weir(*self.create).exit, OK)
+        self.verify()
+
+    def test_a_damaged_hold(self):
+        for slot in range(2):
+            self.hit("holds/mine", slot * BLOCK + 20)
+        self.verify(("hold", "holds/mine"))
+        self.assert_error(weir("truncate", self.log, "--before", 1, "--json"), DEVICE, "holds/mine")
+        self.assertEqual(weir("hold", "drop", self.log, "mine").exit, OK)
+        self.verify()
+
+
 class Refusals(LogTest):
     def salvage(self, *arguments):
         return weir("salvage", *arguments, "--json")
@@ -508,6 +635,8 @@ class Refusals(LogTest):
         new = self.path("new")
         self.assert_error(self.salvage(self.path("none"), new), REFUSED, "none")
         os.mkdir(self.path("empty"))
+        with open(self.path("empty/LOCK"), "wb"):
+            pass
         self.assert_error(self.salvage(self.path("empty"), new), REFUSED, "nothing to salvage")
         os.mkdir(self.path("other"))
         with open(self.path("other/notes.txt"), "wb"):

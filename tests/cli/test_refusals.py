@@ -35,6 +35,34 @@ class NotALog(LogTest):
                 self.assertEqual(error["code"], "WEIR_E_NOT_A_LOG")
                 self.assertEqual(os.listdir(self.directory), ["letter.txt"])
 
+    def test_a_directory_in_which_no_log_was_begun_is_none_and_stays_as_it_is(self):
+        os.mkdir(self.log)
+        for inside in ([], ["photos"]):
+            for name in inside:
+                os.mkdir(os.path.join(self.log, name))
+            for command in (*READERS, ["scan"], ["changes"], ["consumers"], ["index", "list"]):
+                with self.subTest(command=command, inside=inside):
+                    done = weir(*command, self.log, "--json")
+                    error = self.assert_error(done, REFUSED, "no log in this directory")
+                    self.assertEqual(error["code"], "ENOENT")
+                    self.assertIn("check the path", error["advice"])
+            for command in (["get", self.log, "k"], ["history", self.log, "k"],
+                            ["backup", self.log, self.path("new")],
+                            ["salvage", self.log, self.path("new2")]):
+                with self.subTest(command=command, inside=inside):
+                    self.assert_error(weir(*command, "--json"), REFUSED, "no log in this")
+            self.assertEqual(os.listdir(self.log), inside)
+        self.assertEqual(weir("append", self.log, stdin=b"x\n").exit, OK)
+        self.assertEqual(self.records(), ["x"])
+
+    def test_verify_says_of_an_empty_log_that_it_is_empty(self):
+        os.mkdir(self.log)
+        with open(os.path.join(self.log, "LOCK"), "wb"):
+            pass
+        done = weir("verify", self.log)
+        self.assertEqual(done.exit, OK)
+        self.assertIn(b"an empty log: nothing was ever written to it", done.out)
+
     def test_a_file_is_no_log(self):
         with open(self.log, "w", encoding="utf-8") as file:
             file.write("x")

@@ -132,12 +132,64 @@ static void se_09_damage_anywhere_in_a_checkpoint_is_found_and_said(void **state
         /* Bytes behind the parts that are used are padding. */
         assert_true(report.from_checkpoint == (report.reason[0] == '\0'));
         assert_true(!report.from_checkpoint || at > 4096);
+        struct weir_error why = WEIR_ERROR_INIT; /* and a verification says the same */
+        int rc = weir_checkpoint_check(store.log, &why);
+        assert_int_equal(rc, report.from_checkpoint ? 1 : WEIR_E_STATE);
+        assert_true(rc == 1 || strstr(why.text, report.reason) != NULL);
         store_stop(&store);
         bytes = sim_memory_bytes(store.keeper, CHECKPOINT_NAME, false, &size);
         bytes[at] ^= 0x40;
     }
     store_start(&store);
     assert_true(report_of(&store).from_checkpoint);
+    store_close(&store);
+}
+
+struct failing {
+    const char *call;
+    int error;
+    unsigned countdown; /* calls that succeed before that one */
+};
+
+static int fail_call(void *context, const char *call, const char *name, uint64_t offset,
+                     size_t size)
+{
+    struct failing *failing = context;
+    (void)offset;
+    (void)size;
+    bool meant = strcmp(call, failing->call) == 0 && strcmp(name, CHECKPOINT_NAME) == 0;
+    return meant && failing->countdown-- == 0 ? failing->error : 0;
+}
+
+static void a_check_of_the_checkpoint_says_what_is_there_and_what_failed(void **state)
+{
+    (void)state;
+    struct store store;
+    struct weir_error why = WEIR_ERROR_INIT, small = {.size = 4};
+    store_open(&store);
+    fill_store(&store, 0, 3000);
+    assert_int_equal(weir_checkpoint_check(store.log, &why), 0);
+    assert_int_equal(weir_checkpoint_check(NULL, &why), -EINVAL);
+    assert_int_equal(weir_checkpoint_check(store.log, &small), -EINVAL);
+    make(&store);
+    assert_int_equal(weir_checkpoint_check(store.log, &why), 1);
+    static const struct {
+        const char *call;
+        int error, expected;
+        unsigned reads; /* head, parts, image */
+    } cases[] = {{"open", -EACCES, -EACCES, 1},
+                 {"size", -EIO, WEIR_E_STATE, 1},
+                 {"read", -EIO, WEIR_E_STATE, 3}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (unsigned nth = 0; nth < cases[i].reads; nth++) {
+            struct failing failing = {cases[i].call, cases[i].error, nth};
+            struct sim_memory_faults faults = {.before = fail_call, .context = &failing};
+            sim_memory_faults_set(wal_address_medium(store.log), &faults);
+            assert_int_equal(weir_checkpoint_check(store.log, NULL), cases[i].expected);
+            sim_memory_faults_set(wal_address_medium(store.log), &(struct sim_memory_faults){0});
+        }
+    }
+    assert_int_equal(weir_checkpoint_check(store.log, &why), 1);
     store_close(&store);
 }
 
@@ -649,6 +701,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_caller_that_knows_less_of_the_report_gets_what_it_knows),
         cmocka_unit_test(se_09_a_deleted_or_refused_checkpoint_costs_time_and_no_data),
         cmocka_unit_test(se_09_damage_anywhere_in_a_checkpoint_is_found_and_said),
+        cmocka_unit_test(a_check_of_the_checkpoint_says_what_is_there_and_what_failed),
         cmocka_unit_test(a_checkpoint_of_another_log_or_of_another_past_is_not_used),
         cmocka_unit_test(a_truncated_checkpoint_is_not_used),
         cmocka_unit_test(what_is_whole_and_cannot_be_is_refused_and_leaves_nothing_behind),

@@ -84,6 +84,12 @@ static void a_log_that_was_never_made_is_refused(void **state)
     struct fixture fixture = begin();
     struct test_disk from = fixture.from;
     fixture.from = disk_of(0, 0);
+    assert_int_equal(back_up(&fixture, true), -ENOENT);
+    assert_non_null(strstr(fixture.why.text, "no log in this directory"));
+    struct weir_medium *keeper = fixture.from.keeper;
+    struct weir_file *lock; /* what creating one begins with */
+    assert_int_equal(keeper->ops->create(keeper, "LOCK", 0, &lock), 0);
+    keeper->ops->close(lock);
     assert_int_equal(back_up(&fixture, true), WEIR_E_NOT_A_LOG);
     assert_non_null(strstr(fixture.why.text, "nothing to back up"));
     expect_nothing_in(&fixture);

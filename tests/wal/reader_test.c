@@ -206,10 +206,19 @@ static void o12_a_read_only_open_after_a_crash_changes_no_byte(void **state)
     }
 }
 
+static void make_file(struct fixture *fixture, const char *name)
+{
+    struct weir_medium *keeper = fixture->disk.keeper;
+    struct weir_file *file;
+    assert_int_equal(keeper->ops->create(keeper, name, 0, &file), 0);
+    keeper->ops->close(file);
+}
+
 static void an_interrupted_creation_is_an_empty_log(void **state)
 {
     (void)state;
     struct fixture fixture = begin(0);
+    make_file(&fixture, "LOCK");
     fixture.reader = open_reader(&fixture);
     assert_int_equal(stat_of(fixture.reader).earliest, 0);
     assert_int_equal(stat_of(fixture.reader).latest, 0);
@@ -227,14 +236,26 @@ static void an_interrupted_creation_is_an_empty_log(void **state)
     end(&fixture);
 }
 
+static void a_directory_in_which_no_log_was_begun_is_none(void **state)
+{
+    (void)state;
+    struct fixture fixture = begin(0);
+    struct weir_log_options options = small_options();
+    options.flags = WEIR_LOG_READ_ONLY;
+    struct weir_log *log = NULL;
+    struct weir_error why = WEIR_ERROR_INIT;
+    assert_int_equal(try_open_log(&fixture.disk, &options, &log, &why), -ENOENT);
+    assert_non_null(strstr(why.text, "no log in this directory"));
+    assert_int_equal(fixture.disk.keeper->ops->make_directory(fixture.disk.keeper, "holds"), 0);
+    assert_int_equal(try_open_log(&fixture.disk, &options, &log, &why), -ENOENT);
+    end(&fixture);
+}
+
 static void a_directory_of_something_else_is_not_a_log(void **state)
 {
     (void)state;
     struct fixture fixture = begin(0);
-    struct weir_file *file;
-    assert_int_equal(fixture.disk.keeper->ops->create(fixture.disk.keeper, "notes.txt", 0, &file),
-                     0);
-    fixture.disk.keeper->ops->close(file);
+    make_file(&fixture, "notes.txt");
     struct weir_log_options options = small_options();
     options.flags = WEIR_LOG_READ_ONLY;
     struct weir_log *log = NULL;
@@ -615,6 +636,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(wl_14_a_closed_log_is_read_whole),
         cmocka_unit_test(o12_a_read_only_open_after_a_crash_changes_no_byte),
         cmocka_unit_test(an_interrupted_creation_is_an_empty_log),
+        cmocka_unit_test(a_directory_in_which_no_log_was_begun_is_none),
         cmocka_unit_test(a_directory_of_something_else_is_not_a_log),
         cmocka_unit_test(wl_14_a_reader_sees_what_is_durable_and_nothing_else),
         cmocka_unit_test(cu_03_a_tailing_reader_misses_nothing_across_rolls),

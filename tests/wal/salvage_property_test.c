@@ -219,6 +219,7 @@ static void one_round(uint64_t seed, bool with_control)
     } else {
         expect_consistent(&salvaged, &was);
         expect_whole_groups(&image, &salvaged);
+        assert_int_equal(verify_image(&image).records, salvaged.report.records);
     }
     if (with_control) {
         assert_int_equal(salvaged.report.kept_from, image.control.first_lsn);

@@ -265,6 +265,14 @@ static uint64_t compare_records(struct weir_log *log, const struct salvaged *sal
     return whole;
 }
 
+struct weir_verify_report verify_image(struct image *image)
+{
+    struct weir_log_options options = options_on(image->medium, true, NULL);
+    struct weir_verify_report report = WEIR_VERIFY_REPORT_INIT;
+    assert_int_equal(weir_verify("", &options, NULL, NULL, &report, NULL), 0);
+    return report;
+}
+
 static int expect_gap_note(void *context, const struct weir_finding *finding)
 {
     (void)context;

@@ -44,6 +44,9 @@ void salvaged_free(struct salvaged *salvaged);
 /* A log on that disk, for writing; fails the test when it does not open. */
 struct weir_log *open_salvaged(struct salvaged *salvaged);
 
+/* What weir_verify() says of the log that was, or is to be, salvaged. */
+struct weir_verify_report verify_image(struct image *image);
+
 /* Every LSN of [report.kept_from, report.kept_to] is there once: a record as it was remembered, or
  * a gap that was told. Then: verify has no finding but the gaps, and the next append gets the next
  * LSN. Returns how many records are whole. */

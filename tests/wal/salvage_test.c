@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HOLD_BYTES 8192u
+
 static struct memory_of_log was;
 
 /* Segments of groups of three records, then two small groups; all durable by CONTROL. */
@@ -180,18 +182,31 @@ static void damaged_headers_cost_their_groups(void **state)
     end(&image, &salvaged);
 }
 
-static void damaged_padding_costs_no_record(void **state)
+/* Behind a group, and behind the payload of one of its records: 100 bytes and their header take
+ * 116, a record 120. */
+static void damaged_padding_costs_no_record_and_verify_says_so(void **state)
 {
     (void)state;
-    struct image image;
-    struct salvaged salvaged = {0};
-    make_log(&image, 1);
-    struct image_group group = group_with(&image, 5);
-    image_at(&image, group.address)[group.bytes - 1] ^= 1;
-    salvage(&image, &salvaged);
-    assert_int_equal(expect_consistent(&salvaged, &was), was.latest);
-    assert_int_equal(salvaged.note_count, 1);
-    end(&image, &salvaged);
+    for (int behind_payload = 0; behind_payload <= 1; behind_payload++) {
+        struct image image;
+        struct salvaged salvaged = {0};
+        make_log(&image, 1);
+        weir_lsn lsn = behind_payload == 1 ? was.latest - 3 : 5;
+        struct image_group group = group_with(&image, lsn);
+        uint64_t index = lsn - group.first_lsn;
+        uint64_t padding = FORMAT_GROUP_HEADER_BYTES + index * 120 + 16 + 100;
+        image_at(&image, group.address)[behind_payload == 1 ? padding : group.bytes - 1] ^= 1;
+        salvage(&image, &salvaged);
+        assert_int_equal(expect_consistent(&salvaged, &was), was.latest);
+        assert_int_equal(salvaged.note_count, 1);
+        struct weir_verify_report report = verify_image(&image);
+        assert_false(report.ok); /* a cursor refuses the group */
+        assert_int_equal(report.findings - report.notes, 1);
+        assert_int_equal(report.records, salvaged.report.records);
+        assert_int_equal(report.payload_bytes, salvaged.report.payload_bytes);
+        assert_int_equal(report.latest, was.latest);
+        end(&image, &salvaged);
+    }
 }
 
 static void a_missing_segment_is_one_gap(void **state)
@@ -621,6 +636,88 @@ static void a_control_of_another_log_counts_as_lost(void **state)
     end(&image, &salvaged);
 }
 
+struct told_holds {
+    struct weir_salvage_hold holds[8];
+    size_t count;
+    size_t most; /* then it is ended */
+};
+
+static int take_hold(void *context, const struct weir_salvage_hold *hold)
+{
+    struct told_holds *told = context;
+    if (told->count == told->most) {
+        return 17;
+    }
+    told->holds[told->count++] = *hold;
+    return 0;
+}
+
+static struct weir_salvage_hold told_hold(const struct told_holds *told, const char *name)
+{
+    for (size_t i = 0; i < told->count; i++) {
+        if (strcmp(told->holds[i].name, name) == 0) {
+            return told->holds[i];
+        }
+    }
+    fail_msg("the hold %s was not told", name);
+    return (struct weir_salvage_hold){0};
+}
+
+static int no_finding(void *context, const struct weir_finding *finding)
+{
+    (void)context;
+    (void)finding;
+    return 0;
+}
+
+/* A consumer's position is never dropped silently, nor kept so: it is not in the new log. */
+static void each_hold_is_told_and_whether_its_consumer_stays_behind(void **state)
+{
+    (void)state;
+    struct salvaged first = {0};
+    struct image image;
+    make_log(&image, 1);
+    salvage(&image, &first);
+    image_end(&image);
+    struct weir_log *log = open_salvaged(&first);
+    static const char *const names[] = {"by_section", "backup", WEIR_HOLD_ENGINE, "broken"};
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(weir_hold_set(log, names[i], 7 + i), 0);
+    }
+    struct weir_state_writer *writer;
+    for (size_t i = 0; i < 4; i += 3) { /* the first and the last are of consumers */
+        assert_int_equal(weir_state_create(log, names[i], "state", &writer), 0);
+        assert_int_equal(weir_state_commit(writer, "index", 1, 6, NULL), 0);
+    }
+    assert_int_equal(weir_log_close(log), 0);
+    uint64_t size;
+    memset(sim_memory_bytes(first.keeper, "holds/broken", false, &size), 0, HOLD_BYTES);
+    image.medium = first.keeper;
+    for (size_t most = 0; most <= 4; most++) {
+        struct told_holds told = {.most = most};
+        struct salvaged second = {
+            .watch = {.context = &told, .finding = no_finding, .hold = take_hold}};
+        salvage(&image, &second);
+        assert_int_equal(second.rc, most < 4 ? 17 : 0);
+        if (most == 4) {
+            assert_int_equal(told.count, 4);
+            assert_int_equal(told_hold(&told, "by_section").floor, 7);
+            assert_true(told_hold(&told, "by_section").consumer);
+            assert_int_equal(told_hold(&told, "backup").floor, 8);
+            assert_false(told_hold(&told, "backup").consumer);
+            assert_false(told_hold(&told, WEIR_HOLD_ENGINE).consumer);
+            assert_true(told_hold(&told, WEIR_HOLD_ENGINE).kept);
+            assert_true(told_hold(&told, "broken").consumer);
+            assert_false(told_hold(&told, "broken").kept);
+            assert_int_equal(second.report.holds, 3);
+            assert_int_equal(second.report.holds_of_consumers, 1);
+            assert_int_equal(second.report.holds_lost, 1);
+        }
+        salvaged_free(&second);
+    }
+    salvaged_free(&first);
+}
+
 static void holds_are_copied(void **state)
 {
     (void)state;
@@ -662,7 +759,7 @@ int main(void)
         cmocka_unit_test(a_damaged_payload_costs_its_record_and_keeps_its_neighbours),
         cmocka_unit_test(damaged_neighbours_are_one_gap),
         cmocka_unit_test(damaged_headers_cost_their_groups),
-        cmocka_unit_test(damaged_padding_costs_no_record),
+        cmocka_unit_test(damaged_padding_costs_no_record_and_verify_says_so),
         cmocka_unit_test(a_missing_segment_is_one_gap),
         cmocka_unit_test(wl_01_a_lost_end_that_control_witnesses_is_never_given_again),
         cmocka_unit_test(a_lost_end_of_unknown_length_is_a_gap_that_says_so),
@@ -682,6 +779,7 @@ int main(void)
         cmocka_unit_test(what_an_interrupted_salvage_leaves_is_no_log),
         cmocka_unit_test(a_control_of_another_log_counts_as_lost),
         cmocka_unit_test(holds_are_copied),
+        cmocka_unit_test(each_hold_is_told_and_whether_its_consumer_stays_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

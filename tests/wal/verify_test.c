@@ -547,6 +547,28 @@ static void files_of_two_copies_are_told_apart(void **state)
     image_end(&image);
 }
 
+static void what_was_never_begun_is_no_log_and_what_was_interrupted_is_empty(void **state)
+{
+    (void)state;
+    for (int begun = 0; begun <= 1; begun++) {
+        struct weir_verify_report report = WEIR_VERIFY_REPORT_INIT;
+        struct weir_log_options options = WEIR_LOG_OPTIONS_INIT;
+        struct sim_memory_options memory = {.block_bytes = 4096};
+        struct weir_error why = WEIR_ERROR_INIT;
+        struct weir_file *lock;
+        options.medium = WEIR_MEDIUM_CUSTOM;
+        assert_int_equal(sim_memory_open(&memory, &options.custom_medium), 0);
+        if (begun == 1) {
+            const struct weir_medium_ops *ops = options.custom_medium->ops;
+            assert_int_equal(ops->create(options.custom_medium, "LOCK", 0, &lock), 0);
+            ops->close(lock);
+        }
+        int rc = weir_verify("", &options, NULL, NULL, &report, &why);
+        assert_int_equal(rc, begun == 1 ? 0 : -ENOENT);
+        assert_true(begun == 1 ? report.ok : strstr(why.text, "no log in this directory") != NULL);
+    }
+}
+
 static void a_failure_says_what_it_was(void **state)
 {
     (void)state;
@@ -604,6 +626,7 @@ int main(void)
         cmocka_unit_test(no_damage_makes_recovery_or_verification_stumble),
         cmocka_unit_test(a_torn_copy_of_the_newest_header_is_no_finding),
         cmocka_unit_test(files_of_two_copies_are_told_apart),
+        cmocka_unit_test(what_was_never_begun_is_no_log_and_what_was_interrupted_is_empty),
         cmocka_unit_test(a_failure_says_what_it_was),
         cmocka_unit_test(the_callback_can_stop_it),
     };

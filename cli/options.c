@@ -18,6 +18,7 @@
 #include "cli/errors.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -246,6 +247,19 @@ static bool asks_for_json(int count, char **arguments)
     return false;
 }
 
+/* Before anything is made. Whether it is that of a log which is there, opening finds out. */
+static int check_segment_size(struct cli *cli, const struct cli_number *size)
+{
+    uint64_t bytes = size->value;
+    bool fits = bytes >= WEIR_SEGMENT_BYTES_MIN && bytes <= WEIR_SEGMENT_BYTES_MAX &&
+                (bytes & (bytes - 1)) == 0;
+    if (!size->given || fits) {
+        return -1;
+    }
+    return cli_usage_error(
+        cli, "--segment-size is a power of two from 64KiB to 1GiB, not %" PRIu64 " bytes", bytes);
+}
+
 int cli_parse(struct cli *cli, int count, char **arguments, void *options)
 {
     struct walk walk = {.cli = cli, .arguments = arguments, .count = count, .options = options};
@@ -269,7 +283,7 @@ int cli_parse(struct cli *cli, int count, char **arguments, void *options)
                                cli->argument_count == 0 ? "an argument is missing"
                                                         : "a further argument is missing");
     }
-    return -1;
+    return check_segment_size(cli, &common->segment_size);
 }
 
 /* ---- help ---- */

@@ -121,6 +121,16 @@ int medium_select(const char *directory, const struct weir_log_options *options,
     return 0;
 }
 
+bool medium_directory_is_absent(const char *directory)
+{
+    struct base_directory there;
+    int rc = base_directory_open(&there, directory);
+    if (rc == 0) {
+        base_directory_close(&there);
+    }
+    return rc == -ENOENT;
+}
+
 int medium_make_directory(const char *directory)
 {
     return base_path_make_directory(directory);

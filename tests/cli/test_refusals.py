@@ -71,7 +71,8 @@ class NotALog(LogTest):
         self.assert_error(weir("append", self.path("no/such/log"), "--json"), REFUSED)
 
     def test_an_error_for_people_says_what_to_do(self):
-        done = weir("append", self.log, "--segment-size", "3MiB")
+        self.append(b"x")
+        done = weir("append", self.log, "--segment-size", "4MiB")
         self.assertEqual(done.exit, REFUSED)
         self.assertEqual(len(done.err.splitlines()), 2, done.err)
         self.assertTrue(done.err.startswith("weir append: cannot open "))

@@ -33,6 +33,11 @@ class Usage(LogTest):
             ["append", self.log, "-x"], ["append", self.log, "--segment-size"],
             ["append", self.log, "--segment-size", "many"],
             ["append", self.log, "--segment-size", "0"], ["append", ""], ["tail", ""],
+            ["append", self.log, "--segment-size", "100k"],
+            ["append", self.log, "--segment-size", "32KiB"],
+            ["put", self.log, "k", "v", "--segment-size", "2GiB"],
+            ["import", self.log, "--segment-size", "3MiB"],
+            ["crash", "--dir", self.directory, "--kill", "--segment-size", "100k"],
             ["append", self.log, "--durability", "sometimes"],
             ["append", self.log, "--medium=tape"], ["append", self.log, "--json=yes"],
             ["append", self.log, "--lock-wait", "5"], ["append", self.log, "--type", "65280"],
@@ -65,6 +70,18 @@ class Usage(LogTest):
 
     def test_an_unknown_command_is_named(self):
         self.assertIn("'join'", self.assert_usage("join", "LOG", "name", "v"))
+
+    def test_a_size_that_no_log_can_have_is_named_with_its_range_and_nothing_is_made(self):
+        done = weir("append", self.log, "--segment-size", "100k", stdin=b"x\n")
+        self.assertEqual(done.exit, USAGE)
+        self.assertIn("a power of two from 64KiB to 1GiB, not 102400 bytes", done.err)
+        done = weir("bench", "append", "--dir", self.log, "--segment-size", "100k")
+        self.assertEqual(done.exit, USAGE, done.err)
+        self.assertIn("a power of two from 64KiB to 1GiB, not '100k'", done.err)
+        done = weir("bench", "recover", "--dir", self.log, "--rounds", "102")
+        self.assertEqual(done.exit, USAGE, done.err)
+        self.assertIn("--rounds takes a number from 1 to 101, not '102'", done.err)
+        self.assertEqual(os.listdir(self.directory), [])
 
     def test_two_dashes_end_the_options(self):
         done = weir("tail", "--json", "--", "--help")

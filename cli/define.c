@@ -316,8 +316,9 @@ static int drop(struct cli *cli, const struct cli_common *common, enum definitio
         return cli_close(cli, log, exit_code);
     }
     if (rc == -ENOENT) {
-        exit_code = cli_refuse(cli, CLI_REFUSED, "%s has no %s '%s'", cli->path,
-                               definition_kind_name(kind), name);
+        exit_code = cli_refuse(
+            cli, CLI_REFUSED, "%s has no %s '%s': `weir %s list %s` shows those that are there",
+            cli->path, definition_kind_name(kind), name, definition_kind_name(kind), cli->path);
         return cli_close(cli, log, exit_code);
     }
     if (rc == 0 || rc == WEIR_E_STATE) { /* a damaged definition can be dropped, too */

@@ -183,15 +183,21 @@ int pipeline_close(struct pipeline *pipeline, struct derived *derived, int exit_
     return engine_close(&pipeline->engine, exit_code);
 }
 
-int pipeline_no_definition(struct pipeline *pipeline, const char *name, int rc,
+int pipeline_no_definition(struct pipeline *pipeline, const char *name, const char *kind, int rc,
                            struct weir_error *why)
 {
     struct cli *cli = pipeline->engine.cli;
+    if (rc == -ENOENT && kind == NULL) {
+        return cli_refuse(cli, CLI_REFUSED,
+                          "%s has no derived system '%s': `weir consumers %s` lists those that are "
+                          "there",
+                          cli->path, name, cli->path);
+    }
     if (rc == -ENOENT) {
         return cli_refuse(cli, CLI_REFUSED,
-                          "%s has no derived system '%s': `weir index|view|text list %s` shows "
-                          "those that are there, `create` makes one",
-                          cli->path, name, cli->path);
+                          "%s has no %s '%s': `weir %s list %s` shows those that are there, `weir "
+                          "%s create` makes one",
+                          cli->path, kind, name, kind, cli->path, kind);
     }
     if (rc == WEIR_E_STATE) {
         return cli_refuse(cli, CLI_REFUSED,
@@ -210,11 +216,15 @@ int pipeline_load(struct pipeline *pipeline, const char *name, enum definition_k
     struct weir_error why = WEIR_ERROR_INIT;
     int rc = definition_load(pipeline->engine.log, name, &definition, &why);
     if (rc < 0) {
-        return pipeline_no_definition(pipeline, name, rc, &why);
+        return pipeline_no_definition(pipeline, name, definition_kind_name(kind), rc, &why);
     }
     if (definition.kind != kind) {
-        return cli_refuse(cli, CLI_REFUSED, "%s is no %s, it is of the kind %s", name,
-                          definition_kind_name(kind), definition_kind_name(definition.kind));
+        static const char *const asks[] = {
+            [DEFINITION_INDEX] = "query", [DEFINITION_VIEW] = "view", [DEFINITION_TEXT] = "search"};
+        return cli_refuse(cli, CLI_REFUSED,
+                          "%s is no %s, it is of the kind %s: `weir %s %s %s` asks it", name,
+                          definition_kind_name(kind), definition_kind_name(definition.kind),
+                          asks[definition.kind], cli->path, name);
     }
     rc = derived_make(pipeline->engine.engine, &definition, ret_derived, &why);
     return rc < 0 ? cli_fail(cli, rc, &why, "cannot make %s", name) : -1;

@@ -96,8 +96,9 @@ int pipeline_catch_up(struct pipeline *pipeline, struct derived *derived,
 /* On standard error: what rows it could not take something of. */
 void derived_say_left_out(struct cli *cli, const struct derived *derived);
 
-/* Why there is no definition of that name; the exit code. */
-int pipeline_no_definition(struct pipeline *pipeline, const char *name, int rc,
+/* Why there is no definition of that name; the exit code.
+ * @param kind  "index", ...: what was looked for; NULL: any */
+int pipeline_no_definition(struct pipeline *pipeline, const char *name, const char *kind, int rc,
                            struct weir_error *why);
 
 /* How far a system is, and how it is. -1 to go on. */

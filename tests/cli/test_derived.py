@@ -351,7 +351,7 @@ class Definitions(DerivedTest):
 
     def test_what_is_not_there_or_is_of_another_kind_is_refused_with_what_there_is(self):
         self.make_all()
-        self.refuse(REFUSED, ["no derived system 'none'"], "query", self.log, "none", "x")
+        self.refuse(REFUSED, ["no index 'none'", "index list"], "query", self.log, "none", "x")
         self.refuse(REFUSED, ["no derived system 'none'"], "rebuild", self.log, "none")
         self.refuse(REFUSED, ["is no index", "view"], "query", self.log, "sizes", "x")
         self.refuse(REFUSED, ["is no text"], "search", self.log, "by_section", "x")

@@ -166,6 +166,21 @@ struct walk {
     void *options;
 };
 
+static int no_option(struct cli *cli, const char *name, size_t length)
+{
+    char word[64];
+    const char *meant = NULL;
+    snprintf(word, sizeof word, "%.*s", (int)length, name);
+    for (int table = 0; table < CLI_TABLES_MAX && cli->command->options[table] != NULL; table++) {
+        for (const struct cli_option *o = cli->command->options[table]; o->kind != CLI_END; o++) {
+            meant = base_text_nearer(word, meant, o->name);
+        }
+    }
+    return meant != NULL ? cli_usage_error(cli, "there is no option --%.*s; did you mean --%s?",
+                                           (int)length, name, meant)
+                         : cli_usage_error(cli, "there is no option --%.*s", (int)length, name);
+}
+
 static int take_long(struct walk *walk)
 {
     const char *name = walk->arguments[walk->index] + 2;
@@ -173,7 +188,7 @@ static int take_long(struct walk *walk)
     const char *value = name[length] == '=' ? name + length + 1 : NULL;
     const struct cli_option *option = find_long(walk->cli->command, name, length);
     if (option == NULL) {
-        return cli_usage_error(walk->cli, "there is no option --%.*s", (int)length, name);
+        return no_option(walk->cli, name, length);
     }
     if (option->kind == CLI_FLAG && value != NULL) {
         return cli_usage_error(walk->cli, "--%s takes no value", option->name);

@@ -71,6 +71,15 @@ class Usage(LogTest):
     def test_an_unknown_command_is_named(self):
         self.assertIn("'join'", self.assert_usage("join", "LOG", "name", "v"))
 
+    def test_a_mistyped_name_finds_the_one_that_was_meant(self):
+        self.assertIn("no command 'appnd'; did you mean append?", self.assert_usage("appnd"))
+        self.assertIn("did you mean scan?", self.assert_usage("help", "sacn"))
+        self.assertNotIn("did you mean", self.assert_usage("join"))
+        said = self.assert_usage("append", self.log, "--segmnt-size=1MiB")
+        self.assertIn("no option --segmnt-size; did you mean --segment-size?", said)
+        self.assertIn("no benchmark 'gett'; did you mean get?", self.assert_usage("bench", "gett"))
+        self.assertNotIn("did you mean", self.assert_usage("bench", "everything"))
+
     def test_a_size_that_no_log_can_have_is_named_with_its_range_and_nothing_is_made(self):
         done = weir("append", self.log, "--segment-size", "100k", stdin=b"x\n")
         self.assertEqual(done.exit, USAGE)
@@ -114,6 +123,23 @@ class Help(unittest.TestCase):
                 self.assertEqual(by_help.out, by_option.out)
                 self.assertTrue(by_help.out.startswith(f"usage: weir {command}".encode()))
                 self.assertEqual(by_help.err, "")
+
+    def test_each_benchmark_and_verb_helps_and_does_nothing(self):
+        benchmarks = re.findall(r"^  ([a-z-]+) +[A-Z]", weir("bench", "-h").out.decode(),
+                                re.MULTILINE)
+        self.assertIn("scan-keys", benchmarks)
+        lines = [["bench", name] for name in benchmarks]
+        lines += [[command, verb] for command in ("index", "view", "text", "hold")
+                  for verb in ("create", "drop", "list", "set")]
+        lines += [["bench", "get", "--keys", "9"], ["crash", "--kill"], ["crash", "--power"]]
+        for line in lines:
+            for option in ("-h", "--help"):
+                with self.subTest(line=line, option=option):
+                    done = weir(*line, option)
+                    if line == ["bench", "peers"] and "weir-peers" in done.err:
+                        continue  # not a part of this build
+                    self.assertEqual((done.exit, done.err), (OK, ""))
+                    self.assertRegex(done.out.decode(), "^[Uu]sage: weir " + line[0])
 
     def test_help_fits_a_terminal(self):
         for command in commands():

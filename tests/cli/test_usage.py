@@ -2,10 +2,12 @@
 
 import os
 import re
+import shutil
 import subprocess
+import tempfile
 import unittest
 
-from command import OK, USAGE, LogTest, main, weir
+from command import OK, REFUSED, USAGE, WEIR, LogTest, main, weir
 
 MANUAL = os.path.join(os.path.dirname(__file__), "..", "..", "cli", "weir.1")
 
@@ -140,6 +142,17 @@ class Help(unittest.TestCase):
                         continue  # not a part of this build
                     self.assertEqual((done.exit, done.err), (OK, ""))
                     self.assertRegex(done.out.decode(), "^[Uu]sage: weir " + line[0])
+
+    def test_without_weir_peers_it_is_said_how_to_get_it(self):
+        with tempfile.TemporaryDirectory() as directory:
+            alone = shutil.copy(WEIR, directory)
+            for line in (["peers", "--dir", directory],
+                         ["put", "--dir", directory, "--force", "--peers", "lmdb"]):
+                done = subprocess.run([alone, "bench", *line], capture_output=True, check=False,
+                                      env={"PATH": directory})
+                self.assertEqual(done.returncode, REFUSED, (line, done.stderr))
+                self.assertIn(b"neither beside weir nor on PATH", done.stderr)
+                self.assertIn(b"`make build`", done.stderr)
 
     def test_help_fits_a_terminal(self):
         for command in commands():

@@ -81,7 +81,7 @@ int engine_open(struct engine *engine, struct cli *cli, const struct cli_common 
         return cli_fail_open(cli, rc, &why, "cannot open %s", cli->path);
     }
     if (cli->verbose) {
-        cli_note_report(cli, engine->log);
+        cli_note_report(cli, engine->log, flags);
     }
     return -1;
 }

@@ -171,6 +171,15 @@ class Help(unittest.TestCase):
                 self.assertNotRegex(line, r"^[^.].* P[oc]$", f"line {number} is text")
             self.assertEqual(depth, 0, f"{opened} is not closed")
 
+    def test_what_the_manual_page_shows_as_it_is_fits_80_columns(self):
+        with open(MANUAL, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        literal = False
+        for number, line in enumerate(lines, 1):
+            literal = line.startswith(".Bd -literal") or (literal and line != ".Ed")
+            shown = line[len(".Dl "):] if line.startswith(".Dl ") else line if literal else ""
+            self.assertLessEqual(len(shown), 69, f"line {number}: {line}")  # 11 of them are indent
+
     def test_the_manual_page_has_every_command_and_option(self):
         with open(MANUAL, encoding="utf-8") as file:
             manual = file.read().replace("\\-", "-")

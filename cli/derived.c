@@ -39,20 +39,20 @@ static int make_self(const struct definition *definition, struct derived *derive
     if (definition->kind == DEFINITION_INDEX) {
         struct weir_index_options options = WEIR_INDEX_OPTIONS_INIT;
         options.fields = definition->field_count;
-        options.extract = weir_json_extract;
+        options.extract = fields_extract;
         options.extract_context = derived->fields;
         return weir_index_create(&options, &derived->index);
     }
     if (definition->kind == DEFINITION_VIEW) {
         struct weir_view_options options = WEIR_VIEW_OPTIONS_INIT;
         options.aggregates = definition->aggregates;
-        options.extract = weir_json_extract;
+        options.extract = fields_extract;
         options.extract_context = derived->fields;
         return weir_view_create(&options, &derived->view);
     }
     struct weir_text_options options = WEIR_TEXT_OPTIONS_INIT;
     options.stemmer = definition->stemmer[0] != '\0' ? definition->stemmer : NULL;
-    options.extract = weir_json_extract;
+    options.extract = fields_extract;
     options.extract_context = derived->fields;
     return weir_text_create(&options, &derived->text);
 }
@@ -61,16 +61,12 @@ int derived_make(struct weir_engine *engine, const struct definition *definition
                  struct derived *ret_derived, struct weir_error *why)
 {
     struct derived derived = {.definition = *definition};
-    const char *paths[DEFINITION_FIELDS_MAX];
-    for (uint32_t i = 0; i < definition->field_count; i++) {
-        paths[i] = definition->fields[i];
-    }
     int rc = weir_table_open(engine, definition->table, false, &derived.table);
     if (rc < 0) {
         snprintf(why->text, sizeof why->text, "there is no table '%s'", definition->table);
         return rc;
     }
-    rc = weir_json_fields_create(paths, definition->field_count, &derived.fields);
+    rc = fields_create(definition, &derived.fields);
     if (rc == -EINVAL) {
         snprintf(why->text, sizeof why->text,
                  "a field is a path such as section or maintainer.name, of up to 16 names, none of "
@@ -100,7 +96,7 @@ void derived_free(struct derived *derived)
     weir_index_free(derived->index);
     weir_view_free(derived->view);
     weir_text_free(derived->text);
-    weir_json_fields_free(derived->fields);
+    fields_free(derived->fields);
     *derived = (struct derived){0};
 }
 
@@ -398,4 +394,33 @@ void derived_say_left_out(struct cli *cli, const struct derived *derived)
     } else if (derived->text != NULL && weir_text_stat(derived->text, &text) == 0) {
         say_left_out(cli, name, text.skipped_documents, "rows are no JSON documents: left out");
     }
+}
+
+void derived_say_never_met(struct cli *cli, const struct derived *derived)
+{
+    const struct definition *definition = &derived->definition;
+    const struct fields *fields = derived->fields;
+    for (uint32_t i = 0; i < definition->field_count && fields->documents > 0; i++) {
+        if (!fields->met[i]) {
+            cli_note(cli,
+                     "%s: none of the documents has a value at '%s': is that the field that was "
+                     "meant? `weir %s drop %s %s` removes it",
+                     definition->name, definition->fields[i],
+                     definition_kind_name(definition->kind), cli->path, definition->name);
+        }
+    }
+}
+
+uint64_t derived_rows(const struct derived *derived)
+{
+    struct weir_index_status index = WEIR_INDEX_STATUS_INIT;
+    struct weir_view_status view = WEIR_VIEW_STATUS_INIT;
+    struct weir_text_status text = WEIR_TEXT_STATUS_INIT;
+    if (derived->index != NULL) {
+        return weir_index_stat(derived->index, &index) == 0 ? index.rows : 0;
+    }
+    if (derived->view != NULL) {
+        return weir_view_stat(derived->view, &view) == 0 ? view.rows : 0;
+    }
+    return weir_text_stat(derived->text, &text) == 0 ? text.rows : 0;
 }

@@ -39,6 +39,8 @@ class Usage(LogTest):
             ["append", self.log, "--segment-size", "32KiB"],
             ["put", self.log, "k", "v", "--segment-size", "2GiB"],
             ["import", self.log, "--segment-size", "3MiB"],
+            ["put", self.log, "k", "v", "-t", "a/b"], ["import", self.log, "-t", ".a"],
+            ["put", self.log, "k", "v", "-t", "n" * 64],
             ["crash", "--dir", self.directory, "--kill", "--segment-size", "100k"],
             ["append", self.log, "--durability", "sometimes"],
             ["append", self.log, "--medium=tape"], ["append", self.log, "--json=yes"],

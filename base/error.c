@@ -19,14 +19,14 @@ static const struct error_entry entries[] = {WEIR_ERRORS(ERROR_ENTRY)};
 
 /* What a person can do about the errors of the operating system that a log meets most. */
 static const struct error_entry system_entries[] = {
-    {-ENOSPC, "ENOSPC", "", "free space on the device, or truncate the log"},
-    {-EDQUOT, "EDQUOT", "", "raise the quota, or truncate the log"},
+    {-ENOSPC, "ENOSPC", "", "free space on the device, or compact or truncate the log"},
+    {-EDQUOT, "EDQUOT", "", "raise the quota, or compact or truncate the log"},
     {-EIO, "EIO", "", "look at the kernel's messages: the device failed to read or write"},
     {-EACCES, "EACCES", "", "check the permissions of the directory and of its files"},
     {-EPERM, "EPERM", "", "check the permissions of the directory and of its files"},
     {-EROFS, "EROFS", "", "the file system is read-only: open the log read-only"},
-    {-ENOENT, "ENOENT", "", "check the path; a new log is made by writing to it"},
-    {-ENOTDIR, "ENOTDIR", "", "a log is a directory: check the path"},
+    {-ENOENT, "ENOENT", "", "check the path"},
+    {-ENOTDIR, "ENOTDIR", "", "name a directory: a file is there, or on the way to it"},
     {-EDEADLK, "EDEADLK", "", "publish or cancel this thread's reservation first"},
     {-EBUSY, "EBUSY", "", "close the cursors, pins and reservations first"},
     {-EINVAL, "EINVAL", "", "see the comment of the call in its header"},

@@ -53,6 +53,11 @@ bool base_utf8_is_valid(const void *data, size_t size);
  * @param size  > 0. */
 size_t base_utf8_sequence(const void *data, size_t size);
 
+/* Of two names, the one that `word` may have been meant for: `candidate` when it is nearer than
+ * `best` and near enough for a slip of the fingers, else `best`.
+ * @param best  NULL: none yet */
+const char *base_text_nearer(const char *word, const char *best, const char *candidate);
+
 /*
  * All parsers read the whole string. Return 0, -EINVAL (not of that form), or -ERANGE (of that
  * form, too large to represent); *ret_ is untouched on failure.

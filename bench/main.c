@@ -7,6 +7,8 @@
 #include "bench/exit.h"
 #include "bench/workdir.h"
 
+#include "base/text.h"
+
 #include <weir/error.h>
 
 #include <argp.h>
@@ -85,6 +87,32 @@ int bench_exit_code(int rc, bool interrupted)
     }
 }
 
+/* What argp knows as --help alone. */
+static void spell_help(char **argv)
+{
+    static char help[] = "--help";
+    for (; *argv != NULL && strcmp(*argv, "--") != 0; argv++) {
+        if (strcmp(*argv, "-h") == 0) {
+            *argv = help;
+        }
+    }
+}
+
+static int refuse_name(const char *name)
+{
+    const char *meant = NULL;
+    for (size_t index = 0; index < sizeof subcommands / sizeof *subcommands; index++) {
+        meant = base_text_nearer(name, meant, subcommands[index].name);
+    }
+    (void)fprintf(stderr, "weir bench: there is no benchmark '%s'", name);
+    if (meant != NULL) {
+        (void)fprintf(stderr, "; did you mean %s?", meant);
+    }
+    (void)fputs("\n", stderr);
+    print_usage(stderr);
+    return BENCH_EXIT_USAGE;
+}
+
 int bench_main(int argc, char **argv)
 {
     argp_err_exit_status = BENCH_EXIT_USAGE;
@@ -98,10 +126,9 @@ int bench_main(int argc, char **argv)
             bench_catch_interrupt();
             bench_command_fn run = subcommands[index].run;
             run = run == bench_scan_command ? choose_scan(argc, argv) : run;
+            spell_help(argv + 2);
             return run(argc - 1, argv + 1);
         }
     }
-    (void)fprintf(stderr, "weir: bench has no subcommand '%s'\n", name);
-    print_usage(stderr);
-    return BENCH_EXIT_USAGE;
+    return refuse_name(name);
 }

@@ -26,7 +26,9 @@ error_t option_count(struct argp_state *state, const char *name, const char *val
 {
     uint64_t count;
     if (base_parse_u64(value, &count) < 0 || count < least || count > most) {
-        return option_refuse(state, name, value);
+        argp_error(state, "%s takes a number from %llu to %llu, not '%s'", name,
+                   (unsigned long long)least, (unsigned long long)most, value);
+        return EINVAL;
     }
     *ret_count = count;
     return 0;
@@ -37,7 +39,14 @@ error_t option_size(struct argp_state *state, const char *name, const char *valu
 {
     uint64_t bytes;
     if (base_parse_size(value, &bytes) < 0 || bytes < least || bytes > most) {
-        return option_refuse(state, name, value);
+        char range[64];
+        struct base_text text;
+        base_text_init(&text, range, sizeof range);
+        base_text_append_size(&text, least);
+        base_text_append(&text, " to ");
+        base_text_append_size(&text, most);
+        argp_error(state, "%s takes a size from %s, not '%s'", name, range, value);
+        return EINVAL;
     }
     *ret_bytes = bytes;
     return 0;
@@ -120,6 +129,12 @@ error_t option_io(struct argp_state *state, const char *value, enum weir_io_kind
 
 error_t option_segment_size(struct argp_state *state, const char *value, uint64_t *ret_bytes)
 {
-    return option_size(state, "--segment-size", value, WEIR_SEGMENT_BYTES_MIN,
-                       WEIR_SEGMENT_BYTES_MAX, ret_bytes);
+    uint64_t bytes;
+    if (base_parse_size(value, &bytes) < 0 || bytes < WEIR_SEGMENT_BYTES_MIN ||
+        bytes > WEIR_SEGMENT_BYTES_MAX || (bytes & (bytes - 1)) != 0) {
+        argp_error(state, "--segment-size is a power of two from 64KiB to 1GiB, not '%s'", value);
+        return EINVAL;
+    }
+    *ret_bytes = bytes;
+    return 0;
 }

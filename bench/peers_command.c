@@ -41,8 +41,11 @@ int bench_become_peers(char **words)
     }
     (void)execvp(PROGRAM, argv);
     (void)fprintf(stderr,
-                  "weir: " PROGRAM ": %s\n"
-                  "it is part of a build with -DWEIR_PEERS=ON\n",
+                  "weir bench: other systems are measured by the program " PROGRAM
+                  ", which is neither beside weir nor on PATH: %s\n"
+                  "  it links those systems, so it is not installed with weir; `make build` in "
+                  "Weir's source makes it: run build/release/cli/weir there, or put "
+                  "build/release/bench/" PROGRAM " on PATH\n",
                   strerror(errno));
     return BENCH_EXIT_REFUSED;
 }

@@ -276,9 +276,6 @@ static int run(struct cli *cli, const void *opaque)
     if (options->type.value >= WEIR_TYPE_RESERVED) {
         return cli_usage_error(cli, "--type goes from 0 to %d", WEIR_TYPE_RESERVED - 1);
     }
-    if (options->common.segment_size.given && options->common.segment_size.value == 0) {
-        return cli_usage_error(cli, "--segment-size is a power of two from 64KiB to 1GiB, not 0");
-    }
     int exit_code = cli_open(cli, &options->common, WEIR_LOG_CREATE, &append.log);
     if (exit_code >= 0) {
         return exit_code;

@@ -246,8 +246,8 @@ static int stream(struct engine *engine, const struct changes_options *options,
     weir_lsn state = weir_changes_state_lsn(changes);
     if (state != WEIR_LSN_NONE && what->from != WEIR_CHANGES_SNAPSHOT) {
         cli_note(cli,
-                 "the log was compacted: up to LSN %" PRIu64 " there is the state as of it, the "
-                 "changes are gone",
+                 "history up to LSN %" PRIu64 " was dropped by compaction, or lies behind a gap: "
+                 "there is the state as of it, the changes are gone",
                  state);
     }
     int exit_code = print_changes(cli, options, changes);

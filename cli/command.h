@@ -90,4 +90,7 @@ extern const struct cli_command *const cli_commands[]; /* ends with NULL */
 /* NULL when there is none of that name. */
 const struct cli_command *cli_command_find(const char *name);
 
+/* Reports that there is none, and which one may have been meant: CLI_USAGE. */
+int cli_no_command(struct cli *cli, const char *word);
+
 #endif

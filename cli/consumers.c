@@ -120,7 +120,9 @@ static int drop(struct cli *cli, struct weir_log *log, const char *name)
 {
     int rc = weir_consumer_drop(log, name);
     if (rc == -ENOENT || rc == -EINVAL) {
-        return cli_refuse(cli, CLI_REFUSED, "%s has no consumer '%s'", cli->path, name);
+        return cli_refuse(cli, CLI_REFUSED,
+                          "%s has no consumer '%s': `weir consumers %s` lists those that are there",
+                          cli->path, name, cli->path);
     }
     if (rc < 0) {
         return cli_fail(cli, rc, NULL, "cannot drop %s", name);

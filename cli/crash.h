@@ -67,6 +67,9 @@ struct crash_growth {
     double error;   /* its standard error; NaN when there are fewer than three rounds */
 };
 
+/* Is it more than what chance makes of the rounds? Not with NaN. */
+bool crash_growth_is_told(const struct crash_growth *growth);
+
 struct crash_growth crash_growth(const struct crash *crash, crash_value_fn value,
                                  const void *context);
 

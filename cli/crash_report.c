@@ -254,8 +254,11 @@ static void print_growth(struct output *out, const struct crash *crash, const ch
     output_format(out, "%.2f ms with %.1f MiB of log, %.2f ms with %.1f MiB",
                   value(first, context) * MS_PER_S, log_mib(first, NULL),
                   value(last, context) * MS_PER_S, log_mib(last, NULL));
-    if (isfinite(growth.error)) { /* a line through two rounds says nothing */
+    if (crash_growth_is_told(&growth)) {
         output_format(out, ": %+.0f ms (+-%.0f) for each GiB more", growth.per_gib * MS_PER_S,
+                      growth.error * MS_PER_S);
+    } else if (isfinite(growth.error)) { /* a line through two rounds says nothing */
+        output_format(out, ": no growth that this run can tell (+-%.0f ms for each GiB more)",
                       growth.error * MS_PER_S);
     }
     output_char(out, '\n');

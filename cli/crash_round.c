@@ -90,7 +90,7 @@ static int open_log(struct cli *cli, const struct crash_site *site, struct weir_
         return cli_fail_open(cli, rc, &why, "cannot open the log after the crash");
     }
     if (cli->verbose) {
-        cli_note_report(cli, *ret_log);
+        cli_note_report(cli, *ret_log, options.flags);
     }
     return -1;
 }

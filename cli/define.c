@@ -151,12 +151,15 @@ static int print_created(struct pipeline *pipeline, const struct derived *derive
         json_text(&json, "kind", kind);
         json_text(&json, "table", derived->definition.table);
         json_u64(&json, "events", status.events);
+        json_u64(&json, "rows", derived_rows(derived));
         json_u64(&json, "position", status.position);
         json_double(&json, "seconds", seconds);
         json_end(&json);
     } else {
         output_format(&cli->out, "%s: %s %s of ", cli->path, kind, status.name);
         output_number_of(&cli->out, status.events, "event");
+        output_text(&cli->out, ", with something of ");
+        output_number_of(&cli->out, derived_rows(derived), "row");
         output_format(&cli->out, ", as of LSN %" PRIu64 ", in %.3f s\n", status.position, seconds);
     }
     return CLI_OK;
@@ -174,6 +177,7 @@ static int build(struct pipeline *pipeline, struct derived *derived)
         return cli_fail(pipeline->engine.cli, rc, NULL, "cannot save %s", derived->definition.name);
     }
     derived_say_left_out(pipeline->engine.cli, derived);
+    derived_say_never_met(pipeline->engine.cli, derived);
     return print_created(pipeline, derived,
                          (double)(base_clock_monotonic_ns() - started_ns) / (double)BASE_NS_PER_S);
 }
@@ -316,8 +320,9 @@ static int drop(struct cli *cli, const struct cli_common *common, enum definitio
         return cli_close(cli, log, exit_code);
     }
     if (rc == -ENOENT) {
-        exit_code = cli_refuse(cli, CLI_REFUSED, "%s has no %s '%s'", cli->path,
-                               definition_kind_name(kind), name);
+        exit_code = cli_refuse(
+            cli, CLI_REFUSED, "%s has no %s '%s': `weir %s list %s` shows those that are there",
+            cli->path, definition_kind_name(kind), name, definition_kind_name(kind), cli->path);
         return cli_close(cli, log, exit_code);
     }
     if (rc == 0 || rc == WEIR_E_STATE) { /* a damaged definition can be dropped, too */

@@ -168,7 +168,7 @@ static int ask_text(struct demo *demo, struct demo_systems *systems)
     struct weir_text_query query = WEIR_TEXT_QUERY_INIT;
     struct weir_rows *rows;
     for (size_t i = 0; i < demo->rows.count && result->word[0] == '\0'; i++) {
-        (void)weir_json_extract(systems->system[2].fields, demo->rows.list[i].key,
+        (void)weir_json_extract(systems->system[2].fields->json, demo->rows.list[i].key,
                                 demo->rows.list[i].value, keep_word, result);
     }
     if (result->word[0] == '\0') {

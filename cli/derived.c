@@ -39,20 +39,20 @@ static int make_self(const struct definition *definition, struct derived *derive
     if (definition->kind == DEFINITION_INDEX) {
         struct weir_index_options options = WEIR_INDEX_OPTIONS_INIT;
         options.fields = definition->field_count;
-        options.extract = weir_json_extract;
+        options.extract = fields_extract;
         options.extract_context = derived->fields;
         return weir_index_create(&options, &derived->index);
     }
     if (definition->kind == DEFINITION_VIEW) {
         struct weir_view_options options = WEIR_VIEW_OPTIONS_INIT;
         options.aggregates = definition->aggregates;
-        options.extract = weir_json_extract;
+        options.extract = fields_extract;
         options.extract_context = derived->fields;
         return weir_view_create(&options, &derived->view);
     }
     struct weir_text_options options = WEIR_TEXT_OPTIONS_INIT;
     options.stemmer = definition->stemmer[0] != '\0' ? definition->stemmer : NULL;
-    options.extract = weir_json_extract;
+    options.extract = fields_extract;
     options.extract_context = derived->fields;
     return weir_text_create(&options, &derived->text);
 }
@@ -61,16 +61,12 @@ int derived_make(struct weir_engine *engine, const struct definition *definition
                  struct derived *ret_derived, struct weir_error *why)
 {
     struct derived derived = {.definition = *definition};
-    const char *paths[DEFINITION_FIELDS_MAX];
-    for (uint32_t i = 0; i < definition->field_count; i++) {
-        paths[i] = definition->fields[i];
-    }
     int rc = weir_table_open(engine, definition->table, false, &derived.table);
     if (rc < 0) {
         snprintf(why->text, sizeof why->text, "there is no table '%s'", definition->table);
         return rc;
     }
-    rc = weir_json_fields_create(paths, definition->field_count, &derived.fields);
+    rc = fields_create(definition, &derived.fields);
     if (rc == -EINVAL) {
         snprintf(why->text, sizeof why->text,
                  "a field is a path such as section or maintainer.name, of up to 16 names, none of "
@@ -100,7 +96,7 @@ void derived_free(struct derived *derived)
     weir_index_free(derived->index);
     weir_view_free(derived->view);
     weir_text_free(derived->text);
-    weir_json_fields_free(derived->fields);
+    fields_free(derived->fields);
     *derived = (struct derived){0};
 }
 
@@ -183,15 +179,21 @@ int pipeline_close(struct pipeline *pipeline, struct derived *derived, int exit_
     return engine_close(&pipeline->engine, exit_code);
 }
 
-int pipeline_no_definition(struct pipeline *pipeline, const char *name, int rc,
+int pipeline_no_definition(struct pipeline *pipeline, const char *name, const char *kind, int rc,
                            struct weir_error *why)
 {
     struct cli *cli = pipeline->engine.cli;
+    if (rc == -ENOENT && kind == NULL) {
+        return cli_refuse(cli, CLI_REFUSED,
+                          "%s has no derived system '%s': `weir consumers %s` lists those that are "
+                          "there",
+                          cli->path, name, cli->path);
+    }
     if (rc == -ENOENT) {
         return cli_refuse(cli, CLI_REFUSED,
-                          "%s has no derived system '%s': `weir index|view|text list %s` shows "
-                          "those that are there, `create` makes one",
-                          cli->path, name, cli->path);
+                          "%s has no %s '%s': `weir %s list %s` shows those that are there, `weir "
+                          "%s create` makes one",
+                          cli->path, kind, name, kind, cli->path, kind);
     }
     if (rc == WEIR_E_STATE) {
         return cli_refuse(cli, CLI_REFUSED,
@@ -210,11 +212,15 @@ int pipeline_load(struct pipeline *pipeline, const char *name, enum definition_k
     struct weir_error why = WEIR_ERROR_INIT;
     int rc = definition_load(pipeline->engine.log, name, &definition, &why);
     if (rc < 0) {
-        return pipeline_no_definition(pipeline, name, rc, &why);
+        return pipeline_no_definition(pipeline, name, definition_kind_name(kind), rc, &why);
     }
     if (definition.kind != kind) {
-        return cli_refuse(cli, CLI_REFUSED, "%s is no %s, it is of the kind %s", name,
-                          definition_kind_name(kind), definition_kind_name(definition.kind));
+        static const char *const asks[] = {
+            [DEFINITION_INDEX] = "query", [DEFINITION_VIEW] = "view", [DEFINITION_TEXT] = "search"};
+        return cli_refuse(cli, CLI_REFUSED,
+                          "%s is no %s, it is of the kind %s: `weir %s %s %s` asks it", name,
+                          definition_kind_name(kind), definition_kind_name(definition.kind),
+                          asks[definition.kind], cli->path, name);
     }
     rc = derived_make(pipeline->engine.engine, &definition, ret_derived, &why);
     return rc < 0 ? cli_fail(cli, rc, &why, "cannot make %s", name) : -1;
@@ -388,4 +394,33 @@ void derived_say_left_out(struct cli *cli, const struct derived *derived)
     } else if (derived->text != NULL && weir_text_stat(derived->text, &text) == 0) {
         say_left_out(cli, name, text.skipped_documents, "rows are no JSON documents: left out");
     }
+}
+
+void derived_say_never_met(struct cli *cli, const struct derived *derived)
+{
+    const struct definition *definition = &derived->definition;
+    const struct fields *fields = derived->fields;
+    for (uint32_t i = 0; i < definition->field_count && fields->documents > 0; i++) {
+        if (!fields->met[i]) {
+            cli_note(cli,
+                     "%s: none of the documents has a value at '%s': is that the field that was "
+                     "meant? `weir %s drop %s %s` removes it",
+                     definition->name, definition->fields[i],
+                     definition_kind_name(definition->kind), cli->path, definition->name);
+        }
+    }
+}
+
+uint64_t derived_rows(const struct derived *derived)
+{
+    struct weir_index_status index = WEIR_INDEX_STATUS_INIT;
+    struct weir_view_status view = WEIR_VIEW_STATUS_INIT;
+    struct weir_text_status text = WEIR_TEXT_STATUS_INIT;
+    if (derived->index != NULL) {
+        return weir_index_stat(derived->index, &index) == 0 ? index.rows : 0;
+    }
+    if (derived->view != NULL) {
+        return weir_view_stat(derived->view, &view) == 0 ? view.rows : 0;
+    }
+    return weir_text_stat(derived->text, &text) == 0 ? text.rows : 0;
 }

@@ -20,6 +20,7 @@
 
 #include "cli/definition.h"
 #include "cli/engine.h"
+#include "cli/fields.h"
 
 #include <weir/host.h>
 
@@ -61,7 +62,7 @@ struct derived {
     struct definition definition;
     struct weir_system_ops ops; /* of its kind; the version tells definitions apart, too */
     weir_table table;
-    struct weir_json_fields *fields;
+    struct fields *fields;
     struct weir_index *index; /* one of the three */
     struct weir_materialized_view *view;
     struct weir_text *text;
@@ -96,8 +97,15 @@ int pipeline_catch_up(struct pipeline *pipeline, struct derived *derived,
 /* On standard error: what rows it could not take something of. */
 void derived_say_left_out(struct cli *cli, const struct derived *derived);
 
-/* Why there is no definition of that name; the exit code. */
-int pipeline_no_definition(struct pipeline *pipeline, const char *name, int rc,
+/* On standard error: fields that no document has had, of those that were looked at. */
+void derived_say_never_met(struct cli *cli, const struct derived *derived);
+
+/* Rows that it has something of. */
+uint64_t derived_rows(const struct derived *derived);
+
+/* Why there is no definition of that name; the exit code.
+ * @param kind  "index", ...: what was looked for; NULL: any */
+int pipeline_no_definition(struct pipeline *pipeline, const char *name, const char *kind, int rc,
                            struct weir_error *why);
 
 /* How far a system is, and how it is. -1 to go on. */

@@ -81,7 +81,7 @@ int engine_open(struct engine *engine, struct cli *cli, const struct cli_common 
         return cli_fail_open(cli, rc, &why, "cannot open %s", cli->path);
     }
     if (cli->verbose) {
-        cli_note_report(cli, engine->log);
+        cli_note_report(cli, engine->log, flags);
     }
     return -1;
 }
@@ -105,6 +105,21 @@ static bool log_is_empty(struct weir_log *log)
     return weir_log_stat(log, &stat) == 0 && stat.latest == WEIR_LSN_NONE;
 }
 
+int engine_check_table(struct cli *cli, const char *name)
+{
+    static const char characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                     "0123456789_-.";
+    size_t length = name != NULL ? strlen(name) : 0;
+    if (length == 0 ||
+        (length <= WEIR_TABLE_NAME_MAX && name[0] != '.' && strspn(name, characters) == length)) {
+        return -1;
+    }
+    return cli_usage_error(cli,
+                           "--table takes up to %d letters, digits, '_', '-' and '.', not "
+                           "beginning with '.'",
+                           WEIR_TABLE_NAME_MAX);
+}
+
 int engine_find_table(struct engine *engine, const char *name, bool create)
 {
     struct cli *cli = engine->cli;
@@ -112,11 +127,9 @@ int engine_find_table(struct engine *engine, const char *name, bool create)
     if (rc == 0 || (rc == WEIR_E_NO_TABLE && log_is_empty(engine->log))) {
         return -1; /* nothing is in the default table of an empty log either */
     }
-    if (rc == -EINVAL) {
-        return cli_usage_error(cli,
-                               "--table takes up to %d letters, digits, '_', '-' and '.', not "
-                               "beginning with '.'",
-                               WEIR_TABLE_NAME_MAX);
+    int exit_code = rc == -EINVAL ? engine_check_table(cli, name) : -1;
+    if (exit_code >= 0) {
+        return exit_code;
     }
     return cli_fail(cli, rc, NULL, "cannot find the table '%s' of %s", name, cli->path);
 }

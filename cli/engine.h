@@ -57,6 +57,9 @@ int engine_open(struct engine *engine, struct cli *cli, const struct cli_common 
                 uint32_t flags, const struct weir_engine_options *options);
 int engine_close(struct engine *engine, int exit_code);
 
+/* Can a table have that name? For those who make a log, before they do. -1 to go on. */
+int engine_check_table(struct cli *cli, const char *name);
+
 /* @param name  NULL is the default table */
 int engine_find_table(struct engine *engine, const char *name, bool create);
 

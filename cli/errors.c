@@ -6,6 +6,7 @@
  */
 #include "cli/errors.h"
 
+#include "cli/advice.h"
 #include "cli/json.h"
 #include "cli/options.h"
 
@@ -153,9 +154,9 @@ static int fail(struct cli *cli, int exit_code, int code, const struct weir_erro
     bool detailed = why != NULL && why->text[0] != '\0';
     snprintf(sentence, sizeof sentence, "%s: %s", tried,
              detailed ? without_path(cli, why->text) : weir_error_text(code));
-    char advice[ADVICE_SIZE]; /* that of EINVAL sends a programmer to the headers */
-    bool advised = code != -EINVAL && !(exit_code == CLI_NO && code == -ENOENT); /* no such key */
-    cli_advice(cli, advised ? weir_error_advice(code) : "", advice, sizeof advice);
+    char advice[ADVICE_SIZE];
+    bool advised = !(exit_code == CLI_NO && code == -ENOENT); /* no such key */
+    cli_advice(cli, advised ? advice_for(cli, code) : "", advice, sizeof advice);
     report(cli, exit_code, sentence, weir_error_name(code), advice, detailed ? why : NULL);
     return exit_code;
 }

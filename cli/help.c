@@ -36,7 +36,7 @@ static int run(struct cli *cli, const void *options)
     }
     const struct cli_command *command = cli_command_find(cli->argument[0]);
     if (command == NULL) {
-        return cli_usage_error(cli, "there is no command '%s' in this version", cli->argument[0]);
+        return cli_no_command(cli, cli->argument[0]);
     }
     cli_print_help(cli, command);
     return CLI_OK;

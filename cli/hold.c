@@ -100,6 +100,8 @@ static void explain(struct weir_log *log, const struct verb *verb, const char *n
         snprintf(why->text, sizeof why->text,
                  "a name is 1 to %d letters, digits, '_', '-' and '.', and begins with no '.'",
                  WEIR_HOLD_NAME_MAX);
+    } else if (floor == WEIR_LSN_NONE) {
+        snprintf(why->text, sizeof why->text, "the first LSN is 1, so a floor is that at least");
     } else if (weir_log_stat(log, &stat) == 0 && floor > stat.durable + 1) {
         snprintf(why->text, sizeof why->text,
                  "%" PRIu64 " lies beyond %" PRIu64 ", the LSN that the next record gets", floor,

@@ -400,7 +400,8 @@ static int import_into_log(struct import *import)
 static int run(struct cli *cli, const void *opaque)
 {
     struct import import = {.cli = cli, .options = opaque};
-    int exit_code = check_options(cli, import.options, &import.form);
+    int exit_code = engine_check_table(cli, import.options->table);
+    exit_code = exit_code < 0 ? check_options(cli, import.options, &import.form) : exit_code;
     if (exit_code < 0) {
         exit_code = import_into_log(&import);
     }

@@ -14,6 +14,8 @@
 #include "cli/options.h"
 #include "cli/signals.h"
 
+#include "base/text.h"
+
 #include <weir/version.h>
 
 #include <errno.h>
@@ -74,6 +76,17 @@ const struct cli_command *cli_command_find(const char *name)
     return NULL;
 }
 
+int cli_no_command(struct cli *cli, const char *word)
+{
+    const char *meant = NULL;
+    for (size_t i = 0; cli_commands[i] != NULL; i++) {
+        meant = base_text_nearer(word, meant, cli_commands[i]->name);
+    }
+    return meant != NULL
+               ? cli_usage_error(cli, "there is no command '%s'; did you mean %s?", word, meant)
+               : cli_usage_error(cli, "there is no command '%s'", word);
+}
+
 static int run_command(struct cli *cli, int count, char **arguments)
 {
     _Alignas(max_align_t) char options[OPTIONS_SIZE_MAX] = {0};
@@ -104,7 +117,7 @@ static int run_without_command(struct cli *cli, int count, char **arguments)
     if (word[0] == '-') {
         return cli_usage_error(cli, "there is no option %s in front of a command", word);
     }
-    return cli_usage_error(cli, "there is no command '%s' in this version", word);
+    return cli_no_command(cli, word);
 }
 
 static bool asks_for_json(int count, char **arguments)

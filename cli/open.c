@@ -36,8 +36,9 @@ void cli_log_options(const struct cli_common *common, uint32_t flags,
     *ret_options = options;
 }
 
-void cli_note_report(const struct cli *cli, const struct weir_log *log)
+void cli_note_report(const struct cli *cli, const struct weir_log *log, uint32_t flags)
 {
+    bool writes = (flags & WEIR_LOG_READ_ONLY) == 0; /* who only reads needs no io_uring */
     struct weir_open_report report = {.size = sizeof report};
     if (weir_log_report(log, &report) < 0) {
         return;
@@ -52,8 +53,9 @@ void cli_note_report(const struct cli *cli, const struct weir_log *log)
              "read %" PRIu64 " records of %" PRIu64 " segments; dropped %" PRIu64
              " bytes of a torn tail",
              report.scanned_records, report.scanned_segments, report.cut_bytes);
-    cli_note(cli, "medium %s, io %s, durable: %s; %s", report.medium.name, report.medium.io,
-             report.medium.durable ? "yes" : "no (memory)", report.medium.reason);
+    cli_note(cli, "medium %s%s%s, durable: %s; %s", report.medium.name, writes ? ", io " : "",
+             writes ? report.medium.io : "", report.medium.durable ? "yes" : "no (memory)",
+             report.medium.reason);
 }
 
 int cli_check_path(struct cli *cli)
@@ -79,7 +81,7 @@ int cli_open(struct cli *cli, const struct cli_common *common, uint32_t flags,
         return cli_fail_open(cli, rc, &why, "cannot open %s", path);
     }
     if (cli->verbose) {
-        cli_note_report(cli, *ret_log);
+        cli_note_report(cli, *ret_log, flags);
     }
     return -1;
 }

@@ -18,6 +18,7 @@
 #include "cli/errors.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -165,6 +166,21 @@ struct walk {
     void *options;
 };
 
+static int no_option(struct cli *cli, const char *name, size_t length)
+{
+    char word[64];
+    const char *meant = NULL;
+    snprintf(word, sizeof word, "%.*s", (int)length, name);
+    for (int table = 0; table < CLI_TABLES_MAX && cli->command->options[table] != NULL; table++) {
+        for (const struct cli_option *o = cli->command->options[table]; o->kind != CLI_END; o++) {
+            meant = base_text_nearer(word, meant, o->name);
+        }
+    }
+    return meant != NULL ? cli_usage_error(cli, "there is no option --%.*s; did you mean --%s?",
+                                           (int)length, name, meant)
+                         : cli_usage_error(cli, "there is no option --%.*s", (int)length, name);
+}
+
 static int take_long(struct walk *walk)
 {
     const char *name = walk->arguments[walk->index] + 2;
@@ -172,7 +188,7 @@ static int take_long(struct walk *walk)
     const char *value = name[length] == '=' ? name + length + 1 : NULL;
     const struct cli_option *option = find_long(walk->cli->command, name, length);
     if (option == NULL) {
-        return cli_usage_error(walk->cli, "there is no option --%.*s", (int)length, name);
+        return no_option(walk->cli, name, length);
     }
     if (option->kind == CLI_FLAG && value != NULL) {
         return cli_usage_error(walk->cli, "--%s takes no value", option->name);
@@ -246,6 +262,19 @@ static bool asks_for_json(int count, char **arguments)
     return false;
 }
 
+/* Before anything is made. Whether it is that of a log which is there, opening finds out. */
+static int check_segment_size(struct cli *cli, const struct cli_number *size)
+{
+    uint64_t bytes = size->value;
+    bool fits = bytes >= WEIR_SEGMENT_BYTES_MIN && bytes <= WEIR_SEGMENT_BYTES_MAX &&
+                (bytes & (bytes - 1)) == 0;
+    if (!size->given || fits) {
+        return -1;
+    }
+    return cli_usage_error(
+        cli, "--segment-size is a power of two from 64KiB to 1GiB, not %" PRIu64 " bytes", bytes);
+}
+
 int cli_parse(struct cli *cli, int count, char **arguments, void *options)
 {
     struct walk walk = {.cli = cli, .arguments = arguments, .count = count, .options = options};
@@ -269,7 +298,7 @@ int cli_parse(struct cli *cli, int count, char **arguments, void *options)
                                cli->argument_count == 0 ? "an argument is missing"
                                                         : "a further argument is missing");
     }
-    return -1;
+    return check_segment_size(cli, &common->segment_size);
 }
 
 /* ---- help ---- */

@@ -46,8 +46,8 @@ int cli_open(struct cli *cli, const struct cli_common *common, uint32_t flags,
 void cli_log_options(const struct cli_common *common, uint32_t flags,
                      struct weir_log_options *ret_options);
 
-/* What opening found and did, on standard error. */
-void cli_note_report(const struct cli *cli, const struct weir_log *log);
+/* What opening found and did, on standard error. @param flags  that it was opened with */
+void cli_note_report(const struct cli *cli, const struct weir_log *log, uint32_t flags);
 
 /* Closes; a failure is reported and becomes the exit code where that was CLI_OK. */
 int cli_close(struct cli *cli, struct weir_log *log, int exit_code);

@@ -110,7 +110,11 @@ static int put(struct cli *cli, const struct put_options *options, struct weir_w
     struct engine engine;
     write->conditional = options->if_absent || options->if_lsn.given;
     write->expected = options->if_lsn.value;
-    int exit_code = engine_open(&engine, cli, &options->common, WEIR_LOG_CREATE, NULL);
+    int exit_code = engine_check_table(cli, options->table);
+    if (exit_code >= 0) {
+        return exit_code;
+    }
+    exit_code = engine_open(&engine, cli, &options->common, WEIR_LOG_CREATE, NULL);
     if (exit_code < 0) {
         /* A key with a version has a table: a condition that cannot hold makes none. */
         exit_code = engine_find_table(&engine, options->table, write->expected == WEIR_LSN_NONE);

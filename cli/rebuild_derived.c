@@ -85,7 +85,7 @@ int rebuild_derived(struct cli *cli, const struct cli_common *common, const char
     int exit_code = pipeline_open(&pipeline, cli, common);
     if (exit_code < 0) {
         int rc = definition_load(pipeline.engine.log, name, &definition, &why);
-        exit_code = rc < 0 ? pipeline_no_definition(&pipeline, name, rc, &why)
+        exit_code = rc < 0 ? pipeline_no_definition(&pipeline, name, NULL, rc, &why)
                            : pipeline_load(&pipeline, name, definition.kind, &derived);
     }
     if (exit_code < 0) {

@@ -88,7 +88,7 @@ static int consumer_to_text(void *context, const struct weir_consumer *consumer)
 static void medium_to_json(struct json *json, const struct weir_medium_info *medium)
 {
     json_text(json, "medium", medium->name);
-    json_text(json, "io", medium->io);
+    json_text(json, "io", medium->io); /* of this reading: what a writer would use is not known */
     json_text(json, "file_system", medium->file_system);
     json_bool(json, "durable_medium", medium->durable);
     json_bool(json, "emulated", medium->emulated);
@@ -214,8 +214,8 @@ static int print_text(struct cli *cli, struct weir_log *log, const struct facts 
             facts->report.cut_bytes);
     }
     output_label(out, "medium");
-    output_format(out, "%s, io %s, on %s, durable: %s\n", medium->name, medium->io,
-                  medium->file_system, medium->durable ? "yes" : "no (memory)");
+    output_format(out, "%s, on %s, durable: %s\n", medium->name, medium->file_system,
+                  medium->durable ? "yes" : "no (memory)");
     output_label(out, "identity");
     output_format(out, "%s\n", facts->uuid);
     int rc = weir_hold_list(log, hold_to_text, out);

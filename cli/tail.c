@@ -38,7 +38,7 @@
 struct tail_options {
     struct cli_common common;
     const char *from;
-    struct cli_number count;
+    struct cli_number count, last;
     bool follow;
     bool raw;
     bool binary;
@@ -48,7 +48,10 @@ static const struct cli_option tail_options[] = {
     {"from", CLI_TEXT, 0, "LSN|earliest|latest|@TIME",
      "where to start (earliest); TIME is RFC 3339 or seconds since 1970",
      offsetof(struct tail_options, from)},
-    {"count", CLI_NUMBER, 'n', "N", "end after N records", offsetof(struct tail_options, count)},
+    {"last", CLI_NUMBER, 0, "N", "start N LSNs before the end: the last N records",
+     offsetof(struct tail_options, last)},
+    {"count", CLI_NUMBER, 'n', "N", "end after N records, counted from where it starts",
+     offsetof(struct tail_options, count)},
     {"follow", CLI_FLAG, 'f', NULL, "wait for records to come",
      offsetof(struct tail_options, follow)},
     {"raw", CLI_FLAG, 0, NULL, "the bytes of each record and a newline",
@@ -105,6 +108,18 @@ static int parse_from(const char *text, struct weir_cursor_options *ret_options)
         *ret_options = options;
     }
     return rc == 0 ? 0 : -EINVAL;
+}
+
+/* The newest `last` LSNs that are there. Returns 0 or a negative error. */
+static int start_near_the_end(struct weir_log *log, uint64_t last, struct weir_cursor_options *from)
+{
+    struct weir_stat stat = WEIR_STAT_INIT;
+    int rc = weir_log_stat(log, &stat);
+    if (rc == 0 && stat.latest != WEIR_LSN_NONE && last <= stat.latest - stat.earliest) {
+        from->from = WEIR_FROM_LSN;
+        from->lsn = stat.latest + 1 - last;
+    }
+    return rc;
 }
 
 /* ---- rows ---- */
@@ -287,6 +302,9 @@ static int run(struct cli *cli, const void *opaque)
                                "seconds since 1970), not '%s'",
                                options->from);
     }
+    if (options->last.given && options->from != NULL) {
+        return cli_usage_error(cli, "--from and --last both say where to start");
+    }
     from.compacted = true;
     from.with_gaps = !options->raw && !options->binary; /* which have no form for a gap */
     if (options->raw + options->binary + cli->json > 1) {
@@ -298,7 +316,8 @@ static int run(struct cli *cli, const void *opaque)
         return exit_code;
     }
     struct weir_cursor *cursor;
-    int rc = weir_cursor_open(log, &from, &cursor);
+    int rc = options->last.given ? start_near_the_end(log, options->last.value, &from) : 0;
+    rc = rc < 0 ? rc : weir_cursor_open(log, &from, &cursor);
     if (rc < 0) {
         exit_code = cli_fail(cli, rc, NULL, "cannot read %s from %s", cli->path,
                              options->from != NULL ? options->from : "earliest");
@@ -315,12 +334,13 @@ const struct cli_command tail_command = {
     .arguments = "LOG [-f] [OPTION...]",
     .summary = "Prints records in order: LSN, time, type, data",
     .details =
-        "Opens LOG read-only and may run beside a writer. Controls and bytes that are not UTF-8\n"
-        "are shown as \\n, \\xNN; with --json they are in data_base64; --raw prints them as they\n"
-        "are. Where records were lost before LOG was made by a salvage, one row stands for the\n"
-        "gap; --raw and --binary stop there. Records of the engine have type 65281, with --json "
-        "also\n"
-        "op, table (its number) and key; 65282 names a table.",
+        "From the earliest record on: -n 5 shows the first five, --last 5 the last five, and with\n"
+        "-f what comes. Opens LOG read-only and may run beside a writer. Controls and bytes that\n"
+        "are not UTF-8 are shown as \\n, \\xNN; with --json they are in data_base64; --raw prints\n"
+        "them as they are. Where records were lost before LOG was made by a salvage, one row\n"
+        "stands for the gap; --raw and --binary stop there. Records of the engine have type "
+        "65281,\n"
+        "with --json also op, table (its number) and key; 65282 names a table.",
     .arguments_min = 1,
     .arguments_max = 1,
     .options_size = sizeof(struct tail_options),

@@ -93,10 +93,10 @@ int gap_judge(struct weir_engine *engine, struct weir_error *why)
     }
     int rc = engine_error(
         why, WEIR_E_GAP,
-        "%llu LSNs in %llu gaps, from LSN %llu to %llu, were lost before a salvage made this log: "
-        "its tables may be missing changes. `weir rebuild LOG --accept-gaps` "
-        "(WEIR_ENGINE_ACCEPT_GAPS) accepts that for good",
-        (unsigned long long)found->lsns, (unsigned long long)found->ranges,
+        "%llu LSN%s in %llu gap%s, from LSN %llu to %llu, were lost before a salvage made this "
+        "log: its tables may be missing changes",
+        (unsigned long long)found->lsns, found->lsns == 1 ? "" : "s",
+        (unsigned long long)found->ranges, found->ranges == 1 ? "" : "s",
         (unsigned long long)found->first, (unsigned long long)found->last);
     if (why != NULL) {
         why->from_lsn = found->first;

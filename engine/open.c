@@ -114,13 +114,34 @@ static int see_to_hold(struct weir_engine *engine, struct weir_error *why)
 
 /* ---- the parts ---- */
 
-static int take_options(struct weir_engine *engine, const struct weir_engine_options *options)
+/* All of them, so that a log is not made for an engine that cannot be had. */
+static int check_options(const struct weir_engine_options *options, struct weir_error *why)
+{
+    if (options->size != sizeof *options) {
+        return engine_error(why, -EINVAL, "the size member of the engine's options is not set");
+    }
+    if ((options->flags & ~(WEIR_ENGINE_NO_CHECKPOINT | WEIR_ENGINE_ACCEPT_GAPS)) != 0) {
+        return engine_error(why, -EINVAL,
+                            "the engine's options have a flag that this version does not know");
+    }
+    if (options->index_bytes != 0 &&
+        (options->index_bytes < ARENA_LIMIT_MIN || options->index_bytes > ARENA_LIMIT_MAX)) {
+        return engine_error(why, -EINVAL,
+                            "the index of the engine takes from 64 KiB to 64 GiB, or 0 for that; "
+                            "index_bytes is %llu",
+                            (unsigned long long)options->index_bytes);
+    }
+    return space_check_options(options, why);
+}
+
+static int take_options(struct weir_engine *engine, const struct weir_engine_options *options,
+                        struct weir_error *why)
 {
     static const struct weir_engine_options defaults = WEIR_ENGINE_OPTIONS_INIT;
     options = options != NULL ? options : &defaults;
-    if (options->size != sizeof *options ||
-        (options->flags & ~(WEIR_ENGINE_NO_CHECKPOINT | WEIR_ENGINE_ACCEPT_GAPS)) != 0) {
-        return -EINVAL;
+    int rc = check_options(options, why);
+    if (rc < 0) {
+        return rc;
     }
     engine->options = *options;
     unsigned cpus = base_cpu_count();
@@ -324,14 +345,15 @@ static void free_engine(struct weir_engine *engine)
     base_free(engine);
 }
 
-static int new_engine(const struct weir_engine_options *options, struct weir_engine **ret_engine)
+static int new_engine(const struct weir_engine_options *options, struct weir_engine **ret_engine,
+                      struct weir_error *why)
 {
     struct weir_engine *engine = base_alloc_aligned(BASE_CACHE_LINE, sizeof *engine);
     if (engine == NULL) {
         return -ENOMEM;
     }
     memset(engine, 0, sizeof *engine);
-    int rc = take_options(engine, options);
+    int rc = take_options(engine, options, why);
     rc = rc == 0 ? make_parts(engine) : rc;
     if (rc < 0) {
         free_engine(engine);
@@ -371,7 +393,7 @@ int weir_engine_open(struct weir_log *log, const struct weir_engine_options *opt
         ret_error->code = 0;
     }
     int rc = wal_address_check(log);
-    rc = rc == 0 ? new_engine(options, &engine) : rc;
+    rc = rc == 0 ? new_engine(options, &engine, ret_error) : rc;
     rc = rc == 0 ? start_engine(engine, log, ret_error) : rc;
     if (rc == 0) {
         *ret_engine = engine;
@@ -402,7 +424,8 @@ int weir_engine_open_at(const char *directory, const struct weir_log_options *lo
 {
     struct weir_log *log = NULL;
     struct weir_engine *engine = NULL;
-    int rc = ret_engine == NULL ? -EINVAL : new_engine(options, &engine);
+    struct weir_error refused = WEIR_ERROR_INIT; /* the log's open may write its own over it */
+    int rc = ret_engine == NULL ? -EINVAL : new_engine(options, &engine, &refused);
     const struct wal_address_opening opening = {begin_loading, end_loading, engine};
     /* Nowhere to put it: refused, and the medium is given back as if it were the log's alone. */
     int log_rc = wal_address_open(directory, log_options, engine != NULL ? &opening : NULL,
@@ -411,9 +434,11 @@ int weir_engine_open_at(const char *directory, const struct weir_log_options *lo
         if (engine != NULL) {
             free_engine(engine);
         }
-        return rc < 0 ? engine_error(ret_error, rc, "the engine cannot be opened: %s",
-                                     weir_error_text(rc))
-                      : log_rc;
+        return rc == 0 ? log_rc
+               : refused.text[0] != '\0'
+                   ? engine_error(ret_error, rc, "%s", refused.text)
+                   : engine_error(ret_error, rc, "the engine cannot be opened: %s",
+                                  weir_error_text(rc));
     }
     if (ret_error != NULL) {
         ret_error->code = 0;

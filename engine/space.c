@@ -120,9 +120,8 @@ enum weir_space space_look(struct weir_engine *engine, uint64_t *ret_bytes)
     return room < options->warn_free_bytes ? WEIR_SPACE_WARN : WEIR_SPACE_OK;
 }
 
-int space_init(struct weir_engine *engine, struct weir_error *why)
+int space_check_options(const struct weir_engine_options *options, struct weir_error *why)
 {
-    const struct weir_engine_options *options = &engine->options;
     uint64_t warn = options->warn_free_bytes, slow = options->slow_free_bytes;
     uint64_t stop = options->stop_free_bytes;
     if ((warn != 0 && warn < larger(slow, stop)) || (slow != 0 && slow < stop)) {
@@ -130,15 +129,23 @@ int space_init(struct weir_engine *engine, struct weir_error *why)
                             "watermarks of the disk are not in order: warn_free_bytes is the "
                             "largest, stop_free_bytes the smallest");
     }
+    return 0;
+}
+
+int space_init(struct weir_engine *engine, struct weir_error *why)
+{
+    const struct weir_engine_options *options = &engine->options;
+    bool watches = options->warn_free_bytes != 0 || options->slow_free_bytes != 0 ||
+                   options->stop_free_bytes != 0;
     uint64_t room;
-    int rc = slow != 0 || stop != 0 || warn != 0 ? wal_address_room(engine->log, &room) : 0;
+    int rc = watches ? wal_address_room(engine->log, &room) : 0;
     if (rc < 0) {
         return engine_error(why, rc,
                             "watermarks of the disk are set, and how much is free is not "
                             "known here: %s",
                             weir_error_text(rc));
     }
-    engine->space.on = slow != 0 || stop != 0;
+    engine->space.on = options->slow_free_bytes != 0 || options->stop_free_bytes != 0;
     if (engine->space.on) {
         look(engine);
     }

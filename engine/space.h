@@ -29,8 +29,11 @@ enum space_kind {
     SPACE_DELETE = 1, /* only deletes: they make room. Refused below half of it */
 };
 
-/* Takes the watermarks from the engine's options: 0; -EINVAL (not in order); -EOPNOTSUPP (they are
- * set, and nobody knows how much is free); -errno. */
+/* 0; -EINVAL: the watermarks are not in order. */
+int space_check_options(const struct weir_engine_options *options, struct weir_error *why);
+
+/* Takes the watermarks from the engine's options: 0; -EOPNOTSUPP (they are set, and nobody knows
+ * how much is free); -errno. */
 int space_init(struct weir_engine *engine, struct weir_error *why);
 
 /* The slow path of space_admit(), with watermarks. */

@@ -204,8 +204,10 @@ int weir_log_backup(struct weir_log *log, const char *target,
         .why = ret_error,
         .target = {.work = "a backup", .again = "back up"},
     };
+    struct control there;
     int rc = options_take(options.target, &backup.target.options, ret_error);
     rc = rc < 0 ? rc : log_check(log);
+    rc = rc < 0 ? rc : load_control(&backup, &there); /* before anything is made */
     rc = rc < 0 ? rc : salvage_target_open(&backup.target, target, ret_error);
     rc = rc < 0 ? rc : copy_log(&backup);
     fill_report(&backup);

@@ -240,6 +240,16 @@ int control_load(struct weir_medium *medium, struct control *ret_control, struct
     return rc < 0 ? explain(why, rc, bytes, size, valid) : 0;
 }
 
+int control_check_there(struct weir_medium *medium)
+{
+    struct weir_file *file;
+    int rc = medium->ops->open(medium, CONTROL_NAME, WEIR_FILE_READ, &file);
+    if (rc == 0) {
+        medium->ops->close(file);
+    }
+    return rc == -ENOENT ? WEIR_E_NOT_A_LOG : rc;
+}
+
 static int write_pair(struct weir_medium *medium, struct weir_file *file, unsigned which,
                       const uint8_t *pair)
 {

@@ -54,6 +54,10 @@ int control_choose(const uint8_t *bytes, size_t size, struct control *ret_contro
 /* Reads and chooses. Also -ENOENT and other -errno of the store; fills *why when not NULL. */
 int control_load(struct weir_medium *medium, struct control *ret_control, struct weir_error *why);
 
+/* Beside what may files and directories be made? 0; WEIR_E_NOT_A_LOG: a reader may have opened what
+ * is not a log yet, and leaves it as it is; -errno. */
+int control_check_there(struct weir_medium *medium);
+
 /* Writes a new generation into an existing CONTROL: two copies, sync, two copies, sync. Raises
  * control->generation. Durable when 0; after -errno the old or the new one counts: the old one for
  * certain when generation was not raised. */

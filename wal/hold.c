@@ -238,7 +238,8 @@ static int open_lock(struct weir_medium *medium, struct weir_file **ret_file)
     if (rc != -ENOENT) {
         return rc;
     }
-    rc = medium->ops->make_directory(medium, HOLD_DIRECTORY);
+    rc = control_check_there(medium);
+    rc = rc < 0 ? rc : medium->ops->make_directory(medium, HOLD_DIRECTORY);
     rc = rc < 0 ? rc : medium->ops->sync_directory(medium, "");
     rc = rc < 0 ? rc : medium->ops->create(medium, HOLD_LOCK_NAME, 0, ret_file);
     return rc == -EEXIST ? medium->ops->open(medium, HOLD_LOCK_NAME, WEIR_FILE_WRITE, ret_file)

@@ -116,9 +116,21 @@ int medium_select(const char *directory, const struct weir_log_options *options,
                  : open_kind(directory, options->medium, options, ret_medium, reason);
     if (rc < 0) {
         return log_error(why, rc, NULL, UINT64_MAX, "%s: %s", directory,
-                         reason[0] != '\0' ? reason : weir_error_text(rc));
+                         rc == -ENOENT                         ? "there is no such directory"
+                         : rc == -ENOTDIR || reason[0] == '\0' ? weir_error_text(rc)
+                                                               : reason);
     }
     return 0;
+}
+
+bool medium_directory_is_absent(const char *directory)
+{
+    struct base_directory there;
+    int rc = base_directory_open(&there, directory);
+    if (rc == 0) {
+        base_directory_close(&there);
+    }
+    return rc == -ENOENT;
 }
 
 int medium_make_directory(const char *directory)

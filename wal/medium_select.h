@@ -12,6 +12,9 @@
 int medium_select(const char *directory, const struct weir_log_options *options,
                   struct weir_medium **ret_medium, struct weir_error *why);
 
+/* Nothing of that name is there: medium_make_directory() would make it. */
+bool medium_directory_is_absent(const char *directory);
+
 /* Makes a log's directory (its parent must exist). 0, also when it is there; -errno. */
 int medium_make_directory(const char *directory);
 

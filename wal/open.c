@@ -58,6 +58,13 @@ static int refuse_absent(struct weir_error *why)
                      "there is no log here, and creating one was not asked for");
 }
 
+/* Sizes that no log can have are found before anything is made. */
+static int check_new_sizes(const struct weir_log_options *options, struct weir_error *why)
+{
+    struct control unused;
+    return options_new_limits(options, &unused, why);
+}
+
 /* Before LOCK, which is a file: a directory that is refused stays as it is. */
 static int check_directory(struct weir_log *log, const struct weir_log_options *options,
                            struct weir_error *why)
@@ -71,7 +78,8 @@ static int check_directory(struct weir_log *log, const struct weir_log_options *
     if (rc < 0) {
         return rc;
     }
-    return (options->flags & WEIR_LOG_CREATE) == 0 ? refuse_absent(why) : 0;
+    return (options->flags & WEIR_LOG_CREATE) == 0 ? refuse_absent(why)
+                                                   : check_new_sizes(options, why);
 }
 
 static int load_or_create(struct weir_log *log, const struct weir_log_options *options,
@@ -371,6 +379,23 @@ static int open_writer(struct weir_log *log, const struct weir_log_options *opti
     return rc;
 }
 
+/* Its parent must exist. */
+static int make_directory(const char *directory, const struct weir_log_options *options,
+                          struct weir_error *why)
+{
+    if (medium_directory_is_absent(directory)) {
+        int rc = check_new_sizes(options, why);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    int rc = medium_make_directory(directory);
+    return rc == 0 ? 0
+                   : log_error(why, rc, NULL, UINT64_MAX, "%s: %s", directory,
+                               rc == -ENOENT ? "the directory that it is to be made in is not there"
+                                             : weir_error_text(rc));
+}
+
 /* A directory that does not exist, or is none, before any file in it is made. */
 static int open_medium(struct weir_log *log, const char *directory,
                        const struct weir_log_options *options, struct weir_error *why)
@@ -378,13 +403,9 @@ static int open_medium(struct weir_log *log, const char *directory,
     int rc = 0;
     if ((options->flags & WEIR_LOG_CREATE) != 0 && options->medium != WEIR_MEDIUM_CUSTOM &&
         directory != NULL) {
-        rc = medium_make_directory(directory);
+        rc = make_directory(directory, options, why);
     }
-    if (rc == 0) {
-        rc = medium_select(directory, options, &log->medium, why);
-    } else {
-        log_error(why, rc, NULL, UINT64_MAX, "%s: %s", directory, weir_error_text(rc));
-    }
+    rc = rc < 0 ? rc : medium_select(directory, options, &log->medium, why);
     if (rc == 0) {
         log->report.medium = log->medium->info;
     }

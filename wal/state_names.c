@@ -32,7 +32,8 @@ static int open_guard(struct weir_medium *medium, struct weir_file **ret_file)
     if (rc != -ENOENT) {
         return rc;
     }
-    rc = ops->make_directory(medium, STATE_DIRECTORY);
+    rc = control_check_there(medium);
+    rc = rc < 0 ? rc : ops->make_directory(medium, STATE_DIRECTORY);
     rc = rc < 0 ? rc : ops->create(medium, GUARD_NAME, 0, ret_file);
     return rc == -EEXIST ? ops->open(medium, GUARD_NAME, WEIR_FILE_WRITE, ret_file) : rc;
 }

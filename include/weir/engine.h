@@ -128,7 +128,8 @@ struct weir_engine_open_report {
  * Returns: 0; WEIR_E_DAMAGED and others of weir_cursor_next(); WEIR_E_GAP (a salvage could not copy
  *   all of the log, and nobody has accepted that: from_lsn and to_lsn); WEIR_E_RECORD (a record of
  *   the engine's type that no engine wrote); WEIR_E_INDEX_FULL; -EBUSY (the handle has one);
- *   -ECANCELED (progress said so); -EINVAL; -ENOMEM; WEIR_E_FORKED; -errno.
+ *   -ECANCELED (progress said so); -EINVAL (the detail names the option); -ENOMEM; WEIR_E_FORKED;
+ *   -errno.
  * Durability: nothing is written but, on a log that has tables and no hold, the hold; and, with
  *   WEIR_ENGINE_ACCEPT_GAPS, a record that says so, durable when it returns 0.
  * Threads: any; it uses options.threads of its own while it rebuilds, none afterwards.

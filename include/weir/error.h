@@ -71,8 +71,10 @@ extern "C" {
     X(WEIR_E_BUSY, -20021, "too many reservations are open at once",                               \
       "publish or cancel one first")                                                               \
     X(WEIR_E_GAP, -20022, "the records here were lost before this log was made by a salvage",      \
-      "go on at the LSN behind the gap, or ask to be shown gaps as such (with_gaps; `weir tail "   \
-      "LOG` without --raw and --binary does)")                                                     \
+      "a cursor goes on at the LSN behind the gap, or shows it (with_gaps; `weir tail LOG` "       \
+      "does); "                                                                                    \
+      "an engine that is opened with WEIR_ENGINE_ACCEPT_GAPS accepts it for good (`weir rebuild "  \
+      "LOG --accept-gaps`)")                                                                       \
     X(WEIR_E_KEY, -20023, "a key has 1 to 65535 bytes, and no more than a record has room for",    \
       "give a key of that length; a longer one can be hashed, and kept whole in the value")        \
     X(WEIR_E_NO_TABLE, -20024, "there is no table of that name or number",                         \

@@ -38,9 +38,9 @@ struct weir_hold {
  * @param log    an open log (read-only is enough)
  * @param name   see WEIR_HOLD_NAME_MAX
  * @param floor  at least the earliest retained LSN, at most the last durable one plus one
- * Returns: 0; WEIR_E_TRUNCATED (floor is already gone); WEIR_E_ENGINES_HOLD; -EINVAL;
- *   WEIR_E_FORKED; -ETIMEDOUT (somebody else sets a hold or truncates for longer than lock_wait);
- *   -ENOSPC, -EACCES and other -errno.
+ * Returns: 0; WEIR_E_TRUNCATED (floor is already gone); WEIR_E_ENGINES_HOLD; WEIR_E_NOT_A_LOG (it
+ *   was not made yet: nothing is left there); -EINVAL; WEIR_E_FORKED; -ETIMEDOUT (somebody else
+ *   sets a hold or truncates for longer than lock_wait); -ENOSPC, -EACCES and other -errno.
  * Durability: durable when it returns 0.
  * Threads: any.
  * Blocks: on a flush, and while another process truncates.
@@ -66,7 +66,8 @@ WEIR_EXPORT int weir_hold_move(struct weir_log *log, const char *name, weir_lsn 
  *
  * @param log   an open log (read-only is enough)
  * @param name  an existing hold
- * Returns: 0; WEIR_E_NO_HOLD; WEIR_E_ENGINES_HOLD; -EINVAL; WEIR_E_FORKED; -ETIMEDOUT; -errno.
+ * Returns: 0; WEIR_E_NO_HOLD; WEIR_E_ENGINES_HOLD; WEIR_E_NOT_A_LOG (see weir_hold_set()); -EINVAL;
+ *   WEIR_E_FORKED; -ETIMEDOUT; -errno.
  * Durability: durable when it returns 0.
  * Threads: any.
  * Blocks: on a flush of the directory.

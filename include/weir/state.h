@@ -58,8 +58,9 @@ struct weir_state_about {
  * @param name        see WEIR_STATE_NAME_MAX; "engine" is taken
  * @param file        the same characters; "lock" is taken
  * @param ret_writer  weir_state_commit() or weir_state_abandon() give it back
- * Returns: 0; -EINVAL; -EBUSY (somebody is writing this very file); -ETIMEDOUT (somebody removes a
- *   name for longer than lock_wait); WEIR_E_FORKED; -ENOMEM; -ENOSPC, -EACCES and other -errno.
+ * Returns: 0; -EINVAL; WEIR_E_NOT_A_LOG (it was not made yet); -EBUSY (somebody is writing this
+ *   very file); -ETIMEDOUT (somebody removes a name for longer than lock_wait); WEIR_E_FORKED;
+ *   -ENOMEM; -ENOSPC, -EACCES and other -errno.
  * Durability: nothing yet, but the directories of a name's first file.
  * Threads: any.
  * Blocks: on flushes of directories, the first time.

@@ -31,8 +31,8 @@ struct weir_state_lock;
  * @param name      see WEIR_STATE_NAME_MAX; "engine" is taken
  * @param ret_lock  weir_state_unlock() gives it back
  * Returns: 0; WEIR_E_ATTACHED (somebody has it, perhaps another handle of this process); -EINVAL;
- *   -ETIMEDOUT (somebody removes a name for longer than lock_wait); WEIR_E_FORKED; -ENOMEM;
- *   -EACCES and other -errno.
+ *   WEIR_E_NOT_A_LOG (it was not made yet); -ETIMEDOUT (somebody removes a name for longer than
+ *   lock_wait); WEIR_E_FORKED; -ENOMEM; -EACCES and other -errno.
  * Durability: flushes the directory of the name.
  * Threads: any.
  * Blocks: on a flush.

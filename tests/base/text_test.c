@@ -175,6 +175,40 @@ static void utf8_is_judged_strictly(void **state)
     }
 }
 
+static void a_mistyped_word_finds_the_name_that_was_meant(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"put", "get", "append", "scan", "scan-keys", "stat"};
+    static const struct {
+        const char *word, *meant; /* NULL: none of them */
+    } table[] = {
+        {"appnd", "append"},
+        {"apend", "append"},
+        {"sacn", "scan"},
+        {"stats", "stat"},
+        {"gte", "get"},
+        {"put", "put"},
+        {"scankey", "scan-keys"},
+        {"join", NULL},
+        {"ls", NULL},
+        {"", NULL},
+        {"got", "get"},
+        {"appendappendappendappendappendappend", NULL},
+    };
+    for (size_t index = 0; index < COUNT_OF(table); index++) {
+        const char *found = NULL;
+        for (size_t name = 0; name < COUNT_OF(names); name++) {
+            found = base_text_nearer(table[index].word, found, names[name]);
+        }
+        if (table[index].meant == NULL) {
+            assert_null(found);
+        } else {
+            assert_non_null(found);
+            assert_string_equal(found, table[index].meant);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +220,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(times_are_rfc_3339_in_utc_cut_to_milliseconds, start_empty),
         cmocka_unit_test_setup(sizes_and_durations_read_well, start_empty),
         cmocka_unit_test_setup(utf8_is_judged_strictly, start_empty),
+        cmocka_unit_test(a_mistyped_word_finds_the_name_that_was_meant),
     };
     return RUN_TESTS(tests, argc, argv);
 }

@@ -171,7 +171,7 @@ class Refusals(BackupTest):
             pass
         self.assert_error(weir("backup", self.log, self.new, "--json"), REFUSED,
                           "nothing to back up")
-        self.assertEqual(os.listdir(self.new), [])
+        self.assertFalse(os.path.exists(self.new))
 
     def test_usage(self):
         for arguments in ([], [self.log], [self.log, "a", "b"], ["", "a"], [self.log, ""]):

@@ -182,7 +182,7 @@ class From(ChangesTest):
         self.assertGreater(horizon, 0)
         self.put("0", "new")
         done = weir("changes", self.log, "--json")
-        self.assertIn("compacted", done.err)
+        self.assertIn("compaction", done.err)
         rows = done.rows()
         self.assertEqual([row["op"] for row in rows], [STATE] * 60 + [UPDATE])
         self.assertEqual(json.loads(rows[60]["before"])["turn"], 11)

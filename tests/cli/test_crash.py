@@ -295,6 +295,7 @@ class Refusals(Crash):
             [*directory, "--kill", "--size", "2MiB"], [*directory, "--kill", "--seed", "x"],
             [*directory, "--kill", "--durability", "never"], [*directory, "--kill", "--unknown"],
             [*directory, "--power", "--cold"], [*directory, "--power", "--io", "sync"],
+            [*directory, "--kill", "--segment-size", "300KiB"],
         ]
         for arguments in cases:
             with self.subTest(arguments=arguments):
@@ -307,7 +308,6 @@ class Refusals(Crash):
     def test_what_cannot_be_opened_is_exit_3_and_leaves_nothing(self):
         for arguments in (["--dir", self.path("none"), "--kill"],
                           ["--dir", self.path("none"), "--power"],
-                          ["--dir", self.directory, "--kill", "--segment-size", "300KiB"],
                           ["--dir", self.directory, "--kill", "--segment-size", "256KiB",
                            "--size", "1MiB"]):
             with self.subTest(arguments=arguments):

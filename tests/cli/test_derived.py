@@ -351,7 +351,7 @@ class Definitions(DerivedTest):
 
     def test_what_is_not_there_or_is_of_another_kind_is_refused_with_what_there_is(self):
         self.make_all()
-        self.refuse(REFUSED, ["no derived system 'none'"], "query", self.log, "none", "x")
+        self.refuse(REFUSED, ["no index 'none'", "index list"], "query", self.log, "none", "x")
         self.refuse(REFUSED, ["no derived system 'none'"], "rebuild", self.log, "none")
         self.refuse(REFUSED, ["is no index", "view"], "query", self.log, "sizes", "x")
         self.refuse(REFUSED, ["is no text"], "search", self.log, "by_section", "x")
@@ -517,6 +517,37 @@ class Definitions(DerivedTest):
         self.assertIn("1 values are no numbers", weir("view", self.log, "sizes").err)
         self.assertEqual(self.keys("search", self.log, "words", "w" * 255), ["million"])
         self.verify()
+
+    def test_a_field_that_no_document_has_is_told_and_rows_that_have_it_are_counted(self):
+        lines = [{"package": f"p{n}", "tags": ["red"]} for n in range(3)]
+        done = weir("import", self.log, "-t", "packages", "--key", "package",
+                    stdin="".join(json.dumps(line) + "\n" for line in lines).encode())
+        self.assertEqual(done.exit, OK, done.err)
+        of_kind = {"index": ("-f", "{}"), "text": ("-f", "{}"), "view": ("--group-by", "{}")}
+        for kind, options in of_kind.items():
+            for field, rows in (("tags", 3), ("tgas", 0)):
+                name = f"{kind}-{field}"
+                command = (kind, "create", self.log, name, "-t", "packages",
+                           *(option.format(field) for option in options))
+                done = weir(*command, "--json")
+                self.assertEqual((done.exit, done.row()["rows"]), (OK, rows), done.err)
+                self.assertEqual("has a value at 'tgas'" in done.err, rows == 0, done.err)
+                self.assertEqual(f"`weir {kind} drop {self.log} {name}`" in done.err, rows == 0)
+        done = weir("view", "create", self.log, "sum", "-t", "packages", "--group-by", "tags",
+                    "--aggregate", "sum", "--field", "siez")
+        self.assertIn("has a value at 'siez'", done.err)
+        self.assertIn(b"3 rows", done.out)
+        done = weir("index", "create", self.log, "two", "-t", "packages", "-f", "tags", "-f", "x")
+        self.assertIn("'x'", done.err)
+        self.assertNotIn("'tags'", done.err)
+
+    def test_of_a_table_without_documents_no_field_is_missed(self):
+        for key, value in (("a", "plain text"), ("b", "text")):
+            self.assertEqual(weir("put", self.log, key, value, "-t", "plain").exit, OK)
+        done = weir("index", "create", self.log, "plain", "-t", "plain", "-f", "x")
+        self.assertEqual(done.exit, OK)
+        self.assertIn("2 rows are no JSON documents", done.err)
+        self.assertNotIn("has a value", done.err)
 
     def test_lists_several_fields_and_arrays(self):
         lines = [{"package": "x", "tags": ["red", "blue"], "owner": {"name": "ann"}},

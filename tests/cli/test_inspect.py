@@ -37,6 +37,16 @@ class Stat(LogTest):
         self.assertIn("billing keeps LSN 1 on", out)
         self.assertIn("medium", out)
 
+    def test_who_only_reads_does_not_speak_of_an_io_that_it_does_not_use(self):
+        self.append(b"a")
+        for command in (["stat"], ["stat", "-v"], ["tail", "-v"]):
+            done = weir(*command, self.log)
+            said = done.out.decode() + done.err
+            self.assertIn("medium", said)
+            self.assertNotIn("io sync", said)
+        said = weir("append", self.log, "-v", "--io", "sync").err
+        self.assertIn("io sync, durable", said)
+
 
 class Verify(LogTest):
     def test_a_whole_log_is_ok_with_exit_0(self):

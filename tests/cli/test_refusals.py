@@ -83,6 +83,26 @@ class NotALog(LogTest):
         self.assertEqual(self.append(b"first"), [1])
         self.assertEqual(self.records(), ["first"])
 
+    def test_what_was_not_made_yet_is_not_held_nor_backed_up_and_stays_as_it_is(self):
+        os.mkdir(self.log)
+        for leaves in ([], ["LOCK"]):
+            for name in leaves:
+                with open(os.path.join(self.log, name), "wb") as file:
+                    file.truncate(4096)
+            for command in (["hold", "set", self.log, "a", "1"], ["hold", "drop", self.log, "a"],
+                            ["hold", "move", self.log, "a", "1"],
+                            ["backup", self.log, self.path("new")],
+                            ["consumers", self.log, "--drop", "a"],
+                            ["index", "create", self.log, "i", "--field", "f"],
+                            ["index", "drop", self.log, "i"],
+                            ["truncate", self.log, "--before", "1"], ["checkpoint", self.log],
+                            ["compact", self.log], ["rebuild", self.log],
+                            ["delete", self.log, "k"]):
+                with self.subTest(leaves=leaves, command=command):
+                    self.assert_error(weir(*command, "--json"), REFUSED)
+                    self.assertEqual(os.listdir(self.directory), ["log"])
+                    self.assertEqual(os.listdir(self.log), leaves)
+
     def test_a_log_that_lost_its_control_is_refused_not_made_anew(self):
         self.append(b"precious")
         os.remove(os.path.join(self.log, "CONTROL"))
@@ -99,7 +119,8 @@ class NotALog(LogTest):
         self.assert_error(weir("append", self.path("no/such/log"), "--json"), REFUSED)
 
     def test_an_error_for_people_says_what_to_do(self):
-        done = weir("append", self.log, "--segment-size", "3MiB")
+        self.append(b"x")
+        done = weir("append", self.log, "--segment-size", "4MiB")
         self.assertEqual(done.exit, REFUSED)
         self.assertEqual(len(done.err.splitlines()), 2, done.err)
         self.assertTrue(done.err.startswith("weir append: cannot open "))

@@ -3,7 +3,7 @@
 import base64
 import time
 
-from command import OK, REFUSED, LogTest, Running, main, weir
+from command import OK, REFUSED, USAGE, LogTest, Running, main, weir
 
 TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
 
@@ -62,6 +62,28 @@ class From(LogTest):
         self.assertEqual(self.records("--count", 2), ["1", "2"])
         self.assertEqual(self.records("--count", 2, "--from", 5), ["5"])
         self.assertEqual(self.records("--count", 0), [])
+
+    def test_the_last_ones_are_those_before_the_end(self):
+        self.assertEqual(self.records("--last", 2), ["4", "5"])
+        self.assertEqual(self.records("--last", 3, "-n", 1), ["3"])
+        for more in (5, 6, 2**64 - 1):
+            self.assertEqual(self.records("--last", more), ["1", "2", "3", "4", "5"])
+        self.assertEqual(self.records("--last", 0), [])
+        self.assertEqual(weir("truncate", self.log, "--before", 4).exit, OK)
+        self.assertEqual(self.records("--last", 1), ["5"])
+        self.assertEqual(self.records("--last", 4), ["4", "5"])
+        self.assertEqual(weir("tail", self.log, "--last", 1, "--from", 4).exit, USAGE)
+
+    def test_the_last_ones_of_an_empty_log_are_none_and_those_that_come_are_shown(self):
+        self.log = self.path("empty")
+        self.append()
+        self.assertEqual(self.records("--last", 3), [])
+        self.append(b"a", b"b")
+        with Running("tail", self.log, "-f", "--last", 1, "--json", "--count", 2) as reader:
+            self.assertEqual(reader.row()["data"], "b")
+            self.append(b"c")
+            self.assertEqual(reader.row()["data"], "c")
+            self.assertEqual(reader.finish()[0], OK)
 
     def test_wl_02_below_the_earliest_is_an_error_that_names_the_lsn(self):
         self.assertEqual(weir("truncate", self.log, "--before", 4).exit, OK)

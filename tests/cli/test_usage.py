@@ -2,10 +2,12 @@
 
 import os
 import re
+import shutil
 import subprocess
+import tempfile
 import unittest
 
-from command import OK, USAGE, LogTest, main, weir
+from command import OK, REFUSED, USAGE, WEIR, LogTest, main, weir
 
 MANUAL = os.path.join(os.path.dirname(__file__), "..", "..", "cli", "weir.1")
 
@@ -33,6 +35,13 @@ class Usage(LogTest):
             ["append", self.log, "-x"], ["append", self.log, "--segment-size"],
             ["append", self.log, "--segment-size", "many"],
             ["append", self.log, "--segment-size", "0"], ["append", ""], ["tail", ""],
+            ["append", self.log, "--segment-size", "100k"],
+            ["append", self.log, "--segment-size", "32KiB"],
+            ["put", self.log, "k", "v", "--segment-size", "2GiB"],
+            ["import", self.log, "--segment-size", "3MiB"],
+            ["put", self.log, "k", "v", "-t", "a/b"], ["import", self.log, "-t", ".a"],
+            ["put", self.log, "k", "v", "-t", "n" * 64],
+            ["crash", "--dir", self.directory, "--kill", "--segment-size", "100k"],
             ["append", self.log, "--durability", "sometimes"],
             ["append", self.log, "--medium=tape"], ["append", self.log, "--json=yes"],
             ["append", self.log, "--lock-wait", "5"], ["append", self.log, "--type", "65280"],
@@ -66,6 +75,27 @@ class Usage(LogTest):
     def test_an_unknown_command_is_named(self):
         self.assertIn("'join'", self.assert_usage("join", "LOG", "name", "v"))
 
+    def test_a_mistyped_name_finds_the_one_that_was_meant(self):
+        self.assertIn("no command 'appnd'; did you mean append?", self.assert_usage("appnd"))
+        self.assertIn("did you mean scan?", self.assert_usage("help", "sacn"))
+        self.assertNotIn("did you mean", self.assert_usage("join"))
+        said = self.assert_usage("append", self.log, "--segmnt-size=1MiB")
+        self.assertIn("no option --segmnt-size; did you mean --segment-size?", said)
+        self.assertIn("no benchmark 'gett'; did you mean get?", self.assert_usage("bench", "gett"))
+        self.assertNotIn("did you mean", self.assert_usage("bench", "everything"))
+
+    def test_a_size_that_no_log_can_have_is_named_with_its_range_and_nothing_is_made(self):
+        done = weir("append", self.log, "--segment-size", "100k", stdin=b"x\n")
+        self.assertEqual(done.exit, USAGE)
+        self.assertIn("a power of two from 64KiB to 1GiB, not 102400 bytes", done.err)
+        done = weir("bench", "append", "--dir", self.log, "--segment-size", "100k")
+        self.assertEqual(done.exit, USAGE, done.err)
+        self.assertIn("a power of two from 64KiB to 1GiB, not '100k'", done.err)
+        done = weir("bench", "recover", "--dir", self.log, "--rounds", "102")
+        self.assertEqual(done.exit, USAGE, done.err)
+        self.assertIn("--rounds takes a number from 1 to 101, not '102'", done.err)
+        self.assertEqual(os.listdir(self.directory), [])
+
     def test_two_dashes_end_the_options(self):
         done = weir("tail", "--json", "--", "--help")
         self.assert_error(done, 3, "--help")
@@ -98,6 +128,34 @@ class Help(unittest.TestCase):
                 self.assertTrue(by_help.out.startswith(f"usage: weir {command}".encode()))
                 self.assertEqual(by_help.err, "")
 
+    def test_each_benchmark_and_verb_helps_and_does_nothing(self):
+        benchmarks = re.findall(r"^  ([a-z-]+) +[A-Z]", weir("bench", "-h").out.decode(),
+                                re.MULTILINE)
+        self.assertIn("scan-keys", benchmarks)
+        lines = [["bench", name] for name in benchmarks]
+        lines += [[command, verb] for command in ("index", "view", "text", "hold")
+                  for verb in ("create", "drop", "list", "set")]
+        lines += [["bench", "get", "--keys", "9"], ["crash", "--kill"], ["crash", "--power"]]
+        for line in lines:
+            for option in ("-h", "--help"):
+                with self.subTest(line=line, option=option):
+                    done = weir(*line, option)
+                    if line == ["bench", "peers"] and "weir-peers" in done.err:
+                        continue  # not a part of this build
+                    self.assertEqual((done.exit, done.err), (OK, ""))
+                    self.assertRegex(done.out.decode(), "^[Uu]sage: weir " + line[0])
+
+    def test_without_weir_peers_it_is_said_how_to_get_it(self):
+        with tempfile.TemporaryDirectory() as directory:
+            alone = shutil.copy(WEIR, directory)
+            for line in (["peers", "--dir", directory],
+                         ["put", "--dir", directory, "--force", "--peers", "lmdb"]):
+                done = subprocess.run([alone, "bench", *line], capture_output=True, check=False,
+                                      env={"PATH": directory})
+                self.assertEqual(done.returncode, REFUSED, (line, done.stderr))
+                self.assertIn(b"neither beside weir nor on PATH", done.stderr)
+                self.assertIn(b"`make build`", done.stderr)
+
     def test_help_fits_a_terminal(self):
         for command in commands():
             for line in weir("help", command).out.decode().splitlines():
@@ -114,6 +172,15 @@ class Help(unittest.TestCase):
                 self.assertIn(depth, range(3), f"line {number}: {line}")
                 self.assertNotRegex(line, r"^[^.].* P[oc]$", f"line {number} is text")
             self.assertEqual(depth, 0, f"{opened} is not closed")
+
+    def test_what_the_manual_page_shows_as_it_is_fits_80_columns(self):
+        with open(MANUAL, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        literal = False
+        for number, line in enumerate(lines, 1):
+            literal = line.startswith(".Bd -literal") or (literal and line != ".Ed")
+            shown = line[len(".Dl "):] if line.startswith(".Dl ") else line if literal else ""
+            self.assertLessEqual(len(shown), 69, f"line {number}: {line}")  # 11 of them are indent
 
     def test_the_manual_page_has_every_command_and_option(self):
         with open(MANUAL, encoding="utf-8") as file:

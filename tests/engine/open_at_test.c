@@ -507,12 +507,15 @@ static void when_the_engine_cannot_be_opened_the_log_is_given_back(void **state)
         store.engine_options.index_bytes = 1;
         assert_int_equal(open_both(&store, &why), -EINVAL);
         assert_int_equal(why.code, -EINVAL);
-        assert_non_null(
-            strstr(why.text, "the engine")); /* not the log, which was not wanted then */
+        assert_non_null(strstr(why.text, "from 64 KiB to 64 GiB")); /* not about the log */
+        store.engine_options.index_bytes = ((uint64_t)64 << 30) + 1;
+        assert_int_equal(open_both(&store, &why), -EINVAL);
+        assert_non_null(strstr(why.text, "from 64 KiB to 64 GiB"));
         store.engine_options.index_bytes = kept.index_bytes;
         store.engine_options.stop_free_bytes = 2; /* above the others, which are not set */
         store.engine_options.warn_free_bytes = 1;
         assert_int_equal(open_both(&store, &why), -EINVAL);
+        assert_non_null(strstr(why.text, "not in order"));
         store.engine_options = kept;
         store.engine_options.threads = threads;
         expect_usable(&store, &before);

@@ -333,10 +333,11 @@ static void read_only(struct scenario *self)
     scenario_read(self, log);
     (void)said(self, "hold_list", weir_hold_list(log, count_hold, &holds), 0);
     weir_lsn earliest = stat.earliest != 0 ? stat.earliest : 1;
-    int absent = self->ledger.count == 0 ? -ENOENT : 0; /* a creation that was interrupted */
+    int absent = self->ledger.count == 0 ? WEIR_E_NOT_A_LOG : 0; /* an interrupted creation */
     (void)said(self, "hold_set read-only", weir_hold_set(log, "reader", earliest),
                known ? absent : WEIR_E_TRUNCATED);
-    (void)said(self, "hold_drop read-only", weir_hold_drop(log, "reader"), WEIR_E_NO_HOLD);
+    rc = weir_hold_drop(log, "reader");
+    (void)said(self, "hold_drop read-only", rc, rc == WEIR_E_NOT_A_LOG ? absent : WEIR_E_NO_HOLD);
     (void)said(self, "close read-only", weir_log_close(log), 0);
 }
 

@@ -10,8 +10,10 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void wl_01_the_first_record_has_lsn_1_and_an_empty_log_has_none(void **state)
 {
@@ -288,6 +290,25 @@ static void the_smallest_run_ahead_gets_across_rolls_of_tiny_records(void **stat
     struct weir_error why = WEIR_ERROR_INIT;
     assert_int_equal(try_open_log(&disk, &options, &log, &why), WEIR_E_SETTINGS);
     disk_free(&disk);
+}
+
+/* Neither the directory nor LOCK is left of a log that was refused for its sizes. */
+static void sizes_that_no_log_can_have_are_found_before_anything_is_made(void **state)
+{
+    (void)state;
+    char path[256], inside[300];
+    struct weir_log *log;
+    make_directory(path, sizeof path);
+    (void)snprintf(inside, sizeof inside, "%s/log", path);
+    const char *const places[] = {path, inside};
+    struct weir_log_options options = small_options();
+    options.segment_bytes = 100 << 10;
+    for (size_t i = 0; i < 2; i++) {
+        struct weir_error why = WEIR_ERROR_INIT;
+        assert_int_equal(weir_log_open(places[i], &options, &log, &why), WEIR_E_SETTINGS);
+        assert_non_null(strstr(why.text, "from 64 KiB to 1 GiB"));
+    }
+    assert_int_equal(rmdir(path), 0); /* it is empty */
 }
 
 struct failing {
@@ -593,6 +614,7 @@ int main(void)
         cmocka_unit_test(each_is_one_write_and_one_flush_per_group),
         cmocka_unit_test(none_is_one_write_per_closed_group_and_one_flush_per_half_of_w),
         cmocka_unit_test(the_smallest_run_ahead_gets_across_rolls_of_tiny_records),
+        cmocka_unit_test(sizes_that_no_log_can_have_are_found_before_anything_is_made),
         cmocka_unit_test(prepare_makes_segments_ahead),
         cmocka_unit_test(a_look_at_the_clock_that_is_old_moves_no_later_time_into_the_future),
     };

@@ -393,6 +393,29 @@ static void wl_06_who_sets_a_hold_and_who_truncates_exclude_each_other(void **st
     finish(&fixture);
 }
 
+/* Of a creation that was interrupted LOCK is there and nothing else: a reader may open it. */
+static void a_log_that_was_not_made_yet_gets_no_holds(void **state)
+{
+    (void)state;
+    struct test_disk disk = disk_new();
+    struct weir_medium *keeper = disk.keeper;
+    struct weir_file *file;
+    assert_int_equal(keeper->ops->create(keeper, "LOCK", 4096, &file), 0);
+    keeper->ops->close(file);
+    struct weir_log_options options = small_options();
+    options.flags = WEIR_LOG_READ_ONLY;
+    struct weir_log *log = open_log(&disk, &options);
+    assert_int_equal(weir_hold_set(log, "a", 1), WEIR_E_NOT_A_LOG);
+    assert_int_equal(weir_hold_move(log, "a", 1), WEIR_E_NO_HOLD);
+    assert_int_equal(weir_hold_drop(log, "a"), WEIR_E_NOT_A_LOG);
+    assert_int_equal(keeper->ops->open(keeper, "holds/.lock", WEIR_FILE_READ, &file), -ENOENT);
+    struct weir_state_lock *lock;
+    assert_int_equal(weir_state_lock(log, "a", &lock), WEIR_E_NOT_A_LOG);
+    assert_int_equal(keeper->ops->open(keeper, "derived/.lock", WEIR_FILE_READ, &file), -ENOENT);
+    close_log(log);
+    disk_free(&disk);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -409,6 +432,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_read_only_handle_may_hold),
         cmocka_unit_test(a_log_that_waits_for_no_writer_waits_a_moment_for_who_sets_a_hold),
         cmocka_unit_test(wl_06_who_sets_a_hold_and_who_truncates_exclude_each_other),
+        cmocka_unit_test(a_log_that_was_not_made_yet_gets_no_holds),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,7 +84,6 @@ int stat_engine_to_json(struct json *json, const struct stat_engine *engine)
     json_u64(json, "applied", status->applied);
     json_u64(json, "keys", status->keys);
     json_u64(json, "deleted_keys", status->deleted_keys);
-    json_u64(json, "shortcut_bytes", status->shortcut_bytes);
     json_u64(json, "index_bytes", status->index_bytes);
     json_u64(json, "checkpoint_lsn", status->checkpoint_lsn);
     json_bool(json, "from_checkpoint", engine->open.from_checkpoint);

@@ -202,6 +202,35 @@ static void of_two_segments_with_the_same_spots_one_has_shortcuts(void **state)
     store_close(&subject.store);
 }
 
+static void shortcuts_follow_conditions_batches_and_compaction(void **state)
+{
+    (void)state;
+    struct subject subject;
+    begin(&subject, 8);
+    write_value(&subject, "1");
+    learn(&subject, "1");
+    struct weir_write write = {.kind = WEIR_PUT,
+                               .key = subject.key,
+                               .value = text("2"),
+                               .conditional = true,
+                               .expected = 1};
+    struct weir_engine *engine = subject.store.engine;
+    assert_int_equal(weir_engine_write(engine, &write, WEIR_NONE, NULL), 0);
+    expect_without_index(&subject, "2");
+    write = (struct weir_write){.kind = WEIR_PUT, .key = subject.key, .value = text("3")};
+    assert_int_equal(weir_engine_write_batch(engine, &write, 1, WEIR_NONE, NULL), 0);
+    expect_without_index(&subject, "3");
+    fill_store(&subject.store, 0, 30000);
+    struct weir_compact_options options = WEIR_COMPACT_OPTIONS_INIT;
+    struct weir_compact_report report = WEIR_COMPACT_REPORT_INIT;
+    options.thorough = true;
+    assert_int_equal(weir_engine_compact(engine, &options, &report, NULL), 0);
+    assert_true(report.records_kept > 0);
+    learn(&subject, "3");
+    expect_without_index(&subject, "3");
+    store_close(&subject.store);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +240,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_larger_map_waits_for_sections_and_is_held_meanwhile),
         cmocka_unit_test(without_memory_for_a_map_gets_go_on),
         cmocka_unit_test(of_two_segments_with_the_same_spots_one_has_shortcuts),
+        cmocka_unit_test(shortcuts_follow_conditions_batches_and_compaction),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -162,8 +162,7 @@ void place_prefetch_keys(struct engine_places *places, struct index_lane *lanes,
 
 /* ---- letting go ---- */
 
-/* No section is open any more that was when the segment's keys had moved, so nobody needs the slot.
- * Younger ones may have come by it all the same: the distance in a newer version leads there. */
+/* No shortcut leads there any more, as no key points into it. */
 static void release_near(struct engine_places *places, uint64_t index, struct wal_segment *segment)
 {
     uint64_t ordinal = index < PLACE_SLOTS ? index : index - PLACE_SLOTS + WAL_ADDRESS_COMPACTED;
@@ -174,6 +173,8 @@ static void release_near(struct engine_places *places, uint64_t index, struct wa
     }
 }
 
+/* No section is open any more that was when the segment's keys had moved, so nobody needs the slot.
+ * Younger ones may have come by it all the same: the distance in a newer version leads there. */
 static void hide_list(void *context, struct epoch_retired *list)
 {
     struct engine_places *places = context;

@@ -106,6 +106,11 @@ void shortcut_drop(struct index *index)
 
 /* ---- growing ---- */
 
+static bool is_eager(const struct index *index)
+{
+    return atomic_load_explicit(&index->shortcuts->eager, memory_order_relaxed);
+}
+
 /* How many lines the map should have; 0: it is as it should be. */
 static uint64_t lines_wanted(struct index *index)
 {
@@ -114,8 +119,7 @@ static uint64_t lines_wanted(struct index *index)
     uint64_t have = map != NULL ? map->count : 0;
     uint64_t keys = index_keys(index);
     uint64_t missed = atomic_load_explicit(&index->shortcut_missed, memory_order_relaxed);
-    bool few =
-        !index->shortcuts->eager && (keys < SHORTCUT_KEYS_MIN || missed < keys / ASKED_SHARE);
+    bool few = !is_eager(index) && (keys < SHORTCUT_KEYS_MIN || missed < keys / ASKED_SHARE);
     if (few || keys <= have * SHORTCUT_SPOTS_MOST) {
         return 0;
     }
@@ -139,7 +143,7 @@ static void miss(struct index *index, uint64_t gets)
 {
     uint64_t before =
         atomic_fetch_add_explicit(&index->shortcut_missed, gets, memory_order_relaxed);
-    bool looks = before / LOOK_EVERY != (before + gets) / LOOK_EVERY || index->shortcuts->eager;
+    bool looks = before / LOOK_EVERY != (before + gets) / LOOK_EVERY || is_eager(index);
     if (!looks || !base_lock_try(&index->shortcut_growing)) {
         return;
     }
@@ -156,7 +160,10 @@ static void miss(struct index *index, uint64_t gets)
 
 void shortcut_begin(struct index *index)
 {
-    index->shortcuts->eager = true;
+    if (index->shortcuts->none) {
+        return;
+    }
+    atomic_store_explicit(&index->shortcuts->eager, true, memory_order_relaxed);
     announce(index, 1);
     (void)epoch_reclaim(index->epochs);
 }

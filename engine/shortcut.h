@@ -67,7 +67,7 @@ struct shortcut_map {
 struct engine_shortcuts {
     struct epoch_bag arriving, leaving; /* of struct shortcut_map */
     bool none;                          /* WEIR_ENGINE_NO_SHORTCUTS */
-    bool eager;                         /* for small indexes too, and at once: shortcut_begin() */
+    _Atomic bool eager;                 /* for small indexes too, and at once: shortcut_begin() */
     _Atomic uint64_t bytes;             /* of all maps */
 };
 

@@ -231,6 +231,46 @@ static void shortcuts_follow_conditions_batches_and_compaction(void **state)
     store_close(&subject.store);
 }
 
+/* Of so few keys that an index needs none, and of as many as it wants some for. */
+static void large_indexes_make_shortcuts_by_themselves(void **state)
+{
+    (void)state;
+    for (int turn = 0; turn < 3; turn++) {
+        struct subject subject;
+        uint64_t number = 0;
+        store_open(&subject.store);
+        store_stop(&subject.store);
+        subject.store.engine_options.flags = turn == 2 ? WEIR_ENGINE_NO_SHORTCUTS : 0;
+        store_start(&subject.store);
+        if (turn != 2) { /* as an engine is that no test has opened */
+            struct engine_shortcuts *shortcuts = &subject.store.engine->shortcuts;
+            shortcuts_destroy(shortcuts);
+            shortcut_drop(index_of(&subject));
+            atomic_store(&shortcuts->eager, false);
+            shortcuts_init(shortcuts, &subject.store.engine->epochs);
+        }
+        struct weir_bytes key = {&number, sizeof number};
+        uint64_t keys = turn == 0 ? SHORTCUT_KEYS_MIN - 1 : SHORTCUT_KEYS_MIN;
+        for (number = 0; number < keys; number++) {
+            assert_int_equal(weir_put(subject.store.engine, 0, key, text("v"), WEIR_NONE, NULL), 0);
+        }
+        for (number = 0; number < keys; number++) {
+            struct weir_read read;
+            struct weir_row row;
+            assert_int_equal(weir_read_begin(subject.store.engine, NULL, &read), 0);
+            assert_int_equal(weir_get(&read, 0, key, &row), 1);
+            weir_read_end(&read);
+        }
+        struct weir_engine_status status = WEIR_ENGINE_STATUS_INIT;
+        assert_int_equal(weir_engine_stat(subject.store.engine, &status), 0);
+        assert_int_equal(status.shortcut_bytes, turn == 1 ? (keys / SHORTCUT_SPOTS_MEANT + 1) *
+                                                                sizeof(struct shortcut_line)
+                                                          : 0);
+        assert_int_equal(turn == 1, atomic_load(&index_of(&subject)->shortcut_map) != NULL);
+        store_close(&subject.store);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +281,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(without_memory_for_a_map_gets_go_on),
         cmocka_unit_test(of_two_segments_with_the_same_spots_one_has_shortcuts),
         cmocka_unit_test(shortcuts_follow_conditions_batches_and_compaction),
+        cmocka_unit_test(large_indexes_make_shortcuts_by_themselves),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

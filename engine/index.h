@@ -69,11 +69,12 @@ struct index {
     struct engine_shortcuts *shortcuts;             /* NULL: it has none */
     _Atomic(struct shortcut_map *) shortcut_map;    /* engine/shortcut.h; NULL while */
     _Atomic(struct shortcut_map *) shortcut_coming; /* there is none */
-    _Atomic uint64_t shortcut_missed;               /* gets, about, since a map was made */
-    struct base_lock shortcut_growing;
-    _Atomic uint64_t root_header; /* the lock of `root`, as in a node */
-    _Atomic uint64_t root;        /* 0, a leaf or a node: engine/node.h */
+    _Atomic uint64_t root_header;                   /* the lock of `root`, as in a node */
+    _Atomic uint64_t root;                          /* 0, a leaf or a node: engine/node.h */
     struct index_counter counters[INDEX_COUNTERS];
+    /* Gets, about, since a map of shortcuts was made: apart from what every get reads. */
+    alignas(BASE_CACHE_LINE) _Atomic uint64_t shortcut_missed;
+    struct base_lock shortcut_growing;
 };
 
 void index_init(struct index *index, struct engine_arena *arena, const struct index_source *source);

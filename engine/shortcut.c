@@ -5,7 +5,7 @@
  * free, looks once more, and puts the spot into a free place of the line. A put holds the line
  * while it changes the index, and then moves the spot.
  *
- * Failure modes: no memory for a map, or more than is allowed: gets go down the index. A line is
+ * Failure modes: no memory for a map: gets go down the index. A line is
  * full: the key has no shortcut until there is a larger map.
  *
  * A map that has become too small is followed by an empty one: which hash a key had would have to
@@ -147,7 +147,8 @@ static void miss(struct index *index, uint64_t gets)
     if (!looks || !base_lock_try(&index->shortcut_growing)) {
         return;
     }
-    bool coming = atomic_load_explicit(&index->shortcut_coming, memory_order_relaxed) != NULL;
+    /* Acquire: when it has arrived, lines_wanted() sees it. */
+    bool coming = atomic_load_explicit(&index->shortcut_coming, memory_order_acquire) != NULL;
     uint64_t lines = coming ? 0 : lines_wanted(index);
     if (lines != 0) {
         announce(index, lines);
@@ -187,23 +188,46 @@ static unsigned place_of(struct shortcut_line *line, unsigned tag, uint32_t spot
     return SHORTCUT_SPOTS;
 }
 
-/* False: no place is free. The line is held. */
-static bool add(struct shortcut_line *line, unsigned tag, uint32_t spot)
+static uint32_t spot_at(const struct shortcut_line *line, unsigned place)
 {
-    if (place_of(line, tag, spot) != SHORTCUT_SPOTS) {
-        return true;
-    }
-    unsigned place = 0;
-    while (place < SHORTCUT_SPOTS &&
-           atomic_load_explicit(&line->spots[place], memory_order_relaxed) != 0) {
-        place++;
-    }
-    if (place == SHORTCUT_SPOTS) {
-        return false;
-    }
+    return atomic_load_explicit(&line->spots[place], memory_order_relaxed);
+}
+
+/* Release pairs with the acquire in shortcut_find(): the segment that the spot lies in is known. */
+static void set_place(struct shortcut_line *line, unsigned place, unsigned tag, uint32_t spot)
+{
     atomic_store_explicit(&line->tags[place], (uint8_t)tag, memory_order_relaxed);
-    atomic_store_explicit(&line->spots[place], spot, memory_order_relaxed);
-    return true;
+    atomic_store_explicit(&line->spots[place], spot, memory_order_release);
+}
+
+/* How many places are used: the first ones, so that no tag hides another that nobody needs. */
+static unsigned used_places(const struct shortcut_line *line)
+{
+    unsigned used = 0;
+    while (used < SHORTCUT_SPOTS && spot_at(line, used) != 0) {
+        used++;
+    }
+    return used;
+}
+
+/* Frees a place: the last one takes it. Whoever reads meanwhile finds what is not the key's. */
+static void free_place(struct shortcut_line *line, unsigned place)
+{
+    unsigned last = used_places(line) - 1;
+    if (place != last) {
+        set_place(line, place, atomic_load_explicit(&line->tags[last], memory_order_relaxed),
+                  spot_at(line, last));
+    }
+    set_place(line, last, 0, 0);
+}
+
+/* Where there is room. The line is held. */
+static void add(struct shortcut_line *line, unsigned tag, uint32_t spot)
+{
+    unsigned place = used_places(line);
+    if (place != SHORTCUT_SPOTS && place_of(line, tag, spot) == SHORTCUT_SPOTS) {
+        set_place(line, place, tag, spot);
+    }
 }
 
 static bool claim(struct index *index, uint64_t address)
@@ -211,23 +235,34 @@ static bool claim(struct index *index, uint64_t address)
     return index->source.claim != NULL && index->source.claim(index->source.context, address);
 }
 
+/* Would a get that has found the key in the index learn anything? One look, so that a key that is
+ * behind another of the same tag, or has no room, does not take the line from others each time. */
+static bool may_add(struct shortcut_line *line, unsigned tag, uint64_t word)
+{
+    return place_of(line, tag, shortcut_spot(word_address(word))) == SHORTCUT_SPOTS &&
+           spot_at(line, SHORTCUT_SPOTS - 1) == 0;
+}
+
 static void learn(struct index *index, const struct shortcut_map *map, struct index_key key,
                   uint64_t word)
 {
-    uint64_t hash = shortcut_hash(key.data, key.size);
+    uint64_t hash = shortcut_hash(key.data, key.size), address = word_address(word);
     struct shortcut_line *line = shortcut_line_of(map, hash);
-    bool added = true;
+    unsigned tag = shortcut_tag(hash);
+    if (!may_add(line, tag, word)) {
+        if (shortcut_is_sample(word)) {
+            miss(index, SHORTCUT_SAMPLE);
+        }
+        return;
+    }
     if (!base_lock_try(&line->lock)) {
         return;
     }
     /* Nobody changes the key meanwhile. */
-    if (lookup_leaf(index->arena, index, key) == word && claim(index, word_address(word))) {
-        added = add(line, shortcut_tag(hash), shortcut_spot(word_address(word)));
+    if (lookup_leaf(index->arena, index, key) == word && claim(index, address)) {
+        add(line, tag, shortcut_spot(address));
     }
     base_lock_release(&line->lock);
-    if (!added) {
-        miss(index, 1);
-    }
 }
 
 void shortcut_learn(struct index *index, struct index_key key, uint64_t word)
@@ -281,8 +316,11 @@ static void move(struct index *index, struct shortcut_line *line, unsigned tag, 
     bool moves = from != 0 && from != to;
     unsigned place = moves ? place_of(line, tag, shortcut_spot(from)) : SHORTCUT_SPOTS;
     if (place != SHORTCUT_SPOTS) {
-        uint32_t spot = to != 0 && claim(index, to) ? shortcut_spot(to) : 0;
-        atomic_store_explicit(&line->spots[place], spot, memory_order_relaxed);
+        if (to != 0 && claim(index, to)) {
+            set_place(line, place, tag, shortcut_spot(to));
+        } else {
+            free_place(line, place);
+        }
     }
 }
 

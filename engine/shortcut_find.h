@@ -46,7 +46,8 @@ static inline uint32_t shortcut_find(const struct shortcut_map *map, uint64_t ha
     if (__builtin_expect(locked || equal == 0, 0)) {
         return 0;
     }
-    return atomic_load_explicit(&line->spots[__builtin_ctz(equal)], memory_order_relaxed);
+    /* Acquire pairs with the release in set_place(): the segment that it lies in is known. */
+    return atomic_load_explicit(&line->spots[__builtin_ctz(equal)], memory_order_acquire);
 }
 
 #endif

@@ -28,9 +28,6 @@ static struct engine_table *make(struct weir_engine *engine, weir_table number, 
             .load = place_load_key, .claim = place_claim, .context = &engine->places};
         index_init(&table->index, &engine->arena, &source);
         table->index.shortcuts = &engine->shortcuts;
-        if (engine->shortcuts.eager) {
-            shortcut_begin(&table->index);
-        }
         table->number = number;
         strncpy(table->name, name, WEIR_TABLE_NAME_MAX);
     }
@@ -46,6 +43,9 @@ static void publish(struct weir_engine *engine, struct engine_table *table, weir
     }
     /* Release pairs with the acquire in table_of(). */
     atomic_store_explicit(&tables->slots[table->number], table, memory_order_release);
+    if (atomic_load_explicit(&engine->shortcuts.eager, memory_order_relaxed)) {
+        shortcut_begin(&table->index);
+    }
 }
 
 int table_add(struct weir_engine *engine, weir_table number, const char *name, weir_lsn created)

@@ -196,21 +196,9 @@ __attribute__((always_inline)) static inline bool get_near(struct weir_read *rea
            __builtin_expect(place_row_near(&read->engine->places, spot, key, ret_row), 1);
 }
 
-/* The row of a short key, a long one or in a view of the past. */
-__attribute__((noinline)) static int get_unusual(struct weir_read *read, struct engine_table *table,
-                                                 struct weir_bytes key, struct weir_row *ret_row)
-{
-    const struct shortcut_map *map =
-        atomic_load_explicit(&table->index.shortcut_map, memory_order_acquire);
-    bool serves = map != NULL && key.data != NULL && shortcut_serves(key.size);
-    return serves && get_near(read, map, key, ret_row) ? 1
-                                                       : get_of_table(read, table, key, ret_row);
-}
-
-/* A get where the index has no shortcuts. */
-__attribute__((noinline)) static int get_straight(struct weir_read *read,
-                                                  struct engine_table *table, struct weir_bytes key,
-                                                  struct weir_row *ret_row)
+/* A get where the index has no shortcuts, of a key of 8 to RECORD_KEY_INLINE bytes. */
+static inline int get_straight(struct weir_read *read, struct engine_table *table,
+                               struct weir_bytes key, struct weir_row *ret_row)
 {
     struct weir_engine *engine = read->engine;
     const struct index_key wanted = {key.data, (uint32_t)key.size};
@@ -222,32 +210,42 @@ __attribute__((noinline)) static int get_straight(struct weir_read *read,
     return get_from(read, table, word, key, ret_row);
 }
 
-/* What is unusual, a short key, a long one or a view of the past, goes elsewhere at once, so that
- * the rest is few instructions: see engine/lookup.h. */
+/* A get of any key. */
+__attribute__((noinline)) static int get_any(struct weir_read *read, struct engine_table *table,
+                                             const struct shortcut_map *map, struct weir_bytes key,
+                                             struct weir_row *ret_row)
+{
+    const size_t least = sizeof(uint64_t);
+    bool serves = key.data != NULL && shortcut_serves(key.size);
+    if (map != NULL && serves && __builtin_expect(get_near(read, map, key, ret_row), 1)) {
+        return 1;
+    }
+    return map == NULL && serves && key.size >= least ? get_straight(read, table, key, ret_row)
+                                                      : get_of_table(read, table, key, ret_row);
+}
+
+/* A number that has a shortcut is few instructions, whose sizes are constants, and all else goes
+ * elsewhere at once: see engine/lookup.h. */
 int weir_get(struct weir_read *read, weir_table number, struct weir_bytes key,
              struct weir_row *ret_row)
 {
     if (read == NULL || read->engine == NULL || ret_row == NULL) {
         return -EINVAL;
     }
-    struct weir_engine *engine = read->engine;
-    struct engine_table *table = table_of(engine, number);
+    struct engine_table *table = table_of(read->engine, number);
     if (table == NULL) {
         return WEIR_E_NO_TABLE;
-    }
-    const size_t least = sizeof(uint64_t);
-    if (__builtin_expect(key.data == NULL || key.size - least > RECORD_KEY_INLINE - least, 0)) {
-        return get_unusual(read, table, key, ret_row);
     }
     /* Acquire pairs with the release in shortcut.c: the lines are there. */
     const struct shortcut_map *map =
         atomic_load_explicit(&table->index.shortcut_map, memory_order_acquire);
-    if (map != NULL) {
-        return __builtin_expect(get_near(read, map, key, ret_row), 1)
-                   ? 1
-                   : get_of_table(read, table, key, ret_row);
+    if (map == NULL || key.size != sizeof(uint64_t) || key.data == NULL) {
+        return get_any(read, table, map, key, ret_row);
     }
-    return get_straight(read, table, key, ret_row);
+    key.size = sizeof(uint64_t);
+    return __builtin_expect(get_near(read, map, key, ret_row), 1)
+               ? 1
+               : get_of_table(read, table, key, ret_row);
 }
 
 /* ---- many keys ---- */

@@ -24,6 +24,7 @@
 #include "engine/index.h"
 #include "engine/place.h"
 #include "engine/record.h"
+#include "engine/shortcut.h"
 #include "engine/space.h"
 #include "wal/address.h"
 
@@ -107,6 +108,7 @@ struct weir_engine {
     _Atomic uint64_t horizon;
     struct engine_epochs epochs;
     struct engine_arena arena;
+    struct engine_shortcuts shortcuts;
     struct engine_places places;
     struct engine_tables tables;
     struct engine_snapshots snapshots;

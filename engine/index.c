@@ -11,7 +11,7 @@
  * Invariants:
  *   - A key that is in the tree all the time is found, whatever else changes: the only leaf that
  *     it can be at is the one that its bytes lead to, in any version of any node on the way.
- *   - A reader stores nothing but into its epoch slot.
+ *   - A reader stores nothing but into its epoch slot; a get may learn a shortcut.
  */
 #include "engine/index.h"
 

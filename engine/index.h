@@ -47,6 +47,8 @@ typedef int (*index_load_fn)(void *context, uint64_t address, struct index_key *
 struct index_source {
     index_load_fn load;
     void (*prefetch)(void *context, uint64_t address); /* a hint; may be NULL */
+    /* May shortcuts lead to this address? NULL: none. engine/shortcut.h. */
+    bool (*claim)(void *context, uint64_t address);
     void *context;
 };
 
@@ -57,13 +59,22 @@ struct index_counter {
     alignas(BASE_CACHE_LINE) _Atomic int64_t keys;
 };
 
+struct shortcut_map;
+struct engine_shortcuts;
+
 struct index {
     struct engine_arena *arena;
     struct engine_epochs *epochs; /* those of the arena */
     struct index_source source;
-    _Atomic uint64_t root_header; /* the lock of `root`, as in a node */
-    _Atomic uint64_t root;        /* 0, a leaf or a node: engine/node.h */
+    struct engine_shortcuts *shortcuts;             /* NULL: it has none */
+    _Atomic(struct shortcut_map *) shortcut_map;    /* engine/shortcut.h; NULL while */
+    _Atomic(struct shortcut_map *) shortcut_coming; /* there is none */
+    _Atomic uint64_t root_header;                   /* the lock of `root`, as in a node */
+    _Atomic uint64_t root;                          /* 0, a leaf or a node: engine/node.h */
     struct index_counter counters[INDEX_COUNTERS];
+    /* Gets, about, since a map of shortcuts was made: apart from what every get reads. */
+    alignas(BASE_CACHE_LINE) _Atomic uint64_t shortcut_missed;
+    struct base_lock shortcut_growing;
 };
 
 void index_init(struct index *index, struct engine_arena *arena, const struct index_source *source);

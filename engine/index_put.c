@@ -19,6 +19,7 @@
  *     one key from below a node proves all the bytes that were skipped above it.
  */
 #include "engine/descent.h"
+#include "engine/shortcut.h"
 
 #include "base/assert.h"
 
@@ -267,10 +268,13 @@ int index_put_from(struct index *index, struct arena_region *region, struct inde
     }
     uint64_t old = 0;
     int rc;
+    struct shortcut_hold hold;
+    shortcut_hold(index, key, &hold);
     do {
         rc = try_put(index, region, key, word_of_address(address), &old);
     } while (rc == AGAIN ||
              (rc == -ENOMEM && index->epochs != NULL && epoch_reclaim(index->epochs) != 0));
+    shortcut_release(index, &hold, old, rc == 0 ? address : old);
     if (rc < 0) {
         return rc;
     }
@@ -286,7 +290,10 @@ int index_put_at(struct index *index, const struct index_descent *descent, struc
 {
     WEIR_ASSERT(address != 0 && address % 8 == 0 && address <= INDEX_ADDRESS_MAX);
     uint64_t old = 0;
+    struct shortcut_hold hold;
+    shortcut_hold(index, key, &hold);
     int rc = put_at(index, descent, key, word_of_address(address), &old);
+    shortcut_release(index, &hold, old, rc == 0 ? address : old);
     if (rc == AGAIN || rc == -ENOMEM) {
         return index_put_from(index, descent->region, key, address, ret_old);
     }

@@ -14,6 +14,7 @@
  * Invariants: those of index_put.c; and a node keeps two live entries at least.
  */
 #include "engine/descent.h"
+#include "engine/shortcut.h"
 
 #include "base/assert.h"
 
@@ -32,9 +33,8 @@ static bool descend(struct index *index, struct index_key key, uint64_t leaf,
     return descent.word == leaf;
 }
 
-int index_replace(struct index *index, struct index_key key, uint64_t from, uint64_t to)
+static int replace(struct index *index, struct index_key key, uint64_t from, uint64_t to)
 {
-    WEIR_ASSERT(to != 0 && to % 8 == 0 && to <= INDEX_ADDRESS_MAX);
     struct index_descent descent;
     uint64_t header;
     do {
@@ -44,6 +44,16 @@ int index_replace(struct index *index, struct index_key key, uint64_t from, uint
     } while (!place_lock(&descent.at, descent.word, &header));
     place_publish(&descent.at, word_of_address(to), header);
     return 1;
+}
+
+int index_replace(struct index *index, struct index_key key, uint64_t from, uint64_t to)
+{
+    WEIR_ASSERT(to != 0 && to % 8 == 0 && to <= INDEX_ADDRESS_MAX);
+    struct shortcut_hold hold;
+    shortcut_hold(index, key, &hold);
+    int rc = replace(index, key, from, to);
+    shortcut_release(index, &hold, from, rc == 1 ? to : from);
+    return rc;
 }
 
 /* A node is copied into a smaller one when it has this many live entries or less. */
@@ -121,7 +131,7 @@ static enum outcome shrink(struct index *index, const struct index_descent *desc
     return DONE;
 }
 
-int index_remove(struct index *index, struct index_key key, uint64_t expected)
+static int remove_key(struct index *index, struct index_key key, uint64_t expected)
 {
     struct index_descent descent;
     enum outcome outcome;
@@ -136,4 +146,13 @@ int index_remove(struct index *index, struct index_key key, uint64_t expected)
     } while (outcome == AGAIN);
     index_count(index, -1);
     return 1;
+}
+
+int index_remove(struct index *index, struct index_key key, uint64_t expected)
+{
+    struct shortcut_hold hold;
+    shortcut_hold(index, key, &hold);
+    int rc = remove_key(index, key, expected);
+    shortcut_release(index, &hold, expected, rc == 1 ? 0 : expected);
+    return rc;
 }

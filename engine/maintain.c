@@ -72,6 +72,7 @@ int weir_engine_stat(struct weir_engine *engine, struct weir_engine_status *ret_
     arena_read_stats(&engine->arena, &arena);
     status.index_bytes = arena.live;
     status.index_free_bytes = arena.free;
+    status.shortcut_bytes = atomic_load_explicit(&engine->shortcuts.bytes, memory_order_relaxed);
     status.applied = stripe_applied(engine);
     status.durable = weir_durable_lsn(engine->log);
     status.horizon = atomic_load_explicit(&engine->horizon, memory_order_relaxed);

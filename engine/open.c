@@ -21,6 +21,7 @@
 
 #include <weir/retain.h>
 
+#define FLAGS (WEIR_ENGINE_NO_CHECKPOINT | WEIR_ENGINE_ACCEPT_GAPS | WEIR_ENGINE_NO_SHORTCUTS)
 #define THREADS_MAX 8u
 #define BUILDS_MAX 16u /* of a reader whose writer compacts under it, again and again */
 #define CHECKPOINT_BYTES_DEFAULT ((uint64_t)256 << 20)
@@ -120,7 +121,7 @@ static int check_options(const struct weir_engine_options *options, struct weir_
     if (options->size != sizeof *options) {
         return engine_error(why, -EINVAL, "the size member of the engine's options is not set");
     }
-    if ((options->flags & ~(WEIR_ENGINE_NO_CHECKPOINT | WEIR_ENGINE_ACCEPT_GAPS)) != 0) {
+    if ((options->flags & ~FLAGS) != 0) {
         return engine_error(why, -EINVAL,
                             "the engine's options have a flag that this version does not know");
     }
@@ -144,6 +145,7 @@ static int take_options(struct weir_engine *engine, const struct weir_engine_opt
         return rc;
     }
     engine->options = *options;
+    engine->shortcuts.none = (options->flags & WEIR_ENGINE_NO_SHORTCUTS) != 0;
     unsigned cpus = base_cpu_count();
     if (engine->options.threads == 0) {
         engine->options.threads = cpus < THREADS_MAX ? cpus : THREADS_MAX;
@@ -163,6 +165,7 @@ static int make_parts(struct weir_engine *engine)
     int rc = epochs_init(&engine->epochs);
     if (rc == 0) {
         rc = arena_init(&engine->arena, &engine->epochs, engine->options.index_bytes, 0);
+        shortcuts_init(&engine->shortcuts, &engine->epochs);
     }
     if (rc < 0) {
         return rc;
@@ -184,6 +187,9 @@ static int attach(struct weir_engine *engine, struct weir_log *log)
 
 static void free_parts(struct weir_engine *engine)
 {
+    if (engine->arena.memory != NULL) {
+        shortcuts_destroy(&engine->shortcuts);
+    }
     table_free_all(engine);
     if (engine->arena.memory != NULL) {
         arena_destroy(&engine->arena);
@@ -194,9 +200,11 @@ static void free_parts(struct weir_engine *engine)
 
 int engine_start_afresh(struct weir_engine *engine)
 {
+    shortcuts_destroy(&engine->shortcuts);
     table_free_all(engine);
     arena_destroy(&engine->arena);
     place_drop_all(engine);
+    shortcuts_init(&engine->shortcuts, &engine->epochs);
     int rc = arena_init(&engine->arena, &engine->epochs, engine->options.index_bytes, 0);
     return rc == 0 ? table_add(engine, WEIR_TABLE_DEFAULT, "", WEIR_LSN_NONE) : rc;
 }

@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 
 #include "base/assert.h"
+#include "engine/shortcut.h"
 
 #include <errno.h>
 #include <string.h>
@@ -25,6 +26,9 @@ static void learn_shift(struct engine_places *places)
     if (bytes != 0 && place_shift(places) == PLACE_SHIFT_UNKNOWN) {
         /* Without the lowest bits, which are 0: what a leaf says there need not be taken away. */
         atomic_store_explicit(&places->within, (bytes - 1) & ~(uint64_t)(INDEX_ADDRESS_ALIGN - 1),
+                              memory_order_relaxed);
+        atomic_store_explicit(&places->near_shift,
+                              (uint32_t)__builtin_ctzll(bytes / INDEX_ADDRESS_ALIGN),
                               memory_order_relaxed);
         atomic_store_explicit(&places->segment_shift, (uint32_t)__builtin_ctzll(bytes),
                               memory_order_relaxed);
@@ -67,6 +71,34 @@ int place_pin(struct engine_places *places, uint64_t address, struct wal_segment
     base_lock_release(&places->lock);
     *ret_segment = segment;
     return rc;
+}
+
+/* A segment of the log is let go of when no key points into it, so no shortcut does. */
+bool place_claim(void *context, uint64_t address)
+{
+    struct engine_places *places = context;
+    struct place_slot *slot = place_slot_of(places, address);
+    struct wal_segment *segment =
+        slot != NULL ? atomic_load_explicit(&slot->segment, memory_order_acquire) : NULL;
+    if (segment == NULL) {
+        return false; /* nobody has looked into it yet */
+    }
+    struct place_slot *near = place_near(places, shortcut_spot(address));
+    struct wal_segment *owner = atomic_load_explicit(&near->segment, memory_order_acquire);
+    if (owner == NULL) {
+        base_lock_acquire(&places->lock);
+        owner = atomic_load_explicit(&near->segment, memory_order_relaxed);
+        if (owner == NULL) {
+            owner = segment;
+            atomic_store_explicit(&near->base,
+                                  atomic_load_explicit(&slot->base, memory_order_relaxed),
+                                  memory_order_relaxed);
+            /* Release pairs with the acquire in place_change_in(). */
+            atomic_store_explicit(&near->segment, segment, memory_order_release);
+        }
+        base_lock_release(&places->lock);
+    }
+    return owner == segment;
 }
 
 int place_version(struct engine_places *places, uint64_t address,
@@ -130,6 +162,17 @@ void place_prefetch_keys(struct engine_places *places, struct index_lane *lanes,
 
 /* ---- letting go ---- */
 
+/* No shortcut leads there any more, as no key points into it. */
+static void release_near(struct engine_places *places, uint64_t index, struct wal_segment *segment)
+{
+    uint64_t ordinal = index < PLACE_SLOTS ? index : index - PLACE_SLOTS + WAL_ADDRESS_COMPACTED;
+    uint64_t address = ordinal << place_shift(places);
+    struct place_slot *near = place_near(places, shortcut_spot(address));
+    if (atomic_load_explicit(&near->segment, memory_order_relaxed) == segment) {
+        atomic_store_explicit(&near->segment, NULL, memory_order_release);
+    }
+}
+
 /* No section is open any more that was when the segment's keys had moved, so nobody needs the slot.
  * Younger ones may have come by it all the same: the distance in a newer version leads there. */
 static void hide_list(void *context, struct epoch_retired *list)
@@ -142,6 +185,7 @@ static void hide_list(void *context, struct epoch_retired *list)
         struct place_slot *slot = &places->table->slots[leaving->index];
         /* The base stays: who has seen the segment may still read it in its section. */
         atomic_store_explicit(&slot->segment, NULL, memory_order_release);
+        release_near(places, leaving->index, leaving->segment);
         epoch_retire(&places->gone, &leaving->retired, wal_address_segment_bytes(places->log));
         list = next;
     }
@@ -229,6 +273,7 @@ void place_drop_all(struct weir_engine *engine)
             struct wal_segment *segment =
                 atomic_load_explicit(&slot->segment, memory_order_relaxed);
             if (segment != NULL) {
+                release_near(places, index, segment);
                 wal_address_unpin(engine->log, segment);
             }
             atomic_store_explicit(&slot->segment, NULL, memory_order_relaxed);

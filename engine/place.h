@@ -17,6 +17,9 @@ struct engine_table;
 #define PLACE_SHIFT_UNKNOWN 63u
 #define PLACE_SLOTS (UINT64_C(1) << 23) /* of ordinary segments, and as many of compacted ones */
 
+/* As many as there can be: of the smallest segments. */
+#define PLACE_NEAR ((UINT64_C(1) << 32) / (WEIR_SEGMENT_BYTES_MIN / INDEX_ADDRESS_ALIGN))
+
 struct place_slot {
     _Atomic(struct wal_segment *) segment; /* NULL: nobody has looked into it yet, or it is gone */
     _Atomic(const uint8_t *) base;         /* its memory; set once, as its address is given once */
@@ -26,6 +29,8 @@ struct place_slot {
 struct place_table {
     struct place_slot slots[2 * PLACE_SLOTS]; /* place_index() */
     bool leaving[2 * PLACE_SLOTS];            /* under places.lock */
+    /* Copies, of the segments that shortcuts may lead to, by place_near_index(). */
+    struct place_slot near[PLACE_NEAR];
 };
 
 /* The slots of a kind that were ever filled: [first, end). */
@@ -48,6 +53,7 @@ struct engine_places {
     struct place_table *table;
     struct place_used used[2];      /* under the lock */
     _Atomic uint32_t segment_shift; /* bytes of a segment, as a power of two */
+    _Atomic uint32_t near_shift;    /* the same of spots */
     _Atomic uint64_t within;        /* the bits of an address that are its offset in the segment */
 };
 
@@ -83,6 +89,23 @@ static inline struct place_slot *place_slot_of(struct engine_places *places, uin
     uint64_t index = place_index(address >> place_shift(places));
     return __builtin_expect(index < 2 * PLACE_SLOTS, 1) ? &places->table->slots[index] : NULL;
 }
+
+/* The segment of a shortcut's spot, see engine/shortcut.h, and the offset in it. Of a spot that was
+ * found: the segment's size is known, and it is the one that shortcuts may lead to. */
+static inline struct place_slot *place_near(struct engine_places *places, uint32_t spot)
+{
+    return &places->table
+                ->near[spot >> atomic_load_explicit(&places->near_shift, memory_order_relaxed)];
+}
+
+static inline uint64_t place_near_offset(const struct engine_places *places, uint32_t spot)
+{
+    return place_offset(places, (uint64_t)spot * INDEX_ADDRESS_ALIGN);
+}
+
+/* For struct index_source: makes the segment of an address the one of its place, if there is no
+ * other. The context is the engine's places. */
+bool place_claim(void *context, uint64_t address);
 
 /* As place_segment(), for a segment that nobody has looked into yet: pins it for all. */
 int place_pin(struct engine_places *places, uint64_t address, struct wal_segment **ret_segment);

@@ -29,12 +29,12 @@ __attribute__((always_inline)) static inline int place_row_in(struct engine_plac
                                                                 : WEIR_E_DAMAGED;
 }
 
-/* The record of a change at an address, whose slot it is, where nothing is unusual: the segment is
+/* The record of a change at an offset of a slot's segment, where nothing is unusual: the segment is
  * known, and checked up to there, and the change has `least` bytes or more. False: place_row_in()
  * tells what it is. */
-__attribute__((always_inline)) static inline bool place_change_in(
-    const struct engine_places *places, const struct place_slot *slot, uint64_t address,
-    uint32_t least, struct weir_record *ret_record)
+__attribute__((always_inline)) static inline bool place_change_in(const struct place_slot *slot,
+                                                                  uint64_t offset, uint32_t least,
+                                                                  struct weir_record *ret_record)
 {
     /* Acquire pairs with the release in place_pin(): the base is there, and stays the same. */
     const struct wal_segment *segment = atomic_load_explicit(&slot->segment, memory_order_acquire);
@@ -42,8 +42,7 @@ __attribute__((always_inline)) static inline bool place_change_in(
         return false;
     }
     const uint8_t *base = atomic_load_explicit(&slot->base, memory_order_relaxed);
-    return wal_address_read_plain(segment, base, place_offset(places, address), WEIR_TYPE_CHANGE,
-                                  least, ret_record);
+    return wal_address_read_plain(segment, base, offset, WEIR_TYPE_CHANGE, least, ret_record);
 }
 
 /* The row of a key of 1 to RECORD_KEY_INLINE bytes, as place_row_in(), where nothing is unusual:
@@ -57,8 +56,20 @@ __attribute__((always_inline)) static inline bool place_row_of(struct engine_pla
     uint64_t index = place_index(address >> place_shift(places));
     struct weir_record record;
     return __builtin_expect(index < 2 * PLACE_SLOTS, 1) &&
-           place_change_in(places, &places->table->slots[index], address, record_least(key.size),
-                           &record) &&
+           place_change_in(&places->table->slots[index], place_offset(places, address),
+                           record_least(key.size), &record) &&
+           record_read_row_of(&record, key, ret_row);
+}
+
+/* The same at a shortcut's spot. */
+__attribute__((always_inline)) static inline bool place_row_near(struct engine_places *places,
+                                                                 uint32_t spot,
+                                                                 struct weir_bytes key,
+                                                                 struct weir_row *ret_row)
+{
+    struct weir_record record;
+    return place_change_in(place_near(places, spot), place_near_offset(places, spot),
+                           record_least(key.size), &record) &&
            record_read_row_of(&record, key, ret_row);
 }
 

@@ -17,6 +17,7 @@
 
 #include "base/assert.h"
 #include "engine/lookup.h"
+#include "engine/shortcut_find.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -157,53 +158,94 @@ static inline bool is_newest(const struct weir_read *read)
 }
 
 /* The row of a key whose way has come to a word. */
-__attribute__((noinline)) static int get_from(struct weir_read *read, uint64_t word,
-                                              struct weir_bytes key, struct weir_row *ret_row)
+__attribute__((noinline)) static int get_from(struct weir_read *read, struct engine_table *table,
+                                              uint64_t word, struct weir_bytes key,
+                                              struct weir_row *ret_row)
 {
     struct weir_engine *engine = read->engine;
     const struct index_key wanted = {key.data, (uint32_t)key.size};
     uint64_t leaf = lookup_rest(&engine->arena, word, wanted);
     if (leaf != 0 && is_newest(read) && key.size <= RECORD_KEY_INLINE &&
         place_row_of(&engine->places, leaf, key, ret_row)) {
+        if (shortcut_serves(key.size) && shortcut_may_learn(&table->index, leaf)) {
+            shortcut_learn(&table->index, wanted, leaf);
+        }
         return 1;
     }
     return get_slowly(read, word_address(leaf), key, ret_row);
 }
 
-static int get_of_table(struct weir_read *read, const struct engine_table *table,
-                        struct weir_bytes key, struct weir_row *ret_row)
+static int get_of_table(struct weir_read *read, struct engine_table *table, struct weir_bytes key,
+                        struct weir_row *ret_row)
 {
     if (!key_is_valid(key)) {
         return WEIR_E_KEY;
     }
     uint64_t root = atomic_load_explicit(&table->index.root, memory_order_acquire);
-    return get_from(read, root, key, ret_row);
+    return get_from(read, table, root, key, ret_row);
 }
 
-/* What is unusual, a short key, a long one or a view of the past, goes elsewhere at once, so that
- * the rest is few instructions: see engine/lookup.h. */
+/* The row of a key that has a shortcut, in a view that shows the newest. False: the index knows. */
+__attribute__((always_inline)) static inline bool get_near(struct weir_read *read,
+                                                           const struct shortcut_map *map,
+                                                           struct weir_bytes key,
+                                                           struct weir_row *ret_row)
+{
+    uint32_t spot = shortcut_find(map, shortcut_hash(key.data, key.size));
+    return __builtin_expect(spot != 0, 1) && is_newest(read) &&
+           __builtin_expect(place_row_near(&read->engine->places, spot, key, ret_row), 1);
+}
+
+/* A get where the index has no shortcuts, of a key of 8 to RECORD_KEY_INLINE bytes. */
+static inline int get_straight(struct weir_read *read, struct engine_table *table,
+                               struct weir_bytes key, struct weir_row *ret_row)
+{
+    struct weir_engine *engine = read->engine;
+    const struct index_key wanted = {key.data, (uint32_t)key.size};
+    uint64_t word = lookup_begin(&engine->arena, &table->index, wanted);
+    if (word_is_leaf(word) && is_newest(read) && !shortcut_is_sample(word) &&
+        __builtin_expect(place_row_of(&engine->places, word, key, ret_row), 1)) {
+        return 1;
+    }
+    return get_from(read, table, word, key, ret_row);
+}
+
+/* A get of any key. */
+__attribute__((noinline)) static int get_any(struct weir_read *read, struct engine_table *table,
+                                             const struct shortcut_map *map, struct weir_bytes key,
+                                             struct weir_row *ret_row)
+{
+    const size_t least = sizeof(uint64_t);
+    bool serves = key.data != NULL && shortcut_serves(key.size);
+    if (map != NULL && serves && __builtin_expect(get_near(read, map, key, ret_row), 1)) {
+        return 1;
+    }
+    return map == NULL && serves && key.size >= least ? get_straight(read, table, key, ret_row)
+                                                      : get_of_table(read, table, key, ret_row);
+}
+
+/* A number that has a shortcut is few instructions, whose sizes are constants, and all else goes
+ * elsewhere at once: see engine/lookup.h. */
 int weir_get(struct weir_read *read, weir_table number, struct weir_bytes key,
              struct weir_row *ret_row)
 {
     if (read == NULL || read->engine == NULL || ret_row == NULL) {
         return -EINVAL;
     }
-    struct weir_engine *engine = read->engine;
-    struct engine_table *table = table_of(engine, number);
+    struct engine_table *table = table_of(read->engine, number);
     if (table == NULL) {
         return WEIR_E_NO_TABLE;
     }
-    const size_t least = sizeof(uint64_t);
-    if (__builtin_expect(key.data == NULL || key.size - least > RECORD_KEY_INLINE - least, 0)) {
-        return get_of_table(read, table, key, ret_row);
+    /* Acquire pairs with the release in shortcut.c: the lines are there. */
+    const struct shortcut_map *map =
+        atomic_load_explicit(&table->index.shortcut_map, memory_order_acquire);
+    if (map == NULL || key.size != sizeof(uint64_t) || key.data == NULL) {
+        return get_any(read, table, map, key, ret_row);
     }
-    const struct index_key wanted = {key.data, (uint32_t)key.size};
-    uint64_t word = lookup_begin(&engine->arena, &table->index, wanted);
-    if (word_is_leaf(word) && is_newest(read) &&
-        __builtin_expect(place_row_of(&engine->places, word, key, ret_row), 1)) {
-        return 1;
-    }
-    return get_from(read, word, key, ret_row);
+    key.size = sizeof(uint64_t);
+    return __builtin_expect(get_near(read, map, key, ret_row), 1)
+               ? 1
+               : get_of_table(read, table, key, ret_row);
 }
 
 /* ---- many keys ---- */

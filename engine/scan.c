@@ -255,9 +255,10 @@ static int take_plain(struct weir_scan *scan, uint32_t run, struct weir_row *ret
         struct place_slot *slot = scan->slots[at];
         uint64_t address = scan->addresses[at];
         struct weir_record record;
-        bool plain = __builtin_expect(slot != NULL, 1) &&
-                     place_change_in(places, slot, address, RECORD_CHANGE_BYTES, &record) &&
-                     record_read_put(&record, row);
+        bool plain =
+            __builtin_expect(slot != NULL, 1) &&
+            place_change_in(slot, place_offset(places, address), RECORD_CHANGE_BYTES, &record) &&
+            record_read_put(&record, row);
         rc = __builtin_expect(plain, 1) ? 1 : place_row_in(places, slot, address, row);
         if (__builtin_expect(rc < 0, 0)) {
             break;

@@ -14,6 +14,7 @@
 #include "engine/write.h"
 
 #include "base/assert.h"
+#include "engine/shortcut.h"
 
 #include <errno.h>
 #include <string.h>
@@ -23,8 +24,10 @@ static struct engine_table *make(struct weir_engine *engine, weir_table number, 
     struct engine_table *table = base_alloc_aligned(BASE_CACHE_LINE, sizeof *table);
     if (table != NULL) {
         memset(table, 0, sizeof *table);
-        const struct index_source source = {.load = place_load_key, .context = &engine->places};
+        const struct index_source source = {
+            .load = place_load_key, .claim = place_claim, .context = &engine->places};
         index_init(&table->index, &engine->arena, &source);
+        table->index.shortcuts = &engine->shortcuts;
         table->number = number;
         strncpy(table->name, name, WEIR_TABLE_NAME_MAX);
     }
@@ -40,6 +43,9 @@ static void publish(struct weir_engine *engine, struct engine_table *table, weir
     }
     /* Release pairs with the acquire in table_of(). */
     atomic_store_explicit(&tables->slots[table->number], table, memory_order_release);
+    if (atomic_load_explicit(&engine->shortcuts.eager, memory_order_relaxed)) {
+        shortcut_begin(&table->index);
+    }
 }
 
 int table_add(struct weir_engine *engine, weir_table number, const char *name, weir_lsn created)
@@ -61,7 +67,11 @@ void table_free_all(struct weir_engine *engine)
     struct engine_tables *tables = &engine->tables;
     uint32_t end = atomic_load_explicit(&tables->end, memory_order_relaxed);
     for (uint32_t i = 0; i < end; i++) {
-        base_free(atomic_load_explicit(&tables->slots[i], memory_order_relaxed));
+        struct engine_table *table = atomic_load_explicit(&tables->slots[i], memory_order_relaxed);
+        if (table != NULL) {
+            shortcut_drop(&table->index);
+        }
+        base_free(table);
         atomic_store_explicit(&tables->slots[i], NULL, memory_order_relaxed);
     }
     atomic_store_explicit(&tables->end, 0, memory_order_relaxed);

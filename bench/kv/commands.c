@@ -158,6 +158,7 @@ static int run_reads(struct kv_plan *plan, const char *name, enum kv_action acti
                      (unsigned)plan->batches.values[index % plan->batches.count]);
         }
         struct kv_case filling = fill_case(plan, ascending);
+        filling.gets_all = action == KV_GET && !plan->no_warm_up;
         rc = kv_contest_run(&contest, from, contest.case_count - from, &filling);
     }
     if (rc == 0 && action == KV_GET) {

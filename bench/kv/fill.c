@@ -165,6 +165,7 @@ int kv_fill(struct kv_session *session, const struct kv_case *question, struct k
     if (rc == 0 && question->read_mode) {
         rc = session->ops->settle != NULL ? session->ops->settle(session->store) : 0;
         rc = rc < 0 ? rc : bench_warm(session->directory);
+        rc = rc == 0 && question->gets_all ? kv_get_all(session) : rc;
     }
     outcome->operations = question->records;
     outcome->setup_s = seconds_since(start_ns);

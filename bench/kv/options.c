@@ -31,6 +31,7 @@ enum {
     KEY_ROUNDS,
     KEY_PEERS,
     KEY_EMULATED,
+    KEY_NO_WARM_UP,
     KEY_JSON,
     KEY_FORCE,
 };
@@ -55,6 +56,8 @@ static const struct argp_option option_table[] = {
     {"rounds", KEY_ROUNDS, "N", 0, "Each asks every store once; medians (default 3)", 0},
     {"peers", KEY_PEERS, "LIST", 0, "rocksdb, lmdb: on the same keys, in turns", 0},
     {"emulated-pmem", KEY_EMULATED, NULL, 0, "Accept persistent memory that is none", 0},
+    {"no-warm-up", KEY_NO_WARM_UP, NULL, 0,
+     "get: begin without having asked for every key once before the clock", 0},
     {"json", KEY_JSON, NULL, 0, "One line of JSON", 0},
     {"force", KEY_FORCE, NULL, 0, "Measure a debug or sanitizer build all the same", 0},
     {0},
@@ -165,6 +168,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         return 0;
     case KEY_JSON:
         plan->json = true;
+        return 0;
+    case KEY_NO_WARM_UP:
+        plan->no_warm_up = true;
         return 0;
     case KEY_FORCE:
         plan->force = true;

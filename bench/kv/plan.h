@@ -43,6 +43,7 @@ struct kv_plan {
     unsigned store_count; /* Weir first */
     const struct kv_ops *stores[KV_STORES_MAX];
     char peers[128]; /* as they were asked for */
+    bool no_warm_up; /* gets: not every key is asked for before the clock */
     bool json, force;
 };
 
@@ -70,6 +71,7 @@ struct kv_case {
     bool no_checkpoint; /* of an open: do not use it */
     bool cold;          /* files are dropped from the page cache before */
     bool read_mode;     /* of a fill: it will be read */
+    bool gets_all;      /* of a fill: get every key once, too */
     bool dies;          /* the process is killed with SIGKILL behind its answer */
     const char *goal_store; /* whose ratio has a goal, or NULL */
     double goal;
@@ -115,6 +117,8 @@ void kv_settings_fill(const struct kv_session *session, const struct kv_case *qu
                       struct kv_settings *ret_settings);
 int kv_fill(struct kv_session *session, const struct kv_case *question, struct kv_outcome *outcome);
 int kv_put(struct kv_session *session, const struct kv_case *question, struct kv_outcome *outcome);
+/* Gets every key once, in the order in which they were put. */
+int kv_get_all(struct kv_session *session);
 int kv_get(struct kv_session *session, const struct kv_case *question, struct kv_outcome *outcome);
 int kv_mixed(struct kv_session *session, const struct kv_case *question,
              struct kv_outcome *outcome);

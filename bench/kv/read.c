@@ -41,6 +41,28 @@ static void make_block(const struct kv_session *session, struct getter *getter)
     }
 }
 
+int kv_get_all(struct kv_session *session)
+{
+    struct getter *getter = base_alloc_zero(sizeof *getter);
+    if (getter == NULL) {
+        return -ENOMEM;
+    }
+    int rc = session->ops->reader_open(session->store, &getter->handle);
+    for (uint64_t number = 0; rc == 0 && number < session->present && !bench_interrupted();) {
+        unsigned count = 0;
+        for (; count < BLOCK && number < session->present; count++, number++) {
+            bench_key_make(&session->keys, number, getter->bytes[count]);
+            getter->keys[count] = (struct weir_bytes){getter->bytes[count], session->keys.size};
+        }
+        rc = session->ops->get(getter->handle, getter->keys, count, &getter->tally);
+    }
+    if (getter->handle != NULL) {
+        session->ops->reader_close(getter->handle);
+    }
+    base_free(getter);
+    return rc;
+}
+
 /* A store that cannot be asked for many at once is asked for one after the other. */
 static int get_block(const struct get_run *run, struct getter *getter)
 {

@@ -190,6 +190,7 @@ struct weir_engine_status {
     uint64_t free_bytes;             /* see enum weir_space; UINT64_MAX: not known */
     enum weir_space space;
     uint32_t reserved;
+    uint64_t shortcut_bytes; /* address space of shortcuts; memory, where gets have made some */
 };
 
 #define WEIR_ENGINE_STATUS_INIT WEIR_SIZED_INIT(weir_engine_status)

@@ -1,6 +1,6 @@
 #include "store.h"
 
-#include "wal/address.h"
+#include "engine/engine.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +25,14 @@ void store_open_with(struct store *store, uint64_t segment_bytes, uint64_t index
     store_start(store);
 }
 
+/* As a large index has them, so that whatever a test does to keys, it does to shortcuts, too. */
+static void use_shortcuts(struct weir_engine *engine)
+{
+    for (weir_table number = 0; table_of(engine, number) != NULL; number++) {
+        shortcut_begin(&table_of(engine, number)->index);
+    }
+}
+
 void store_start(struct store *store)
 {
     struct weir_error why = WEIR_ERROR_INIT;
@@ -34,6 +42,9 @@ void store_start(struct store *store)
     int rc = weir_log_open("memory", &options, &store->log, &why);
     if (rc == 0) {
         rc = weir_engine_open(store->log, &store->engine_options, &store->engine, &why);
+        if (rc == 0) {
+            use_shortcuts(store->engine);
+        }
     }
     if (rc < 0) {
         print_error("open: %d %s\n", rc, why.text);
@@ -265,6 +276,9 @@ void store_open_beside(struct store *store, struct beside *beside)
     int rc = weir_log_open("memory", &options, &beside->log, &why);
     if (rc == 0) {
         rc = weir_engine_open(beside->log, &store->engine_options, &beside->engine, &why);
+        if (rc == 0) {
+            use_shortcuts(beside->engine);
+        }
     }
     if (rc < 0) {
         print_error("beside: %d %s\n", rc, why.text);

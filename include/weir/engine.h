@@ -73,8 +73,8 @@ typedef int (*weir_progress_fn)(void *context, uint64_t done_bytes, uint64_t all
  * as if all had been compacted up to there. A writer stores that they are accepted, for good: the
  * next open needs no flag, until another salvage has lost more. */
 #define WEIR_ENGINE_ACCEPT_GAPS 2u
-/* No shortcuts: by default gets of an index of 65,536 keys and more make some, 8 bytes of memory for
- * each key that is asked for, by which the next get of it takes a third to two thirds of the time. */
+/* No shortcuts: by default gets of an index of 65,536 keys and more make some, 8 bytes of memory
+ * for each key that is asked for, by which the next get of it is faster (docs/PERFORMANCE.md). */
 #define WEIR_ENGINE_NO_SHORTCUTS 4u
 
 /* Zero everywhere means the default. */

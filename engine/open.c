@@ -5,6 +5,10 @@
  * it (or everything), see that the log is held. Of close: make a checkpoint when one is due, give
  * back the segments, the index, the handle.
  *
+ * Together with its log: the checkpoint is read from when the log has its LOCK, and the rest behind
+ * it is replayed from when recovery knows where the log ends, while it looks at what lies behind.
+ * Nobody has a handle before recovery has come to its verdict, and when it refuses all goes.
+ *
  * Failure modes: a log that cannot be read to its end, or holds records of our type that are none:
  * everything is given back and the log is as it was.
  */
@@ -13,6 +17,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -185,6 +190,7 @@ static int attach(struct weir_engine *engine, struct weir_log *log)
     return rc == 0 ? table_add(engine, WEIR_TABLE_DEFAULT, "", WEIR_LSN_NONE) : rc;
 }
 
+/* Also of one whose parts are gone already. */
 static void free_parts(struct weir_engine *engine)
 {
     if (engine->arena.memory != NULL) {
@@ -247,12 +253,16 @@ static int load_checkpoint(struct weir_engine *engine, weir_lsn *from, uint64_t 
 }
 
 /* A short rest behind a checkpoint is not worth a rebuild. */
+static bool is_short_rest(const struct weir_engine *engine, weir_lsn from)
+{
+    return engine->report.from_checkpoint && weir_durable_lsn(engine->log) < from + REST_RECORDS;
+}
+
 static int replay(struct weir_engine *engine, weir_lsn from, struct weir_error *why)
 {
-    bool rest = engine->report.from_checkpoint;
     engine->report.threads = 1;
     int rc;
-    if (rest && weir_durable_lsn(engine->log) < from + REST_RECORDS) {
+    if (is_short_rest(engine, from)) {
         uint64_t start_ns = base_clock_monotonic_ns();
         rc = follow_replay(engine, from, why);
         engine->report.replay_s = seconds_since(start_ns);
@@ -288,7 +298,8 @@ static void tell(struct weir_engine *engine)
     base_lock_release(&engine->told.lock);
 }
 
-int engine_build(struct weir_engine *engine, struct weir_error *why)
+/* Loads the checkpoint; *ret_from becomes the LSN to replay from. */
+static int begin_build(struct weir_engine *engine, weir_lsn *ret_from)
 {
     uint64_t start_ns = base_clock_monotonic_ns();
     engine->report = (struct weir_engine_open_report)WEIR_ENGINE_OPEN_REPORT_INIT;
@@ -300,11 +311,15 @@ int engine_build(struct weir_engine *engine, struct weir_error *why)
     atomic_store_explicit(&engine->horizon, extent.horizon, memory_order_release);
     engine->layout = extent.layout;
     engine->gaps = (struct engine_gaps){0};
-    weir_lsn from = extent.earliest;
-    rc = load_checkpoint(engine, &from, start_ns);
-    if (rc == 0 && from != WEIR_LSN_NONE) {
-        rc = replay(engine, from, why);
-    }
+    *ret_from = extent.earliest;
+    return load_checkpoint(engine, ret_from, start_ns);
+}
+
+/* `from`: WEIR_LSN_NONE when nothing is left to replay. */
+static int end_build(struct weir_engine *engine, weir_lsn from, uint64_t start_ns,
+                     struct weir_error *why)
+{
+    int rc = from != WEIR_LSN_NONE ? replay(engine, from, why) : 0;
     rc = rc == 0 ? see_to_gaps(engine, why) : rc;
     /* The writer beside a reader may have dropped more meanwhile: keys that are not in the index.
      */
@@ -317,6 +332,14 @@ int engine_build(struct weir_engine *engine, struct weir_error *why)
     engine->report.total_s = seconds_since(start_ns);
     tell(engine);
     return rc;
+}
+
+int engine_build(struct weir_engine *engine, struct weir_error *why)
+{
+    uint64_t start_ns = base_clock_monotonic_ns();
+    weir_lsn from = WEIR_LSN_NONE;
+    int rc = begin_build(engine, &from);
+    return rc == 0 ? end_build(engine, from, start_ns, why) : rc;
 }
 
 /* The last: a file of the log was there when it was found, and not when it was opened. */
@@ -371,12 +394,36 @@ static int new_engine(const struct weir_engine_options *options, struct weir_eng
     return 0;
 }
 
-/* Gives an engine its log, and the index what lies in that. */
-static int start_engine(struct weir_engine *engine, struct weir_log *log, struct weir_error *why)
+/* An engine that is opened together with its log. */
+struct opening {
+    struct weir_engine *engine;
+    struct base_thread thread; /* that builds while recovery looks behind the end of the log */
+    bool running, built;
+    /* Of what was built: what came of it, and where to go on; WEIR_LSN_NONE: it is all there. */
+    int rc;
+    weir_lsn from;
+    struct weir_error why;
+};
+
+static int build(struct weir_engine *engine, const struct opening *opening, struct weir_error *why)
 {
-    int rc = attach(engine, log);
+    if (opening == NULL || !opening->built) {
+        return engine_build_beside(engine, why);
+    }
+    if (opening->rc < 0 && why != NULL && opening->why.code == opening->rc) {
+        *why = opening->why;
+    }
+    uint64_t start_ns = base_clock_monotonic_ns();
+    return opening->rc < 0 ? opening->rc : end_build(engine, opening->from, start_ns, why);
+}
+
+/* Gives an engine its log, and the index what lies in that. */
+static int start_engine(struct weir_engine *engine, struct weir_log *log,
+                        const struct opening *opening, struct weir_error *why)
+{
+    int rc = engine->log == NULL ? attach(engine, log) : 0;
     rc = rc == 0 && !engine->read_only ? space_init(engine, why) : rc;
-    rc = rc == 0 ? engine_build_beside(engine, why) : rc;
+    rc = rc == 0 ? build(engine, opening, why) : rc;
     rc = rc == 0 && !engine->read_only ? see_to_hold(engine, why) : rc;
     return rc == 0 && !engine->read_only && engine->gaps.unrecorded ? accept_gaps(engine, why) : rc;
 }
@@ -402,7 +449,7 @@ int weir_engine_open(struct weir_log *log, const struct weir_engine_options *opt
     }
     int rc = wal_address_check(log);
     rc = rc == 0 ? new_engine(options, &engine, ret_error) : rc;
-    rc = rc == 0 ? start_engine(engine, log, ret_error) : rc;
+    rc = rc == 0 ? start_engine(engine, log, NULL, ret_error) : rc;
     if (rc == 0) {
         *ret_engine = engine;
     } else if (engine != NULL) {
@@ -415,15 +462,53 @@ int weir_engine_open(struct weir_log *log, const struct weir_engine_options *opt
 
 static void begin_loading(void *context, struct weir_medium *medium)
 {
-    struct weir_engine *engine = context;
+    struct weir_engine *engine = ((struct opening *)context)->engine;
     if (engine->options.threads > 1 && (engine->options.flags & WEIR_ENGINE_NO_CHECKPOINT) == 0) {
         checkpoint_begin(engine, medium);
     }
 }
 
+/* Nobody sees the index before the log is open, and what is replayed are the records that recovery
+ * keeps when it opens it. A whole log is replayed later: nobody waits so long for a refusal. */
+static void build_ahead(void *context)
+{
+    struct opening *opening = context;
+    struct weir_engine *engine = opening->engine;
+    opening->rc = begin_build(engine, &opening->from);
+    if (opening->rc == 0 && opening->from != WEIR_LSN_NONE &&
+        is_short_rest(engine, opening->from)) {
+        opening->rc = replay(engine, opening->from, &opening->why);
+        opening->from = WEIR_LSN_NONE;
+    }
+}
+
+/* With one thread there is no checkpoint on its way, and none of this. */
+static void begin_building(void *context, struct weir_log *log)
+{
+    struct opening *opening = context;
+    struct weir_engine *engine = opening->engine;
+    if (engine->upkeep.ahead != NULL) {
+        opening->rc = attach(engine, log);
+        opening->running = opening->rc == 0 && base_thread_start(&opening->thread, "weir-replay",
+                                                                 build_ahead, opening) == 0;
+        opening->built = opening->running || opening->rc < 0;
+    }
+}
+
+static void end_building(void *context)
+{
+    struct opening *opening = context;
+    if (opening->running) {
+        base_thread_join(&opening->thread);
+        opening->running = false;
+    }
+}
+
 static void end_loading(void *context)
 {
-    checkpoint_end(context);
+    struct weir_engine *engine = ((struct opening *)context)->engine;
+    checkpoint_end(engine);
+    free_parts(engine); /* pins, and what waits for readers that there are not */
 }
 
 int weir_engine_open_at(const char *directory, const struct weir_log_options *log_options,
@@ -434,7 +519,9 @@ int weir_engine_open_at(const char *directory, const struct weir_log_options *lo
     struct weir_engine *engine = NULL;
     struct weir_error refused = WEIR_ERROR_INIT; /* the log's open may write its own over it */
     int rc = ret_engine == NULL ? -EINVAL : new_engine(options, &engine, &refused);
-    const struct wal_address_opening opening = {begin_loading, end_loading, engine};
+    struct opening state = {.engine = engine, .why = WEIR_ERROR_INIT};
+    const struct wal_address_opening opening = {begin_loading, begin_building, end_building,
+                                                end_loading, &state};
     /* Nowhere to put it: refused, and the medium is given back as if it were the log's alone. */
     int log_rc = wal_address_open(directory, log_options, engine != NULL ? &opening : NULL,
                                   rc == 0 && ret_log != NULL ? &log : NULL, ret_error);
@@ -451,7 +538,7 @@ int weir_engine_open_at(const char *directory, const struct weir_log_options *lo
     if (ret_error != NULL) {
         ret_error->code = 0;
     }
-    rc = start_engine(engine, log, ret_error);
+    rc = start_engine(engine, log, &state, ret_error);
     if (rc < 0) {
         free_engine(engine);
         (void)weir_log_close(log); /* what counts is why the engine cannot be opened */

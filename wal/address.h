@@ -24,7 +24,14 @@ struct wal_segment;
 struct wal_address_opening {
     /* A writer has LOCK, and nothing of the log is known yet: files beside it may be read. */
     void (*begin)(void *context, struct weir_medium *medium);
-    /* The log cannot be opened, and the medium goes when this returns; also without a begin(). */
+    /* Where the log ends is known: its records may be read, and it be asked what it holds, until
+     * settle(). Whether it may be opened is not known: nothing is shown to anybody, nothing is
+     * written. Not called where nothing would be waited for meanwhile. */
+    void (*found)(void *context, struct weir_log *log);
+    /* It is known, and the log changes when this returns; also without a found(). */
+    void (*settle)(void *context);
+    /* The log cannot be opened. It, its pins and the medium go when this returns; also without a
+     * begin(). */
     void (*end)(void *context);
     void *context;
 };

@@ -6,6 +6,9 @@
  * CONTROL; zero what was cut; build the table of segments; the open segment's bytes into its
  * window; an epoch group, durable. Only then does anybody get the handle.
  *
+ * Where an engine is opened with it, the table is built in front of the verdict, and read by the
+ * engine until that is there: in memory, with nothing changed on the medium.
+ *
  * A reader goes to reader.c once the medium is there.
  *
  * Failure modes: everything gives back what it took, and nothing has changed on the medium before
@@ -306,7 +309,27 @@ static void fill_report(struct weir_log *log, const struct recovery *found)
     memcpy(report->uuid, log->control.uuid, sizeof report->uuid);
 }
 
-static int repair(struct weir_log *log, struct recovery *found, struct weir_error *why)
+/* Who opens the engine with the log may read it while recovery looks behind its end. */
+struct builder {
+    struct weir_log *log;
+    const struct wal_address_opening *opening;
+    bool built;
+    int rc;
+};
+
+static void build_ahead(void *context, struct recovery *found)
+{
+    struct builder *builder = context;
+    if (builder->opening != NULL) {
+        builder->built = true;
+        builder->rc = build(builder->log, found);
+    }
+    if (builder->built && builder->rc == 0) {
+        builder->opening->found(builder->opening->context, builder->log);
+    }
+}
+
+static int repair(struct weir_log *log, struct recovery *found, bool built, struct weir_error *why)
 {
     uint64_t start_ns = base_clock_monotonic_ns();
     int rc = repair_flush_tail(log->medium, &log->control, found, why);
@@ -317,26 +340,32 @@ static int repair(struct weir_log *log, struct recovery *found, struct weir_erro
     if (rc == 0) { /* what follows may need a segment of that name */
         truncate_remove_half_made(log, found->leftovers, found->leftover_count);
     }
-    rc = rc < 0 ? rc : build(log, found);
+    rc = rc < 0 || built ? rc : build(log, found);
     rc = rc < 0 ? rc : write_epoch_group(log);
     log->report.repair_s = seconds_since(start_ns);
     return rc;
 }
 
 static int recover(struct weir_log *log, const struct weir_log_options *options,
-                   struct weir_error *why)
+                   const struct wal_address_opening *opening, struct weir_error *why)
 {
+    struct builder builder = {.log = log, .opening = opening};
+    const struct recovery_beside beside = {build_ahead, &builder};
     struct recovery found = {0};
     uint64_t start_ns = base_clock_monotonic_ns();
     uint64_t tail = log->control.witness_address >> log->limits.segment_shift;
     int rc = lock_wait_for_io(log->medium, tail, log->lock_wait_ns, why);
-    rc = rc < 0 ? rc : recover_judge_for_writer(log->medium, &log->control, &found, why);
+    rc = rc < 0 ? rc : recover_judge_for_writer(log->medium, &log->control, &beside, &found, why);
+    if (opening != NULL) {
+        opening->settle(opening->context);
+    }
+    rc = rc < 0 ? rc : builder.rc;
     if (rc == 0 && options->verify == WEIR_VERIFY_ALL) {
         rc = recover_verify_all(log->medium, &log->control, &found, why);
     }
     log->report.scan_s = seconds_since(start_ns);
     if (rc == 0) {
-        rc = repair(log, &found, why);
+        rc = repair(log, &found, builder.built, why);
     }
     if (rc == 0) {
         fill_report(log, &found);
@@ -371,7 +400,7 @@ static int open_writer(struct weir_log *log, const struct weir_log_options *opti
     log->limits.through_bytes = rc == 0 ? write_through_limit(log) : 0;
     log->uuid_seed = group_uuid_seed(log->control.uuid);
     log->report.control_s = seconds_since(start_ns);
-    rc = rc < 0 ? rc : recover(log, options, why);
+    rc = rc < 0 ? rc : recover(log, options, opening, why);
     if (rc == 0) {
         (void)live_create(log); /* without the page readers poll the groups instead */
         rc = service_start(log);

@@ -5,6 +5,7 @@
  *   1. inventory: every retained segment's header
  *   2. walk from the start of the newest segment to x, the first group not valid in place; from the
  *      start of the one before when nothing on the way says that a record of the newest was durable
+ *      (a writer may begin to read what is in front of x here: it does not change any more)
  *   3. look for evidence behind x: in (x, x + W], and on to the end of the newest segment
  *   4. verdict; then the tail, the segments and the counts for who opens
  *
@@ -327,10 +328,21 @@ static void describe_tail(struct judge *judge, struct recovery_tail *tail)
     judge->directory = (struct scan_directory){0}; /* the entries are the tail's now */
 }
 
+/* What the walk alone has found. */
+static int describe_log(struct judge *judge, struct recovery *recovery)
+{
+    describe_tail(judge, &recovery->tail);
+    recovery->window = judge->window; /* nothing in front of x is read into it any more */
+    judge->window = (struct recovery_window){0};
+    judge->is_described = true;
+    int rc = add_older_segments(judge, recovery);
+    rc = rc < 0 ? rc : add_walked_segments(judge, recovery);
+    return rc < 0 ? rc : sort_other_files(judge, recovery);
+}
+
 static int describe(struct judge *judge, struct recovery *recovery)
 {
     const struct scan_evidence *evidence = &judge->evidence;
-    describe_tail(judge, &recovery->tail);
     recovery->clean = judge->control->clean;
     recovery->zero_from = evidence->zero_from;
     recovery->witnessed = judge->known_durable;
@@ -341,9 +353,7 @@ static int describe(struct judge *judge, struct recovery *recovery)
     }
     recovery->scanned_records = judge->scanned_records;
     recovery->scanned_segments = judge->walked_count;
-    int rc = add_older_segments(judge, recovery);
-    rc = rc < 0 ? rc : add_walked_segments(judge, recovery);
-    return rc < 0 ? rc : sort_other_files(judge, recovery);
+    return judge->is_described ? 0 : describe_log(judge, recovery);
 }
 
 /* ---- the whole ---- */
@@ -395,7 +405,19 @@ static void open_window(struct judge *judge)
     window->ordinal = judge->newest;
 }
 
-static int find_end(struct judge *judge, bool writes)
+/* An end as a kill leaves it, of a segment that lies in a window up to there. */
+static bool is_plain_end(const struct judge *judge)
+{
+    const struct recovery_window *window = &judge->window;
+    bool whole = window->window != NULL && window->ordinal == judge->ordinal &&
+                 window->loaded == judge->walk.offset && window->loaded % FORMAT_BLOCK == 0;
+    bool plain = judge->has_header && judge->walk.end == SCAN_INVALID && !judge->control->clean &&
+                 judge->newer_epoch == 0 && !judge->foreign;
+    return whole && plain && !judge->input.file_short && !judge->input.header_damaged;
+}
+
+static int find_end(struct judge *judge, const struct recovery_beside *beside,
+                    struct recovery *recovery)
 {
     const struct control *control = judge->control;
     int rc = inventory_read(judge->medium, control->uuid, NULL, NULL, &judge->inventory);
@@ -411,13 +433,19 @@ static int find_end(struct judge *judge, bool writes)
     }
     judge->witness = judge_witness_address(control);
     check_files(judge);
-    if (writes) {
+    if (beside != NULL) {
         open_window(judge);
     }
     rc = walk(judge);
     if (rc == 0 &&
         (judge->input.header_damaged || (judge->input.file_short && judge->walked_count == 0))) {
         return judge_headers_only(judge);
+    }
+    if (rc == 0 && beside != NULL && is_plain_end(judge)) {
+        rc = describe_log(judge, recovery);
+        if (rc == 0) {
+            beside->found(beside->context, recovery);
+        }
     }
     return rc < 0 ? rc : judge_evidence(judge);
 }
@@ -429,15 +457,16 @@ static void free_judge(struct judge *judge)
     inventory_free(&judge->inventory);
 }
 
-static int judge(struct weir_medium *medium, const struct control *control, bool writes,
-                 struct recovery *ret_recovery, struct weir_error *why)
+static int judge(struct weir_medium *medium, const struct control *control,
+                 const struct recovery_beside *beside, struct recovery *ret_recovery,
+                 struct weir_error *why)
 {
     uint64_t begin_ns = base_clock_monotonic_ns();
     struct judge judge = {.medium = medium, .control = control};
     struct recovery recovery = {0};
     int rc = scan_init(&judge.scan, medium, control->segment_bytes, control->block_bytes,
                        group_uuid_seed(control->uuid));
-    rc = rc < 0 ? rc : find_end(&judge, writes);
+    rc = rc < 0 ? rc : find_end(&judge, beside, &recovery);
     if (rc == 0) {
         enum verdict verdict = verdict_decide(&judge.input);
         rc = verdict == VERDICT_OPEN ? describe(&judge, &recovery)
@@ -447,8 +476,10 @@ static int judge(struct weir_medium *medium, const struct control *control, bool
     }
     recovery.scanned_bytes = judge.scan.read_bytes;
     recovery.seconds = (double)(base_clock_monotonic_ns() - begin_ns) / (double)BASE_NS_PER_S;
-    free_judge(&judge);
-    recovery.window = judge.window; /* nothing is read into it any more */
+    free_judge(&judge); /* nothing is read into the window any more */
+    if (!judge.is_described) {
+        recovery.window = judge.window;
+    }
     if (rc < 0) {
         recover_free(&recovery);
         return rc;
@@ -460,13 +491,14 @@ static int judge(struct weir_medium *medium, const struct control *control, bool
 int recover_judge(struct weir_medium *medium, const struct control *control,
                   struct recovery *ret_recovery, struct weir_error *why)
 {
-    return judge(medium, control, false, ret_recovery, why);
+    return judge(medium, control, NULL, ret_recovery, why);
 }
 
 int recover_judge_for_writer(struct weir_medium *medium, const struct control *control,
-                             struct recovery *ret_recovery, struct weir_error *why)
+                             const struct recovery_beside *beside, struct recovery *ret_recovery,
+                             struct weir_error *why)
 {
-    return judge(medium, control, true, ret_recovery, why);
+    return judge(medium, control, beside, ret_recovery, why);
 }
 
 void recover_free(struct recovery *recovery)

@@ -94,10 +94,21 @@ struct recovery {
 int recover_judge(struct weir_medium *medium, const struct control *control,
                   struct recovery *ret_recovery, struct weir_error *why);
 
+/* What goes on beside the search behind x, which waits for the medium more than it computes. */
+struct recovery_beside {
+    /* Where the log ends is known, and whether it may be opened is not: tail, segments, spares and
+     * window are there, and what is taken out of them stays taken. What lies in front of x does not
+     * change any more; nothing of it may be shown to anybody before recovery says 0. Not called
+     * where the end is not an ordinary one, or there is no window. */
+    void (*found)(void *context, struct recovery *recovery);
+    void *context;
+};
+
 /* The same for a writer: what is read of the newest segment is left in a window of it, so that it
  * need not be read again. No window comes when it cannot be had: who opens it then says why. */
 int recover_judge_for_writer(struct weir_medium *medium, const struct control *control,
-                             struct recovery *ret_recovery, struct weir_error *why);
+                             const struct recovery_beside *beside, struct recovery *ret_recovery,
+                             struct weir_error *why);
 
 /* Walks every retained segment that recover_judge() did not. Same results. Adds to the counts. */
 int recover_verify_all(struct weir_medium *medium, const struct control *control,

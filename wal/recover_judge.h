@@ -44,6 +44,8 @@ struct judge {
     bool foreign; /* CONTROL's witness names a point that this log never passed, or another seed */
     uint64_t newer_epoch, newer_address; /* met by the walk */
 
+    bool is_described; /* tail, window and directory are the recovery's now */
+
     struct scan_evidence evidence;
     weir_lsn known_durable; /* what CONTROL and the evidence say */
 };

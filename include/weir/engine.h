@@ -110,7 +110,9 @@ struct weir_engine_open_report {
     uint64_t replayed_bytes;     /* of the log */
     uint64_t keys, deleted_keys; /* live; and those whose newest record is a delete */
     uint32_t threads;
-    /* load_s: of weir_engine_open_at() what was left of it when the log was open. */
+    /* Of weir_engine_open_at(), whose log is opened meanwhile: load_s is what was left of it when
+     * the log could be read, replay_s may lie in the log's time, and total_s is what was left of
+     * all when the log was open. */
     double load_s, walk_s, sort_s, build_s, total_s;
     double replay_s; /* the records behind a checkpoint, one by one */
     /* What a salvage could not copy: LSNs, in so many ranges between these two. `weir verify` lists
@@ -144,8 +146,8 @@ WEIR_EXPORT int weir_engine_open(struct weir_log *log, const struct weir_engine_
                                  struct weir_engine **ret_engine, struct weir_error *ret_error);
 
 /* Opens a log and its engine: weir_log_open() and weir_engine_open() in one, and sooner done. While
- * the log waits for its disk, the checkpoint is read and checked by a thread beside it; with
- * options.threads = 1, and read-only, one comes after the other.
+ * the log waits for its disk, the checkpoint is read and checked by a thread beside it, and what is
+ * behind it is replayed; with options.threads = 1, and read-only, one comes after the other.
  *
  * @param directory    as weir_log_open() has it, as is log_options
  * @param log_options  NULL for the defaults; a custom medium is handed over, also on failure

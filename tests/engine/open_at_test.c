@@ -5,6 +5,8 @@
 #include "store.h"
 
 #include "base/alloc.h"
+#include "base/crc32c.h"
+#include "base/sync.h"
 #include "base/system.h"
 #include "engine/checkpoint.h"
 
@@ -221,6 +223,237 @@ static void without_a_thread_and_for_a_reader_one_comes_after_the_other(void **s
     base_system_set(NULL);
     assert_int_equal(rc, 0);
     assert_int_equal(asked, 0);
+    store_close(&store);
+}
+
+static void expect_usable(struct store *store, const struct fingerprint *expected)
+{
+    struct weir_error why;
+    assert_null(store->log);
+    assert_null(store->engine);
+    assert_int_equal(open_both(store, &why), 0); /* nobody has the lock */
+    expect_fingerprint(store, 0, expected);
+    store_stop(store);
+}
+
+/* ---- after a kill: the rest is replayed while recovery looks behind the end ---- */
+
+#define LONG_SEGMENT ((uint64_t)4 << 20) /* read in pieces of 1 MiB */
+#define TOO_LONG_NS ((int64_t)10 * 1000000000)
+
+/* What is left when the process dies now takes the place of the store. */
+static void kill_store(struct store *store)
+{
+    struct weir_medium *left;
+    settle(store);
+    assert_int_equal(sim_memory_copy(store->keeper, &left), 0);
+    store_close(store);
+    store->keeper = left;
+    store->disk.disk = sim_memory_disk(left);
+}
+
+/* A checkpoint in the middle of what is killed, all in one segment. */
+static void kill_filled(struct store *store, struct fingerprint *ret_before)
+{
+    store_open_with(store, LONG_SEGMENT, STORE_INDEX);
+    store->engine_options.checkpoint_bytes = UINT64_MAX;
+    store->engine_options.threads = 2;
+    store_reopen(store);
+    fill_store(store, 0, 8000);
+    assert_int_equal(weir_engine_checkpoint(store->engine, NULL, NULL), 0);
+    fill_store(store, 2500, 300);
+    put(store, "key1234-more", "beside one that is read, so its segment is pinned");
+    settle(store);
+    fill_store(store, 2800, 300);
+    fill_store(store, 3100, 150);
+    *ret_before = fingerprint_of(store, 0);
+    kill_store(store);
+}
+
+struct beside_recovery {
+    const char *newest; /* name of the segment */
+    base_thread_main main;
+    void *main_context;
+    _Atomic uint32_t replayed; /* 1: that thread has come to its end */
+    unsigned started, late;
+    bool refuses, waits; /* the thread; the search behind the end, for it */
+};
+
+static void replay_thread(void *context)
+{
+    struct beside_recovery *beside = context;
+    beside->main(beside->main_context);
+    atomic_store(&beside->replayed, 1);
+    base_wake(&beside->replayed, 1, false);
+}
+
+struct plain_thread {
+    base_thread_main main;
+    void *context;
+};
+
+static void *run_thread(void *context)
+{
+    struct plain_thread thread = *(struct plain_thread *)context;
+    base_free(context);
+    thread.main(thread.context);
+    return NULL;
+}
+
+static int start_thread(void *context, struct base_thread *thread, const char *name,
+                        base_thread_main main, void *main_context)
+{
+    struct beside_recovery *beside = context;
+    struct plain_thread *plain = base_alloc(sizeof *plain);
+    assert_non_null(plain);
+    *plain = (struct plain_thread){main, main_context};
+    if (strcmp(name, "weir-replay") == 0) {
+        beside->started++;
+        beside->main = main;
+        beside->main_context = main_context;
+        *plain = (struct plain_thread){replay_thread, beside};
+        if (beside->refuses) {
+            base_free(plain);
+            return -EAGAIN;
+        }
+    }
+    return -pthread_create(&thread->handle, NULL, run_thread, plain);
+}
+
+static int watch_search(void *context, const char *call, const char *name, uint64_t offset,
+                        size_t size)
+{
+    struct beside_recovery *beside = context;
+    (void)size;
+    bool behind = strcmp(call, "read") == 0 && strcmp(name, beside->newest) == 0 &&
+                  offset >= LONG_SEGMENT / 2; /* the log ends in front of it */
+    while (beside->waits && behind && atomic_load(&beside->replayed) == 0) {
+        if (base_wait(&beside->replayed, 0, TOO_LONG_NS, false) == -ETIMEDOUT) {
+            beside->late++;
+            break;
+        }
+    }
+    return 0;
+}
+
+static int open_watched(struct store *store, struct beside_recovery *beside, struct weir_error *why)
+{
+    const struct base_system system = {.context = beside, .thread_start = start_thread};
+    beside->newest = "segment-0000000000000001";
+    store->disk.faults = (struct sim_memory_faults){watch_search, beside};
+    base_system_set(&system);
+    int rc = open_both(store, why);
+    base_system_set(NULL);
+    store->disk.faults = (struct sim_memory_faults){0};
+    return rc;
+}
+
+static void se_09_the_rest_is_replayed_while_recovery_looks_behind_the_end(void **state)
+{
+    (void)state;
+    struct store store;
+    struct weir_error why;
+    struct fingerprint before;
+    kill_filled(&store, &before);
+    for (unsigned turn = 0; turn < 2; turn++) {
+        struct beside_recovery beside = {.waits = turn == 0, .refuses = turn == 1};
+        assert_int_equal(open_watched(&store, &beside, &why), 0);
+        assert_int_equal(beside.started, 1);
+        assert_int_equal(beside.late, 0);
+        struct weir_engine_open_report report = report_of(&store);
+        assert_true(report.from_checkpoint && report.replayed_records > 100);
+        assert_true(report.keys > 0);
+        expect_fingerprint(&store, 0, &before);
+        put(&store, "more", "of it");
+        expect(&store, "more", "of it", 0);
+        erase(&store, "more");
+        assert_int_equal(weir_engine_checkpoint(store.engine, NULL, NULL), 0);
+        fill_store(&store, 2500, 300);
+        before = fingerprint_of(&store, 0);
+        kill_store(&store);
+    }
+    store_start(&store);
+    store_stop(&store);
+    struct beside_recovery beside = {.waits = true};
+    assert_int_equal(open_watched(&store, &beside, &why), 0);
+    assert_int_equal(beside.started, 0); /* closed well: there is nothing to look for */
+    expect_fingerprint(&store, 0, &before);
+    store_close(&store);
+}
+
+/* Without a checkpoint the whole log is read: nobody waits for that to be refused. */
+static void a_whole_log_is_rebuilt_when_it_is_known_that_it_may_be_opened(void **state)
+{
+    (void)state;
+    struct store store;
+    struct weir_error why;
+    struct fingerprint before;
+    kill_filled(&store, &before);
+    assert_int_equal(store.keeper->ops->remove(store.keeper, CHECKPOINT_NAME), 0);
+    struct beside_recovery beside = {.waits = true};
+    assert_int_equal(open_watched(&store, &beside, &why), 0);
+    assert_int_equal(beside.late, 0);
+    assert_false(report_of(&store).from_checkpoint);
+    expect_fingerprint(&store, 0, &before);
+    store_close(&store);
+}
+
+/* The last group of the log but one, or one far in front of what the checkpoint holds. */
+static uint64_t damage_group(struct store *store, bool early)
+{
+    uint64_t size;
+    uint8_t *bytes = sim_memory_bytes(store->keeper, "segment-0000000000000001", false, &size);
+    assert_non_null(bytes);
+    uint64_t end = size;
+    while (end > 0 && bytes[end - 1] == 0) {
+        end--;
+    }
+    uint64_t at = early ? end / 4 : end - 12000;
+    while (bytes[at] == 0) {
+        at++;
+    }
+    bytes[at] ^= 1;
+    return at;
+}
+
+/* Of all that a writer changes when it opens the log. */
+static uint32_t crc_of_files(struct store *store)
+{
+    static const char *const names[] = {"CONTROL", "segment-0000000000000001",
+                                        "segment-0000000000000002"};
+    uint32_t crc = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        uint64_t size = 0;
+        const uint8_t *bytes = sim_memory_bytes(store->keeper, names[i], false, &size);
+        crc = bytes != NULL ? base_crc32c(crc, bytes, size) : crc;
+    }
+    return crc;
+}
+
+static void what_was_replayed_of_a_log_that_is_refused_is_thrown_away(void **state)
+{
+    (void)state;
+    struct store store;
+    struct weir_error why;
+    struct fingerprint before;
+    kill_filled(&store, &before);
+    for (unsigned early = 0; early < 2; early++) {
+        struct beside_recovery beside = {.waits = true};
+        uint64_t at = damage_group(&store, early);
+        uint32_t crc = crc_of_files(&store);
+        uint64_t size;
+        int rc = open_watched(&store, &beside, &why);
+        assert_int_equal(rc, WEIR_E_LOST);
+        assert_int_equal(why.code, rc);
+        assert_int_equal(beside.started, 1);
+        assert_int_equal(beside.late, 0);
+        assert_true(atomic_load(&beside.replayed) == 1);
+        assert_int_equal(crc_of_files(&store), crc);
+        assert_true(store.log == NULL && store.engine == NULL);
+        sim_memory_bytes(store.keeper, "segment-0000000000000001", false, &size)[at] ^= 1;
+    }
+    expect_usable(&store, &before);
+    store_start(&store);
     store_close(&store);
 }
 
@@ -446,16 +679,6 @@ static void memory_that_the_medium_may_still_write_to_is_not_given_back(void **s
 
 /* ---- one half fails ---- */
 
-static void expect_usable(struct store *store, const struct fingerprint *expected)
-{
-    struct weir_error why;
-    assert_null(store->log);
-    assert_null(store->engine);
-    assert_int_equal(open_both(store, &why), 0); /* nobody has the lock */
-    expect_fingerprint(store, 0, expected);
-    store_stop(store);
-}
-
 static void when_the_log_cannot_be_opened_nothing_is(void **state)
 {
     (void)state;
@@ -554,6 +777,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_image_that_is_most_of_the_memory_that_is_left_is_mapped),
         cmocka_unit_test(a_log_that_is_not_there_is_made_and_one_without_a_checkpoint_is_rebuilt),
         cmocka_unit_test(without_a_thread_and_for_a_reader_one_comes_after_the_other),
+        cmocka_unit_test(se_09_the_rest_is_replayed_while_recovery_looks_behind_the_end),
+        cmocka_unit_test(a_whole_log_is_rebuilt_when_it_is_known_that_it_may_be_opened),
+        cmocka_unit_test(what_was_replayed_of_a_log_that_is_refused_is_thrown_away),
         cmocka_unit_test(what_does_not_fit_is_refused_for_the_same_reasons),
         cmocka_unit_test(memory_that_the_medium_may_still_write_to_is_not_given_back),
         cmocka_unit_test(when_the_log_cannot_be_opened_nothing_is),

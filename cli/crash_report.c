@@ -258,8 +258,7 @@ static void print_growth(struct output *out, const struct crash *crash, const ch
         output_format(out, ": %+.0f ms (+-%.0f) for each GiB more", growth.per_gib * MS_PER_S,
                       growth.error * MS_PER_S);
     } else if (isfinite(growth.error)) { /* a line through two rounds says nothing */
-        output_format(out, ": no growth that this run can tell (+-%.0f ms for each GiB more)",
-                      growth.error * MS_PER_S);
+        output_format(out, ": no growth to be told (+-%.0f ms a GiB)", growth.error * MS_PER_S);
     }
     output_char(out, '\n');
 }

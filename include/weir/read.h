@@ -107,8 +107,7 @@ WEIR_EXPORT void weir_read_end(struct weir_read *read);
  * Durability: that of the view.
  * Threads: the section's.
  * Blocks: on reading the record, when it is not in memory.
- * Allocates: now and then, in an index of 65,536 keys and more, a map of shortcuts, without which it
- *   goes on when there is no memory. Not with WEIR_ENGINE_NO_SHORTCUTS.
+ * Allocates: now and then a map of shortcuts (not with WEIR_ENGINE_NO_SHORTCUTS).
  */
 WEIR_EXPORT int weir_get(struct weir_read *read, weir_table table, struct weir_bytes key,
                          struct weir_row *ret_row);

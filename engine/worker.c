@@ -19,3 +19,9 @@ uint32_t worker_number_take(void)
     worker_number_of_thread = number != 0 ? number : 1;
     return worker_number_of_thread;
 }
+
+void worker_numbers_restart(void)
+{
+    atomic_store_explicit(&taken, 0, memory_order_relaxed);
+    worker_number_of_thread = 0;
+}

@@ -11,6 +11,10 @@ extern _Thread_local uint32_t worker_number_of_thread; /* 0 before it has one */
 
 uint32_t worker_number_take(void);
 
+/* The next thread to come, or this one, gets the first number again, as in a fresh process: for
+ * tests whose runs have to be equal. Nobody else is here. */
+void worker_numbers_restart(void);
+
 static inline uint32_t worker_number(void)
 {
     uint32_t number = worker_number_of_thread;

@@ -251,14 +251,15 @@ static void print_growth(struct output *out, const struct crash *crash, const ch
     const struct crash_round *last = &crash->rounds[crash->complete - 1];
     struct crash_growth growth = crash_growth(crash, value, context);
     output_label(out, label);
-    output_format(out, "%.2f ms with %.1f MiB of log, %.2f ms with %.1f MiB",
+    output_format(out, "%.2f ms with %.1f MiB, %.2f ms with %.1f MiB",
                   value(first, context) * MS_PER_S, log_mib(first, NULL),
                   value(last, context) * MS_PER_S, log_mib(last, NULL));
     if (crash_growth_is_told(&growth)) {
         output_format(out, ": %+.0f ms (+-%.0f) for each GiB more", growth.per_gib * MS_PER_S,
                       growth.error * MS_PER_S);
     } else if (isfinite(growth.error)) { /* a line through two rounds says nothing */
-        output_format(out, ": no growth to be told (+-%.0f ms a GiB)", growth.error * MS_PER_S);
+        output_format(out, ": no growth seen (+-%.0f ms for each GiB more)",
+                      growth.error * MS_PER_S);
     }
     output_char(out, '\n');
 }

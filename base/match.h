@@ -16,7 +16,9 @@
 #include <emmintrin.h>
 #endif
 
-/* Where a byte is among 16, as base_match_32(). */
+/* Where a byte is among 16, the first of them in the lowest bits of words[0]: as bits from the
+ * lowest. Aligned to 16 bytes. Others may store into them meanwhile, whole words; all that was
+ * stored before what the caller has acquired is seen. */
 static inline uint32_t base_match_16(const _Atomic uint64_t *words, unsigned byte)
 {
 #if defined __SSE2__ && !defined __SANITIZE_THREAD__ /* which takes it for a race */
@@ -32,25 +34,10 @@ static inline uint32_t base_match_16(const _Atomic uint64_t *words, unsigned byt
 #endif
 }
 
-/* Where a byte is among 32, the first of them in the lowest bits of words[0]: as bits from the
- * lowest. Aligned to 16 bytes. Others may store into them meanwhile, whole words; all that was
- * stored before what the caller has acquired is seen. */
+/* The same among 32. */
 static inline uint32_t base_match_32(const _Atomic uint64_t *words, unsigned byte)
 {
-#if defined __SSE2__ && !defined __SANITIZE_THREAD__ /* which takes it for a race */
-    const __m128i *bytes = (const __m128i *)(const void *)(uintptr_t)words;
-    const __m128i wanted = _mm_set1_epi8((char)byte);
-    unsigned low = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes[0], wanted));
-    unsigned high = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes[1], wanted));
-    return low | high << 16;
-#else
-    uint32_t equal = 0;
-    for (unsigned at = 0; at < 32; at++) {
-        uint64_t word = atomic_load_explicit(&words[at / 8], memory_order_relaxed);
-        equal |= (uint32_t)((word >> at % 8 * 8 & 0xff) == byte) << at;
-    }
-    return equal;
-#endif
+    return base_match_16(words, byte) | base_match_16(words + 2, byte) << 16;
 }
 
 /* The same of the eight bytes of a word, the lowest first. Bits 8 and up mean nothing. */

@@ -5,8 +5,8 @@
  * free, looks once more, and puts the spot into a free place of the line. A put holds the line
  * while it changes the index, and then moves the spot.
  *
- * Failure modes: no memory for a map: gets go down the index. A line is
- * full: the key has no shortcut until there is a larger map.
+ * Failure modes: no memory for a map: gets go down the index. A line is full: the key has no
+ * shortcut until there is a larger map.
  *
  * A map that has become too small is followed by an empty one: which hash a key had would have to
  * be found at its record. It is announced first, so that those who change the index hold its lines,
@@ -267,7 +267,7 @@ static void learn(struct index *index, const struct shortcut_map *map, struct in
 
 void shortcut_learn(struct index *index, struct index_key key, uint64_t word)
 {
-    if (index->shortcuts == NULL || index->shortcuts->none) {
+    if (index->shortcuts->none) {
         return;
     }
     /* Acquire pairs with the release in arrive_list(). */

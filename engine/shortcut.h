@@ -17,8 +17,8 @@
  *   - Whoever changes what the index has for a key holds the key's line meanwhile, in the map that
  *     is used and in the one that is coming. So a line that is not locked leads, for each key that
  *     it leads to, where the index leads.
- *   - Whoever puts a shortcut into a line holds it, and looks into the index once more. Nobody
- *     waits for a line whose key he does not change.
+ *   - Whoever puts a shortcut into a line holds it, and looks into the index once more. A
+ *     get only tries to hold it; who changes a key waits, for as long as a look or a change takes.
  *   - A larger map is empty, and comes into use when no section is open that may not know it.
  *   - A spot is believed only when the record there has the very key.
  */

@@ -18,8 +18,9 @@
 #define READERS 2u
 #define GETS 64u           /* in a section */
 #define GETS_MIN 1000000u  /* of all readers; and more until there were */
-#define MAPS_MIN 100u      /* so many maps */
+#define MAPS_MIN 50u       /* so many maps */
 #define COMPACTIONS_MIN 3u /* and compactions */
+#define PUTS_AHEAD 50000u  /* before the next compaction has to have ended */
 
 struct crowd {
     struct store store;
@@ -53,6 +54,10 @@ static void *write_main(void *context)
     struct crowd *crowd = worker->crowd;
     uint64_t value = 0;
     while (!atomic_load(&crowd->stop)) {
+        if (crowd->puts > (crowd->compactions + 1) * PUTS_AHEAD) {
+            base_yield(); /* else it may never catch up */
+            continue;
+        }
         value++;
         for (unsigned number = worker->number; number < KEYS; number += WRITERS) {
             struct key_of key;

@@ -7,26 +7,36 @@
 #include "engine/place.h"
 #include "wal/address_read.h"
 
-/* The row at an address, whose slot it is, for views that show the newest: 1; 0 (a delete: the key
+/* The row at an offset of a segment, for views that show the newest: 1; 0 (a delete: the key
  * alone); errors. */
+__attribute__((always_inline)) static inline int place_row_from(struct engine_places *places,
+                                                                struct wal_segment *segment,
+                                                                uint64_t offset,
+                                                                struct weir_row *ret_row)
+{
+    struct weir_record record;
+    uint64_t bytes = UINT64_C(1) << place_shift(places);
+    int rc = wal_address_read_at(places->log, segment, bytes, offset, &record);
+    if (__builtin_expect(rc != 0, 0)) {
+        return rc;
+    }
+    return __builtin_expect(record.type == WEIR_TYPE_CHANGE, 1) ? record_read_row(&record, ret_row)
+                                                                : WEIR_E_DAMAGED;
+}
+
+/* The same at an address, whose slot it is. */
 __attribute__((always_inline)) static inline int place_row_in(struct engine_places *places,
                                                               struct place_slot *slot,
                                                               uint64_t address,
                                                               struct weir_row *ret_row)
 {
     struct wal_segment *segment;
-    struct weir_record record;
     int rc = place_segment_in(places, slot, address, &segment);
     if (__builtin_expect(rc != 0, 0)) {
         return rc;
     }
-    uint64_t bytes = UINT64_C(1) << place_shift(places);
-    rc = wal_address_read_at(places->log, segment, bytes, address & (bytes - 1), &record);
-    if (__builtin_expect(rc != 0, 0)) {
-        return rc;
-    }
-    return __builtin_expect(record.type == WEIR_TYPE_CHANGE, 1) ? record_read_row(&record, ret_row)
-                                                                : WEIR_E_DAMAGED;
+    uint64_t within = (UINT64_C(1) << place_shift(places)) - 1;
+    return place_row_from(places, segment, address & within, ret_row);
 }
 
 /* The record of a change at an offset of a slot's segment, where nothing is unusual: the segment is

@@ -165,14 +165,14 @@ __attribute__((noinline)) static int get_from(struct weir_read *read, struct eng
     struct weir_engine *engine = read->engine;
     const struct index_key wanted = {key.data, (uint32_t)key.size};
     uint64_t leaf = lookup_rest(&engine->arena, word, wanted);
-    if (leaf != 0 && is_newest(read) && key.size <= RECORD_KEY_INLINE &&
-        place_row_of(&engine->places, leaf, key, ret_row)) {
-        if (shortcut_serves(key.size) && shortcut_may_learn(&table->index, leaf)) {
-            shortcut_learn(&table->index, wanted, leaf);
-        }
-        return 1;
+    bool is_plain = leaf != 0 && is_newest(read) && key.size <= RECORD_KEY_INLINE &&
+                    place_row_of(&engine->places, leaf, key, ret_row);
+    int rc = is_plain ? 1 : get_slowly(read, word_address(leaf), key, ret_row);
+    if (rc == 1 && is_newest(read) && shortcut_serves(key.size) &&
+        shortcut_may_learn(&table->index, leaf)) {
+        shortcut_learn(&table->index, wanted, leaf);
     }
-    return get_slowly(read, word_address(leaf), key, ret_row);
+    return rc;
 }
 
 static int get_of_table(struct weir_read *read, struct engine_table *table, struct weir_bytes key,
@@ -185,7 +185,43 @@ static int get_of_table(struct weir_read *read, struct engine_table *table, stru
     return get_from(read, table, root, key, ret_row);
 }
 
-/* The row of a key that has a shortcut, in a view that shows the newest. False: the index knows. */
+/* The row of a key at a shortcut's spot, where the segment may have to be checked first. */
+static bool is_at_spot(struct engine_places *places, uint32_t spot, struct weir_bytes key,
+                       struct weir_row *ret_row)
+{
+    /* Acquire pairs with the release in place_claim(). */
+    struct wal_segment *segment =
+        atomic_load_explicit(&place_near(places, spot)->segment, memory_order_acquire);
+    struct weir_row row;
+    if (segment == NULL ||
+        place_row_from(places, segment, place_near_offset(places, spot), &row) != 1 ||
+        !record_key_is(row.key, key)) {
+        return false;
+    }
+    *ret_row = row;
+    return true;
+}
+
+/* The row of a key that its first spot did not lead to: another of the same tag may, and one in
+ * memory that is not checked; else the index knows. */
+__attribute__((noinline)) static int get_past_first(struct weir_read *read,
+                                                    struct engine_table *table,
+                                                    const struct shortcut_map *map,
+                                                    struct weir_bytes key, struct weir_row *ret_row)
+{
+    uint32_t spots[SHORTCUT_SPOTS];
+    unsigned count =
+        is_newest(read) ? shortcut_find_all(map, shortcut_hash(key.data, key.size), spots) : 0;
+    for (unsigned at = 0; at < count; at++) {
+        if (is_at_spot(&read->engine->places, spots[at], key, ret_row)) {
+            return 1;
+        }
+    }
+    return get_of_table(read, table, key, ret_row);
+}
+
+/* The row of a key at its first spot, in a view that shows the newest. False: see
+ * get_past_first(). */
 __attribute__((always_inline)) static inline bool get_near(struct weir_read *read,
                                                            const struct shortcut_map *map,
                                                            struct weir_bytes key,
@@ -217,11 +253,13 @@ __attribute__((noinline)) static int get_any(struct weir_read *read, struct engi
 {
     const size_t least = sizeof(uint64_t);
     bool serves = key.data != NULL && shortcut_serves(key.size);
-    if (map != NULL && serves && __builtin_expect(get_near(read, map, key, ret_row), 1)) {
-        return 1;
+    if (map != NULL && serves) {
+        return __builtin_expect(get_near(read, map, key, ret_row), 1)
+                   ? 1
+                   : get_past_first(read, table, map, key, ret_row);
     }
-    return map == NULL && serves && key.size >= least ? get_straight(read, table, key, ret_row)
-                                                      : get_of_table(read, table, key, ret_row);
+    return serves && key.size >= least ? get_straight(read, table, key, ret_row)
+                                       : get_of_table(read, table, key, ret_row);
 }
 
 /* A number that has a shortcut is few instructions, whose sizes are constants, and all else goes
@@ -245,7 +283,7 @@ int weir_get(struct weir_read *read, weir_table number, struct weir_bytes key,
     key.size = sizeof(uint64_t);
     return __builtin_expect(get_near(read, map, key, ret_row), 1)
                ? 1
-               : get_of_table(read, table, key, ret_row);
+               : get_past_first(read, table, map, key, ret_row);
 }
 
 /* ---- many keys ---- */

@@ -21,7 +21,7 @@
 #define LOOK_EVERY 1024u
 
 /* A map is made when so many of the keys were asked for: 1 / this. */
-#define ASKED_SHARE 16u
+#define ASKED_SHARE 32u
 
 /* ---- maps ---- */
 
@@ -169,12 +169,31 @@ void shortcut_begin(struct index *index)
     (void)epoch_reclaim(index->epochs);
 }
 
-/* ---- learning ---- */
+/* ---- finding ---- */
 
 static uint32_t equal_tags(struct shortcut_line *line, unsigned tag)
 {
     return base_match_16(line->head, tag) >> sizeof line->lock;
 }
+
+unsigned shortcut_find_all(const struct shortcut_map *map, uint64_t hash,
+                           uint32_t ret_spots[SHORTCUT_SPOTS])
+{
+    struct shortcut_line *line = shortcut_line_of(map, hash);
+    unsigned count = 0;
+    /* Acquire, here and below: as in shortcut_find(). */
+    bool locked = atomic_load_explicit(&line->lock.state, memory_order_acquire) != BASE_LOCK_FREE;
+    uint32_t equal = locked ? 0 : equal_tags(line, shortcut_tag(hash));
+    for (; equal != 0; equal &= equal - 1) {
+        uint32_t spot =
+            atomic_load_explicit(&line->spots[__builtin_ctz(equal)], memory_order_acquire);
+        ret_spots[count] = spot;
+        count += spot != 0;
+    }
+    return count;
+}
+
+/* ---- learning ---- */
 
 /* The place of a spot in a line that is held; SHORTCUT_SPOTS: it is not there. */
 static unsigned place_of(struct shortcut_line *line, unsigned tag, uint32_t spot)

@@ -89,6 +89,11 @@ static inline uint32_t shortcut_spot(uint64_t address)
     return (uint32_t)(address / INDEX_ADDRESS_ALIGN);
 }
 
+/* All spots that a key may lie at, as shortcut_find(), which finds the first one: how many. In a
+ * section, which began before the map was loaded. */
+unsigned shortcut_find_all(const struct shortcut_map *map, uint64_t hash,
+                           uint32_t ret_spots[SHORTCUT_SPOTS]);
+
 /* A get that has found a key at a word in the index: puts a shortcut there if it can at once. In a
  * section. */
 void shortcut_learn(struct index *index, struct index_key key, uint64_t word);

@@ -30,14 +30,14 @@ static void name_of(struct base_text *name, char buffer[NAME_CAPACITY], const ui
     WEIR_ASSERT(!name->truncated);
 }
 
-static int map_page(struct base_shared_page *page, int file, bool writable)
+static int map_page(struct base_shared_page *page, int file, bool writable, bool own)
 {
     int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
     void *data = mmap(NULL, BASE_SHARED_PAGE_SIZE, protection, MAP_SHARED, file, 0);
     if (data == MAP_FAILED) {
         return -errno;
     }
-    *page = (struct base_shared_page){.data = data, .writable = writable};
+    *page = (struct base_shared_page){.data = data, .writable = writable, .own = own};
     return 0;
 }
 
@@ -75,7 +75,7 @@ int base_shared_page_create(struct base_shared_page *page, const uint8_t uuid[BA
     struct base_shared_page made = {.data = NULL};
     result = fill_new_file(file, mode);
     if (result == 0) {
-        result = map_page(&made, file, true);
+        result = map_page(&made, file, true, (mode & (S_IWGRP | S_IWOTH)) == 0);
     }
     if (result == 0 && rename(new_name, final_name) != 0) {
         result = -errno;
@@ -114,7 +114,8 @@ int base_shared_page_open(struct base_shared_page *page, const uint8_t uuid[BASE
         result = -EPROTO;
     }
     if (result == 0) {
-        result = map_page(page, file, writable);
+        bool own = status.st_uid == geteuid() && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+        result = map_page(page, file, writable, own);
     }
     close(file);
     return result;

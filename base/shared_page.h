@@ -19,6 +19,7 @@
 struct base_shared_page {
     void *data;    /* BASE_SHARED_PAGE_SIZE bytes, shared; NULL when closed */
     bool writable; /* false: mapped read-only, a store would fault */
+    bool own;      /* nobody but this user, or root, can have stored anything into it */
 };
 
 /*

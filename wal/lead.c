@@ -194,6 +194,7 @@ static int submit_group(struct weir_log *log, enum commit_mode mode, bool waits)
     atomic_store_explicit(&commit->submitted_address, group_end_address(log, group),
                           memory_order_relaxed);
     count_group(log, end - from, group->flushes);
+    live_submit(log, group_end_address(log, group));
     int rc = log->medium->ops->persist(group->segment->window, from, end - from,
                                        persist_flags(log, group, waits), index);
     if (rc < 0) {

@@ -61,6 +61,10 @@ int live_create(struct weir_log *log)
     memcpy(page->boot_id, boot_id, sizeof boot_id);
     atomic_store_explicit(&page->earliest, log_earliest(log), memory_order_relaxed);
     atomic_store_explicit(&page->layout, log->control.layout, memory_order_relaxed);
+    atomic_store_explicit(
+        &page->submitted_address,
+        atomic_load_explicit(&log->commit.submitted_address, memory_order_acquire),
+        memory_order_relaxed);
     store_durable(log, page);
     /* Release pairs with the acquire in reader_page.c: who sees the epoch sees all above. */
     atomic_store_explicit(&page->epoch, log->control.epoch, memory_order_release);
@@ -74,6 +78,15 @@ static void wake_readers(struct live_page *page)
     atomic_fetch_add_explicit(&page->sequence, 1, memory_order_seq_cst);
     if (atomic_load_explicit(&page->waiters, memory_order_seq_cst) > 0) {
         base_wake(&page->sequence, INT_MAX, true);
+    }
+}
+
+void live_submit(struct weir_log *log, uint64_t end_address)
+{
+    struct live_page *page = page_of(log);
+    if (page != NULL) {
+        /* Release: no later store comes first, and a write begins with a system call. */
+        atomic_store_explicit(&page->submitted_address, end_address, memory_order_release);
     }
 }
 

@@ -26,7 +26,8 @@ struct live_page {
     uint32_t pid;
     uint32_t seed;          /* of the epoch: random, tells two copies of one log apart */
     _Atomic uint64_t epoch; /* 0 until all other fields are filled in */
-    uint64_t unused;
+    /* Nothing of this epoch was handed to the medium behind this address: it moves first. */
+    _Atomic uint64_t submitted_address;
 
     _Atomic uint64_t durable_address;
     _Atomic uint64_t durable_lsn;
@@ -43,13 +44,17 @@ _Static_assert(offsetof(struct live_page, durable_address) == 64, "readers poll 
 _Static_assert(offsetof(struct live_page, waiters) == 128, "waiters dirty a line of their own");
 
 struct weir_log;
+struct control;
 
 /* Writer, once its epoch is in CONTROL and marks are set: makes the page. 0 or -errno: without it
  * the log works and readers poll. */
 int live_create(struct weir_log *log);
 
-/* The commit leader, after marks.durable and marks.durable_address moved: a few stores. Nothing
- * without a page, here and below. */
+/* The commit leader, before a group is handed to the medium that ends there. Nothing without a
+ * page, here and below. */
+void live_submit(struct weir_log *log, uint64_t end_address);
+
+/* The commit leader, after marks.durable and marks.durable_address moved: a few stores. */
 void live_store(struct weir_log *log);
 
 /* Anybody, behind live_store(): wakes, only when a reader sleeps. */
@@ -60,5 +65,10 @@ void live_publish_layout(struct weir_log *log);
 
 /* Writer, last thing before it drops LOCK: tells readers, removes the page. */
 void live_close(struct weir_log *log);
+
+/* Of a writer that was killed (reader_page.c): behind which address nothing of CONTROL's epoch was
+ * handed to the medium, as its page still says; UINT64_MAX: nobody knows. Where a window is the
+ * file, bytes get there by themselves. */
+uint64_t live_submitted(const struct control *control);
 
 #endif

@@ -44,6 +44,19 @@ struct reader_page *reader_page_open(const struct control *control)
     return page;
 }
 
+/* Who could store into it could hide what a medium has lost, so it has to be this user's. */
+uint64_t live_submitted(const struct control *control)
+{
+    struct reader_page *page = reader_page_open(control);
+    uint64_t address = 0;
+    if (page != NULL && page->shared.own) {
+        address =
+            atomic_load_explicit(&reader_page_data(page)->submitted_address, memory_order_acquire);
+    }
+    reader_page_release(page);
+    return address != 0 ? address : UINT64_MAX;
+}
+
 void reader_page_release(struct reader_page *page)
 {
     if (page != NULL && --page->users == 0) {

@@ -28,6 +28,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "wal/inventory.h"
+#include "wal/live.h"
 #include "wal/recover_judge.h"
 
 #include <errno.h>
@@ -435,6 +436,9 @@ static int find_end(struct judge *judge, const struct recovery_beside *beside,
     check_files(judge);
     if (beside != NULL) {
         open_window(judge);
+        if (!judge->medium->info.window_is_file) {
+            judge->submitted = live_submitted(control);
+        }
     }
     rc = walk(judge);
     if (rc == 0 &&
@@ -462,7 +466,7 @@ static int judge(struct weir_medium *medium, const struct control *control,
                  struct weir_error *why)
 {
     uint64_t begin_ns = base_clock_monotonic_ns();
-    struct judge judge = {.medium = medium, .control = control};
+    struct judge judge = {.medium = medium, .control = control, .submitted = UINT64_MAX};
     struct recovery recovery = {0};
     int rc = scan_init(&judge.scan, medium, control->segment_bytes, control->block_bytes,
                        group_uuid_seed(control->uuid));

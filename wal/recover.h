@@ -77,7 +77,7 @@ struct recovery {
     uint32_t leftover_count;
     bool clean;         /* closed by its last writer: there is nothing to repair */
     uint64_t zero_from; /* address: from here to W behind x all but segment headers was read and is
-                           zero */
+                           zero, or no writer of this log has been there */
     weir_lsn witnessed; /* the last LSN that anything says was durable */
     uint64_t cut_bytes, cut_groups, cut_records;
     uint64_t scanned_bytes, scanned_records, scanned_segments;

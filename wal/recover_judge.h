@@ -44,6 +44,9 @@ struct judge {
     bool foreign; /* CONTROL's witness names a point that this log never passed, or another seed */
     uint64_t newer_epoch, newer_address; /* met by the walk */
 
+    /* Behind this address nothing of CONTROL's epoch was ever written; UINT64_MAX: nobody knows. */
+    uint64_t submitted;
+
     bool is_described; /* tail, window and directory are the recovery's now */
 
     struct scan_evidence evidence;

@@ -165,9 +165,10 @@ static int walk_segment(struct judge *judge)
     if (rc < 0) {
         return rc;
     }
-    if (judge->control->clean && judge->witness / judge->control->segment_bytes == judge->ordinal) {
+    uint64_t likely = judge->control->clean ? judge->witness : judge->submitted;
+    if (likely / judge->control->segment_bytes == judge->ordinal) {
         /* Reading on would touch memory that costs more than the bytes. */
-        judge->scan.likely_end = judge->witness % judge->control->segment_bytes;
+        judge->scan.likely_end = likely % judge->control->segment_bytes;
     }
     if (window != NULL) { /* from the start on; whatever this says, the walk says it again */
         const uint8_t *header;
@@ -350,11 +351,20 @@ static int open_to_search(struct judge *judge, uint64_t ordinal, uint64_t end)
     return rc;
 }
 
+/* Behind what address there can be no evidence: the writer that CONTROL names wrote nothing there
+ * (docs/adr/0024). Believed where all else is as that writer has left it. */
+static uint64_t end_of_evidence(const struct judge *judge)
+{
+    bool plain = judge->walk.end == SCAN_INVALID && !judge->foreign && judge->newer_epoch == 0;
+    return plain && judge_address(judge) <= judge->submitted ? judge->submitted : UINT64_MAX;
+}
+
 /* Segments as far as W reaches and as headers are valid. */
 static int search(struct judge *judge, const struct scan_epoch *epoch)
 {
     uint64_t bytes = judge->control->segment_bytes;
     uint64_t limit = judge_address(judge) + judge->control->run_ahead_bytes;
+    uint64_t last = end_of_evidence(judge);
     int rc = 0;
     for (uint64_t ordinal = judge->ordinal; rc == 0; ordinal++) {
         const struct segment_header *header = header_of(judge, ordinal);
@@ -368,9 +378,10 @@ static int search(struct judge *judge, const struct scan_epoch *epoch)
         }
         bool whole = is_tail || ordinal <= judge->newest;
         uint64_t end = whole ? bytes : lesser(bytes, limit - ordinal * bytes);
-        rc = open_to_search(judge, ordinal, end);
-        if (rc == 0) {
-            uint64_t from = is_tail ? judge->walk.offset : FORMAT_SEGMENT_HEADER_BYTES;
+        uint64_t from = is_tail ? judge->walk.offset : FORMAT_SEGMENT_HEADER_BYTES;
+        end = lesser(end, last > ordinal * bytes ? last - ordinal * bytes : 0);
+        rc = from < end ? open_to_search(judge, ordinal, end) : 0;
+        if (rc == 0 && from < end) {
             rc = scan_evidence(&judge->scan, from, end, epoch, &judge->evidence);
         }
     }

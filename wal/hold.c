@@ -108,12 +108,30 @@ static void path_of(const char *name, char path[HOLD_PATH_BYTES])
     (void)snprintf(path, HOLD_PATH_BYTES, HOLD_DIRECTORY "/%s", name);
 }
 
+/* What checksums of holds begin with. A reader may have been opened before its log was made, and
+ * not have looked since. */
+static int find_seed(struct weir_log *log, uint32_t *ret_seed)
+{
+    *ret_seed = log->uuid_seed;
+    if (log->reader == NULL) {
+        return 0;
+    }
+    struct control control;
+    int rc = reader_load_control(log, &control, NULL);
+    if (rc == 0) {
+        *ret_seed = group_uuid_seed(control.uuid);
+    }
+    return rc;
+}
+
 /* Both slots; the newest valid one. 0; WEIR_E_DAMAGED: none; WEIR_E_NEWER_FORMAT; -errno. */
 static int read_slots(struct weir_log *log, const char *name, struct hold_file *self)
 {
     uint8_t slots[HOLD_FILE_BYTES];
     size_t size = 0;
-    int rc = log->medium->ops->read(self->file, 0, slots, sizeof slots, &size);
+    uint32_t seed;
+    int rc = find_seed(log, &seed);
+    rc = rc < 0 ? rc : log->medium->ops->read(self->file, 0, slots, sizeof slots, &size);
     if (rc < 0) {
         return rc;
     }
@@ -121,7 +139,7 @@ static int read_slots(struct weir_log *log, const char *name, struct hold_file *
     for (unsigned i = 0; i < 2 && (i + 1) * FORMAT_BLOCK <= size; i++) {
         struct weir_hold hold;
         uint64_t generation;
-        int found = hold_decode(slots + i * FORMAT_BLOCK, name, log->uuid_seed, &hold, &generation);
+        int found = hold_decode(slots + i * FORMAT_BLOCK, name, seed, &hold, &generation);
         if (found == WEIR_E_NEWER_FORMAT) {
             return found;
         }
@@ -170,8 +188,13 @@ static int write_slot(struct weir_log *log, struct weir_file *file, unsigned slo
                       const struct weir_hold *hold, uint64_t generation)
 {
     uint8_t block[FORMAT_BLOCK];
-    hold_encode(block, hold, generation, log->uuid_seed);
-    int rc = log->medium->ops->write(file, (uint64_t)slot * FORMAT_BLOCK, block, sizeof block);
+    uint32_t seed;
+    int rc = find_seed(log, &seed);
+    if (rc < 0) {
+        return rc;
+    }
+    hold_encode(block, hold, generation, seed);
+    rc = log->medium->ops->write(file, (uint64_t)slot * FORMAT_BLOCK, block, sizeof block);
     return rc < 0 ? rc : log->medium->ops->sync(file);
 }
 

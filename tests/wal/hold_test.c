@@ -412,6 +412,12 @@ static void a_log_that_was_not_made_yet_gets_no_holds(void **state)
     struct weir_state_lock *lock;
     assert_int_equal(weir_state_lock(log, "a", &lock), WEIR_E_NOT_A_LOG);
     assert_int_equal(keeper->ops->open(keeper, "derived/.lock", WEIR_FILE_READ, &file), -ENOENT);
+    /* Once it is made it does, although the reader has not looked since. */
+    struct weir_log *writer = open_log(&disk, NULL);
+    assert_int_equal(weir_hold_set(log, "a", 1), 0);
+    expect_holds(log, "a=1 ");
+    expect_holds(writer, "a=1 ");
+    close_log(writer);
     close_log(log);
     disk_free(&disk);
 }

@@ -236,6 +236,11 @@ int base_path_make_directory(const char *path)
     return S_ISDIR(status.st_mode) ? 0 : -ENOTDIR;
 }
 
+int base_path_remove_directory(const char *path)
+{
+    return rmdir(path) == 0 ? sync_parent(path) : -errno;
+}
+
 int base_directory_make(const struct base_directory *directory, const char *name)
 {
     if (!base_file_name_is_valid(name)) {

@@ -94,6 +94,11 @@ int base_directory_list_directories(const struct base_directory *directory, cons
 /* Makes a directory whose parent exists, and makes its name durable. 0 (also when it is there),
  * -ENOENT, -ENOTDIR, -EACCES, ... */
 int base_path_make_directory(const char *path);
+
+/* Removes an empty one, and makes that durable. 0, -ENOENT, -ENOTEMPTY, ... */
+int base_path_remove_directory(const char *path);
+
+/* The same in a directory. */
 int base_directory_make(const struct base_directory *directory, const char *name);
 int base_directory_remove(const struct base_directory *directory, const char *name);
 int base_directory_sync(const struct base_directory *directory, const char *name);

@@ -114,7 +114,9 @@ static int put(struct cli *cli, const struct put_options *options, struct weir_w
     if (exit_code >= 0) {
         return exit_code;
     }
-    exit_code = engine_open(&engine, cli, &options->common, WEIR_LOG_CREATE, NULL);
+    /* A version is one of a log that is there: such a condition makes none either. */
+    bool makes = !write->conditional || write->expected == WEIR_LSN_NONE;
+    exit_code = engine_open(&engine, cli, &options->common, makes ? WEIR_LOG_CREATE : 0, NULL);
     if (exit_code < 0) {
         /* A key with a version has a table: a condition that cannot hold makes none. */
         exit_code = engine_find_table(&engine, options->table, write->expected == WEIR_LSN_NONE);

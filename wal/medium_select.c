@@ -157,3 +157,8 @@ int weir_medium_probe(const char *directory, enum weir_medium_kind medium, enum 
     opened->ops->destroy(opened);
     return 0;
 }
+
+void medium_remove_directory(const char *directory)
+{
+    (void)base_path_remove_directory(directory);
+}

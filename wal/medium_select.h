@@ -18,4 +18,7 @@ bool medium_directory_is_absent(const char *directory);
 /* Makes a log's directory (its parent must exist). 0, also when it is there; -errno. */
 int medium_make_directory(const char *directory);
 
+/* Removes one that is empty. */
+void medium_remove_directory(const char *directory);
+
 #endif

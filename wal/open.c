@@ -410,9 +410,10 @@ static int open_writer(struct weir_log *log, const struct weir_log_options *opti
 
 /* Its parent must exist. */
 static int make_directory(const char *directory, const struct weir_log_options *options,
-                          struct weir_error *why)
+                          bool *ret_made, struct weir_error *why)
 {
-    if (medium_directory_is_absent(directory)) {
+    *ret_made = medium_directory_is_absent(directory);
+    if (*ret_made) {
         int rc = check_new_sizes(options, why);
         if (rc < 0) {
             return rc;
@@ -430,11 +431,15 @@ static int open_medium(struct weir_log *log, const char *directory,
                        const struct weir_log_options *options, struct weir_error *why)
 {
     int rc = 0;
+    bool made = false;
     if ((options->flags & WEIR_LOG_CREATE) != 0 && options->medium != WEIR_MEDIUM_CUSTOM &&
         directory != NULL) {
-        rc = make_directory(directory, options, why);
+        rc = make_directory(directory, options, &made, why);
     }
     rc = rc < 0 ? rc : medium_select(directory, options, &log->medium, why);
+    if (rc < 0 && made) {
+        medium_remove_directory(directory);
+    }
     if (rc == 0) {
         log->report.medium = log->medium->info;
     }

@@ -175,7 +175,10 @@ class Conditions(EngineTest):
         self.assert_error(done, NO, f"version is {first}, not {first + 5}")
         self.assertEqual(self.delete("k", "--if-lsn", first), first + 1)
 
-    def test_se_12_a_condition_on_a_version_makes_no_table(self):
+    def test_se_12_a_condition_on_a_version_makes_no_log_and_no_table(self):
+        done = weir("put", self.log, "k", "1", "--if-lsn", 1, "--json")
+        self.assert_error(done, REFUSED)
+        self.assertFalse(os.path.exists(self.log))
         self.put("k", "1")
         done = weir("put", self.log, "k", "1", "--table", "new", "--if-lsn", 1)
         self.assertNotEqual(done.exit, OK)

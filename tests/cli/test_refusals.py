@@ -35,6 +35,13 @@ class NotALog(LogTest):
                 self.assertEqual(error["code"], "WEIR_E_NOT_A_LOG")
                 self.assertEqual(os.listdir(self.directory), ["letter.txt"])
 
+    def test_a_medium_that_cannot_be_had_leaves_no_directory(self):
+        done = weir("append", self.log, "--medium", "pmem", "--json", stdin=b"x\n")
+        if done.exit == OK:
+            self.skipTest("there is persistent memory here")
+        self.assert_error(done, REFUSED)
+        self.assertFalse(os.path.exists(self.log))
+
     def test_a_directory_in_which_no_log_was_begun_is_none_and_stays_as_it_is(self):
         os.mkdir(self.log)
         for inside in ([], ["photos"]):

@@ -3,8 +3,9 @@
  * processes how far the log is durable and readers count themselves as waiters.
  *
  * The page is a hint, never the truth: a reader believes it only while the writer's file lock is
- * held and what the page says about boot and epoch agrees. Creating replaces the name in one step,
- * so a stale page (of a killed writer, of an older container) is never written again.
+ * held, recovery only where it is this user's, and both when what it says about boot and epoch
+ * agrees. Creating replaces the name in one step, so a stale page (of a killed writer, of an older
+ * container) is never written again.
  */
 #ifndef BASE_SHARED_PAGE_H
 #define BASE_SHARED_PAGE_H

@@ -37,7 +37,10 @@ static const struct argp_option option_table[] = {
     {"bytes", KEY_BYTES, "SIZE", 0, "How long the log becomes (default 1GiB)", 0},
     {"size", KEY_SIZE, "N|A-B|mixed", 0, "Bytes of a record (default 100; mixed = 20-400)", 0},
     {"rounds", KEY_ROUNDS, "N", 0, "How often each row is measured, in turns (default 3)", 0},
-    {"cold", KEY_COLD, NULL, 0, "Drop the files from the page cache before each row", 0},
+    {"cold", KEY_COLD, NULL, 0,
+     "Drop the files from the page cache before each row, as "
+     "after a restart",
+     0},
     {"medium", KEY_MEDIUM, "auto|pmem|direct|mapped", 0, "Default auto", 0},
     {"io", KEY_IO, "auto|uring|sync", 0, "Default auto", 0},
     {"segment-size", KEY_SEGMENT, "SIZE", 0, "Default 64MiB", 0},

@@ -4,6 +4,8 @@
  */
 #include "bench/workdir.h"
 
+#include "base/shared_page.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -131,9 +133,27 @@ static int drop(const char *path, const struct stat *status, int kind, struct FT
     return error;
 }
 
+/* The uuid lies at byte 16 of CONTROL (docs/FORMAT.md, 1). */
+static int forget_writer(const char *path)
+{
+    char control[PATH_MAX];
+    uint8_t uuid[BASE_UUID_SIZE];
+    if (snprintf(control, sizeof control, "%s/CONTROL", path) >= (int)sizeof control) {
+        return -ENAMETOOLONG;
+    }
+    int fd = open(control, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno == ENOENT ? 0 : -errno;
+    }
+    ssize_t size = pread(fd, uuid, sizeof uuid, 16);
+    (void)close(fd);
+    return size == (ssize_t)sizeof uuid ? base_shared_page_remove(uuid) : -EIO;
+}
+
 int bench_cool(const char *path)
 {
-    return -nftw(path, drop, 16, FTW_PHYS | FTW_MOUNT);
+    int rc = forget_writer(path);
+    return rc < 0 ? rc : -nftw(path, drop, 16, FTW_PHYS | FTW_MOUNT);
 }
 
 uint64_t bench_free_bytes(const char *path)

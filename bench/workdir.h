@@ -20,7 +20,9 @@ void bench_workdir_remove(struct bench_workdir *workdir);
 /* Reads every file below `path` once, so that the page cache holds it. Returns 0 or -errno. */
 int bench_warm(const char *path);
 
-/* Drops every file below `path` from the page cache; what the device caches stays. 0 or -errno. */
+/* Drops every file below `path` from the page cache; what the device caches stays. Of a log also
+ * what a killed writer has left in /dev/shm: it is opened as after a restart of the machine. 0 or
+ * -errno. */
 int bench_cool(const char *path);
 
 /* Bytes that are free on the file system of `path`; 0 when unknown. */

@@ -1,7 +1,8 @@
 /*
  * The live page: through it a writer tells reader processes how far the log is durable
  * (base/shared_page.h). A hint: a reader believes it only while LOCK is held and boot id, epoch and
- * seed agree with this boot and with CONTROL. Without it readers use what the groups prove.
+ * seed agree with this boot and with CONTROL. Without it readers use what the groups prove. What a
+ * killed writer leaves in it saves recovery from searching where nobody wrote (docs/adr/0024).
  *
  * Order of the writer's stores: durable_address, durable_lsn, sequence. So a reader that loads the
  * LSN first and the address second has an address that covers at least that LSN.

@@ -286,9 +286,9 @@ int bench_reopen_command(int argc, char **argv)
     struct kv_plan plan = default_plan();
     int code = kv_options_parse(&plan, "reopen",
                                 "Opens what a kill -9 has left with a checkpoint, and gets a key: "
-                                "files in the page cache, and dropped from it; memory that was "
-                                "touched just before. With two threads the "
-                                "checkpoint is read while the log is opened.",
+                                "files in the page cache, and dropped from it as after a "
+                                "restart; memory that was touched just before. With two threads "
+                                "the checkpoint is read while the log is opened.",
                                 argc, argv);
     if (code >= 0) {
         return code;
@@ -361,8 +361,8 @@ int bench_memory_command(int argc, char **argv)
     struct kv_plan plan = default_plan();
     plan.rounds = 1;
     int code = kv_options_parse(&plan, "memory",
-                                "What the process of a store takes once it is filled and keys "
-                                "were read: anonymous memory, and bytes of the index.",
+                                "What the process of a store takes once it is filled and every "
+                                "key was read: anonymous memory, and bytes of the index.",
                                 argc, argv);
     if (code >= 0) {
         return code;
@@ -370,6 +370,7 @@ int bench_memory_command(int argc, char **argv)
     default_list(&plan.orders, 1, (const uint64_t[]){0});
     int rc = kv_contest_create(&contest, "memory", &plan);
     struct kv_case filling = fill_case(&plan, plan.orders.values[0] == 1);
+    filling.gets_all = !plan.no_warm_up;
     struct kv_case *added = rc == 0 ? kv_contest_add(&contest) : NULL;
     if (added != NULL) {
         added->action = KV_MEMORY;

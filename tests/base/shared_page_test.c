@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static uint8_t uuid[BASE_UUID_SIZE];
 static char path[96];
@@ -46,6 +47,29 @@ static size_t files_of_uuid(void)
         globfree(&found);
     }
     return count;
+}
+
+static void a_page_that_others_may_write_is_not_ones_own(void **state)
+{
+    (void)state;
+    static const mode_t modes[] = {0600, 0644, 0664, 0666};
+    for (unsigned i = 0; i < sizeof modes / sizeof *modes; i++) {
+        struct base_shared_page writer, reader;
+        assert_int_equal(base_shared_page_create(&writer, uuid, modes[i]), 0);
+        assert_int_equal(base_shared_page_open(&reader, uuid), 0);
+        assert_int_equal(writer.own, i < 2);
+        assert_int_equal(reader.own, i < 2);
+        base_shared_page_close(&writer);
+        base_shared_page_close(&reader);
+    }
+    if (geteuid() == 0) {
+        struct base_shared_page reader;
+        assert_int_equal(chmod(path, 0644), 0);
+        assert_int_equal(chown(path, 65534, 65534), 0);
+        assert_int_equal(base_shared_page_open(&reader, uuid), 0);
+        assert_false(reader.own);
+        base_shared_page_close(&reader);
+    }
 }
 
 static void what_the_writer_stores_a_reader_sees(void **state)
@@ -199,6 +223,7 @@ static void who_may_only_read_gets_a_read_only_page(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        WITH_UUID(a_page_that_others_may_write_is_not_ones_own),
         WITH_UUID(what_the_writer_stores_a_reader_sees),
         WITH_UUID(the_mode_is_what_was_asked_whatever_the_umask),
         WITH_UUID(creating_again_replaces_a_stale_page_that_others_still_map),

@@ -37,7 +37,7 @@ ENGINE_MAY_INCLUDE = {"wal/address.h", "wal/address_compact.h", "wal/address_fet
 PROGRAMS_MAY_INCLUDE = {
     "base/" + name + ".h"
     for name in ("text", "histogram", "clock", "random", "alloc", "le", "crc32c", "thread", "sync",
-                 "json")
+                 "json", "shared_page")
 }
 # The operating system's files, for media only.
 MEDIA_ONLY = {"base/file.h"}

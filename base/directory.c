@@ -238,7 +238,7 @@ int base_path_make_directory(const char *path)
 
 int base_path_remove_directory(const char *path)
 {
-    return rmdir(path) == 0 ? sync_parent(path) : -errno;
+    return unlinkat(AT_FDCWD, path, AT_REMOVEDIR) == 0 ? sync_parent(path) : -errno;
 }
 
 int base_directory_make(const struct base_directory *directory, const char *name)

@@ -21,7 +21,7 @@ HARMLESS = {
         r"|__errno_location|sigfillset|bcmp|stpcpy|pmem_(flush|drain|memcpy)|crc32_iscsi)$"),
     "ends the process": re.compile(r"(abort|_exit|__stack_chk_fail)$"),
     "cannot fail with the arguments that are given": re.compile(
-        r"(clock_gettime|getpid|getenv|sysconf|sched_(yield|getaffinity)|__sched_cpucount"
+        r"(clock_gettime|getpid|geteuid|getenv|sysconf|sched_(yield|getaffinity)|__sched_cpucount"
         r"|pthread_(self|join|setname_np|sigmask))$"),
     "a look whose failure means no": re.compile(r"mincore$"),
     "of what fopen opened; reads /sys only": re.compile(r"(__isoc99_)?fscanf$"),

@@ -3,9 +3,10 @@
  *
  * A crash of the writer leaves the page in place with the last values: all of them stay true, since
  * what is durable stays durable; LOCK tells readers that nobody moves it any more. The next writer
- * puts a fresh page in its place.
+ * removes it before its epoch is in CONTROL, and puts a fresh page in its place.
  *
- * Invariants: durable_address and durable_lsn never go back; epoch is set last and never changes.
+ * Invariants: durable_address, durable_lsn and submitted_address never go back; what is submitted
+ * has been told before; epoch is set last and never changes.
  */
 #include "wal/live.h"
 
@@ -43,6 +44,17 @@ static int make_page(struct weir_log *log, uint8_t boot_id[BASE_BOOT_ID_SIZE])
     return rc;
 }
 
+int live_forget(struct weir_log *log)
+{
+    return base_shared_page_remove(log->control.uuid);
+}
+
+/* What is copied into a window that is the file, or past the caches, is there without more. */
+static bool tells_submitted(const struct weir_log *log)
+{
+    return !log->medium->info.window_is_file && log->medium->ops->copy == NULL;
+}
+
 int live_create(struct weir_log *log)
 {
     if (base_system_is_alone()) {
@@ -61,10 +73,12 @@ int live_create(struct weir_log *log)
     memcpy(page->boot_id, boot_id, sizeof boot_id);
     atomic_store_explicit(&page->earliest, log_earliest(log), memory_order_relaxed);
     atomic_store_explicit(&page->layout, log->control.layout, memory_order_relaxed);
-    atomic_store_explicit(
-        &page->submitted_address,
-        atomic_load_explicit(&log->commit.submitted_address, memory_order_acquire),
-        memory_order_relaxed);
+    if (tells_submitted(log)) {
+        atomic_store_explicit(
+            &page->submitted_address,
+            atomic_load_explicit(&log->commit.submitted_address, memory_order_acquire),
+            memory_order_relaxed);
+    }
     store_durable(log, page);
     /* Release pairs with the acquire in reader_page.c: who sees the epoch sees all above. */
     atomic_store_explicit(&page->epoch, log->control.epoch, memory_order_release);
@@ -81,11 +95,11 @@ static void wake_readers(struct live_page *page)
     }
 }
 
+/* The store comes before the call that hands the group over, which nobody can see into. */
 void live_submit(struct weir_log *log, uint64_t end_address)
 {
     struct live_page *page = page_of(log);
-    if (page != NULL) {
-        /* Release: no later store comes first, and a write begins with a system call. */
+    if (page != NULL && tells_submitted(log)) {
         atomic_store_explicit(&page->submitted_address, end_address, memory_order_release);
     }
 }

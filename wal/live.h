@@ -27,7 +27,8 @@ struct live_page {
     uint32_t pid;
     uint32_t seed;          /* of the epoch: random, tells two copies of one log apart */
     _Atomic uint64_t epoch; /* 0 until all other fields are filled in */
-    /* Nothing of this epoch was handed to the medium behind this address: it moves first. */
+    /* Nothing of this epoch was handed to the medium behind this address: it moves first. 0: bytes
+     * get there by other ways, too. */
     _Atomic uint64_t submitted_address;
 
     _Atomic uint64_t durable_address;
@@ -46,6 +47,9 @@ _Static_assert(offsetof(struct live_page, waiters) == 128, "waiters dirty a line
 
 struct weir_log;
 struct control;
+
+/* Writer, before its epoch is in CONTROL: removes the page of the one before. 0 or -errno. */
+int live_forget(struct weir_log *log);
 
 /* Writer, once its epoch is in CONTROL and marks are set: makes the page. 0 or -errno: without it
  * the log works and readers poll. */
@@ -68,8 +72,7 @@ void live_publish_layout(struct weir_log *log);
 void live_close(struct weir_log *log);
 
 /* Of a writer that was killed (reader_page.c): behind which address nothing of CONTROL's epoch was
- * handed to the medium, as its page still says; UINT64_MAX: nobody knows. Where a window is the
- * file, bytes get there by themselves. */
+ * handed to the medium, as its page still says; UINT64_MAX: nobody knows. */
 uint64_t live_submitted(const struct control *control);
 
 #endif

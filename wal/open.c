@@ -335,6 +335,7 @@ static int repair(struct weir_log *log, struct recovery *found, bool built, stru
     int rc = repair_flush_tail(log->medium, &log->control, found, why);
     rc = rc < 0 ? rc : repair_flush_control(log->medium, why);
     rc = rc < 0 ? rc : hold_flush_all(log->medium, why);
+    (void)live_forget(log); /* another user's, or in another container, stays: it is not believed */
     rc = rc < 0 ? rc : store_new_epoch(log, found);
     rc = rc < 0 ? rc : repair_zero_window(log->medium, &log->control, found, why);
     if (rc == 0) { /* what follows may need a segment of that name */

@@ -44,16 +44,21 @@ struct reader_page *reader_page_open(const struct control *control)
     return page;
 }
 
-/* Who could store into it could hide what a medium has lost, so it has to be this user's. */
+/* Who could store into it could hide what a medium has lost, and take it away under who reads it:
+ * it is looked at only when it is this user's. */
 uint64_t live_submitted(const struct control *control)
 {
-    struct reader_page *page = reader_page_open(control);
+    struct reader_page page = {.users = 1};
     uint64_t address = 0;
-    if (page != NULL && page->shared.own) {
-        address =
-            atomic_load_explicit(&reader_page_data(page)->submitted_address, memory_order_acquire);
+    if (base_shared_page_open(&page.shared, control->uuid) < 0) {
+        return UINT64_MAX;
     }
-    reader_page_release(page);
+    if (page.shared.own && reader_page_is_current(&page, control) &&
+        is_of_this_boot(reader_page_data(&page))) {
+        address =
+            atomic_load_explicit(&reader_page_data(&page)->submitted_address, memory_order_acquire);
+    }
+    base_shared_page_close(&page.shared);
     return address != 0 ? address : UINT64_MAX;
 }
 

@@ -6,7 +6,8 @@
  *   2. walk from the start of the newest segment to x, the first group not valid in place; from the
  *      start of the one before when nothing on the way says that a record of the newest was durable
  *      (a writer may begin to read what is in front of x here: it does not change any more)
- *   3. look for evidence behind x: in (x, x + W], and on to the end of the newest segment
+ *   3. look for evidence behind x: in (x, x + W], and on to the end of the newest segment; or only
+ * as far as its killed writer has submitted anything (docs/adr/0024)
  *   4. verdict; then the tail, the segments and the counts for who opens
  *
  * Failure modes: everything that is refused leaves the log as it was, with one sentence that names
@@ -436,9 +437,7 @@ static int find_end(struct judge *judge, const struct recovery_beside *beside,
     check_files(judge);
     if (beside != NULL) {
         open_window(judge);
-        if (!judge->medium->info.window_is_file) {
-            judge->submitted = live_submitted(control);
-        }
+        judge->submitted = live_submitted(control);
     }
     rc = walk(judge);
     if (rc == 0 &&

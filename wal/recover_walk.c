@@ -314,6 +314,7 @@ void judge_forget_walk(struct judge *judge)
         .control = judge->control,
         .inventory = judge->inventory,
         .scan = judge->scan,
+        .submitted = judge->submitted,
         .directory = judge->directory,
         .window = judge->window,
         .witness = judge->witness,

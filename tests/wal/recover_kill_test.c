@@ -12,7 +12,9 @@
 #include "wal/live.h"
 #include "wal/recover.h"
 #include "wal/recover_judge.h"
+#include "wal/scan.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,38 +30,62 @@ static const struct process_medium DIRECT = {"direct_uring", WEIR_MEDIUM_DIRECT,
 static char directory[256];
 static uint64_t segment_bytes;
 
-/* Records 1 to `count` are durable when it answers; it waits to be killed with more in flight. */
+struct orders {
+    const struct process_medium *medium;
+    unsigned count;                  /* records that are durable when it answers */
+    bool rolls;                      /* and as many more as it takes to begin another segment */
+    bool stops;                      /* else it goes on until it is killed, */
+    enum weir_durability durability; /* like this */
+};
+
+static uint64_t segments_of(struct weir_log *log)
+{
+    struct weir_stat status = WEIR_STAT_INIT;
+    return weir_log_stat(log, &status) == 0 ? status.segments : 0;
+}
+
 static int write_records(void *context, struct process *self)
 {
-    const unsigned *count = context;
+    const struct orders *orders = context;
     static const uint8_t payload[RECORD_BYTES];
-    struct weir_log_options options = process_options(&DIRECT, WEIR_LOG_CREATE);
+    struct weir_log_options options = process_options(orders->medium, WEIR_LOG_CREATE);
     struct weir_error why = WEIR_ERROR_INIT;
     struct weir_log *log;
     options.segment_bytes = segment_bytes;
     if (weir_log_open(directory, &options, &log, &why) < 0) {
         return 1;
     }
-    for (unsigned i = 0; i < *count; i++) {
-        if (try_append(log, payload, sizeof payload, i % 4 == 3 ? WEIR_EACH : WEIR_NONE, NULL) <
-            0) {
+    uint64_t begun = segments_of(log);
+    for (unsigned i = 0; i < orders->count || (orders->rolls && segments_of(log) == begun); i++) {
+        enum weir_durability durability = orders->rolls || i % 4 == 3 ? WEIR_EACH : WEIR_NONE;
+        if (try_append(log, payload, sizeof payload, durability, NULL) < 0) {
             return 2;
         }
     }
-    if (weir_commit(log) < 0) {
+    if (!orders->rolls && weir_commit(log) < 0) {
         return 3;
     }
     process_answer(self, weir_durable_lsn(log));
-    for (;;) {
-        (void)try_append(log, payload, sizeof payload, WEIR_EACH, NULL);
+    while (!orders->stops) {
+        (void)try_append(log, payload, sizeof payload, orders->durability, NULL);
     }
+    (void)process_next_order(self);
+    return 4;
 }
 
-static void kill_a_writer(unsigned count)
+static void kill_a_writer(const struct orders *orders)
 {
-    struct process writer = process_start(write_records, &count);
+    struct orders copy = *orders;
+    struct process writer = process_start(write_records, &copy);
     (void)process_hear(&writer);
     process_kill(&writer);
+}
+
+/* The usual one. */
+static void kill_a_writer_of(unsigned count)
+{
+    const struct orders orders = {.medium = &DIRECT, .count = count, .durability = WEIR_EACH};
+    kill_a_writer(&orders);
 }
 
 static struct weir_medium *open_medium(void)
@@ -130,7 +156,7 @@ static void recovery_after_a_kill_reads_as_far_as_was_written(void **state)
 {
     (void)state;
     begin(LARGE_SEGMENT);
-    kill_a_writer(40);
+    kill_a_writer_of(40);
     struct control control = load_control();
     struct outcome bounded = judge_now(&control);
     assert_int_equal(bounded.rc, 0);
@@ -144,13 +170,85 @@ static void recovery_after_a_kill_reads_as_far_as_was_written(void **state)
     end(&control);
 }
 
+/* Right behind a roll nothing says yet that the newest segment's start was durable: the one before
+ * is walked, too, and what is behind the end is as far away as before. */
+static void right_behind_a_roll_it_does_as_well(void **state)
+{
+    (void)state;
+    const struct orders orders = {.medium = &DIRECT, .rolls = true, .stops = true};
+    begin(LARGE_SEGMENT);
+    kill_a_writer(&orders);
+    struct control control = load_control();
+    struct outcome bounded = judge_now(&control);
+    assert_int_equal(bounded.rc, 0);
+    assert_int_equal(bounded.found.tail.ordinal, 2);
+    assert_true(bounded.scanned_bytes > LARGE_SEGMENT);
+    assert_true(bounded.scanned_bytes < LARGE_SEGMENT + LARGE_SEGMENT / 2);
+    end(&control);
+}
+
+static void a_writer_that_has_only_begun_has_submitted_its_epoch(void **state)
+{
+    (void)state;
+    const struct orders orders = {.medium = &DIRECT, .stops = true};
+    begin(LARGE_SEGMENT);
+    kill_a_writer(&orders);
+    struct control control = load_control();
+    struct base_shared_page shared = page_of(&control);
+    struct live_page *page = shared.data;
+    struct outcome bounded = judge_now(&control);
+    assert_int_equal(bounded.rc, 0);
+    assert_int_equal(bounded.found.tail.address, atomic_load(&page->submitted_address));
+    assert_true(bounded.scanned_bytes < LARGE_SEGMENT / 2);
+    base_shared_page_close(&shared);
+    end(&control);
+}
+
+/* Bytes get to a window that is the file without being submitted; who opens the log next may do so
+ * on a medium where they do not. */
+static void a_writer_whose_window_is_the_file_says_nothing(void **state)
+{
+    (void)state;
+    static const struct process_medium mapped = {"mapped_uring", WEIR_MEDIUM_MAPPED, WEIR_IO_URING};
+    const struct orders orders = {.medium = &mapped, .count = 40, .durability = WEIR_EACH};
+    process_skip_without(&mapped);
+    begin(LARGE_SEGMENT);
+    kill_a_writer(&orders);
+    struct control control = load_control();
+    struct base_shared_page shared = page_of(&control);
+    struct live_page *page = shared.data;
+    assert_int_equal(atomic_load(&page->submitted_address), 0);
+    base_shared_page_close(&shared);
+    struct outcome outcome = judge_now(&control);
+    assert_int_equal(outcome.rc, 0);
+    assert_true(outcome.scanned_bytes >= LARGE_SEGMENT);
+    end(&control);
+}
+
+static void the_next_writer_has_a_page_of_its_own(void **state)
+{
+    (void)state;
+    begin(LARGE_SEGMENT);
+    kill_a_writer_of(40);
+    struct control before = load_control();
+    struct weir_log *log = process_open(&DIRECT, directory, 0);
+    struct base_shared_page shared = page_of(&before);
+    struct live_page *page = shared.data;
+    assert_int_equal(atomic_load(&page->epoch), before.epoch + 1);
+    base_shared_page_close(&shared);
+    close_log(log);
+    struct base_shared_page gone;
+    assert_int_equal(base_shared_page_open(&gone, before.uuid), -ENOENT);
+    end(&before);
+}
+
 /* What one field of the page says is changed, or it is gone: then everything is read. */
 static void a_page_that_is_not_this_writers_bounds_nothing(void **state)
 {
     (void)state;
     for (unsigned turn = 0; turn < 6; turn++) {
         begin(LARGE_SEGMENT);
-        kill_a_writer(40);
+        kill_a_writer_of(40);
         struct control control = load_control();
         struct base_shared_page shared = page_of(&control);
         struct live_page *page = shared.data;
@@ -187,19 +285,39 @@ static void a_page_that_is_not_this_writers_bounds_nothing(void **state)
     }
 }
 
+static int open_segment(uint64_t ordinal, int flags)
+{
+    char path[320];
+    (void)snprintf(path, sizeof path, "%s/segment-%016llx", directory, (unsigned long long)ordinal);
+    return open(path, flags);
+}
+
+/* The claim itself: of segments that had no earlier life, all is zero behind the address. */
+static void expect_nothing_behind(uint64_t address)
+{
+    static uint8_t block[FORMAT_BLOCK];
+    uint64_t ordinal = address / segment_bytes, offset = address % segment_bytes;
+    for (int file; (file = open_segment(ordinal, O_RDONLY)) >= 0; ordinal++, offset = 0) {
+        ssize_t size;
+        while ((size = pread(file, block, sizeof block, (off_t)offset)) > 0) {
+            assert_true(scan_is_zero(block, (size_t)size));
+            offset += (uint64_t)size;
+        }
+        assert_int_equal(close(file), 0);
+    }
+}
+
 /* Zeros or noise over some blocks in front of where the writer had come to, of the segment that it
  * was in or of the one before. */
 static void damage(struct base_prng *random, uint64_t end)
 {
-    char path[320];
     uint8_t block[FORMAT_BLOCK] = {0};
     uint64_t ordinal = end / segment_bytes, blocks = end % segment_bytes / FORMAT_BLOCK;
     if (ordinal > 1 && (blocks == 0 || base_prng_below(random, 3) == 0)) {
         ordinal--;
         blocks = segment_bytes / FORMAT_BLOCK;
     }
-    (void)snprintf(path, sizeof path, "%s/segment-%016llx", directory, (unsigned long long)ordinal);
-    int file = open(path, O_RDWR);
+    int file = open_segment(ordinal, O_RDWR);
     assert_true(file >= 0);
     for (uint64_t left = base_prng_below(random, 4); left > 0; left--) {
         uint64_t first = base_prng_below(random, blocks), count = 1 + base_prng_below(random, 8);
@@ -224,10 +342,16 @@ static void the_verdict_is_that_of_a_search_of_everything(void **state)
     for (unsigned trial = 0; trial < TRIALS; trial++) {
         bool is_small = trial % 2 == 0; /* then it goes through several */
         begin(is_small ? SMALL_SEGMENT : LARGE_SEGMENT);
-        kill_a_writer(10 + (unsigned)base_prng_below(&random, is_small ? 300 : 60));
+        const struct orders orders = {
+            .medium = &DIRECT,
+            .count = 10 + (unsigned)base_prng_below(&random, is_small ? 300 : 60),
+            .durability = trial % 3 == 0 ? WEIR_NONE : WEIR_EACH,
+        };
+        kill_a_writer(&orders);
         struct control control = load_control();
         struct base_shared_page shared = page_of(&control);
         struct live_page *page = shared.data;
+        expect_nothing_behind(atomic_load(&page->submitted_address));
         damage(&random, atomic_load(&page->submitted_address));
         base_shared_page_close(&shared);
         struct outcome bounded = judge_now(&control);
@@ -254,6 +378,10 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(recovery_after_a_kill_reads_as_far_as_was_written),
+        cmocka_unit_test(right_behind_a_roll_it_does_as_well),
+        cmocka_unit_test(a_writer_that_has_only_begun_has_submitted_its_epoch),
+        cmocka_unit_test(a_writer_whose_window_is_the_file_says_nothing),
+        cmocka_unit_test(the_next_writer_has_a_page_of_its_own),
         cmocka_unit_test(a_page_that_is_not_this_writers_bounds_nothing),
         cmocka_unit_test(the_verdict_is_that_of_a_search_of_everything),
     };

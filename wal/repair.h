@@ -24,8 +24,9 @@ int repair_flush_control(struct weir_medium *medium, struct weir_error *why);
 
 /*
  * Zeroes what was cut: everything behind the tail that is not zero, up to the run-ahead limit or to
- * where nothing was written, over the segment's end into the next file and its header; and restores a lost copy of the open
- * segment's header. Then flushes. The new epoch must be durable in CONTROL before.
+ * where nothing was written, over the segment's end into the next file and its header; and restores
+ * a lost copy of the open segment's header. Then flushes. The new epoch must be durable in CONTROL
+ * before.
  * Returns 0 or -errno.
  */
 int repair_zero_window(struct weir_medium *medium, const struct control *control,

@@ -95,12 +95,19 @@ void segment_set_window(struct weir_log *log, struct wal_segment *segment,
     base_lock_release(&log->segments.lock);
 }
 
+/* For one more window. */
+static void make_room(struct weir_log *log)
+{
+    while ((window_count(log) + 1) * log->limits.segment_bytes > log->limits.window_bytes &&
+           take_back_window(log)) {
+    }
+}
+
 int segment_open_window(struct weir_log *log, struct wal_segment *segment)
 {
     WEIR_ASSERT(segment->window == NULL && segment->file != NULL);
     uint64_t bytes = log->limits.segment_bytes;
-    while ((window_count(log) + 1) * bytes > log->limits.window_bytes && take_back_window(log)) {
-    }
+    make_room(log);
     int rc = segment_directory_alloc(log, segment);
     if (rc < 0) {
         return rc;
@@ -231,6 +238,7 @@ int segment_ready_next(struct weir_log *log)
     if (rc == 0) {
         /* Release pairs with the acquire in reserve.c: the window is there. */
         atomic_store_explicit(&table->next_ready, true, memory_order_release);
+        make_room(log); /* of what is complete, now and not when the next window needs it */
     }
     return rc;
 }

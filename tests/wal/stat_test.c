@@ -54,7 +54,8 @@ static void watermarks_and_counters_follow_what_was_appended(void **state)
     disk_free(&disk);
 }
 
-static void windows_take_three_segments_however_long_the_log_and_whoever_reads(void **state)
+/* Three segments may; of them the room for the next one is made early. */
+static void windows_take_two_segments_however_long_the_log_and_whoever_reads(void **state)
 {
     (void)state;
     for (int pinned = 0; pinned < 2; pinned++) {
@@ -73,7 +74,7 @@ static void windows_take_three_segments_however_long_the_log_and_whoever_reads(v
                     pinned ? wal_address_pin(log, segments, &pins[segments - 1], NULL) : 0, 0);
             }
         }
-        assert_int_equal(most, 3 * SMALL_SEGMENT);
+        assert_int_equal(most, 2 * SMALL_SEGMENT);
         for (unsigned i = 0; pinned && i < 8; i++) {
             wal_address_unpin(log, pins[i]);
         }
@@ -203,7 +204,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(watermarks_and_counters_follow_what_was_appended),
-        cmocka_unit_test(windows_take_three_segments_however_long_the_log_and_whoever_reads),
+        cmocka_unit_test(windows_take_two_segments_however_long_the_log_and_whoever_reads),
         cmocka_unit_test(times_are_those_of_the_records_wherever_they_lie),
         cmocka_unit_test(wl_16_stat_names_the_oldest_open_reservation_and_its_age),
         cmocka_unit_test(the_room_that_is_left_goes_as_segments_are_made),

@@ -117,10 +117,17 @@ int bench_warm(const char *path)
     return -nftw(path, read_through, 16, FTW_PHYS | FTW_MOUNT);
 }
 
+/* The uuid of a log lies at byte 16 of CONTROL (docs/FORMAT.md, 1). */
+static int forget_writer(int control)
+{
+    uint8_t uuid[BASE_UUID_SIZE];
+    ssize_t size = pread(control, uuid, sizeof uuid, 16);
+    return size == (ssize_t)sizeof uuid ? -base_shared_page_remove(uuid) : EIO;
+}
+
 static int drop(const char *path, const struct stat *status, int kind, struct FTW *place)
 {
     (void)status;
-    (void)place;
     if (kind != FTW_F) {
         return 0;
     }
@@ -128,32 +135,17 @@ static int drop(const char *path, const struct stat *status, int kind, struct FT
     if (fd < 0) {
         return errno;
     }
-    int error = fdatasync(fd) < 0 ? errno : posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    int error = strcmp(path + place->base, "CONTROL") == 0 ? forget_writer(fd) : 0;
+    if (error == 0) {
+        error = fdatasync(fd) < 0 ? errno : posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    }
     (void)close(fd);
     return error;
 }
 
-/* The uuid lies at byte 16 of CONTROL (docs/FORMAT.md, 1). */
-static int forget_writer(const char *path)
-{
-    char control[PATH_MAX];
-    uint8_t uuid[BASE_UUID_SIZE];
-    if (snprintf(control, sizeof control, "%s/CONTROL", path) >= (int)sizeof control) {
-        return -ENAMETOOLONG;
-    }
-    int fd = open(control, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return errno == ENOENT ? 0 : -errno;
-    }
-    ssize_t size = pread(fd, uuid, sizeof uuid, 16);
-    (void)close(fd);
-    return size == (ssize_t)sizeof uuid ? base_shared_page_remove(uuid) : -EIO;
-}
-
 int bench_cool(const char *path)
 {
-    int rc = forget_writer(path);
-    return rc < 0 ? rc : -nftw(path, drop, 16, FTW_PHYS | FTW_MOUNT);
+    return -nftw(path, drop, 16, FTW_PHYS | FTW_MOUNT);
 }
 
 uint64_t bench_free_bytes(const char *path)

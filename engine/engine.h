@@ -6,7 +6,7 @@
  *   tables     table.c      names, and an index for each                   atomics, tables.lock
  *   stripes    stripe.c     locks of keys, and who is writing              their locks
  *   snapshots  snapshot.c   what the horizon must not pass                 snapshots.lock
- *   follow     follow.c     applying records in the order of the log       follow.lock
+ *   follow     replay.c     applying records in the order of the log       follow.lock
  *   upkeep     maintain.c   the last checkpoint; one at a time             upkeep.lock
  *   space      space.c      how much room the disk has left                atomics, space.lock
  *   told       open.c       the report of the last build                   told.lock
@@ -220,16 +220,20 @@ bool snapshot_oldest(struct weir_engine *engine, weir_lsn *ret_lsn);
  * of reading. Alone, or under follow.lock. */
 int follow_apply(struct weir_engine *engine, const struct weir_record *record, uint64_t address);
 
-/* Replays from an LSN to the end of what is durable. */
-int follow_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *why);
-
 /* The detail of an error of a record (then the cursor may be NULL), or of a cursor. Returns rc. */
 int follow_explain(const struct weir_cursor *cursor, const struct weir_record *record, int rc,
                    struct weir_error *why);
 
+/* ---- replay.c ---- */
+
+/* Replays from an LSN to the end of what is durable, one record after the other, a writer's by
+ * options.threads side by side. Nobody else has the engine, or, beside its writer, under
+ * follow.lock. */
+int replay_from(struct weir_engine *engine, weir_lsn from, struct weir_error *why);
+
 /* ---- rebuild.c ---- */
 
-/* As follow_replay(), while the engine is opened and nobody else has it, with options.threads:
+/* As replay_from(), while the engine is opened and nobody else has it, with options.threads:
  * many times faster when there is much to replay. */
 int rebuild_replay(struct weir_engine *engine, weir_lsn from, struct weir_error *why);
 

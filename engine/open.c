@@ -264,7 +264,7 @@ static int replay(struct weir_engine *engine, weir_lsn from, struct weir_error *
     int rc;
     if (is_short_rest(engine, from)) {
         uint64_t start_ns = base_clock_monotonic_ns();
-        rc = follow_replay(engine, from, why);
+        rc = replay_from(engine, from, why);
         engine->report.replay_s = seconds_since(start_ns);
     } else {
         rc = rebuild_replay(engine, from, why);

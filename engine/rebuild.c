@@ -396,5 +396,5 @@ int rebuild_replay(struct weir_engine *engine, weir_lsn from, struct weir_error 
     weir_lsn next = rebuild->to + 1;
     base_free(rebuild);
     /* What has become durable meanwhile: only beside a writer in another process. */
-    return rc == 0 ? follow_replay(engine, next > from ? next : from, why) : rc;
+    return rc == 0 ? replay_from(engine, next > from ? next : from, why) : rc;
 }

@@ -101,7 +101,7 @@ static int follow(struct weir_engine *engine, struct weir_error *why)
     weir_lsn applied = atomic_load_explicit(&engine->follow.replayed, memory_order_relaxed);
     int rc = atomic_load_explicit(&engine->failed, memory_order_relaxed);
     if (rc == 0 && !has_moved(engine)) {
-        rc = follow_replay(engine, applied + 1, why);
+        rc = replay_from(engine, applied + 1, why);
     }
     return rc < 0 || has_moved(engine) ? renew(engine, why) : 0;
 }

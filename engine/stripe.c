@@ -65,7 +65,7 @@ static weir_lsn remember(struct weir_engine *engine, weir_lsn applied)
 weir_lsn stripe_applied(struct weir_engine *engine)
 {
     if (engine->read_only) {
-        /* Acquire pairs with the release in follow.c. */
+        /* Acquire pairs with the releases in replay.c. */
         return atomic_load_explicit(&engine->follow.replayed, memory_order_acquire);
     }
     weir_lsn applied = wal_address_reserved(engine->log);

@@ -98,7 +98,7 @@ static void replay_one_by_one(struct weir_engine *engine)
         }
     }
     assert_int_equal(weir_log_stat(engine->log, &stat), 0);
-    assert_int_equal(follow_replay(engine, stat.earliest, &why), 0);
+    assert_int_equal(replay_from(engine, stat.earliest, &why), 0);
 }
 
 /* Reopens with 1 to 4 threads, which all have to come to what following the log gives. */
@@ -108,9 +108,15 @@ static void expect_rebuilt(struct store *store)
     settle(store);
     struct fingerprint fingerprint = fingerprint_of(store, 0);
     store_reopen(store);
+    store->engine->options.threads = 1;
     replay_one_by_one(store->engine);
     expect_fingerprint(store, 0, &fingerprint);
     take_contents(store->engine, &followed);
+    store->engine->options.threads = 3; /* each applies its share of the keys */
+    replay_one_by_one(store->engine);
+    take_contents(store->engine, &rebuilt);
+    expect_same(&rebuilt, &followed);
+    free(rebuilt.addresses);
     for (uint32_t threads = 1; threads <= 4; threads++) {
         store->engine_options.threads = threads;
         store_reopen(store);

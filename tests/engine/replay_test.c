@@ -1,0 +1,271 @@
+/*
+ * Replaying a rest by several threads: what they come to is what one comes to, and of what is wrong
+ * the first in the log is reported, whoever met it when.
+ */
+#include "store.h"
+
+#include "base/system.h"
+#include "engine/engine.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define KEYS 3000
+#define FILLERS 3000 /* records, so that there are several shares */
+
+static void put_some(struct store *store, weir_table table, int step)
+{
+    char key[24];
+    for (int i = 0; i < KEYS; i += step) {
+        snprintf(key, sizeof key, "key%d", i);
+        if (i % 7 == 3 && table == WEIR_TABLE_DEFAULT) {
+            (void)weir_delete(store->engine, table, text(key), WEIR_NONE, NULL);
+        } else {
+            put_in(store, table, key, i % 2 == 0 ? "even" : "odd");
+        }
+    }
+}
+
+static weir_table make_table(struct store *store, const char *name)
+{
+    weir_table table;
+    assert_int_equal(weir_table_open(store->engine, name, true, &table), 0);
+    return table;
+}
+
+static void make_checkpoint(struct store *store)
+{
+    assert_int_equal(weir_engine_checkpoint(store->engine, NULL, NULL), 0);
+}
+
+static struct weir_engine_open_report report_of(struct store *store)
+{
+    struct weir_engine_open_report report = WEIR_ENGINE_OPEN_REPORT_INIT;
+    assert_int_equal(weir_engine_report(store->engine, &report), 0);
+    return report;
+}
+
+/* ---- threads ---- */
+
+static int started;
+
+/* Lets the thread run to its end before its starter goes on. */
+static int run_at_once(void *context, struct base_thread *thread, const char *name,
+                       base_thread_main main, void *main_context)
+{
+    (void)context, (void)thread;
+    started += strcmp(name, "weir-replay") == 0;
+    main(main_context);
+    return 0;
+}
+
+static int refuse(void *context, struct base_thread *thread, const char *name,
+                  base_thread_main main, void *main_context)
+{
+    (void)context, (void)thread, (void)main, (void)main_context;
+    started += strcmp(name, "weir-replay") == 0;
+    return -EAGAIN;
+}
+
+static void join_nothing(void *context, struct base_thread *thread)
+{
+    (void)context, (void)thread;
+}
+
+static const struct base_system at_once = {.thread_start = run_at_once,
+                                           .thread_join = join_nothing};
+static const struct base_system none = {.thread_start = refuse, .thread_join = join_nothing};
+
+/* ---- what they come to ---- */
+
+/* Changes of old keys and of new ones, in an old table and in one that is made among them. */
+static void write_rest(struct store *store)
+{
+    put_some(store, WEIR_TABLE_DEFAULT, 1);
+    put_some(store, make_table(store, "old"), 5);
+    make_checkpoint(store);
+    put_some(store, WEIR_TABLE_DEFAULT, 2);
+    weir_table young = make_table(store, "young");
+    put_some(store, young, 1);
+    put_some(store, WEIR_TABLE_DEFAULT, 3);
+    put_some(store, make_table(store, "old"), 4);
+    settle(store);
+}
+
+static void se_09_shares_of_a_rest_come_to_what_one_thread_comes_to(void **state)
+{
+    (void)state;
+    static const uint32_t threads[] = {1, 2, 3, 8};
+    struct store store;
+    store_open(&store);
+    write_rest(&store);
+    struct fingerprint fingerprint = fingerprint_of(&store, 0);
+    struct weir_engine_open_report first = {0};
+    for (size_t i = 0; i < sizeof threads / sizeof threads[0]; i++) {
+        store.engine_options.threads = threads[i];
+        store_reopen(&store);
+        struct weir_engine_open_report report = report_of(&store);
+        assert_true(report.from_checkpoint);
+        first = i == 0 ? report : first;
+        assert_int_equal(report.replayed_records, first.replayed_records);
+        assert_int_equal(report.replayed_bytes, first.replayed_bytes);
+        assert_int_equal(report.keys, first.keys);
+        assert_int_equal(report.deleted_keys, first.deleted_keys);
+        assert_int_equal(report.applied, first.applied);
+        expect_fingerprint(&store, 0, &fingerprint);
+    }
+    put(&store, "key7", "new"); /* it links to the version before, and is found */
+    expect(&store, "key7", "new", 0);
+    store_close(&store);
+}
+
+static void threads_are_started_for_a_long_rest_alone_and_done_without(void **state)
+{
+    (void)state;
+    struct store store;
+    store_open(&store);
+    write_rest(&store);
+    struct fingerprint fingerprint = fingerprint_of(&store, 0);
+    store.engine_options.threads = 4;
+    for (int turn = 0; turn < 2; turn++) {
+        assert_int_equal(weir_engine_close(store.engine), 0);
+        started = 0;
+        base_system_set(turn == 0 ? &at_once : &none);
+        int rc = weir_engine_open(store.log, &store.engine_options, &store.engine, NULL);
+        base_system_set(NULL);
+        assert_int_equal(rc, 0);
+        assert_int_equal(started, turn == 0 ? 3 : 1); /* the first that cannot be had is enough */
+        expect_fingerprint(&store, 0, &fingerprint);
+    }
+    make_checkpoint(&store);
+    put_some(&store, WEIR_TABLE_DEFAULT, 3); /* 1000 records */
+    settle(&store);
+    assert_int_equal(weir_engine_close(store.engine), 0);
+    started = 0;
+    base_system_set(&at_once);
+    int rc = weir_engine_open(store.log, &store.engine_options, &store.engine, NULL);
+    base_system_set(NULL);
+    assert_int_equal(rc, 0);
+    assert_int_equal(started, 0);
+    store_close(&store);
+}
+
+/* ---- what is wrong ---- */
+
+/* A key of this share of two: the second one is done before the first, by run_at_once(). */
+static char key_of_share(weir_table table, uint32_t share)
+{
+    char key = 'a';
+    while (stripe_of(table, (struct weir_bytes){&key, 1}) % 2 != share) {
+        key++;
+    }
+    return key;
+}
+
+static weir_lsn append_change(struct store *store, weir_table table, uint32_t share)
+{
+    struct record_head head;
+    uint8_t payload[64];
+    record_build(&head, WEIR_INSERT, table, 1, NULL);
+    memcpy(payload, head.bytes, head.size);
+    payload[head.size] = (uint8_t)key_of_share(table, share);
+    return append_record(store, WEIR_TYPE_CHANGE, payload, head.size + 1);
+}
+
+static void fill_log(struct store *store)
+{
+    for (int i = 0; i < FILLERS; i++) {
+        struct weir_part part = {"filler", 6};
+        struct weir_entry entry = {.parts = &part, .part_count = 1, .type = 1};
+        assert_int_equal(weir_append(store->log, &entry, WEIR_NONE, NULL), 0);
+    }
+    settle(store);
+}
+
+static void begin_rest(struct store *store)
+{
+    store_open(store);
+    put_some(store, WEIR_TABLE_DEFAULT, 1);
+    settle(store);
+    make_checkpoint(store);
+    assert_int_equal(weir_engine_close(store->engine), 0);
+}
+
+/* By one share, by two in either order, and by two at once. */
+static void expect_refusal(struct store *store, weir_lsn lsn)
+{
+    for (int turn = 0; turn < 4; turn++) {
+        struct weir_error why = WEIR_ERROR_INIT;
+        store->engine_options.threads = turn == 0 ? 1 : 2;
+        base_system_set(turn == 1 ? &at_once : turn == 2 ? &none : NULL);
+        int rc = weir_engine_open(store->log, &store->engine_options, &store->engine, &why);
+        base_system_set(NULL);
+        assert_int_equal(rc, WEIR_E_RECORD);
+        assert_int_equal(why.code, WEIR_E_RECORD);
+        assert_int_equal(why.from_lsn, lsn);
+    }
+}
+
+static void end_refused(struct store *store)
+{
+    assert_int_equal(weir_log_close(store->log), 0);
+    store->keeper->ops->destroy(store->keeper);
+}
+
+static void of_two_shares_that_fail_the_first_in_the_log_is_reported(void **state)
+{
+    (void)state;
+    for (uint32_t share = 0; share < 2; share++) {
+        struct store store;
+        begin_rest(&store);
+        weir_lsn lsn = append_change(&store, 5, share);
+        fill_log(&store);
+        append_change(&store, 5, !share);
+        append_change(&store, 5, share);
+        expect_refusal(&store, lsn);
+        end_refused(&store);
+    }
+}
+
+/* What both shares look at and what one of them does. */
+static void a_record_that_is_none_is_reported_once_and_the_first(void **state)
+{
+    (void)state;
+    struct store store;
+    begin_rest(&store);
+    weir_lsn lsn = append_record(&store, WEIR_TYPE_CHANGE, "short", 5);
+    fill_log(&store);
+    append_change(&store, 5, 0);
+    append_change(&store, 5, 1);
+    expect_refusal(&store, lsn);
+    end_refused(&store);
+}
+
+/* The other share has added the table by the time that the change is applied. */
+static void a_change_in_front_of_the_name_of_its_table_is_refused(void **state)
+{
+    (void)state;
+    for (uint32_t share = 0; share < 2; share++) {
+        struct store store;
+        uint8_t payload[RECORD_TABLE_BYTES_MAX];
+        begin_rest(&store);
+        weir_lsn lsn = append_change(&store, 5, share);
+        append_record(&store, WEIR_TYPE_TABLE, payload, record_build_table(payload, 5, "late"));
+        fill_log(&store);
+        expect_refusal(&store, lsn);
+        end_refused(&store);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(se_09_shares_of_a_rest_come_to_what_one_thread_comes_to),
+        cmocka_unit_test(threads_are_started_for_a_long_rest_alone_and_done_without),
+        cmocka_unit_test(of_two_shares_that_fail_the_first_in_the_log_is_reported),
+        cmocka_unit_test(a_record_that_is_none_is_reported_once_and_the_first),
+        cmocka_unit_test(a_change_in_front_of_the_name_of_its_table_is_refused),
+    };
+    cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

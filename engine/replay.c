@@ -44,7 +44,7 @@ struct share {
     uint64_t records, bytes; /* of all shares, as far as it came */
     int rc;
     struct weir_error why;
-    weir_lsn position; /* of what is wrong, or behind the last record that is done with */
+    weir_lsn position; /* behind the last record that is done with */
 };
 
 struct replay {
@@ -174,7 +174,6 @@ static void fail(struct share *share, const struct weir_record *record, int rc)
     weir_lsn lsn = record != NULL ? record->lsn : weir_cursor_position(share->cursor);
     weir_lsn first = atomic_load_explicit(&share->replay->failed, memory_order_relaxed);
     share->rc = follow_explain(share->cursor, record, rc, &share->why);
-    share->position = lsn;
     while (lsn < first &&
            !atomic_compare_exchange_weak_explicit(&share->replay->failed, &first, lsn,
                                                   memory_order_relaxed, memory_order_relaxed)) {

@@ -4,10 +4,14 @@
  * reading of all their bytes, where they are pinned instead.
  *
  *     wal_address_fetch_open(log, &fetch);
- *     wal_address_fetch_begin(fetch, address);                 // up to WAL_ADDRESS_FETCHES of them
- *     if (wal_address_fetch_take(fetch, address, &record))     // lent until the next
- * wal_address_fetch_clear() use(record); else wal_address_read(...);                       // says
- * what is wrong, if anything is wal_address_fetch_clear(fetch); wal_address_fetch_close(fetch);
+ *     wal_address_fetch_begin(fetch, address);     // up to WAL_ADDRESS_FETCHES of them
+ *     if (wal_address_fetch_take(fetch, address, &record)) {
+ *         use(record);                             // lent until wal_address_fetch_clear()
+ *     } else {
+ *         wal_address_read(...);                   // says what is wrong, if anything is
+ *     }
+ *     wal_address_fetch_clear(fetch);
+ *     wal_address_fetch_close(fetch);
  *
  * For a writer's handle: beside another process that writes, a segment may be gone, and its file
  * something else. Threads: one.

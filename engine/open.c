@@ -96,6 +96,16 @@ static bool has_records(const struct weir_engine *engine)
            atomic_load_explicit(&engine->tables.end, memory_order_relaxed) > 1;
 }
 
+static int explain_hold(int rc, struct weir_error *why)
+{
+    return rc == WEIR_E_DAMAGED
+               ? engine_error(why, rc,
+                              "the file of a hold (in holds/) is damaged: what the log has to keep "
+                              "is not known until that hold is set again, or dropped")
+               : engine_error(why, rc, "the log cannot be held for the engine: %s",
+                              weir_error_text(rc));
+}
+
 /* A log that has tables and no hold is held from its first record on. */
 static int see_to_hold(struct weir_engine *engine, struct weir_error *why)
 {
@@ -110,8 +120,7 @@ static int see_to_hold(struct weir_engine *engine, struct weir_error *why)
         held = rc == 0;
     }
     if (rc < 0) {
-        return engine_error(why, rc, "the log cannot be held for the engine: %s",
-                            weir_error_text(rc));
+        return explain_hold(rc, why);
     }
     reserve_for_compaction(engine);
     atomic_store_explicit(&engine->held, held, memory_order_release);

@@ -411,6 +411,38 @@ static void se_08_the_engine_holds_the_log_and_truncation_is_refused_by_name(voi
     store_close(&store);
 }
 
+/* Of one that is damaged nobody knows what it keeps: the open says so, and what mends it. */
+static void se_08_a_damaged_hold_keeps_the_engine_from_opening_until_it_is_set_again(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"other", WEIR_HOLD_ENGINE};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct store store;
+        struct weir_error why = WEIR_ERROR_INIT;
+        char path[64];
+        uint64_t size;
+        store_open(&store);
+        put(&store, "a", "1");
+        settle(&store);
+        assert_int_equal(weir_hold_set(store.log, "other", 1), 0);
+        assert_int_equal(weir_engine_close(store.engine), 0);
+        snprintf(path, sizeof path, "holds/%s", names[i]);
+        uint8_t *bytes = sim_memory_bytes(store.keeper, path, false, &size);
+        assert_non_null(bytes);
+        memset(bytes, 0x55, size);
+        assert_int_equal(weir_engine_open(store.log, &store.engine_options, &store.engine, &why),
+                         WEIR_E_DAMAGED);
+        assert_int_equal(why.code, WEIR_E_DAMAGED);
+        assert_non_null(strstr(why.text, "hold"));
+        assert_non_null(strstr(why.text, "set again"));
+        assert_int_equal(weir_hold_set(store.log, names[i], 1), 0);
+        assert_int_equal(weir_engine_open(store.log, &store.engine_options, &store.engine, &why),
+                         0);
+        expect(&store, "a", "1", 1);
+        store_close(&store);
+    }
+}
+
 static void records_of_the_application_beside_the_engines_do_not_disturb(void **state)
 {
     (void)state;
@@ -472,6 +504,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(values_are_lent_from_the_log_and_stay_while_the_section_lasts),
         cmocka_unit_test(tables_are_namespaces_that_the_log_names),
         cmocka_unit_test(se_08_the_engine_holds_the_log_and_truncation_is_refused_by_name),
+        cmocka_unit_test(se_08_a_damaged_hold_keeps_the_engine_from_opening_until_it_is_set_again),
         cmocka_unit_test(records_of_the_application_beside_the_engines_do_not_disturb),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);

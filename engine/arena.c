@@ -34,7 +34,6 @@
 #define HEAD_MAGIC UINT64_C(0x316e726172696577) /* "weirarn1" */
 #define ARENA_START UINT64_C(192)               /* the head, and up to the next cache line */
 #define CHUNK_BYTES_MIN UINT64_C(512)
-#define CHUNK_BYTES_MAX UINT64_C(32768)
 #define CHUNK_SHARE 512 /* a chunk is at most this part of what is used already */
 #define REFILL_OBJECTS 32
 #define CARVE_OBJECTS_MIN 3 /* that an object of a larger class has to become */
@@ -210,7 +209,7 @@ static bool fetch_chunk(struct engine_arena *arena, struct arena_region *region,
 {
     uint64_t size = arena_class_bytes[size_class];
     uint64_t share = atomic_load_explicit(&arena->used, memory_order_relaxed) / CHUNK_SHARE;
-    uint64_t bytes = share < CHUNK_BYTES_MAX ? share : CHUNK_BYTES_MAX;
+    uint64_t bytes = share < ARENA_CHUNK_BYTES_MAX ? share : ARENA_CHUNK_BYTES_MAX;
     bytes = bytes > CHUNK_BYTES_MIN ? bytes : CHUNK_BYTES_MIN;
     uint64_t count = bytes / size != 0 ? bytes / size : 1;
     uint64_t offset = reserve(arena, count * size);

@@ -35,6 +35,10 @@
 #define ARENA_CLASSES 16
 #define ARENA_CLASS_SHIFT 2 /* four bits of the first word of an object that is retired */
 #define ARENA_REGIONS 8
+#define ARENA_CHUNK_BYTES_MAX UINT64_C(32768)
+/* Of what a region has taken and not handed out, which others cannot have: a chunk of each class.
+ */
+#define ARENA_REGION_KEEPS_MAX (ARENA_CLASSES * ARENA_CHUNK_BYTES_MAX)
 #define ARENA_LIMIT_MAX (UINT64_C(1) << 32 << 4) /* references are 32 bits, of units */
 #define ARENA_LIMIT_DEFAULT ARENA_LIMIT_MAX
 #define ARENA_LIMIT_MIN (UINT64_C(64) << 10)

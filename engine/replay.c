@@ -19,14 +19,14 @@
 #include "engine/follow.h"
 
 #include "base/thread.h"
-#include "engine/worker.h"
 #include "wal/address_fetch.h"
 
 #include <errno.h>
 
 #define BATCH 64
 #define SHARES_MAX 8u
-#define SHARE_RECORDS_LEAST 1024u /* that a thread is started for */
+#define SHARE_RECORDS_LEAST 1024u   /* that a thread is started for */
+#define INDEX_BYTES_FOR_RECORD 256u /* several times what a key takes */
 
 _Static_assert(BATCH <= WAL_ADDRESS_FETCHES, "one record is looked at for each");
 
@@ -40,7 +40,6 @@ struct share {
     struct wal_address_fetch *fetch; /* NULL: all records are read where they lie */
     struct base_thread thread;
     uint32_t number;
-    _Atomic uint32_t worker; /* the number of its thread, while that runs; 0 */
     uint64_t records, bytes; /* of all shares, as far as it came */
     int rc;
     struct weir_error why;
@@ -58,23 +57,15 @@ struct replay {
 
 /* ---- where records are read ---- */
 
-/* The fetch of the calling thread. */
-static struct wal_address_fetch *fetch_of(struct replay *replay)
-{
-    uint32_t worker = worker_number();
-    for (uint32_t i = 0; i < replay->share_count; i++) {
-        if (atomic_load_explicit(&replay->shares[i].worker, memory_order_relaxed) == worker) {
-            return replay->shares[i].fetch;
-        }
-    }
-    return NULL;
-}
+static _Thread_local const struct share *share_of_thread; /* NULL: it has none */
 
+/* The index asks in the thread that puts. */
 static int load_key(void *context, uint64_t address, struct index_key *ret_key)
 {
     struct replay *replay = context;
     struct engine_version version;
-    int rc = follow_version_at(replay->engine, fetch_of(replay), address, &version);
+    struct wal_address_fetch *fetch = share_of_thread != NULL ? share_of_thread->fetch : NULL;
+    int rc = follow_version_at(replay->engine, fetch, address, &version);
     if (rc == 0) {
         *ret_key = (struct index_key){version.key.data, (uint32_t)version.key.size};
     }
@@ -226,8 +217,8 @@ static void walk(void *context)
 {
     struct share *share = context;
     struct weir_record records[BATCH];
-    atomic_store_explicit(&share->worker, worker_number(), memory_order_relaxed);
     int count = 1;
+    share_of_thread = share;
     while (count > 0 && share->rc == 0) {
         count = weir_cursor_next_batch(share->cursor, records, BATCH);
         if (count < 0) {
@@ -241,7 +232,7 @@ static void walk(void *context)
     if (count == 0) {
         move_on(share, weir_cursor_position(share->cursor) - 1); /* passed over ones, too */
     }
-    atomic_store_explicit(&share->worker, 0, memory_order_relaxed);
+    share_of_thread = NULL;
 }
 
 static int open_share(struct replay *replay, uint32_t number, struct weir_error *why)
@@ -259,17 +250,26 @@ static int open_share(struct replay *replay, uint32_t number, struct weir_error 
         return engine_error(why, rc, "the log cannot be read from LSN %llu on: %s",
                             (unsigned long long)replay->from, weir_error_text(rc));
     }
-    return engine->read_only ? 0 : wal_address_fetch_open(engine->log, &share->fetch);
+    struct wal_address_fetch *beside = number > 0 ? replay->shares[0].fetch : NULL;
+    return engine->read_only ? 0 : wal_address_fetch_open(engine->log, beside, &share->fetch);
 }
 
 static void close_shares(struct replay *replay)
 {
-    for (uint32_t i = 0; i < replay->share_count; i++) {
+    for (uint32_t i = SHARES_MAX; i-- > 0;) { /* the first one's files are used by all */
         wal_address_fetch_close(replay->shares[i].fetch);
         if (replay->shares[i].cursor != NULL) {
             weir_cursor_close(replay->shares[i].cursor);
         }
     }
+}
+
+/* Each thread keeps memory of the index for itself that the others, and one alone, could use. */
+static bool is_room_for(const struct weir_engine *engine, uint64_t shares, uint64_t records)
+{
+    const struct engine_arena *arena = &engine->arena;
+    uint64_t left = arena->limit - atomic_load_explicit(&arena->used, memory_order_relaxed);
+    return left >= shares * ARENA_REGION_KEEPS_MAX + records * INDEX_BYTES_FOR_RECORD;
 }
 
 /* A reader's may be at work already: alone, in the order of the log. */
@@ -281,7 +281,7 @@ static uint32_t wanted_shares(const struct replay *replay)
     uint64_t most = engine->read_only ? 1 : records / SHARE_RECORDS_LEAST;
     most = most < SHARES_MAX ? most : SHARES_MAX;
     most = most < engine->options.threads ? most : engine->options.threads;
-    return most > 1 ? (uint32_t)most : 1;
+    return most > 1 && is_room_for(engine, most, records) ? (uint32_t)most : 1;
 }
 
 static void run_shares(struct replay *replay)
@@ -299,6 +299,8 @@ static void run_shares(struct replay *replay)
     for (uint32_t i = 1; i < started; i++) {
         base_thread_join(&replay->shares[i].thread);
     }
+    struct weir_engine_open_report *report = &replay->engine->report;
+    report->threads = started > report->threads ? started : report->threads;
 }
 
 /* What the first failure in the log is, or how far all shares are. */
@@ -333,11 +335,13 @@ static int settle(struct replay *replay, struct weir_error *why)
 
 static int run(struct replay *replay, struct weir_error *why)
 {
-    int rc = 0;
     uint32_t wanted = wanted_shares(replay);
-    for (uint32_t i = 0; i < wanted && rc == 0; i++) {
-        rc = open_share(replay, i, why);
-        replay->share_count = i + 1;
+    int rc = open_share(replay, 0, why);
+    replay->share_count = 1;
+    /* What cannot be had for one more is done without. */
+    while (rc == 0 && replay->share_count < wanted &&
+           open_share(replay, replay->share_count, NULL) == 0) {
+        replay->share_count++;
     }
     if (rc == 0) {
         bool fetches = !replay->engine->read_only;

@@ -47,25 +47,39 @@ struct fetch_slot {
     bool lost; /* the medium has not let go of the buffer */
 };
 
-struct wal_address_fetch {
-    struct weir_log *log;
-    uint8_t *buffers;
-    uint32_t slot_count, file_count;
-    struct fetch_slot slots[WAL_ADDRESS_FETCHES];
+/* Of all that were opened beside each other: a file stays where it is until they are closed. */
+struct fetch_files {
+    struct base_lock lock; /* in front of segments.lock */
+    uint32_t count;
     struct fetch_file files[FILES_MAX];
 };
 
-int wal_address_fetch_open(struct weir_log *log, struct wal_address_fetch **ret_fetch)
+struct wal_address_fetch {
+    struct weir_log *log;
+    uint8_t *buffers;
+    struct fetch_files *files; /* own, or another's */
+    bool owns_files;
+    uint32_t slot_count;
+    struct fetch_slot slots[WAL_ADDRESS_FETCHES];
+};
+
+int wal_address_fetch_open(struct weir_log *log, struct wal_address_fetch *beside,
+                           struct wal_address_fetch **ret_fetch)
 {
     struct wal_address_fetch *fetch = base_alloc_zero(sizeof *fetch);
     uint8_t *buffers = base_alloc_aligned(FORMAT_BLOCK, WAL_ADDRESS_FETCHES * FETCH_BYTES);
-    if (fetch == NULL || buffers == NULL) {
+    struct fetch_files *files =
+        beside != NULL ? beside->files : base_alloc_zero(sizeof(struct fetch_files));
+    if (fetch == NULL || buffers == NULL || files == NULL) {
         base_free(fetch);
         base_free(buffers);
+        base_free(beside != NULL ? NULL : files);
         return -ENOMEM;
     }
     fetch->log = log;
     fetch->buffers = buffers;
+    fetch->files = files;
+    fetch->owns_files = beside == NULL;
     *ret_fetch = fetch;
     return 0;
 }
@@ -91,30 +105,46 @@ static bool find_segment(struct weir_log *log, uint64_t ordinal, struct fetch_fi
 
 static void close_files(struct wal_address_fetch *fetch)
 {
-    for (uint32_t i = 0; i < fetch->file_count; i++) {
-        fetch->log->medium->ops->close(fetch->files[i].file);
+    for (uint32_t i = 0; i < fetch->files->count; i++) {
+        fetch->log->medium->ops->close(fetch->files->files[i].file);
     }
-    fetch->file_count = 0;
+    base_free(fetch->files);
 }
 
-static struct fetch_file *file_of(struct wal_address_fetch *fetch, uint64_t ordinal)
+/* Under the lock of the files. */
+static struct fetch_file *find_file(struct weir_log *log, struct fetch_files *files,
+                                    uint64_t ordinal)
 {
-    for (uint32_t i = 0; i < fetch->file_count; i++) {
-        if (fetch->files[i].ordinal == ordinal) {
-            return &fetch->files[i];
+    for (uint32_t i = 0; i < files->count; i++) {
+        if (files->files[i].ordinal == ordinal) {
+            return &files->files[i];
         }
     }
     char name[FORMAT_NAME_BYTES];
-    struct fetch_file *file = &fetch->files[fetch->file_count];
-    if (fetch->file_count == FILES_MAX || !find_segment(fetch->log, ordinal, file)) {
+    struct fetch_file *file = &files->files[files->count];
+    if (files->count == FILES_MAX || !find_segment(log, ordinal, file)) {
         return NULL;
     }
     format_segment_name(ordinal, name);
     /* Sealed, so it was durable before the segment behind it had a record. */
-    int rc =
-        fetch->log->medium->ops->open(fetch->log->medium, name, WEIR_FILE_READ_CACHED, &file->file);
-    fetch->file_count += rc == 0;
+    int rc = log->medium->ops->open(log->medium, name, WEIR_FILE_READ_CACHED, &file->file);
+    files->count += rc == 0;
     return rc == 0 ? file : NULL;
+}
+
+/* The file that a record is to be read from; NULL: it cannot be had, or has been read enough. */
+static struct fetch_file *file_for_record(struct wal_address_fetch *fetch, uint64_t ordinal)
+{
+    struct fetch_files *files = fetch->files;
+    base_lock_acquire(&files->lock);
+    struct fetch_file *file = find_file(fetch->log, files, ordinal);
+    if (file != NULL && file->records == RECORDS_OF_SEGMENT_MAX) {
+        file = NULL;
+    } else if (file != NULL) {
+        file->records++;
+    }
+    base_lock_release(&files->lock);
+    return file;
 }
 
 /* ---- records ---- */
@@ -183,11 +213,10 @@ void wal_address_fetch_begin(struct wal_address_fetch *fetch, uint64_t address)
         find_slot(fetch, address) != NULL) {
         return;
     }
-    struct fetch_file *file = file_of(fetch, address >> log->limits.segment_shift);
-    if (file == NULL || file->records == RECORDS_OF_SEGMENT_MAX) {
+    struct fetch_file *file = file_for_record(fetch, address >> log->limits.segment_shift);
+    if (file == NULL) {
         return;
     }
-    file->records++;
     uint64_t offset = address & (log->limits.segment_bytes - 1);
     uint64_t block = offset & ~(uint64_t)(FORMAT_BLOCK - 1);
     struct fetch_slot *slot = &fetch->slots[fetch->slot_count];
@@ -255,7 +284,9 @@ void wal_address_fetch_close(struct wal_address_fetch *fetch)
 {
     if (fetch != NULL) {
         wal_address_fetch_clear(fetch);
-        close_files(fetch);
+        if (fetch->owns_files) {
+            close_files(fetch);
+        }
         base_free(fetch->buffers);
         base_free(fetch);
     }

@@ -3,7 +3,7 @@
  * made readable: a few records of each of many segments cost a look at all their pages, or the
  * reading of all their bytes, where they are pinned instead.
  *
- *     wal_address_fetch_open(log, &fetch);
+ *     wal_address_fetch_open(log, NULL, &fetch);
  *     wal_address_fetch_begin(fetch, address);     // up to WAL_ADDRESS_FETCHES of them
  *     if (wal_address_fetch_take(fetch, address, &record)) {
  *         use(record);                             // lent until wal_address_fetch_clear()
@@ -14,7 +14,7 @@
  *     wal_address_fetch_close(fetch);
  *
  * For a writer's handle: beside another process that writes, a segment may be gone, and its file
- * something else. Threads: one.
+ * something else. Threads: one for each, of any number that share their files.
  */
 #ifndef WAL_ADDRESS_FETCH_H
 #define WAL_ADDRESS_FETCH_H
@@ -25,10 +25,12 @@
 
 struct wal_address_fetch;
 
-/* 0; -ENOMEM. */
-int wal_address_fetch_open(struct weir_log *log, struct wal_address_fetch **ret_fetch);
+/* beside: NULL, or another one of this log, whose files it uses: together they open what one would.
+ * 0; -ENOMEM. */
+int wal_address_fetch_open(struct weir_log *log, struct wal_address_fetch *beside,
+                           struct wal_address_fetch **ret_fetch);
 
-/* Waits for what was begun. NULL is allowed. */
+/* Waits for what was begun. NULL is allowed. Before the one that it was opened beside. */
 void wal_address_fetch_close(struct wal_address_fetch *fetch);
 
 /* Starts to fetch a record, unless its segment is readable, or it was begun before, or too many

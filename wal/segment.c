@@ -390,8 +390,10 @@ static int map_segment(struct weir_log *log, struct wal_segment *segment, struct
     if (rc < 0) {
         goto out_fail;
     }
+    base_lock_acquire(&log->segments.lock); /* whoever has not pinned it looks under this one */
     segment->base = base;
     segment->mapped = true;
+    base_lock_release(&log->segments.lock);
     atomic_fetch_add_explicit(&log->segments.mapped_bytes, log->limits.segment_bytes,
                               memory_order_relaxed);
     rc = check_own_header(log, segment, name, why);

@@ -81,7 +81,7 @@ typedef int (*weir_progress_fn)(void *context, uint64_t done_bytes, uint64_t all
 struct weir_engine_options {
     size_t size; /* sizeof(struct weir_engine_options) */
     uint32_t flags;
-    uint32_t threads;          /* for rebuilding; default: as many as there are CPUs, at most 8 */
+    uint32_t threads;          /* for opening; default: as many as there are CPUs, at most 8 */
     uint64_t index_bytes;      /* most that the index may take: 64 KiB to 64 GiB, the default, which
                                   is address space alone before it is used */
     uint64_t checkpoint_bytes; /* weir_engine_maintain() and close make a checkpoint when the log
@@ -109,7 +109,7 @@ struct weir_engine_open_report {
     uint64_t replayed_records;   /* records of the engine among those that were read */
     uint64_t replayed_bytes;     /* of the log */
     uint64_t keys, deleted_keys; /* live; and those whose newest record is a delete */
-    uint32_t threads;
+    uint32_t threads;            /* that replayed, side by side */
     /* Of weir_engine_open_at(), whose log is opened meanwhile: load_s is what was left of it when
      * the log could be read, replay_s may lie in the log's time, and total_s is what was left of
      * all when the log was open. */

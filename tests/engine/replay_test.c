@@ -6,6 +6,7 @@
 
 #include "base/system.h"
 #include "engine/engine.h"
+#include "wal/format.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -150,6 +151,97 @@ static void threads_are_started_for_a_long_rest_alone_and_done_without(void **st
     store_close(&store);
 }
 
+/* ---- what there is little of ---- */
+
+/* What one thread has room for, each of several does not: it keeps memory to itself. */
+static void se_03_an_index_that_is_full_opens_with_any_number_of_threads(void **state)
+{
+    (void)state;
+    static const uint64_t limits[] = {(uint64_t)256 << 10, (uint64_t)1 << 20, (uint64_t)4 << 20};
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        struct store store;
+        char key[24];
+        store_open_with(&store, STORE_SEGMENT, limits[i]);
+        for (uint32_t number = 0, rc = 0; rc == 0; number++) {
+            if (number == 1000) {
+                make_checkpoint(&store);
+            }
+            snprintf(key, sizeof key, "%08x", number * 2654435761u);
+            rc = weir_put(store.engine, WEIR_TABLE_DEFAULT, text(key), text("v"), WEIR_NONE,
+                          NULL) != 0;
+        }
+        settle(&store);
+        struct fingerprint fingerprint = fingerprint_of(&store, 0);
+        for (uint32_t threads = 1; threads <= 8; threads *= 2) {
+            store.engine_options.threads = threads;
+            store.engine_options.checkpoint_bytes = UINT64_MAX;
+            store_reopen(&store);
+            assert_true(report_of(&store).from_checkpoint);
+            expect_fingerprint(&store, 0, &fingerprint);
+        }
+        store_close(&store);
+    }
+}
+
+struct opens {
+    uint64_t below; /* ordinals */
+    unsigned of[64];
+};
+
+static int count_opens(void *context, const char *call, const char *name, uint64_t offset,
+                       size_t size)
+{
+    struct opens *opens = context;
+    uint64_t ordinal;
+    (void)offset, (void)size;
+    if (strcmp(call, "open") == 0 && format_segment_ordinal(name, &ordinal) &&
+        ordinal < opens->below && ordinal < 64) {
+        opens->of[ordinal]++;
+    }
+    return 0;
+}
+
+/* Records from which new keys part are read from files that all threads share. */
+static void threads_open_the_segment_of_an_old_record_once_for_all(void **state)
+{
+    (void)state;
+    struct store store;
+    struct weir_stat stat = WEIR_STAT_INIT;
+    char key[24], value[600];
+    unsigned most[2] = {0, 0};
+    memset(value, 'v', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    store_open(&store);
+    for (int i = 0; i < KEYS; i++) {
+        snprintf(key, sizeof key, "key%d", i);
+        put(&store, key, value);
+    }
+    settle(&store);
+    assert_int_equal(weir_log_stat(store.log, &stat), 0);
+    make_checkpoint(&store);
+    for (int i = 0; i < 2 * KEYS; i++) {
+        snprintf(key, sizeof key, "key%d%c", i / 2, "!?"[i % 2]);
+        put(&store, key, "new");
+    }
+    settle(&store);
+    for (uint32_t turn = 0; turn < 2; turn++) {
+        struct opens opens = {.below = stat.segments - 1};
+        store.engine_options.threads = turn == 0 ? 1 : 4;
+        store_stop(&store);
+        store.disk.faults = (struct sim_memory_faults){count_opens, &opens};
+        base_system_set(&at_once);
+        store_start(&store);
+        base_system_set(NULL);
+        store.disk.faults = (struct sim_memory_faults){0};
+        for (size_t i = 0; i < 64; i++) {
+            most[turn] += opens.of[i];
+        }
+    }
+    assert_true(most[0] >= stat.segments - 1);
+    assert_true(most[1] < 2 * most[0]); /* some are mapped besides, by one or by the other */
+    store_close(&store);
+}
+
 /* ---- what is wrong ---- */
 
 /* A key of this share of two: the second one is done before the first, by run_at_once(). */
@@ -262,6 +354,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(se_09_shares_of_a_rest_come_to_what_one_thread_comes_to),
         cmocka_unit_test(threads_are_started_for_a_long_rest_alone_and_done_without),
+        cmocka_unit_test(se_03_an_index_that_is_full_opens_with_any_number_of_threads),
+        cmocka_unit_test(threads_open_the_segment_of_an_old_record_once_for_all),
         cmocka_unit_test(of_two_shares_that_fail_the_first_in_the_log_is_reported),
         cmocka_unit_test(a_record_that_is_none_is_reported_once_and_the_first),
         cmocka_unit_test(a_change_in_front_of_the_name_of_its_table_is_refused),

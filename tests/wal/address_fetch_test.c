@@ -82,7 +82,7 @@ static void world_free(struct world *world)
 static struct wal_address_fetch *open_fetch(struct world *world)
 {
     struct wal_address_fetch *fetch;
-    assert_int_equal(wal_address_fetch_open(world->log, &fetch), 0);
+    assert_int_equal(wal_address_fetch_open(world->log, NULL, &fetch), 0);
     return fetch;
 }
 
@@ -184,6 +184,30 @@ static void so_many_segments_are_opened_and_no_more(void **state)
         assert_true(ordinal > FILES_MAX + 1);
     }
     wal_address_fetch_close(fetch);
+    world_free(world);
+}
+
+/* What one has opened, the other one reads from, and both together open no more. */
+static void fetches_beside_each_other_open_each_segment_once(void **state)
+{
+    (void)state;
+    struct world *world = world_of(FILES_MAX + 3);
+    struct wal_address_fetch *fetches[2] = {open_fetch(world), NULL};
+    uint64_t ordinal = 0;
+    assert_int_equal(wal_address_fetch_open(world->log, fetches[0], &fetches[1]), 0);
+    for (size_t i = 0; i + 1 < world->count; i++) {
+        if (ordinal_of(world, i) > ordinal && size_of(i) < 4000) {
+            ordinal = ordinal_of(world, i);
+            for (int one = 0; one < 2; one++) {
+                struct wal_address_fetch *fetch = fetches[(ordinal + (uint64_t)one) % 2];
+                assert_int_equal(fetch_one(world, fetch, i), ordinal <= FILES_MAX);
+            }
+        }
+    }
+    assert_true(ordinal > FILES_MAX + 1);
+    wal_address_fetch_close(fetches[1]);
+    assert_true(fetch_one(world, fetches[0], 1));
+    wal_address_fetch_close(fetches[0]);
     world_free(world);
 }
 
@@ -417,6 +441,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(records_of_sealed_segments_are_fetched_and_nothing_is_mapped),
         cmocka_unit_test(of_one_segment_so_many_are_fetched_and_no_more),
         cmocka_unit_test(so_many_segments_are_opened_and_no_more),
+        cmocka_unit_test(fetches_beside_each_other_open_each_segment_once),
         cmocka_unit_test(segments_that_are_readable_or_not_there_are_left_alone),
         cmocka_unit_test(what_is_no_whole_record_of_its_segment_is_not_lent),
         cmocka_unit_test(a_disk_that_errs_makes_no_record),

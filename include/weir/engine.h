@@ -147,7 +147,7 @@ WEIR_EXPORT int weir_engine_open(struct weir_log *log, const struct weir_engine_
 
 /* Opens a log and its engine: weir_log_open() and weir_engine_open() in one, and sooner done. While
  * the log waits for its disk, the checkpoint is read and checked by a thread beside it, and what is
- * behind it is replayed; with options.threads = 1, and read-only, one comes after the other.
+ * behind it is replayed by options.threads; with 1, and read-only, one comes after the other.
  *
  * @param directory    as weir_log_open() has it, as is log_options
  * @param log_options  NULL for the defaults; a custom medium is handed over, also on failure

@@ -168,11 +168,13 @@ static int read_parts(struct loading *loading)
 
 /* ---- the image ---- */
 
-struct checker {
+/* Work for several threads: each takes the next large page, so that none is done long before the
+ * others, whichever of them share a CPU with the opening of the log. */
+struct check {
     const struct loading *loading;
-    struct base_thread thread;
-    uint64_t first, end; /* pieces */
-    bool whole, lost;
+    uint64_t pieces;
+    _Atomic uint64_t next;  /* piece: the first that nobody has taken */
+    _Atomic bool bad, lost; /* a piece that is not what it was; memory that the medium has kept */
 };
 
 static int read_piece(const struct loading *loading, uint64_t index, uint8_t *target)
@@ -191,58 +193,62 @@ static const struct le32 *piece_crcs(const struct loading *loading)
     return (const struct le32 *)(loading->parts + tables);
 }
 
-static void check_pieces(void *context)
+static bool check_piece(const struct loading *loading, uint64_t index, bool *ret_lost)
 {
-    struct checker *checker = context;
-    const struct loading *loading = checker->loading;
-    const struct le32 *crcs = piece_crcs(loading);
     uint8_t *image = loading->engine->arena.memory;
-    checker->whole = true;
-    for (uint64_t i = checker->first; i < checker->end && checker->whole; i++) {
-        int rc = loading->copied ? read_piece(loading, i, image + i * CHECKPOINT_PIECE_BYTES) : 0;
-        checker->lost = rc == -ENOTRECOVERABLE;
-        checker->whole =
-            rc == 0 && checkpoint_piece_crc(image, loading->image_bytes, i) == le32_load(&crcs[i]);
-    }
+    int rc =
+        loading->copied ? read_piece(loading, index, image + index * CHECKPOINT_PIECE_BYTES) : 0;
+    *ret_lost = rc == -ENOTRECOVERABLE;
+    return rc == 0 && checkpoint_piece_crc(image, loading->image_bytes, index) ==
+                          le32_load(&piece_crcs(loading)[index]);
 }
 
-/* Where the work of thread `i` of `count` begins: no two of them share a large page. */
-static uint64_t first_piece(uint64_t pieces, unsigned i, unsigned count)
+static bool is_bad(struct check *check)
 {
-    return i == count ? pieces : pieces * i / count / PIECES_PER_LARGE_PAGE * PIECES_PER_LARGE_PAGE;
+    return atomic_load_explicit(&check->bad, memory_order_relaxed);
+}
+
+static void check_pieces(void *context)
+{
+    struct check *check = context;
+    uint64_t first;
+    while (!is_bad(check) &&
+           (first = atomic_fetch_add_explicit(&check->next, PIECES_PER_LARGE_PAGE,
+                                              memory_order_relaxed)) < check->pieces) {
+        uint64_t end = first + PIECES_PER_LARGE_PAGE;
+        for (uint64_t i = first; i < end && i < check->pieces && !is_bad(check); i++) {
+            bool lost;
+            if (!check_piece(check->loading, i, &lost)) {
+                atomic_store_explicit(&check->bad, true, memory_order_relaxed);
+            }
+            if (lost) {
+                atomic_store_explicit(&check->lost, true, memory_order_relaxed);
+            }
+        }
+    }
 }
 
 static bool image_is_whole(const struct loading *loading)
 {
-    struct checker checkers[LOAD_THREADS_MAX];
-    uint64_t pieces = checkpoint_pieces(loading->image_bytes);
-    unsigned wanted = loading->engine->options.threads;
-    wanted = wanted < pieces ? wanted : (unsigned)pieces;
+    struct base_thread threads[LOAD_THREADS_MAX];
+    struct check check = {.loading = loading, .pieces = checkpoint_pieces(loading->image_bytes)};
+    uint64_t large_pages = (check.pieces + PIECES_PER_LARGE_PAGE - 1) / PIECES_PER_LARGE_PAGE;
+    uint64_t wanted = loading->engine->options.threads;
+    wanted = wanted < large_pages ? wanted : large_pages;
     wanted = wanted < LOAD_THREADS_MAX ? wanted : LOAD_THREADS_MAX;
-    wanted = wanted > 0 ? wanted : 1;
-    unsigned started = 1;
-    for (unsigned i = 0; i < wanted; i++) {
-        checkers[i] = (struct checker){.loading = loading,
-                                       .first = first_piece(pieces, i, wanted),
-                                       .end = first_piece(pieces, i + 1, wanted)};
-    }
-    while (started < wanted && base_thread_start(&checkers[started].thread, "weir-load",
-                                                 check_pieces, &checkers[started]) == 0) {
+    unsigned started = 0;
+    while (started + 1 < wanted &&
+           base_thread_start(&threads[started], "weir-load", check_pieces, &check) == 0) {
         started++;
     }
-    check_pieces(&checkers[0]);
-    for (unsigned i = started; i < wanted; i++) {
-        check_pieces(&checkers[i]); /* no thread could be had for it */
+    check_pieces(&check);
+    for (unsigned i = 0; i < started; i++) {
+        base_thread_join(&threads[i]);
     }
-    bool whole = true;
-    for (unsigned i = 0; i < wanted; i++) {
-        if (i > 0 && i < started) {
-            base_thread_join(&checkers[i].thread);
-        }
-        whole = whole && checkers[i].whole;
-        loading->engine->arena.lost = loading->engine->arena.lost || checkers[i].lost;
+    if (atomic_load_explicit(&check.lost, memory_order_relaxed)) {
+        loading->engine->arena.lost = true;
     }
-    return whole;
+    return !is_bad(&check);
 }
 
 /* Each record behind the checkpoint writes to a page of the image, more or less. */

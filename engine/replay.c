@@ -23,12 +23,11 @@
 
 #include <errno.h>
 
-#define BATCH 64
+#define BATCH 256
+#define WINDOW WAL_ADDRESS_FETCHES /* records that are looked for together: one of each at most */
 #define SHARES_MAX 8u
 #define SHARE_RECORDS_LEAST 1024u   /* that a thread is started for */
 #define INDEX_BYTES_FOR_RECORD 256u /* several times what a key takes */
-
-_Static_assert(BATCH <= WAL_ADDRESS_FETCHES, "one record is looked at for each");
 
 struct replay;
 
@@ -120,18 +119,21 @@ static bool is_of_share(const struct share *share, const struct engine_version *
     return count == 1 || stripe_of(version->table, version->key) % count == share->number;
 }
 
-/* Which records the share applies, a bit each: changes of its keys, tables, and what is wrong and
- * will be said to be. Sends for what putting them will look at: a miss that one key would wait for
- * is waited for together with those of the others. */
-static uint64_t choose(struct share *share, const struct weir_record *records, int count)
+/* Which records the share applies: changes of its keys, tables, and what is wrong and will be said
+ * to be. Sends for what putting them will look at: a miss that one key would wait for, or a read,
+ * is waited for together with those of the others. Goes on to the end of a window, and returns how
+ * far that is: of a batch that others share, it is longer. */
+static int choose(struct share *share, const struct weir_record *records, int count,
+                  bool ret_chosen[BATCH])
 {
     struct weir_engine *engine = share->engine;
     struct index_lane lanes[INDEX_LANES];
     uint64_t before[INDEX_LANES];
-    unsigned lane = 0;
-    uint64_t chosen = 0;
-    for (int i = 0; i < count; i++) {
+    unsigned lane = 0, chosen = 0;
+    int i = 0;
+    for (; i < count && chosen < WINDOW; i++) {
         struct engine_version version;
+        ret_chosen[i] = false;
         if (!is_ours(&records[i])) {
             continue;
         }
@@ -142,7 +144,8 @@ static uint64_t choose(struct share *share, const struct weir_record *records, i
         if (is_change && !is_of_share(share, &version)) {
             continue;
         }
-        chosen |= UINT64_C(1) << i;
+        ret_chosen[i] = true;
+        chosen++;
         struct engine_table *table = is_change ? table_of(engine, version.table) : NULL;
         if (table == NULL) {
             continue;
@@ -156,7 +159,7 @@ static uint64_t choose(struct share *share, const struct weir_record *records, i
         }
     }
     fetch_lanes(share, lanes, before, lane);
-    return chosen;
+    return i;
 }
 
 /* Says where the share failed, if no other one did so in front of that. */
@@ -185,15 +188,16 @@ static void move_on(struct share *share, weir_lsn lsn)
     }
 }
 
-/* Each batch is a section of its own: a long replay holds nothing back. */
-static void apply_batch(struct share *share, const struct weir_record *records, int count)
+/* Each window is a section of its own: a long replay holds nothing back. How many records. */
+static int apply_window(struct share *share, const struct weir_record *records, int count)
 {
     struct weir_engine *engine = share->engine;
+    bool chosen[BATCH];
     uint32_t slot = epoch_enter(&engine->epochs);
-    uint64_t chosen = choose(share, records, count);
+    count = choose(share, records, count, chosen);
     for (int i = 0; i < count && share->rc == 0; i++) {
         int rc = 0;
-        if ((chosen >> i & 1) != 0) {
+        if (chosen[i]) {
             rc = follow_apply_fetched(engine, share->fetch, &records[i],
                                       wal_address_of(engine->log, share->cursor, &records[i]));
         }
@@ -208,6 +212,14 @@ static void apply_batch(struct share *share, const struct weir_record *records, 
     epoch_leave(&engine->epochs, slot);
     if (share->fetch != NULL) {
         wal_address_fetch_clear(share->fetch);
+    }
+    return count;
+}
+
+static void apply_batch(struct share *share, const struct weir_record *records, int count)
+{
+    for (int done = 0; done < count && share->rc == 0;) {
+        done += apply_window(share, records + done, count - done);
     }
 }
 

@@ -24,7 +24,12 @@
 #include <errno.h>
 
 #define BATCH 256
-#define WINDOW WAL_ADDRESS_FETCHES /* records that are looked for together: one of each at most */
+/* Records that are looked for together. What lies in memory goes through the caches; what does not
+ * is read in a time that does not depend on how much it is. */
+#define WINDOW 64u
+#define WINDOW_OF_READS WAL_ADDRESS_FETCHES
+#define READS_FEW 16u /* one of so many records looks at one that the page cache lacks, or fewer   \
+                       */
 #define SHARES_MAX 8u
 #define SHARE_RECORDS_LEAST 1024u   /* that a thread is started for */
 #define INDEX_BYTES_FOR_RECORD 256u /* several times what a key takes */
@@ -50,6 +55,7 @@ struct replay {
     struct index_source source; /* of all tables, while records are fetched */
     weir_lsn from;
     uint32_t share_count;
+    uint32_t window;
     _Atomic weir_lsn failed; /* the first record with an error, UINT64_MAX: none */
     struct share shares[SHARES_MAX];
 };
@@ -131,7 +137,7 @@ static int choose(struct share *share, const struct weir_record *records, int co
     uint64_t before[INDEX_LANES];
     unsigned lane = 0, chosen = 0;
     int i = 0;
-    for (; i < count && chosen < WINDOW; i++) {
+    for (; i < count && chosen < share->replay->window; i++) {
         struct engine_version version;
         ret_chosen[i] = false;
         if (!is_ours(&records[i])) {
@@ -225,24 +231,30 @@ static void apply_batch(struct share *share, const struct weir_record *records, 
 
 /* ---- a share ---- */
 
+/* False: the share is done. */
+static bool take_batch(struct share *share)
+{
+    struct weir_record records[BATCH];
+    if (share->rc < 0) {
+        return false;
+    }
+    int count = weir_cursor_next_batch(share->cursor, records, BATCH);
+    if (count < 0) {
+        fail(share, NULL, count);
+    } else if (count == 0) {
+        move_on(share, weir_cursor_position(share->cursor) - 1); /* passed over ones, too */
+    } else if (!is_behind_a_failure(share, records[0].lsn)) {
+        apply_batch(share, records, count);
+        return share->rc == 0;
+    }
+    return false;
+}
+
 static void walk(void *context)
 {
     struct share *share = context;
-    struct weir_record records[BATCH];
-    int count = 1;
     share_of_thread = share;
-    while (count > 0 && share->rc == 0) {
-        count = weir_cursor_next_batch(share->cursor, records, BATCH);
-        if (count < 0) {
-            fail(share, NULL, count);
-        } else if (count > 0 && is_behind_a_failure(share, records[0].lsn)) {
-            break;
-        } else {
-            apply_batch(share, records, count);
-        }
-    }
-    if (count == 0) {
-        move_on(share, weir_cursor_position(share->cursor) - 1); /* passed over ones, too */
+    while (take_batch(share)) {
     }
     share_of_thread = NULL;
 }
@@ -296,6 +308,19 @@ static uint32_t wanted_shares(const struct replay *replay)
     return most > 1 && is_room_for(engine, most, records) ? (uint32_t)most : 1;
 }
 
+/* The first batch shows whether old records have to be read. If so one thread is enough: it waits
+ * for the medium, and several would wait for each other. */
+static bool try_batch(struct replay *replay)
+{
+    struct share *first = &replay->shares[0];
+    share_of_thread = first;
+    bool goes_on = take_batch(first);
+    share_of_thread = NULL;
+    bool reads = wal_address_fetch_asked(first->fetch) * READS_FEW > first->records;
+    replay->window = reads ? WINDOW_OF_READS : WINDOW;
+    return goes_on && !reads;
+}
+
 static void run_shares(struct replay *replay)
 {
     uint32_t started = 1;
@@ -345,21 +370,29 @@ static int settle(struct replay *replay, struct weir_error *why)
     return 0;
 }
 
+/* What cannot be had for one more is done without. */
+static void add_shares(struct replay *replay, uint32_t wanted)
+{
+    replay->from = replay->shares[0].position;
+    while (replay->share_count < wanted && open_share(replay, replay->share_count, NULL) == 0) {
+        replay->share_count++;
+    }
+}
+
 static int run(struct replay *replay, struct weir_error *why)
 {
     uint32_t wanted = wanted_shares(replay);
+    bool fetches = !replay->engine->read_only;
     int rc = open_share(replay, 0, why);
     replay->share_count = 1;
-    /* What cannot be had for one more is done without. */
-    while (rc == 0 && replay->share_count < wanted &&
-           open_share(replay, replay->share_count, NULL) == 0) {
-        replay->share_count++;
+    replay->window = WINDOW;
+    if (rc == 0 && fetches) {
+        begin_fetching(replay);
+    }
+    if (rc == 0 && fetches && try_batch(replay)) {
+        add_shares(replay, wanted);
     }
     if (rc == 0) {
-        bool fetches = !replay->engine->read_only;
-        if (fetches) {
-            begin_fetching(replay);
-        }
         run_shares(replay);
         if (fetches) {
             use_source(replay->engine, &replay->source);

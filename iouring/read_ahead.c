@@ -51,7 +51,7 @@ int read_ahead_begin(struct read_ahead *ahead, const struct weir_file *file, int
     size_t got = 0;
     if (cached != NULL && base_file_read_resident(cached, offset, memory, size_bytes, &got)) {
         *ret_ticket = TICKET_DONE | got;
-        return 0;
+        return 1;
     }
     base_lock_acquire(&ahead->lock);
     int slot = make_ring(ahead) ? take_slot(ahead) : -EOPNOTSUPP;

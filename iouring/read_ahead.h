@@ -19,7 +19,7 @@
 
 #include <sys/types.h>
 
-#define READ_AHEAD_DEPTH 32u
+#define READ_AHEAD_DEPTH 128u
 
 struct read_ahead {
     struct base_lock lock;
@@ -36,8 +36,8 @@ struct read_ahead {
     } slots[READ_AHEAD_DEPTH];
 };
 
-/* 0 with a ticket, -EBUSY (all slots are taken), -EOPNOTSUPP (not here). Memory and size as
- * O_DIRECT wants them.
+/* 0 with a ticket, 1 with one for what the page cache had, -EBUSY (all slots are taken),
+ * -EOPNOTSUPP (not here). Memory and size as O_DIRECT wants them.
  * @param cached  the same file through the page cache: what lies there whole is read at once; NULL:
  *                it is not asked */
 int read_ahead_begin(struct read_ahead *ahead, const struct weir_file *file, int fd,

@@ -60,6 +60,7 @@ struct wal_address_fetch {
     struct fetch_files *files; /* own, or another's */
     bool owns_files;
     uint32_t slot_count;
+    uint64_t asked; /* reads that the medium was asked for */
     struct fetch_slot slots[WAL_ADDRESS_FETCHES];
 };
 
@@ -180,7 +181,7 @@ static int start(struct wal_address_fetch *fetch, struct fetch_slot *slot)
     return ops->read_begin != NULL
                ? ops->read_begin(slot->file->file, slot->start, buffer_of(fetch, slot), slot->size,
                                  &slot->ticket)
-               : -EOPNOTSUPP;
+               : -EALREADY;
 }
 
 /* Up to the end of the segment at most. */
@@ -197,7 +198,8 @@ static void read_blocks(struct wal_address_fetch *fetch, struct fetch_slot *slot
         finish(fetch, &fetch->slots[i]); /* the oldest first */
         rc = start(fetch, slot);
     }
-    slot->pending = rc == 0;
+    slot->pending = rc >= 0;
+    fetch->asked += rc == 0 || rc == -EOPNOTSUPP;
     if (rc < 0) {
         size_t got = 0;
         slot->failed = fetch->log->medium->ops->read(slot->file->file, slot->start,
@@ -265,6 +267,11 @@ bool wal_address_fetch_take(struct wal_address_fetch *fetch, uint64_t address,
     read_blocks(fetch, slot);
     finish(fetch, slot);
     return parse(fetch, slot, buffer_of(fetch, slot), ret_record);
+}
+
+uint64_t wal_address_fetch_asked(const struct wal_address_fetch *fetch)
+{
+    return fetch->asked;
 }
 
 void wal_address_fetch_clear(struct wal_address_fetch *fetch)

@@ -21,7 +21,7 @@
 
 #include "wal/address.h"
 
-#define WAL_ADDRESS_FETCHES 64u
+#define WAL_ADDRESS_FETCHES 256u
 
 struct wal_address_fetch;
 
@@ -41,6 +41,9 @@ void wal_address_fetch_begin(struct wal_address_fetch *fetch, uint64_t address);
  * segment. */
 bool wal_address_fetch_take(struct wal_address_fetch *fetch, uint64_t address,
                             struct weir_record *ret_record);
+
+/* How many reads so far the medium had to be asked for: the page cache had the others. */
+uint64_t wal_address_fetch_asked(const struct wal_address_fetch *fetch);
 
 /* Forgets all records; what was lent is gone. */
 void wal_address_fetch_clear(struct wal_address_fetch *fetch);

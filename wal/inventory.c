@@ -132,7 +132,7 @@ static int begin_read(struct weir_medium *medium, struct inventory_segment *segm
     }
     read->begun =
         ops->read_begin != NULL && ops->read_begin(read->file, 0, read->blocks,
-                                                   FORMAT_SEGMENT_HEADER_BYTES, &read->ticket) == 0;
+                                                   FORMAT_SEGMENT_HEADER_BYTES, &read->ticket) >= 0;
     return 0;
 }
 

@@ -292,7 +292,7 @@ static void start_pieces(struct scan *scan)
         uint64_t at = scan->origin + scan->started * SCAN_PIECE_BYTES;
         begun = ops->read_begin != NULL &&
                 ops->read_begin(scan->file, at, slot_of(scan, scan->started),
-                                bytes_of(scan, scan->started), &piece->ticket) == 0;
+                                bytes_of(scan, scan->started), &piece->ticket) >= 0;
         piece->begun = begun;
         scan->started++;
     }

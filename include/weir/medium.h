@@ -188,8 +188,9 @@ struct weir_medium_ops {
 
     /* ---- reading ahead: both or neither may be NULL, then read() serves ---- */
 
-    /* Starts what read() would do: 0 with a ticket for read_end(), or, with nothing started, the
-     * caller reads: -EALREADY (read() will not wait for the medium), -EBUSY (many are under way),
+    /* Starts what read() would do: 0 with a ticket for read_end(), 1 with one for which that waits
+     * for nothing (it was at hand; 0 is right, too), or, with nothing started, the caller reads:
+     * -EALREADY (read() will not wait for the medium), -EBUSY (many are under way),
      * -EOPNOTSUPP (not this file, or this memory: it may have to be aligned to 4096). The buffer
      * belongs to the medium until read_end(), or close(), which waits. */
     int (*read_begin)(struct weir_file *file, uint64_t offset, void *buffer, size_t size_bytes,

@@ -12,7 +12,8 @@
 #include <stdio.h>
 
 #define KEYS 3000
-#define FILLERS 3000 /* records, so that there are several shares */
+#define SEGMENTS_FULL 6u /* of old keys, at least */
+#define FILLERS 3000     /* records, so that there are several shares */
 
 static void put_some(struct store *store, weir_table table, int step)
 {
@@ -201,31 +202,36 @@ static int count_opens(void *context, const char *call, const char *name, uint64
     return 0;
 }
 
+/* A store whose rest holds new keys, each of which parts from one of an old segment. */
+static void open_with_parting_keys(struct store *store)
+{
+    char key[24], value[600];
+    memset(value, 'v', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    store_open(store);
+    for (int i = 0; i < KEYS; i++) {
+        snprintf(key, sizeof key, "key%d", i);
+        put(store, key, value);
+    }
+    settle(store);
+    make_checkpoint(store);
+    for (int i = 0; i < 2 * KEYS; i++) {
+        int number = i * 7919 % (2 * KEYS); /* in no order */
+        snprintf(key, sizeof key, "key%d%c", number / 2, "!?"[number % 2]);
+        put(store, key, "new");
+    }
+    settle(store);
+}
+
 /* Records from which new keys part are read from files that all threads share. */
 static void threads_open_the_segment_of_an_old_record_once_for_all(void **state)
 {
     (void)state;
     struct store store;
-    struct weir_stat stat = WEIR_STAT_INIT;
-    char key[24], value[600];
     unsigned most[2] = {0, 0};
-    memset(value, 'v', sizeof value - 1);
-    value[sizeof value - 1] = '\0';
-    store_open(&store);
-    for (int i = 0; i < KEYS; i++) {
-        snprintf(key, sizeof key, "key%d", i);
-        put(&store, key, value);
-    }
-    settle(&store);
-    assert_int_equal(weir_log_stat(store.log, &stat), 0);
-    make_checkpoint(&store);
-    for (int i = 0; i < 2 * KEYS; i++) {
-        snprintf(key, sizeof key, "key%d%c", i / 2, "!?"[i % 2]);
-        put(&store, key, "new");
-    }
-    settle(&store);
+    open_with_parting_keys(&store);
     for (uint32_t turn = 0; turn < 2; turn++) {
-        struct opens opens = {.below = stat.segments - 1};
+        struct opens opens = {.below = SEGMENTS_FULL};
         store.engine_options.threads = turn == 0 ? 1 : 4;
         store_stop(&store);
         store.disk.faults = (struct sim_memory_faults){count_opens, &opens};
@@ -237,8 +243,64 @@ static void threads_open_the_segment_of_an_old_record_once_for_all(void **state)
             most[turn] += opens.of[i];
         }
     }
-    assert_true(most[0] >= stat.segments - 1);
+    assert_true(most[0] >= SEGMENTS_FULL - 1);
     assert_true(most[1] < 2 * most[0]); /* some are mapped besides, by one or by the other */
+    store_close(&store);
+}
+
+/* ---- where records have to be read ---- */
+
+static int answer; /* of read_begin(): 1, it was at hand */
+static const struct weir_medium_ops *own;
+
+static int begin_read(struct weir_file *file, uint64_t offset, void *buffer, size_t size,
+                      uint64_t *ret_ticket)
+{
+    size_t got = 0;
+    int rc = own->read(file, offset, buffer, size, &got);
+    *ret_ticket = got;
+    return rc < 0 ? -EOPNOTSUPP : answer;
+}
+
+static int end_read(struct weir_file *file, uint64_t ticket, size_t *ret_size)
+{
+    (void)file;
+    *ret_size = (size_t)ticket;
+    return 0;
+}
+
+/* Several would wait for each other. */
+static void one_thread_is_enough_where_old_records_have_to_be_read(void **state)
+{
+    (void)state;
+    struct store store;
+    open_with_parting_keys(&store);
+    struct fingerprint fingerprint = fingerprint_of(&store, 0);
+    store.engine_options.threads = 4;
+    for (answer = 0; answer < 2; answer++) {
+        store_reopen(&store);
+        assert_int_equal(weir_engine_close(store.engine), 0);
+        assert_int_equal(weir_log_close(store.log), 0);
+        struct weir_log_options options = store.log_options;
+        options.medium = WEIR_MEDIUM_CUSTOM;
+        assert_int_equal(sim_memory_open(&store.disk, &options.custom_medium), 0);
+        struct weir_medium *medium = options.custom_medium;
+        own = medium->ops;
+        struct weir_medium_ops ops = *own;
+        ops.read_begin = begin_read;
+        ops.read_end = end_read;
+        assert_int_equal(weir_log_open("memory", &options, &store.log, NULL), 0);
+        medium->ops = &ops; /* no segment is readable yet */
+        started = 0;
+        base_system_set(&at_once);
+        int rc = weir_engine_open(store.log, &store.engine_options, &store.engine, NULL);
+        base_system_set(NULL);
+        medium->ops = own;
+        assert_int_equal(rc, 0);
+        assert_int_equal(started, answer == 0 ? 0 : 3);
+        assert_int_equal(report_of(&store).threads, answer == 0 ? 1 : 4);
+        expect_fingerprint(&store, 0, &fingerprint);
+    }
     store_close(&store);
 }
 
@@ -356,6 +418,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(threads_are_started_for_a_long_rest_alone_and_done_without),
         cmocka_unit_test(se_03_an_index_that_is_full_opens_with_any_number_of_threads),
         cmocka_unit_test(threads_open_the_segment_of_an_old_record_once_for_all),
+        cmocka_unit_test(one_thread_is_enough_where_old_records_have_to_be_read),
         cmocka_unit_test(of_two_shares_that_fail_the_first_in_the_log_is_reported),
         cmocka_unit_test(a_record_that_is_none_is_reported_once_and_the_first),
         cmocka_unit_test(a_change_in_front_of_the_name_of_its_table_is_refused),

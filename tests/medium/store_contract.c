@@ -182,7 +182,7 @@ static bool begin_or_read(struct weir_medium *medium, struct weir_file *file, ui
     int rc = medium->ops->read_begin == NULL
                  ? -EOPNOTSUPP
                  : medium->ops->read_begin(file, offset, memory, size, ret_ticket);
-    if (rc == 0) {
+    if (rc == 0 || rc == 1) {
         return true;
     }
     assert_true(rc == -EOPNOTSUPP || rc == -EBUSY || rc == -EALREADY);
@@ -271,7 +271,7 @@ static int read_piece(struct reader *reader, uint64_t offset, bool ahead)
     uint64_t ticket = 0;
     size_t got = 0;
     bool begun = ahead && ops->read_begin != NULL &&
-                 ops->read_begin(reader->file, offset, reader->memory, reader->piece, &ticket) == 0;
+                 ops->read_begin(reader->file, offset, reader->memory, reader->piece, &ticket) >= 0;
     int rc = begun ? ops->read_end(reader->file, ticket, &got)
                    : ops->read(reader->file, offset, reader->memory, reader->piece, &got);
     return rc == 0 && got != reader->piece ? -EIO : rc;

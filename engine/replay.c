@@ -28,11 +28,13 @@
  * is read in a time that does not depend on how much it is. */
 #define WINDOW 64u
 #define WINDOW_OF_READS WAL_ADDRESS_FETCHES
-#define READS_FEW 16u /* one of so many records looks at one that the page cache lacks, or fewer   \
-                       */
+/* Few reads: one of so many records looks at one that the page cache lacks, or fewer do. */
+#define READS_FEW 16u
 #define SHARES_MAX 8u
 #define SHARE_RECORDS_LEAST 1024u   /* that a thread is started for */
 #define INDEX_BYTES_FOR_RECORD 256u /* several times what a key takes */
+
+_Static_assert(WINDOW <= WAL_ADDRESS_FETCHES, "one record is looked at for each");
 
 struct replay;
 
@@ -45,6 +47,7 @@ struct share {
     struct base_thread thread;
     uint32_t number;
     uint64_t records, bytes; /* of all shares, as far as it came */
+    uint64_t chosen;         /* records that it has applied itself */
     int rc;
     struct weir_error why;
     weir_lsn position; /* behind the last record that is done with */
@@ -165,6 +168,7 @@ static int choose(struct share *share, const struct weir_record *records, int co
         }
     }
     fetch_lanes(share, lanes, before, lane);
+    share->chosen += chosen;
     return i;
 }
 
@@ -308,15 +312,18 @@ static uint32_t wanted_shares(const struct replay *replay)
     return most > 1 && is_room_for(engine, most, records) ? (uint32_t)most : 1;
 }
 
-/* The first batch shows whether old records have to be read. If so one thread is enough: it waits
- * for the medium, and several would wait for each other. */
-static bool try_batch(struct replay *replay)
+/* The first records show whether old ones have to be read. If so one thread is enough: it waits for
+ * the medium, and several would wait for each other. */
+static bool try_some(struct replay *replay)
 {
     struct share *first = &replay->shares[0];
+    bool goes_on = true;
     share_of_thread = first;
-    bool goes_on = take_batch(first);
+    while (goes_on && first->chosen < BATCH) {
+        goes_on = take_batch(first);
+    }
     share_of_thread = NULL;
-    bool reads = wal_address_fetch_asked(first->fetch) * READS_FEW > first->records;
+    bool reads = wal_address_fetch_asked(first->fetch) * READS_FEW > first->chosen;
     replay->window = reads ? WINDOW_OF_READS : WINDOW;
     return goes_on && !reads;
 }
@@ -389,7 +396,7 @@ static int run(struct replay *replay, struct weir_error *why)
     if (rc == 0 && fetches) {
         begin_fetching(replay);
     }
-    if (rc == 0 && fetches && try_batch(replay)) {
+    if (rc == 0 && fetches && try_some(replay)) {
         add_shares(replay, wanted);
     }
     if (rc == 0) {

@@ -181,7 +181,7 @@ static int start(struct wal_address_fetch *fetch, struct fetch_slot *slot)
     return ops->read_begin != NULL
                ? ops->read_begin(slot->file->file, slot->start, buffer_of(fetch, slot), slot->size,
                                  &slot->ticket)
-               : -EALREADY;
+               : -EOPNOTSUPP;
 }
 
 /* Up to the end of the segment at most. */
@@ -195,11 +195,13 @@ static void read_blocks(struct wal_address_fetch *fetch, struct fetch_slot *slot
 {
     int rc = start(fetch, slot);
     for (uint32_t i = 0; rc == -EBUSY && i < fetch->slot_count; i++) {
-        finish(fetch, &fetch->slots[i]); /* the oldest first */
-        rc = start(fetch, slot);
+        if (fetch->slots[i].pending) { /* the oldest first */
+            finish(fetch, &fetch->slots[i]);
+            rc = start(fetch, slot);
+        }
     }
     slot->pending = rc >= 0;
-    fetch->asked += rc == 0 || rc == -EOPNOTSUPP;
+    fetch->asked += rc == 0;
     if (rc < 0) {
         size_t got = 0;
         slot->failed = fetch->log->medium->ops->read(slot->file->file, slot->start,

@@ -42,7 +42,8 @@ void wal_address_fetch_begin(struct wal_address_fetch *fetch, uint64_t address);
 bool wal_address_fetch_take(struct wal_address_fetch *fetch, uint64_t address,
                             struct weir_record *ret_record);
 
-/* How many reads so far the medium had to be asked for: the page cache had the others. */
+/* How many reads so far were begun and had to be waited for: what the page cache had was not, nor
+ * what a medium reads that begins none. */
 uint64_t wal_address_fetch_asked(const struct wal_address_fetch *fetch);
 
 /* Forgets all records; what was lent is gone. */

@@ -24,13 +24,6 @@ static struct weir_checkpoint_report make(struct store *store)
     return report;
 }
 
-static struct weir_engine_open_report report_of(struct store *store)
-{
-    struct weir_engine_open_report report = WEIR_ENGINE_OPEN_REPORT_INIT;
-    assert_int_equal(weir_engine_report(store->engine, &report), 0);
-    return report;
-}
-
 static void se_09_an_open_loads_the_checkpoint_and_replays_the_rest(void **state)
 {
     (void)state;
@@ -49,7 +42,7 @@ static void se_09_an_open_loads_the_checkpoint_and_replays_the_rest(void **state
     struct fingerprint then = fingerprint_of(&store, made.lsn);
     for (int round = 0; round < 2; round++) {
         store_reopen(&store);
-        struct weir_engine_open_report report = report_of(&store);
+        struct weir_engine_open_report report = store_report(&store);
         assert_true(report.from_checkpoint);
         assert_int_equal(report.checkpoint_lsn, made.lsn);
         assert_int_equal(report.replayed_records, 3);
@@ -99,15 +92,15 @@ static void se_09_a_deleted_or_refused_checkpoint_costs_time_and_no_data(void **
     struct fingerprint before = fingerprint_of(&store, 0);
     store.engine_options.flags = WEIR_ENGINE_NO_CHECKPOINT;
     store_reopen(&store);
-    assert_false(report_of(&store).from_checkpoint);
-    assert_true(report_of(&store).reason[0] != '\0');
+    assert_false(store_report(&store).from_checkpoint);
+    assert_true(store_report(&store).reason[0] != '\0');
     expect_fingerprint(&store, 0, &before);
     store.engine_options.flags = 0;
     store_stop(&store);
     assert_int_equal(store.keeper->ops->remove(store.keeper, CHECKPOINT_NAME), 0);
     store_start(&store);
-    assert_false(report_of(&store).from_checkpoint);
-    assert_string_equal(report_of(&store).reason, "");
+    assert_false(store_report(&store).from_checkpoint);
+    assert_string_equal(store_report(&store).reason, "");
     expect_fingerprint(&store, 0, &before);
     store_close(&store);
 }
@@ -127,7 +120,7 @@ static void se_09_damage_anywhere_in_a_checkpoint_is_found_and_said(void **state
         uint8_t *bytes = sim_memory_bytes(store.keeper, CHECKPOINT_NAME, false, &size);
         bytes[at] ^= 0x40;
         store_start(&store);
-        struct weir_engine_open_report report = report_of(&store);
+        struct weir_engine_open_report report = store_report(&store);
         expect_fingerprint(&store, 0, &before);
         /* Bytes behind the parts that are used are padding. */
         assert_true(report.from_checkpoint == (report.reason[0] == '\0'));
@@ -141,7 +134,7 @@ static void se_09_damage_anywhere_in_a_checkpoint_is_found_and_said(void **state
         bytes[at] ^= 0x40;
     }
     store_start(&store);
-    assert_true(report_of(&store).from_checkpoint);
+    assert_true(store_report(&store).from_checkpoint);
     store_close(&store);
 }
 
@@ -232,8 +225,8 @@ static void a_checkpoint_of_another_log_or_of_another_past_is_not_used(void **st
     store_stop(&other);
     plant(&other, bytes, size);
     store_start(&other);
-    assert_false(report_of(&other).from_checkpoint);
-    assert_non_null(strstr(report_of(&other).reason, "another log"));
+    assert_false(store_report(&other).from_checkpoint);
+    assert_non_null(strstr(store_report(&other).reason, "another log"));
     expect(&other, "mine", "1", 1);
     expect(&other, "key1", NULL, 0);
     store_close(&other);
@@ -259,8 +252,8 @@ static void a_truncated_checkpoint_is_not_used(void **state)
             sim_memory_bytes(store.keeper, CHECKPOINT_NAME, false, &size)[8] ^= 1;
         }
         store_start(&store);
-        assert_false(report_of(&store).from_checkpoint);
-        assert_true(report_of(&store).reason[0] != '\0');
+        assert_false(store_report(&store).from_checkpoint);
+        assert_true(store_report(&store).reason[0] != '\0');
         expect_fingerprint(&store, 0, &before);
     }
     base_free(bytes);
@@ -373,7 +366,7 @@ static void what_is_whole_and_cannot_be_is_refused_and_leaves_nothing_behind(voi
         for (unsigned threads = 1; threads <= 2; threads++) {
             store.engine_options.threads = threads;
             store_reopen(&store);
-            struct weir_engine_open_report report = report_of(&store);
+            struct weir_engine_open_report report = store_report(&store);
             assert_false(report.from_checkpoint);
             if (strstr(report.reason, cases[i].reason) == NULL) {
                 fail_msg("%zu: %s", i, report.reason);
@@ -384,7 +377,7 @@ static void what_is_whole_and_cannot_be_is_refused_and_leaves_nothing_behind(voi
     plant(&store, kept, size);
     vouch(&store);
     store_reopen(&store);
-    assert_true(report_of(&store).from_checkpoint); /* it was not vouch() that spoiled them */
+    assert_true(store_report(&store).from_checkpoint); /* it was not vouch() that spoiled them */
     base_free(kept);
     store_close(&store);
 }
@@ -480,7 +473,7 @@ static void a_checkpoint_that_fails_leaves_the_last_one(void **state)
     store_start(&store);
     struct weir_error why = WEIR_ERROR_INIT;
     assert_int_equal(weir_engine_checkpoint(store.engine, NULL, &why), WEIR_E_READ_ONLY);
-    assert_int_equal(report_of(&store).checkpoint_lsn, made.lsn);
+    assert_int_equal(store_report(&store).checkpoint_lsn, made.lsn);
     expect(&store, "more", "1", 0);
     store_close(&store);
 }
@@ -504,12 +497,12 @@ static void checkpoints_are_made_by_policy_at_maintenance_and_close(void **state
     assert_int_equal(status.since_checkpoint_bytes, 0);
     fill_store(&store, 0, 1000);
     store_reopen(&store);
-    assert_true(report_of(&store).from_checkpoint);
-    assert_int_equal(report_of(&store).replayed_records, 0);
+    assert_true(store_report(&store).from_checkpoint);
+    assert_int_equal(store_report(&store).replayed_records, 0);
     put(&store, "a", "2");
     settle(&store);
     store_reopen(&store);
-    assert_int_equal(report_of(&store).replayed_records, 1);
+    assert_int_equal(store_report(&store).replayed_records, 1);
     store_close(&store);
 }
 
@@ -545,13 +538,13 @@ static void the_image_is_mapped_and_behind_a_long_rest_read(void **state)
     make(&store);
     store.disk.faults = (struct sim_memory_faults){count_image_calls, &calls};
     store_reopen(&store);
-    assert_true(report_of(&store).from_checkpoint);
+    assert_true(store_report(&store).from_checkpoint);
     assert_true(calls.mapped == 1 && calls.read == 0);
     put(&store, "key1", "newer"); /* a rest, but a short one */
     settle(&store);
     calls.mapped = 0;
     store_reopen(&store);
-    assert_int_equal(report_of(&store).replayed_records, 1);
+    assert_int_equal(store_report(&store).replayed_records, 1);
     assert_true(calls.mapped == 1 && calls.read == 0);
     fill_store(&store, 2500, 2000);
     struct fingerprint before = fingerprint_of(&store, 0);
@@ -559,15 +552,15 @@ static void the_image_is_mapped_and_behind_a_long_rest_read(void **state)
         store.engine_options.threads = threads;
         calls.mapped = 0;
         store_reopen(&store);
-        assert_true(report_of(&store).from_checkpoint);
-        assert_true(report_of(&store).replayed_records > 1500);
+        assert_true(store_report(&store).from_checkpoint);
+        assert_true(store_report(&store).replayed_records > 1500);
         assert_true(calls.mapped == 0 && calls.read > 0);
         expect_fingerprint(&store, 0, &before);
     }
     calls.failing = 1;
     store_reopen(&store);
-    assert_false(report_of(&store).from_checkpoint);
-    assert_non_null(strstr(report_of(&store).reason, "image"));
+    assert_false(store_report(&store).from_checkpoint);
+    assert_non_null(strstr(store_report(&store).reason, "image"));
     expect_fingerprint(&store, 0, &before);
     calls.failing = 0;
     store_close(&store);
@@ -636,7 +629,7 @@ static void without_memory_for_another_index_a_refused_checkpoint_fails_the_open
         assert_true(rc == -ENOMEM ? refused : rc == 0);
         failed += rc < 0;
         if (rc == 0) {
-            assert_non_null(strstr(report_of(&store).reason, "image is damaged"));
+            assert_non_null(strstr(store_report(&store).reason, "image is damaged"));
             expect_fingerprint(&store, 0, &before);
             assert_int_equal(weir_engine_close(store.engine), 0);
         }
@@ -664,8 +657,8 @@ static void expect_damage_is_found(struct store *store, uint64_t at)
     uint64_t size;
     sim_memory_bytes(store->keeper, CHECKPOINT_NAME, false, &size)[at] ^= 1;
     store_start(store);
-    assert_false(report_of(store).from_checkpoint);
-    assert_non_null(strstr(report_of(store).reason, "image is damaged"));
+    assert_false(store_report(store).from_checkpoint);
+    assert_non_null(strstr(store_report(store).reason, "image is damaged"));
     store_stop(store);
     sim_memory_bytes(store->keeper, CHECKPOINT_NAME, false, &size)[at] ^= 1;
 }
@@ -690,7 +683,7 @@ static void damage_is_found_in_each_threads_share_and_where_there_are_no_threads
     expect_damage_is_found(&store, size - CHECKPOINT_BLOCK - 1);
     base_system_set(NULL);
     store_start(&store);
-    assert_true(report_of(&store).from_checkpoint);
+    assert_true(store_report(&store).from_checkpoint);
     store_close(&store);
 }
 

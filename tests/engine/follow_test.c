@@ -71,18 +71,6 @@ static void change(struct store *store, int step)
     settle(store);
 }
 
-static void make_checkpoint(struct store *store)
-{
-    assert_int_equal(weir_engine_checkpoint(store->engine, NULL, NULL), 0);
-}
-
-static struct weir_engine_open_report report_of(struct store *store)
-{
-    struct weir_engine_open_report report = WEIR_ENGINE_OPEN_REPORT_INIT;
-    assert_int_equal(weir_engine_report(store->engine, &report), 0);
-    return report;
-}
-
 static void compact(struct store *store)
 {
     struct weir_compact_options options = WEIR_COMPACT_OPTIONS_INIT;
@@ -96,12 +84,12 @@ static void compact(struct store *store)
 static void expect_what_a_rebuild_gives(struct store *store)
 {
     struct fingerprint followed = fingerprint_of(store, 0);
-    struct weir_engine_open_report report = report_of(store);
+    struct weir_engine_open_report report = store_report(store);
     assert_true(report.from_checkpoint && report.replayed_records > 0);
     store->engine_options.flags = WEIR_ENGINE_NO_CHECKPOINT;
     store_reopen(store);
     store->engine_options.flags = 0;
-    struct weir_engine_open_report rebuilt = report_of(store);
+    struct weir_engine_open_report rebuilt = store_report(store);
     assert_false(rebuilt.from_checkpoint);
     assert_int_equal(report.keys, rebuilt.keys);
     assert_int_equal(report.deleted_keys, rebuilt.deleted_keys);
@@ -140,7 +128,7 @@ static void versions_before_those_behind_a_checkpoint_are_not_looked_at(void **s
     assert_int_equal(weir_log_stat(store.log, &stat), 0);
     assert_true(stat.segments > 5);
     struct looks looks = {.below = stat.segments - 1}; /* keys are in the others */
-    make_checkpoint(&store);
+    store_checkpoint(&store);
     change(&store, 7);
     store_stop(&store);
     store.disk.faults = (struct sim_memory_faults){count_looks, &looks};
@@ -165,7 +153,7 @@ static void new_keys_behind_a_checkpoint_make_no_old_segment_readable(void **sta
     struct weir_stat stat = WEIR_STAT_INIT;
     assert_int_equal(weir_log_stat(store.log, &stat), 0);
     looks.below = stat.segments - 1;
-    make_checkpoint(&store);
+    store_checkpoint(&store);
     for (int i = 0; i < 300; i++) {
         snprintf(key, sizeof key, "%s and more", key_text(i * 13));
         put(&store, key, "new");
@@ -195,7 +183,7 @@ static void every_operation_over_every_other_is_counted_as_a_rebuild_counts_it(v
     struct store store;
     store_open(&store);
     fill(&store);
-    make_checkpoint(&store);
+    store_checkpoint(&store);
     change(&store, 1);
     change(&store, 2);
     store_reopen(&store);
@@ -214,7 +202,7 @@ static void an_insert_that_does_not_say_where_the_delete_lies_takes_its_place(vo
     put(&store, "a", "1");
     const struct engine_version before = {.lsn = erase(&store, "a")};
     settle(&store);
-    make_checkpoint(&store);
+    store_checkpoint(&store);
     record_build(&head, WEIR_INSERT, WEIR_TABLE_DEFAULT, 1, &before);
     memcpy(payload, head.bytes, head.size);
     payload[head.size] = 'a';
@@ -232,7 +220,7 @@ static void a_version_before_that_was_moved_is_found_where_it_is(void **state)
     store_open(&store);
     fill(&store);
     compact(&store);
-    make_checkpoint(&store);
+    store_checkpoint(&store);
     change(&store, 3);
     put(&store, "key0000001 and more", "new");
     put(&store, "other", "new");

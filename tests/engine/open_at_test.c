@@ -46,13 +46,6 @@ static void reopen_both(struct store *store)
     assert_int_equal(rc, 0);
 }
 
-static struct weir_engine_open_report report_of(struct store *store)
-{
-    struct weir_engine_open_report report = WEIR_ENGINE_OPEN_REPORT_INIT;
-    assert_int_equal(weir_engine_report(store->engine, &report), 0);
-    return report;
-}
-
 /* ---- what comes of it ---- */
 
 /* Is the checkpoint read before the log is open? */
@@ -92,7 +85,7 @@ static void se_09_a_log_and_its_engine_are_opened_together(void **state)
         store.engine_options.threads = threads;
         store.disk.faults = (struct sim_memory_faults){watch, &order};
         reopen_both(&store); /* does not come back where the log is opened first */
-        struct weir_engine_open_report report = report_of(&store);
+        struct weir_engine_open_report report = store_report(&store);
         assert_true(report.from_checkpoint && report.replayed_records > 100);
         assert_string_equal(report.reason, "");
         assert_true(threads == 1 || (order.images > 0 && order.maps == 0));
@@ -138,7 +131,7 @@ static void an_image_that_is_most_of_the_memory_that_is_left_is_mapped(void **st
         int rc = open_both(&store, &why);
         base_system_set(NULL);
         assert_int_equal(rc, 0);
-        assert_true(report_of(&store).from_checkpoint);
+        assert_true(store_report(&store).from_checkpoint);
         assert_int_equal(order.maps, room ? 0 : 1);
         assert_true((order.images > 0) == room);
         expect_fingerprint(&store, 0, &before);
@@ -167,14 +160,14 @@ static void a_log_that_is_not_there_is_made_and_one_without_a_checkpoint_is_rebu
     fill_store(&store, 0, 500);
     struct fingerprint before = fingerprint_of(&store, 0);
     reopen_both(&store);
-    assert_false(report_of(&store).from_checkpoint);
-    assert_string_equal(report_of(&store).reason, "");
+    assert_false(store_report(&store).from_checkpoint);
+    assert_string_equal(store_report(&store).reason, "");
     expect_fingerprint(&store, 0, &before);
     store.engine_options.flags = WEIR_ENGINE_NO_CHECKPOINT;
     assert_int_equal(weir_engine_checkpoint(store.engine, NULL, NULL), 0);
     reopen_both(&store);
-    assert_false(report_of(&store).from_checkpoint);
-    assert_non_null(strstr(report_of(&store).reason, "asked for"));
+    assert_false(store_report(&store).from_checkpoint);
+    assert_non_null(strstr(store_report(&store).reason, "asked for"));
     store_close(&store);
 }
 
@@ -200,7 +193,7 @@ static void without_a_thread_and_for_a_reader_one_comes_after_the_other(void **s
     store.log_options.flags = WEIR_LOG_READ_ONLY;
     store.log_options.segment_bytes = 0;
     assert_int_equal(open_both(&store, &why), 0);
-    assert_true(report_of(&store).from_checkpoint);
+    assert_true(store_report(&store).from_checkpoint);
     expect_fingerprint(&store, 0, &before);
     store_stop(&store);
     store.log_options.flags = 0;
@@ -209,7 +202,7 @@ static void without_a_thread_and_for_a_reader_one_comes_after_the_other(void **s
     base_system_set(NULL);
     assert_true(asked > 0);
     if (rc == 0) { /* the log's own thread is not to be had either, in some configurations */
-        assert_true(report_of(&store).from_checkpoint);
+        assert_true(store_report(&store).from_checkpoint);
         expect_fingerprint(&store, 0, &before);
     } else {
         assert_int_equal(rc, -EAGAIN);
@@ -360,7 +353,7 @@ static void se_09_the_rest_is_replayed_while_recovery_looks_behind_the_end(void 
         assert_int_equal(open_watched(&store, &beside, &why), 0);
         assert_int_equal(beside.started, 1);
         assert_int_equal(beside.late, 0);
-        struct weir_engine_open_report report = report_of(&store);
+        struct weir_engine_open_report report = store_report(&store);
         assert_true(report.from_checkpoint && report.replayed_records > 100);
         assert_true(report.keys > 0);
         expect_fingerprint(&store, 0, &before);
@@ -393,7 +386,7 @@ static void a_whole_log_is_rebuilt_when_it_is_known_that_it_may_be_opened(void *
     struct beside_recovery beside = {.waits = true};
     assert_int_equal(open_watched(&store, &beside, &why), 0);
     assert_int_equal(beside.late, 0);
-    assert_false(report_of(&store).from_checkpoint);
+    assert_false(store_report(&store).from_checkpoint);
     expect_fingerprint(&store, 0, &before);
     store_close(&store);
 }
@@ -471,8 +464,8 @@ static void expect_refused(struct store *store, const struct fingerprint *expect
 {
     struct weir_error why;
     assert_int_equal(open_both(store, &why), 0);
-    assert_false(report_of(store).from_checkpoint);
-    assert_non_null(strstr(report_of(store).reason, reason));
+    assert_false(store_report(store).from_checkpoint);
+    assert_non_null(strstr(store_report(store).reason, reason));
     expect_fingerprint(store, 0, expected);
     put(store, "more", "of it");
     erase(store, "more");
@@ -515,7 +508,7 @@ static void what_does_not_fit_is_refused_for_the_same_reasons(void **state)
 
     struct weir_error why;
     assert_int_equal(open_both(&store, &why), 0);
-    assert_true(report_of(&store).from_checkpoint);
+    assert_true(store_report(&store).from_checkpoint);
     fill_store(&store, 0, 10000); /* some segments, of which little counts */
     fill_store(&store, 0, 10000);
     struct weir_compact_report compacted = WEIR_COMPACT_REPORT_INIT;
@@ -652,8 +645,8 @@ static void memory_that_the_medium_may_still_write_to_is_not_given_back(void **s
         uint64_t blocks = base_alloc_in_use(), pages = base_pages_in_use();
         store.engine_options.threads = cases[i].threads;
         open_both_in_grip(&store, cases[i].at);
-        assert_false(report_of(&store).from_checkpoint);
-        assert_non_null(strstr(report_of(&store).reason, cases[i].reason));
+        assert_false(store_report(&store).from_checkpoint);
+        assert_non_null(strstr(store_report(&store).reason, cases[i].reason));
         bool image = grip.offset >= image_offset;
         if (image) {
             expect_arena_kept(&store);

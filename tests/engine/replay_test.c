@@ -35,18 +35,6 @@ static weir_table make_table(struct store *store, const char *name)
     return table;
 }
 
-static void make_checkpoint(struct store *store)
-{
-    assert_int_equal(weir_engine_checkpoint(store->engine, NULL, NULL), 0);
-}
-
-static struct weir_engine_open_report report_of(struct store *store)
-{
-    struct weir_engine_open_report report = WEIR_ENGINE_OPEN_REPORT_INIT;
-    assert_int_equal(weir_engine_report(store->engine, &report), 0);
-    return report;
-}
-
 /* ---- threads ---- */
 
 static int started;
@@ -85,7 +73,7 @@ static void write_rest(struct store *store)
 {
     put_some(store, WEIR_TABLE_DEFAULT, 1);
     put_some(store, make_table(store, "old"), 5);
-    make_checkpoint(store);
+    store_checkpoint(store);
     put_some(store, WEIR_TABLE_DEFAULT, 2);
     weir_table young = make_table(store, "young");
     put_some(store, young, 1);
@@ -106,7 +94,7 @@ static void se_09_shares_of_a_rest_come_to_what_one_thread_comes_to(void **state
     for (size_t i = 0; i < sizeof threads / sizeof threads[0]; i++) {
         store.engine_options.threads = threads[i];
         store_reopen(&store);
-        struct weir_engine_open_report report = report_of(&store);
+        struct weir_engine_open_report report = store_report(&store);
         assert_true(report.from_checkpoint);
         first = i == 0 ? report : first;
         assert_int_equal(report.replayed_records, first.replayed_records);
@@ -139,7 +127,7 @@ static void threads_are_started_for_a_long_rest_alone_and_done_without(void **st
         assert_int_equal(started, turn == 0 ? 3 : 1); /* the first that cannot be had is enough */
         expect_fingerprint(&store, 0, &fingerprint);
     }
-    make_checkpoint(&store);
+    store_checkpoint(&store);
     put_some(&store, WEIR_TABLE_DEFAULT, 3); /* 1000 records */
     settle(&store);
     assert_int_equal(weir_engine_close(store.engine), 0);
@@ -165,7 +153,7 @@ static void se_03_an_index_that_is_full_opens_with_any_number_of_threads(void **
         store_open_with(&store, STORE_SEGMENT, limits[i]);
         for (uint32_t number = 0, rc = 0; rc == 0; number++) {
             if (number == 1000) {
-                make_checkpoint(&store);
+                store_checkpoint(&store);
             }
             snprintf(key, sizeof key, "%08x", number * 2654435761u);
             rc = weir_put(store.engine, WEIR_TABLE_DEFAULT, text(key), text("v"), WEIR_NONE,
@@ -177,7 +165,7 @@ static void se_03_an_index_that_is_full_opens_with_any_number_of_threads(void **
             store.engine_options.threads = threads;
             store.engine_options.checkpoint_bytes = UINT64_MAX;
             store_reopen(&store);
-            assert_true(report_of(&store).from_checkpoint);
+            assert_true(store_report(&store).from_checkpoint);
             expect_fingerprint(&store, 0, &fingerprint);
         }
         store_close(&store);
@@ -214,7 +202,7 @@ static void open_with_parting_keys(struct store *store)
         put(store, key, value);
     }
     settle(store);
-    make_checkpoint(store);
+    store_checkpoint(store);
     for (int i = 0; i < 2 * KEYS; i++) {
         int number = i * 7919 % (2 * KEYS); /* in no order */
         snprintf(key, sizeof key, "key%d%c", number / 2, "!?"[number % 2]);
@@ -298,7 +286,7 @@ static void one_thread_is_enough_where_old_records_have_to_be_read(void **state)
         medium->ops = own;
         assert_int_equal(rc, 0);
         assert_int_equal(started, answer == 0 ? 0 : 3);
-        assert_int_equal(report_of(&store).threads, answer == 0 ? 1 : 4);
+        assert_int_equal(store_report(&store).threads, answer == 0 ? 1 : 4);
         expect_fingerprint(&store, 0, &fingerprint);
     }
     store_close(&store);
@@ -341,7 +329,7 @@ static void begin_rest(struct store *store)
     store_open(store);
     put_some(store, WEIR_TABLE_DEFAULT, 1);
     settle(store);
-    make_checkpoint(store);
+    store_checkpoint(store);
     assert_int_equal(weir_engine_close(store->engine), 0);
 }
 

@@ -72,6 +72,18 @@ void store_close(struct store *store)
     store->keeper->ops->destroy(store->keeper);
 }
 
+void store_checkpoint(struct store *store)
+{
+    assert_int_equal(weir_engine_checkpoint(store->engine, NULL, NULL), 0);
+}
+
+struct weir_engine_open_report store_report(struct store *store)
+{
+    struct weir_engine_open_report report = WEIR_ENGINE_OPEN_REPORT_INIT;
+    assert_int_equal(weir_engine_report(store->engine, &report), 0);
+    return report;
+}
+
 weir_lsn put_in(struct store *store, weir_table table, const char *key, const char *value)
 {
     weir_lsn lsn = 0;

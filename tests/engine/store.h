@@ -38,6 +38,10 @@ void store_close(struct store *store); /* and forget the disk */
 void store_stop(struct store *store);
 void store_start(struct store *store);
 
+/* Makes a checkpoint; what the last open did. Assert success. */
+void store_checkpoint(struct store *store);
+struct weir_engine_open_report store_report(struct store *store);
+
 static inline struct weir_bytes text(const char *string)
 {
     return (struct weir_bytes){string, strlen(string)};

@@ -32,6 +32,7 @@
 #include <string.h>
 
 #define HEAD_MAGIC UINT64_C(0x316e726172696577) /* "weirarn1" */
+#define LEAF_LOWEST UINT64_C(7)                 /* bits of addresses that are 0 */
 #define ARENA_START UINT64_C(192)               /* the head, and up to the next cache line */
 #define CHUNK_BYTES_MIN UINT64_C(512)
 #define CHUNK_SHARE 512 /* a chunk is at most this part of what is used already */
@@ -116,11 +117,20 @@ int arena_init(struct engine_arena *arena, struct engine_epochs *epochs, uint64_
     }
     arena->limit = limit;
     arena->epochs = epochs;
+    atomic_store_explicit(&arena->address_bits, ~LEAF_LOWEST, memory_order_relaxed);
     atomic_store_explicit(&arena->used, ARENA_START, memory_order_relaxed);
     for (unsigned index = 0; index < ARENA_REGIONS && epochs != NULL; index++) {
         epoch_bag_init(&arena->regions[index].bag, epochs, free_list, arena);
     }
     return 0;
+}
+
+void arena_spare(struct engine_arena *arena, unsigned shift)
+{
+    WEIR_ASSERT(shift >= 3 && shift <= 56);
+    uint64_t spare = UINT64_C(0xff) << shift;
+    atomic_store_explicit(&arena->address_bits, ~(LEAF_LOWEST | spare), memory_order_relaxed);
+    atomic_store_explicit(&arena->spare_shift, shift, memory_order_relaxed);
 }
 
 void arena_destroy(struct engine_arena *arena)

@@ -73,6 +73,9 @@ struct engine_arena {
     uint8_t *memory;
     uint64_t limit; /* bytes of address space */
     struct engine_epochs *epochs;
+    /* What the leaves of an index hold beside an address, in eight bits of it that are always 0. */
+    _Atomic uint64_t address_bits; /* all others but the lowest three */
+    _Atomic uint32_t spare_shift;  /* where they begin; 0: leaves hold nothing more */
     _Atomic uint64_t used;   /* moves once for a chunk, so it may share the line of the others */
     _Atomic uint64_t pooled; /* bytes of the objects in pools */
     struct arena_pool pools[ARENA_CLASSES];
@@ -98,6 +101,10 @@ struct arena_stats {
  */
 int arena_init(struct engine_arena *arena, struct engine_epochs *epochs, uint64_t limit_bytes,
                unsigned flags);
+
+/* Says from which bit on, 3 to 56, the addresses that leaves hold have eight bits that are 0.
+ * Before there is one; a thread that looks for one meanwhile finds none. */
+void arena_spare(struct engine_arena *arena, unsigned shift);
 
 /* Frees everything, what is retired included. No section is open that could look at it. */
 void arena_destroy(struct engine_arena *arena);

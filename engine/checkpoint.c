@@ -296,6 +296,8 @@ static int make(struct weir_engine *engine, struct weir_checkpoint_report *repor
     if (rc < 0) {
         return rc;
     }
+    arena_spare(&making.arena,
+                atomic_load_explicit(&engine->arena.spare_shift, memory_order_relaxed));
     rc = build_all(&making);
     uint64_t built_ns = base_clock_monotonic_ns();
     rc = rc == 0 ? write_all(&making) : rc;

@@ -6,6 +6,7 @@
 #ifndef ENGINE_DESCENT_H
 #define ENGINE_DESCENT_H
 
+#include "engine/leaf.h"
 #include "engine/node.h"
 #include "engine/worker.h"
 
@@ -15,6 +16,12 @@ static inline struct index_descent descent_begin(struct index *index)
     struct index_descent descent = {.at = {.header = &index->root_header, .slot = &index->root}};
     descent.word = atomic_load_explicit(&index->root, memory_order_acquire);
     return descent;
+}
+
+/* Where the next byte of a leaf is that hangs where the descent has come to: engine/leaf.h. */
+static inline uint32_t descent_next(const struct index_descent *descent)
+{
+    return descent->node != 0 ? word_depth(descent->node) + 1 : 0;
 }
 
 /* Goes into the node at `word`, to the slot for the key's byte at its depth. key.size >= depth. */
@@ -28,6 +35,7 @@ static inline void descent_enter(const struct index *index, struct index_descent
         __builtin_prefetch(node); /* the header, which the way down leaves alone */
     }
     descent->up = descent->at;
+    descent->up_next = descent_next(descent);
     descent->node = word;
     descent->byte = depth == key.size ? NODE_END : key.data[depth];
     descent->at.header = &node->header;

@@ -47,21 +47,24 @@ uint64_t index_keys(struct index *index)
 
 bool index_candidate(const struct index *index, struct index_key key, uint64_t *ret_address)
 {
-    uint64_t word = lookup_leaf(index->arena, index, key);
-    if (word == 0) {
+    uint32_t next = 0;
+    uint64_t root = atomic_load_explicit(&index->root, memory_order_acquire);
+    uint64_t word = lookup_rest_to(index->arena, root, key, &next);
+    if (word == 0 || leaf_parts(index->arena, word, key, next)) {
         return false;
     }
-    *ret_address = word_address(word);
+    *ret_address = leaf_address(index->arena, word);
     return true;
 }
 
 int index_find(struct index *index, struct index_key key, uint64_t *ret_address)
 {
-    uint64_t address;
-    if (!index_candidate(index, key, &address)) {
+    uint64_t word = lookup_leaf(index->arena, index, key);
+    if (word == 0) {
         return 0;
     }
     struct index_key found;
+    uint64_t address = leaf_address(index->arena, word);
     int rc = index->source.load(index->source.context, address, &found);
     if (rc < 0) {
         return rc;

@@ -89,7 +89,7 @@ uint64_t index_keys(struct index *index);
 void index_drop(struct index *index);
 
 /* The only address that the key may have: its record tells whether it is this key's. False: the key
- * is absent. Wait-free, and loads nothing. */
+ * is absent; of nearly all that are, the index alone tells. Wait-free, and loads nothing. */
 bool index_candidate(const struct index *index, struct index_key key, uint64_t *ret_address);
 
 #define INDEX_LANES 8u /* more at once wait for the memory's throughput, not for its latency */
@@ -110,7 +110,8 @@ int index_find(struct index *index, struct index_key key, uint64_t *ret_address)
 
 /*
  * Sets key -> address. *ret_old is the address before, or 0. 0, -ENOMEM (nothing has changed),
- * -EINVAL (a key that is too long) or what load() returned.
+ * -EINVAL (a key that is too long), -EFBIG (an address with bits that arena_spare() says are 0) or
+ * what load() returned.
  */
 int index_put(struct index *index, struct index_key key, uint64_t address, uint64_t *ret_old);
 
@@ -131,6 +132,7 @@ struct index_slot {
 /* Where a key is or belongs, as it was found without a lock: engine/descent.h. */
 struct index_descent {
     struct index_slot up; /* where `node` hangs */
+    uint32_t up_next;     /* descent_next() of that place */
     uint64_t node;        /* the word of the node that `at` is in, 0 for the slot of the root */
     struct index_slot at; /* where the key belongs */
     uint32_t byte;        /* of `at` in the node, or NODE_END */
@@ -156,7 +158,8 @@ int index_put_at(struct index *index, const struct index_descent *descent, struc
                  uint64_t address, uint64_t *ret_old);
 
 /*
- * Moves key from one address to another, as compaction does. 1 done, 0 it is not `from` any more.
+ * Moves key from one address to another, as compaction does. 1 done, 0 it is not `from` any more,
+ * -EFBIG as index_put().
  * `from` is or was an address of this key.
  */
 int index_replace(struct index *index, struct index_key key, uint64_t from, uint64_t to);

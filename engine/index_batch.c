@@ -22,6 +22,7 @@
 #include "engine/index.h"
 
 #include "base/assert.h"
+#include "engine/leaf.h"
 #include "engine/node.h"
 
 /* Where the way of a key has come to: a word, or the slot that holds it. */
@@ -57,13 +58,17 @@ static inline void fetch_node(const struct node *node, enum node_kind kind, unsi
     }
 }
 
-/* Leads on to a word. False: the way ends there. */
+/* Leads on to a word. False: the way ends there. `next`: of a leaf, where its next byte is. */
 static inline bool lead(const struct engine_arena *arena, struct way *way, uint64_t word,
-                        struct index_key key)
+                        struct index_key key, uint32_t next)
 {
     way->word = word;
     way->slot = NULL;
-    if (word == 0 || word_is_leaf(word)) {
+    if (word == 0) {
+        return false;
+    }
+    if (word_is_leaf(word)) {
+        way->word = leaf_parts(arena, word, key, next) ? 0 : word;
         return false;
     }
     uint32_t depth = word_depth(word);
@@ -99,7 +104,8 @@ static inline bool step(const struct engine_arena *arena, struct way *way, struc
         }
     }
     /* Acquire pairs with the release that published the word. */
-    return lead(arena, way, atomic_load_explicit(slot, memory_order_acquire), key);
+    uint64_t word = atomic_load_explicit(slot, memory_order_acquire);
+    return lead(arena, way, word, key, word_depth(way->word) + 1);
 }
 
 void index_candidates(struct index_lane *lanes, unsigned count)
@@ -111,10 +117,10 @@ void index_candidates(struct index_lane *lanes, unsigned count)
         const struct index *index = lanes[lane].index;
         uint64_t root = atomic_load_explicit(&index->root, memory_order_acquire);
         ways[going].lane = lane;
-        if (lead(index->arena, &ways[going], root, lanes[lane].key)) {
+        if (lead(index->arena, &ways[going], root, lanes[lane].key, 0)) {
             going++;
         } else {
-            lanes[lane].address = word_address(ways[going].word);
+            lanes[lane].address = leaf_address(index->arena, ways[going].word);
         }
     }
     while (going > 0) {
@@ -125,7 +131,7 @@ void index_candidates(struct index_lane *lanes, unsigned count)
             if (step(lane->index->arena, &way, lane->key)) {
                 ways[kept++] = way;
             } else {
-                lane->address = word_address(way.word);
+                lane->address = leaf_address(lane->index->arena, way.word);
             }
         }
         going = kept;

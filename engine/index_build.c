@@ -9,7 +9,8 @@
  *   - index_builder_finish() closes the rest.
  *
  * Failure modes:
- *   - A key that is not greater than the last: -EINVAL. No memory: -ENOMEM. The builder can only be
+ *   - A key that is not greater than the last: -EINVAL. An address that leaves cannot hold: -EFBIG.
+ *     No memory: -ENOMEM. The builder can only be
  *     aborted then, which frees what it has built.
  *
  * Invariants:
@@ -21,6 +22,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "engine/leaf.h"
 #include "engine/node.h"
 
 #include <errno.h>
@@ -80,8 +82,12 @@ static int push_pending(struct index_builder *builder)
     if (rc == 0) {
         uint32_t depth = builder->levels[builder->level_count - 1].depth;
         uint32_t byte = depth == builder->last_size ? NODE_END : builder->last[depth];
-        builder->entries[builder->entry_count++] =
-            (struct node_entry){.word = builder->pending, .byte = byte};
+        uint64_t word = builder->pending;
+        if (word_is_leaf(word)) {
+            struct index_key key = {builder->last, builder->last_size};
+            word = leaf_make(builder->arena, leaf_address(builder->arena, word), key, depth + 1);
+        }
+        builder->entries[builder->entry_count++] = (struct node_entry){.word = word, .byte = byte};
     }
     return rc;
 }
@@ -149,6 +155,9 @@ int index_builder_add(struct index_builder *builder, struct index_key key, uint6
     WEIR_ASSERT(address != 0 && address % 8 == 0 && address <= INDEX_ADDRESS_MAX);
     if (key.size > INDEX_KEY_SIZE_MAX) {
         return -EINVAL;
+    }
+    if (!leaf_can_hold(builder->arena, address)) {
+        return -EFBIG;
     }
     uint32_t common = 0;
     if (builder->keys != 0) {

@@ -13,6 +13,7 @@
  *   - Nobody writes meanwhile; the index is not changed.
  */
 #include "base/alloc.h"
+#include "engine/leaf.h"
 #include "engine/node.h"
 
 #include <errno.h>
@@ -78,7 +79,7 @@ static int check_path(const struct index *index, struct node *node, uint64_t wor
 {
     struct index_key key;
     uint64_t leaf = node_some_leaf(index->arena, word);
-    int rc = index->source.load(index->source.context, word_address(leaf), &key);
+    int rc = index->source.load(index->source.context, leaf_address(index->arena, leaf), &key);
     if (rc < 0) {
         return rc;
     }
@@ -89,6 +90,20 @@ static int check_path(const struct index *index, struct node *node, uint64_t wor
         return -EBADMSG;
     }
     return 0;
+}
+
+/* What a leaf says of its key is so. */
+static int check_leaf(const struct index *index, uint64_t leaf, uint32_t next,
+                      const char **ret_what)
+{
+    struct index_key key;
+    uint64_t address = leaf_address(index->arena, leaf);
+    int rc = index->source.load(index->source.context, address, &key);
+    if (rc == 0 && leaf_parts(index->arena, leaf, key, next)) {
+        *ret_what = "a leaf knows a byte that its key does not have";
+        rc = -EBADMSG;
+    }
+    return rc;
 }
 
 static int check_node(const struct index *index, uint64_t word, struct stack *stack,
@@ -109,9 +124,9 @@ static int check_node(const struct index *index, uint64_t word, struct stack *st
     }
     int rc = check_path(index, node, word, ret_what);
     for (unsigned entry = 0; entry < count && rc == 0; entry++) {
-        if (!word_is_leaf(entries[entry].word)) {
-            rc = push(stack, entries[entry].word);
-        }
+        rc = word_is_leaf(entries[entry].word)
+                 ? check_leaf(index, entries[entry].word, word_depth(word) + 1, ret_what)
+                 : push(stack, entries[entry].word);
     }
     return rc;
 }
@@ -120,7 +135,10 @@ static int check_nodes(struct index *index, const char **ret_what)
 {
     struct stack stack = {0};
     uint64_t root = atomic_load_explicit(&index->root, memory_order_acquire);
-    int rc = root != 0 && !word_is_leaf(root) ? push(&stack, root) : 0;
+    int rc = 0;
+    if (root != 0) {
+        rc = word_is_leaf(root) ? check_leaf(index, root, 0, ret_what) : push(&stack, root);
+    }
     while (rc == 0 && stack.count != 0) {
         rc = check_node(index, stack.words[--stack.count], &stack, ret_what);
     }

@@ -22,6 +22,7 @@
  *     nothing is returned twice, whatever is moved meanwhile.
  */
 #include "base/assert.h"
+#include "engine/leaf.h"
 #include "engine/node.h"
 
 #include <errno.h>
@@ -249,9 +250,10 @@ static uint64_t end_word(const struct index_iterator *iterator, uint64_t word)
 
 /* Takes the leaves that a quarter of a full node begins with, ascending, without listing it: the
  * cut then says how far it got. */
-static void take_run(struct index_level *level, const struct node *node, unsigned quarter,
+static void take_run(const struct engine_arena *arena, struct index_level *level, unsigned quarter,
                      struct batch *batch)
 {
+    const struct node *node = node_at(arena, level->word);
     unsigned byte = quarter * 64, end = byte + 64;
     if (level->is_cut && level->cut >= byte) {
         byte = level->cut + 1u;
@@ -263,7 +265,7 @@ static void take_run(struct index_level *level, const struct node *node, unsigne
         if (!word_is_leaf(word)) {
             break;
         }
-        *next++ = word_address(word);
+        *next++ = leaf_address(arena, word);
     }
     if (next != batch->next) {
         level->is_cut = true;
@@ -298,7 +300,7 @@ static bool take_small(const struct engine_arena *arena, uint64_t node_word, boo
             batch->next[at] = batch->next[at - 1];
         }
         bytes[at] = byte;
-        batch->next[at] = word_address(word);
+        batch->next[at] = leaf_address(arena, word);
     }
     batch->next += count;
     return true;
@@ -320,7 +322,7 @@ static void take_quarter(struct index_iterator *iterator, struct index_level *le
         bits &= ~(UINT64_C(1) << bit);
         uint64_t word = child_at(iterator, node, kind, quarter * 64 + bit);
         if (__builtin_expect(word_is_leaf(word), 1)) {
-            *batch->next++ = word_address(word);
+            *batch->next++ = leaf_address(arena, word);
             continue;
         }
         level->fetched = (uint8_t)(level->fetched - (level->fetched != 0));
@@ -343,7 +345,7 @@ static void take_level(struct index_iterator *iterator, struct batch *batch)
             continue;
         }
         if (!ready && !level->descending && word_kind(level->word) == NODE_256) {
-            take_run(level, node_at(iterator->index->arena, level->word), quarter, batch);
+            take_run(iterator->index->arena, level, quarter, batch);
             if (batch->next == batch->end) {
                 return;
             }
@@ -365,7 +367,7 @@ static void take(struct index_iterator *iterator, struct batch *batch)
         uint64_t word = iterator->pending;
         iterator->pending = 0;
         if (word != 0 && word_is_leaf(word)) {
-            *batch->next++ = word_address(word);
+            *batch->next++ = leaf_address(iterator->index->arena, word);
         } else if (word != 0) {
             begin_level(iterator, push(iterator), word);
             /* Ascending, the key that ends here comes first. */
@@ -414,7 +416,7 @@ static int end_at_leaf(struct index_iterator *iterator, const struct seek *seek,
 {
     struct index_source *source = &iterator->index->source;
     struct index_key key;
-    int rc = source->load(source->context, word_address(word), &key);
+    int rc = source->load(source->context, leaf_address(iterator->index->arena, word), &key);
     if (rc < 0) {
         return rc;
     }
@@ -496,7 +498,8 @@ static int resume(struct index_iterator *iterator)
     }
     struct index_source *source = &iterator->index->source;
     struct seek seek = {.exact = true};
-    int rc = source->load(source->context, word_address(iterator->last), &seek.bound);
+    int rc = source->load(source->context, leaf_address(iterator->index->arena, iterator->last),
+                          &seek.bound);
     rc = rc == 0 ? walk_again(iterator, &seek) : rc;
     iterator->placed = rc == 0;
     return rc;

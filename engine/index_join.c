@@ -18,6 +18,7 @@
  */
 #include "base/assert.h"
 #include "engine/index_build.h"
+#include "engine/leaf.h"
 #include "engine/node.h"
 
 #include <errno.h>
@@ -58,7 +59,7 @@ static int edge_key(struct engine_arena *arena, const struct index_source *sourc
     while (!word_is_leaf(word)) {
         word = edge_entry(node_at(arena, word), word, greatest).word;
     }
-    return source->load(source->context, word_address(word), ret_key);
+    return source->load(source->context, leaf_address(arena, word), ret_key);
 }
 
 static uint32_t byte_at(struct index_key key, uint32_t depth)
@@ -70,6 +71,17 @@ static uint32_t byte_at(struct index_key key, uint32_t depth)
 static uint32_t depth_of(uint64_t word)
 {
     return word_is_leaf(word) ? UINT32_MAX : word_depth(word);
+}
+
+/* What is left of one tree as an entry at a depth. A leaf is the edge of its tree, whose key is
+ * known, and hung at another depth before. */
+static struct node_entry entry_at(const struct engine_arena *arena, uint64_t word,
+                                  struct index_key edge, uint32_t depth)
+{
+    if (word_is_leaf(word)) {
+        word = leaf_make(arena, leaf_address(arena, word), edge, depth + 1);
+    }
+    return (struct node_entry){.word = word, .byte = byte_at(edge, depth)};
 }
 
 static void free_node(struct engine_arena *arena, uint64_t word)
@@ -108,8 +120,8 @@ static int join_apart(const struct join *join, _Atomic uint64_t *place, uint64_t
                       uint64_t right)
 {
     struct node_entry entries[2] = {
-        {.word = left, .byte = byte_at(join->low, join->common)},
-        {.word = right, .byte = byte_at(join->high, join->common)},
+        entry_at(join->arena, left, join->low, join->common),
+        entry_at(join->arena, right, join->high, join->common),
     };
     uint64_t word = node_make(join->arena, NULL, entries, 2, join->common,
                               node_tail_of(join->low.data, join->common));
@@ -174,13 +186,13 @@ static int join_at(const struct join *join, _Atomic uint64_t *place, uint64_t le
         } else if (left_depth < right_depth) {
             atomic_store_explicit(place, left, memory_order_relaxed);
             if (depth == join->common) {
-                struct node_entry entry = {.word = right, .byte = byte_at(join->high, depth)};
+                struct node_entry entry = entry_at(arena, right, join->high, depth);
                 return add_entry(arena, place, entry) != NULL ? 0 : -ENOMEM;
             }
         } else {
             atomic_store_explicit(place, right, memory_order_relaxed);
             if (depth == join->common) {
-                struct node_entry entry = {.word = left, .byte = byte};
+                struct node_entry entry = entry_at(arena, left, join->low, depth);
                 return add_entry(arena, place, entry) != NULL ? 0 : -ENOMEM;
             }
         }

@@ -5,11 +5,13 @@
  *   - a leaf with the same key: the word of the leaf is replaced.
  *   - an empty slot: the entry is added; a full node is copied into a larger one first.
  *   - a leaf with another key, or a node whose way parts from the key: a new node with two
- *     entries takes its place, and it goes below that.
+ *     entries takes its place, and it goes below that. The leaf itself nearly always says where it
+ *     parts; else its key is loaded.
  *
  * Failure modes:
  *   - Another writer was faster at this place: begin again at the root.
  *   - No memory: -ENOMEM before anything was published. load() fails: likewise.
+ *   - An address that leaves cannot hold: -EFBIG.
  *
  * Invariants:
  *   - Each change is one word that is published under the lock of the node that holds it.
@@ -78,7 +80,7 @@ static int confirm(struct index *index, struct index_key key, const struct index
         return AGAIN;
     }
     struct index_key below;
-    int rc = index->source.load(index->source.context, word_address(leaf), &below);
+    int rc = index->source.load(index->source.context, leaf_address(index->arena, leaf), &below);
     if (rc < 0) {
         return rc;
     }
@@ -105,17 +107,21 @@ int index_descend(struct index *index, struct index_key key, struct index_descen
     if (rc < 0 || ret_descent->word == 0 || !word_is_leaf(ret_descent->word)) {
         return rc;
     }
-    *ret_address = word_address(ret_descent->word);
+    if (leaf_parts(index->arena, ret_descent->word, key, descent_next(ret_descent))) {
+        return 0;
+    }
+    *ret_address = leaf_address(index->arena, ret_descent->word);
     return 1;
 }
 
 /* A node with what hangs at the place now, and the new leaf, which part at `common`. */
 static int split(struct index *index, struct index_key key, const struct index_descent *descent,
-                 struct node_entry old, uint32_t common, uint64_t leaf)
+                 struct node_entry old, uint32_t common, uint64_t address)
 {
     uint64_t header;
-    struct node_entry entries[2] = {
-        old, {.word = leaf, .byte = common == key.size ? NODE_END : key.data[common]}};
+    struct node_entry entries[2] = {old,
+                                    {.word = leaf_make(index->arena, address, key, common + 1),
+                                     .byte = common == key.size ? NODE_END : key.data[common]}};
     if (old.byte != NODE_END && entries[1].byte < old.byte) {
         entries[0] = entries[1];
         entries[1] = old;
@@ -134,37 +140,52 @@ static int split(struct index *index, struct index_key key, const struct index_d
 }
 
 /* The leaf is of this key. */
-static int replace(const struct index_descent *descent, uint64_t leaf, uint64_t *ret_old)
+static int replace(struct index *index, struct index_key key, const struct index_descent *descent,
+                   uint64_t address, uint64_t *ret_old)
 {
     uint64_t header;
+    uint64_t leaf = leaf_make(index->arena, address, key, descent_next(descent));
     if (!place_lock(&descent->at, descent->word, &header)) {
         return AGAIN;
     }
     place_publish(&descent->at, leaf, header);
-    *ret_old = word_address(descent->word);
+    *ret_old = leaf_address(index->arena, descent->word);
     return 0;
+}
+
+/* The leaf says where its key parts from this one; what comes behind that, it does not know. */
+static int split_unread(struct index *index, struct index_key key,
+                        const struct index_descent *descent, uint64_t address)
+{
+    const struct engine_arena *arena = index->arena;
+    struct node_entry old = {.word = word_of_address(leaf_address(arena, descent->word)),
+                             .byte = leaf_next(arena, descent->word)};
+    return split(index, key, descent, old, descent_next(descent), address);
 }
 
 /* The leaf is of this key: replaced; or of another: split. */
 static int put_at_leaf(struct index *index, struct index_key key,
-                       const struct index_descent *descent, uint64_t leaf, uint64_t *ret_old)
+                       const struct index_descent *descent, uint64_t address, uint64_t *ret_old)
 {
+    if (leaf_parts(index->arena, descent->word, key, descent_next(descent))) {
+        return split_unread(index, key, descent, address);
+    }
     struct index_key found;
-    uint64_t address = word_address(descent->word);
-    int rc = index->source.load(index->source.context, address, &found);
+    uint64_t old_address = leaf_address(index->arena, descent->word);
+    int rc = index->source.load(index->source.context, old_address, &found);
     if (rc < 0) {
         return rc;
     }
     uint32_t common = key_common(key, found, 0);
     if (common == key.size && common == found.size) {
-        return replace(descent, leaf, ret_old);
+        return replace(index, key, descent, address, ret_old);
     }
     if (descent->node != 0 && common <= word_depth(descent->node)) {
         return -EBADMSG; /* the record is not what was put here */
     }
-    struct node_entry old = {.word = descent->word,
+    struct node_entry old = {.word = leaf_make(index->arena, old_address, found, common + 1),
                              .byte = common == found.size ? NODE_END : found.data[common]};
-    return split(index, key, descent, old, common, leaf);
+    return split(index, key, descent, old, common, address);
 }
 
 /* Copies a full node into a larger one, with the new entry. */
@@ -196,9 +217,11 @@ static int grow(struct index *index, const struct index_descent *descent, struct
     return 0;
 }
 
-static int put_at_empty(struct index *index, const struct index_descent *descent, uint64_t leaf)
+static int put_at_empty(struct index *index, struct index_key key,
+                        const struct index_descent *descent, uint64_t address)
 {
     uint64_t header;
+    uint64_t leaf = leaf_make(index->arena, address, key, descent_next(descent));
     if (descent->node == 0) {
         if (!place_lock(&descent->at, 0, &header)) {
             return AGAIN;
@@ -222,23 +245,23 @@ static int put_at_empty(struct index *index, const struct index_descent *descent
 }
 
 static int put_at(struct index *index, const struct index_descent *descent, struct index_key key,
-                  uint64_t leaf, uint64_t *ret_old)
+                  uint64_t address, uint64_t *ret_old)
 {
     if (descent->word == 0) {
-        return put_at_empty(index, descent, leaf);
+        return put_at_empty(index, key, descent, address);
     }
     if (descent->is_key) {
-        return replace(descent, leaf, ret_old);
+        return replace(index, key, descent, address, ret_old);
     }
     if (word_is_leaf(descent->word)) {
-        return put_at_leaf(index, key, descent, leaf, ret_old);
+        return put_at_leaf(index, key, descent, address, ret_old);
     }
     struct node_entry old = {.word = descent->word, .byte = descent->path_byte};
-    return split(index, key, descent, old, descent->common, leaf);
+    return split(index, key, descent, old, descent->common, address);
 }
 
 static int try_put(struct index *index, struct arena_region *region, struct index_key key,
-                   uint64_t leaf, uint64_t *ret_old)
+                   uint64_t address, uint64_t *ret_old)
 {
     struct index_descent descent;
     int rc = find_place(index, key, &descent);
@@ -246,7 +269,7 @@ static int try_put(struct index *index, struct arena_region *region, struct inde
         return rc;
     }
     descent.region = region;
-    return put_at(index, &descent, key, leaf, ret_old);
+    return put_at(index, &descent, key, address, ret_old);
 }
 
 int index_put(struct index *index, struct index_key key, uint64_t address, uint64_t *ret_old)
@@ -266,12 +289,15 @@ int index_put_from(struct index *index, struct arena_region *region, struct inde
     if (key.size > INDEX_KEY_SIZE_MAX) {
         return -EINVAL;
     }
+    if (!leaf_can_hold(index->arena, address)) {
+        return -EFBIG;
+    }
     uint64_t old = 0;
     int rc;
     struct shortcut_hold hold;
     shortcut_hold(index, key, &hold);
     do {
-        rc = try_put(index, region, key, word_of_address(address), &old);
+        rc = try_put(index, region, key, address, &old);
     } while (rc == AGAIN ||
              (rc == -ENOMEM && index->epochs != NULL && epoch_reclaim(index->epochs) != 0));
     shortcut_release(index, &hold, old, rc == 0 ? address : old);
@@ -289,10 +315,13 @@ int index_put_at(struct index *index, const struct index_descent *descent, struc
                  uint64_t address, uint64_t *ret_old)
 {
     WEIR_ASSERT(address != 0 && address % 8 == 0 && address <= INDEX_ADDRESS_MAX);
+    if (!leaf_can_hold(index->arena, address)) {
+        return -EFBIG;
+    }
     uint64_t old = 0;
     struct shortcut_hold hold;
     shortcut_hold(index, key, &hold);
-    int rc = put_at(index, descent, key, word_of_address(address), &old);
+    int rc = put_at(index, descent, key, address, &old);
     shortcut_release(index, &hold, old, rc == 0 ? address : old);
     if (rc == AGAIN || rc == -ENOMEM) {
         return index_put_from(index, descent->region, key, address, ret_old);

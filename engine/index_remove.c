@@ -5,7 +5,8 @@
  *   - The bytes of the key lead to one leaf. It is the caller's when it holds the address that was
  *     expected, so no key is loaded.
  *   - index_remove() empties the slot. A node that would keep one entry is taken out, and the
- *     entry hangs where the node hung; one that is much too large is copied into a smaller one.
+ *     entry hangs where the node hung, where another byte is a leaf's next one; a node that is much
+ *     too large is copied into a smaller one.
  *
  * Failure modes:
  *   - Another address is there: 0, nothing has changed.
@@ -18,8 +19,10 @@
 
 #include "base/assert.h"
 
+#include <errno.h>
+
 /* Goes down by the key's bytes alone. False when that leads to nothing or to another leaf. */
-static bool descend(struct index *index, struct index_key key, uint64_t leaf,
+static bool descend(struct index *index, struct index_key key, uint64_t address,
                     struct index_descent *ret_descent)
 {
     struct index_descent descent = descent_begin(index);
@@ -30,7 +33,7 @@ static bool descend(struct index *index, struct index_key key, uint64_t leaf,
         descent_enter(index, &descent, key);
     }
     *ret_descent = descent;
-    return descent.word == leaf;
+    return word_is_leaf(descent.word) && leaf_address(index->arena, descent.word) == address;
 }
 
 static int replace(struct index *index, struct index_key key, uint64_t from, uint64_t to)
@@ -38,17 +41,20 @@ static int replace(struct index *index, struct index_key key, uint64_t from, uin
     struct index_descent descent;
     uint64_t header;
     do {
-        if (!descend(index, key, word_of_address(from), &descent)) {
+        if (!descend(index, key, from, &descent)) {
             return 0;
         }
     } while (!place_lock(&descent.at, descent.word, &header));
-    place_publish(&descent.at, word_of_address(to), header);
+    place_publish(&descent.at, leaf_make(index->arena, to, key, descent_next(&descent)), header);
     return 1;
 }
 
 int index_replace(struct index *index, struct index_key key, uint64_t from, uint64_t to)
 {
     WEIR_ASSERT(to != 0 && to % 8 == 0 && to <= INDEX_ADDRESS_MAX);
+    if (!leaf_can_hold(index->arena, to)) {
+        return -EFBIG;
+    }
     struct shortcut_hold hold;
     shortcut_hold(index, key, &hold);
     int rc = replace(index, key, from, to);
@@ -100,8 +106,22 @@ static unsigned collect_others(struct node *node, const struct index_descent *de
     return kept;
 }
 
+/* The word of the last entry of a node, for where the node hung. All bytes in front of the node's
+ * are those of the key that goes. */
+static uint64_t lift(const struct index *index, struct index_key key,
+                     const struct index_descent *descent, struct node_entry last)
+{
+    if (!word_is_leaf(last.word)) {
+        return last.word;
+    }
+    bool is_on_the_way = descent->up_next < word_depth(descent->node);
+    return leaf_with(index->arena, leaf_address(index->arena, last.word),
+                     is_on_the_way ? key.data[descent->up_next] : last.byte);
+}
+
 /* Takes the node out, or makes a smaller one of it. */
-static enum outcome shrink(struct index *index, const struct index_descent *descent)
+static enum outcome shrink(struct index *index, struct index_key key,
+                           const struct index_descent *descent)
 {
     uint64_t up_header;
     uint64_t header;
@@ -115,7 +135,7 @@ static enum outcome shrink(struct index *index, const struct index_descent *desc
         return AGAIN;
     }
     unsigned count = collect_others(node, descent, entries);
-    uint64_t word = entries[0].word;
+    uint64_t word = count == 1 ? lift(index, key, descent, entries[0]) : 0;
     if (count >= 2) {
         word = node_make(index->arena, NULL, entries, count, word_depth(descent->node),
                          atomic_load_explicit(&node->tail, memory_order_relaxed));
@@ -136,12 +156,12 @@ static int remove_key(struct index *index, struct index_key key, uint64_t expect
     struct index_descent descent;
     enum outcome outcome;
     do {
-        if (!descend(index, key, word_of_address(expected), &descent)) {
+        if (!descend(index, key, expected, &descent)) {
             return 0;
         }
         outcome = clear(index, &descent);
         if (outcome == TOO_FEW) {
-            outcome = shrink(index, &descent);
+            outcome = shrink(index, key, &descent);
         }
     } while (outcome == AGAIN);
     index_count(index, -1);

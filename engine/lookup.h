@@ -13,17 +13,19 @@
 #ifndef ENGINE_LOOKUP_H
 #define ENGINE_LOOKUP_H
 
+#include "engine/leaf.h"
 #include "engine/node.h"
 
 /* From a word on the way of a key to where it ends: a leaf, which is at the only address that the
- * key may have, or 0. */
-static inline uint64_t lookup_rest(const struct engine_arena *arena, uint64_t word,
-                                   struct index_key key)
+ * key may have, or 0. *next: where the leaf's next byte is, unless `word` is the leaf. */
+static inline uint64_t lookup_rest_to(const struct engine_arena *arena, uint64_t word,
+                                      struct index_key key, uint32_t *next)
 {
     while (!word_is_leaf(word) && word != 0) {
         uint32_t depth = word_depth(word);
         enum node_kind kind = word_kind(word);
         struct node *node = node_at(arena, word);
+        *next = depth + 1;
         if (__builtin_expect(depth >= key.size, 0)) {
             return depth == key.size && word_has_end(word)
                        ? atomic_load_explicit(node_end_slot(node, kind), memory_order_acquire)
@@ -52,6 +54,13 @@ static inline uint64_t lookup_rest(const struct engine_arena *arena, uint64_t wo
     return word;
 }
 
+static inline uint64_t lookup_rest(const struct engine_arena *arena, uint64_t word,
+                                   struct index_key key)
+{
+    uint32_t next;
+    return lookup_rest_to(arena, word, key, &next);
+}
+
 /* What hangs under a byte of a node of 256 entries. */
 static inline uint64_t lookup_child(const struct engine_arena *arena, uint64_t word, unsigned byte)
 {
@@ -65,7 +74,7 @@ __attribute__((always_inline)) static inline uint64_t lookup_list(const struct e
                                                                   struct index_key key,
                                                                   uint32_t depth)
 {
-    /* Of a leaf the lowest three bits are 001: the difference is neither 0, 1 nor 2. */
+    /* Of a leaf the lowest three bits are 001 or 011: the difference is neither 0, 1 nor 2. */
     uint32_t more = word_form(word) - word_form_of(NODE_16, depth);
     if (more > word_form_of(NODE_32, 0) - word_form_of(NODE_16, 0)) {
         return word;

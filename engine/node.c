@@ -18,7 +18,7 @@
  *   - Fresh nodes are written with relaxed stores; the release that publishes their word orders
  *     them.
  */
-#include "engine/node.h"
+#include "engine/leaf.h"
 
 #include "base/assert.h"
 #include "base/le.h"
@@ -379,7 +379,7 @@ int node_compare_path(const struct index *index, uint64_t word, struct index_key
         return 1;
     }
     struct index_key below;
-    int rc = index->source.load(index->source.context, word_address(leaf), &below);
+    int rc = index->source.load(index->source.context, leaf_address(index->arena, leaf), &below);
     if (rc < 0) {
         return rc;
     }

@@ -221,6 +221,9 @@ int engine_start_afresh(struct weir_engine *engine)
     place_drop_all(engine);
     shortcuts_init(&engine->shortcuts, &engine->epochs);
     int rc = arena_init(&engine->arena, &engine->epochs, engine->options.index_bytes, 0);
+    if (rc == 0) {
+        place_learn(engine);
+    }
     return rc == 0 ? table_add(engine, WEIR_TABLE_DEFAULT, "", WEIR_LSN_NONE) : rc;
 }
 
@@ -317,6 +320,7 @@ static int begin_build(struct weir_engine *engine, weir_lsn *ret_from)
     if (rc < 0) {
         return rc;
     }
+    place_learn(engine);
     atomic_store_explicit(&engine->horizon, extent.horizon, memory_order_release);
     engine->layout = extent.layout;
     engine->gaps = (struct engine_gaps){0};

@@ -35,6 +35,17 @@ static void learn_shift(struct engine_places *places)
     }
 }
 
+void place_learn(struct weir_engine *engine)
+{
+    struct engine_places *places = &engine->places;
+    base_lock_acquire(&places->lock);
+    learn_shift(places);
+    base_lock_release(&places->lock);
+    if (place_shift(places) != PLACE_SHIFT_UNKNOWN) {
+        arena_spare(&engine->arena, place_shift(places) + PLACE_ORDINAL_BITS);
+    }
+}
+
 static void note_used(struct engine_places *places, uint64_t index)
 {
     struct place_used *used = &places->used[index / PLACE_SLOTS];
@@ -218,7 +229,7 @@ int place_init(struct weir_engine *engine)
     }
     places->log = engine->log;
     atomic_store_explicit(&places->segment_shift, PLACE_SHIFT_UNKNOWN, memory_order_relaxed);
-    learn_shift(places);
+    place_learn(engine);
     epoch_bag_init(&places->gone, &engine->epochs, unpin_list, places);
     epoch_bag_init(&places->bag, &engine->epochs, hide_list, places);
     return 0;

@@ -15,7 +15,15 @@ struct engine_table;
 
 /* Of all addresses this makes ordinal 0, which no segment has: its slot stays empty. */
 #define PLACE_SHIFT_UNKNOWN 63u
-#define PLACE_SLOTS (UINT64_C(1) << 23) /* of ordinary segments, and as many of compacted ones */
+#define PLACE_ORDINAL_BITS 23u
+#define PLACE_SLOTS                                                                                \
+    (UINT64_C(1) << PLACE_ORDINAL_BITS) /* of ordinary segments, and of compacted                  \
+                                         */
+
+/* Bits of an ordinal that are 0, as no log is that long: leaves use them for something else. */
+#define PLACE_SPARE (UINT32_C(0xff) << PLACE_ORDINAL_BITS)
+
+_Static_assert(PLACE_SPARE + PLACE_SLOTS == WAL_ADDRESS_COMPACTED, "they are eight");
 
 /* As many as there can be: of the smallest segments. */
 #define PLACE_NEAR ((UINT64_C(1) << 32) / (WEIR_SEGMENT_BYTES_MIN / INDEX_ADDRESS_ALIGN))
@@ -59,6 +67,10 @@ struct engine_places {
 
 /* 0; -ENOMEM: no address space. */
 int place_init(struct weir_engine *engine);
+
+/* Learns how large segments are, if the log knows it, and with it what leaves have room for: before
+ * anything is in the index. */
+void place_learn(struct weir_engine *engine);
 
 /* Relaxed: until it is known no segment is pinned, so that whoever has an address comes to
  * place_pin(), which learns it. */

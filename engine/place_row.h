@@ -55,18 +55,17 @@ __attribute__((always_inline)) static inline bool place_change_in(const struct p
     return wal_address_read_plain(segment, base, offset, WEIR_TYPE_CHANGE, least, ret_record);
 }
 
-/* The row of a key of 1 to RECORD_KEY_INLINE bytes, as place_row_in(), where nothing is unusual:
- * the segment known and checked, and a change of this very key there, no delete. False:
+/* The row of a key of 1 to RECORD_KEY_INLINE bytes at a leaf, as place_row_in(), where nothing is
+ * unusual: the segment known and checked, and a change of this very key there, no delete. False:
  * place_row_in() tells what it is. */
 __attribute__((always_inline)) static inline bool place_row_of(struct engine_places *places,
-                                                               uint64_t address,
-                                                               struct weir_bytes key,
+                                                               uint64_t leaf, struct weir_bytes key,
                                                                struct weir_row *ret_row)
 {
-    uint64_t index = place_index(address >> place_shift(places));
+    uint64_t index = place_index((leaf >> place_shift(places)) & ~(uint64_t)PLACE_SPARE);
     struct weir_record record;
     return __builtin_expect(index < 2 * PLACE_SLOTS, 1) &&
-           place_change_in(&places->table->slots[index], place_offset(places, address),
+           place_change_in(&places->table->slots[index], place_offset(places, leaf),
                            record_least(key.size), &record) &&
            record_read_row_of(&record, key, ret_row);
 }

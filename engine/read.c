@@ -164,10 +164,14 @@ __attribute__((noinline)) static int get_from(struct weir_read *read, struct eng
 {
     struct weir_engine *engine = read->engine;
     const struct index_key wanted = {key.data, (uint32_t)key.size};
-    uint64_t leaf = lookup_rest(&engine->arena, word, wanted);
+    uint32_t next;
+    uint64_t leaf = lookup_rest_to(&engine->arena, word, wanted, &next);
+    if (leaf != word && leaf_parts(&engine->arena, leaf, wanted, next)) {
+        leaf = 0; /* the record of another key is not looked at */
+    }
     bool is_plain = leaf != 0 && is_newest(read) && key.size <= RECORD_KEY_INLINE &&
                     place_row_of(&engine->places, leaf, key, ret_row);
-    int rc = is_plain ? 1 : get_slowly(read, word_address(leaf), key, ret_row);
+    int rc = is_plain ? 1 : get_slowly(read, leaf_address(&engine->arena, leaf), key, ret_row);
     if (rc == 1 && is_newest(read) && shortcut_serves(key.size) &&
         shortcut_may_learn(&table->index, leaf)) {
         shortcut_learn(&table->index, wanted, leaf);

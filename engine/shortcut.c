@@ -256,19 +256,20 @@ static bool claim(struct index *index, uint64_t address)
 
 /* Would a get that has found the key in the index learn anything? One look, so that a key that is
  * behind another of the same tag, or has no room, does not take the line from others each time. */
-static bool may_add(struct shortcut_line *line, unsigned tag, uint64_t word)
+static bool may_add(struct shortcut_line *line, unsigned tag, uint64_t address)
 {
-    return place_of(line, tag, shortcut_spot(word_address(word))) == SHORTCUT_SPOTS &&
+    return place_of(line, tag, shortcut_spot(address)) == SHORTCUT_SPOTS &&
            spot_at(line, SHORTCUT_SPOTS - 1) == 0;
 }
 
 static void learn(struct index *index, const struct shortcut_map *map, struct index_key key,
                   uint64_t word)
 {
-    uint64_t hash = shortcut_hash(key.data, key.size), address = word_address(word);
+    uint64_t hash = shortcut_hash(key.data, key.size);
+    uint64_t address = leaf_address(index->arena, word);
     struct shortcut_line *line = shortcut_line_of(map, hash);
     unsigned tag = shortcut_tag(hash);
-    if (!may_add(line, tag, word)) {
+    if (!may_add(line, tag, address)) {
         if (shortcut_is_sample(word)) {
             miss(index, SHORTCUT_SAMPLE);
         }

@@ -1,7 +1,15 @@
 /*
  * Words of the index: what a slot holds, and what a reader knows from it alone.
  *
- * A word is 0, a leaf (the address of a record, with bit 0 set), or a node:
+ * A word is 0, a leaf or a node. A leaf is the address of a record, and the next byte of its key,
+ * the one behind the byte that chose the leaf, where that is known:
+ *
+ *     bit 0      1
+ *     bit 1      the next byte is known
+ *     8 bits     it: where addresses have bits that are 0 (engine/arena.h), and else 0
+ *     the rest   the address, whose lowest three bits are 0
+ *
+ * A node:
  *
  *     bit 0      0
  *     bits 1-3   kind: for 2, 4, 6, 16, 32, 64, 128 or 256 entries
@@ -16,6 +24,10 @@
  * them, and compares the whole key once, at the leaf. The node of a word, its depth and the bytes
  * on the way to it never change; a prefix that splits puts a new node above it, and one that
  * collapses takes the node above away.
+ *
+ * And a leaf says of nearly all keys that are not its own that they are not, and where the two
+ * part: neither a put of a new key nor the replay of one reads the record of another, which may be
+ * on a disk. What is done with the leaves of an arena: engine/node.h.
  */
 #ifndef ENGINE_WORD_H
 #define ENGINE_WORD_H
@@ -27,6 +39,7 @@ enum node_kind { NODE_2, NODE_4, NODE_6, NODE_16, NODE_32, NODE_64, NODE_128, NO
 
 #define NODE_KINDS 8
 #define WORD_LEAF UINT64_C(1)
+#define WORD_NEXT UINT64_C(2)
 #define WORD_KIND_SHIFT 1
 #define WORD_END (UINT64_C(1) << 4)
 #define WORD_DEPTH_SHIFT 5
@@ -38,14 +51,10 @@ static inline bool word_is_leaf(uint64_t word)
     return (word & WORD_LEAF) != 0;
 }
 
+/* The leaf that tells the address alone. */
 static inline uint64_t word_of_address(uint64_t address)
 {
     return address | WORD_LEAF;
-}
-
-static inline uint64_t word_address(uint64_t word)
-{
-    return word & ~WORD_LEAF;
 }
 
 static inline enum node_kind word_kind(uint64_t word)

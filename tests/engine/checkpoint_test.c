@@ -417,10 +417,11 @@ static void replace_leaf(struct store *store, uint64_t from, uint64_t to)
 {
     struct checkpoint_head *head = head_of(store);
     uint64_t *words = (uint64_t *)(void *)((uint8_t *)head + le64_load(&head->image_offset));
+    uint64_t spare = store->log_options.segment_bytes * PLACE_SPARE | WORD_NEXT;
     unsigned found = 0;
     for (uint64_t i = 0; i < le64_load(&head->image_bytes) / sizeof *words; i++) {
-        if (words[i] == word_of_address(from)) {
-            words[i] = word_of_address(to);
+        if ((words[i] & ~spare) == word_of_address(from)) {
+            words[i] = word_of_address(to) | (words[i] & spare);
             found++;
         }
     }

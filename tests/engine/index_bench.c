@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SPARE 53 /* as with segments of 1 GiB */
 #define RECORD_BYTES 128
 #define KEY_BYTES_MAX 96
 #define QUERIES 4096
@@ -171,6 +172,7 @@ static void open_index(struct bench *bench)
     if (epochs_init(&bench->epochs) < 0 || arena_init(&bench->arena, &bench->epochs, 0, 0) < 0) {
         fail("no address space");
     }
+    arena_spare(&bench->arena, SPARE);
     index_init(&bench->index, &bench->arena, &source);
 }
 
@@ -394,6 +396,7 @@ static double build(struct bench *bench, const uint64_t *addresses, double *ret_
     if (arena == NULL || builder == NULL || arena_init(arena, NULL, 0, 0) < 0) {
         fail("no memory");
     }
+    arena_spare(arena, SPARE);
     uint64_t start = base_clock_monotonic_ns();
     int rc = index_builder_init(builder, arena);
     for (uint64_t index = 0; index < bench->count && rc == 0; index++) {

@@ -190,25 +190,31 @@ static int count_opens(void *context, const char *call, const char *name, uint64
     return 0;
 }
 
-/* A store whose rest holds new keys, each of which parts from one of an old segment. */
-static void open_with_parting_keys(struct store *store)
+/* A store whose rest holds new keys, each of which parts from one of an old segment: either where
+ * that one ends, or at the byte that its leaf knows. */
+static void open_with_new_keys(struct store *store, bool leaves_know)
 {
     char key[24], value[600];
     memset(value, 'v', sizeof value - 1);
     value[sizeof value - 1] = '\0';
     store_open(store);
     for (int i = 0; i < KEYS; i++) {
-        snprintf(key, sizeof key, "key%d", i);
+        snprintf(key, sizeof key, "key%04d%s", i, leaves_know ? "0" : "");
         put(store, key, value);
     }
     settle(store);
     store_checkpoint(store);
     for (int i = 0; i < 2 * KEYS; i++) {
         int number = i * 7919 % (2 * KEYS); /* in no order */
-        snprintf(key, sizeof key, "key%d%c", number / 2, "!?"[number % 2]);
+        snprintf(key, sizeof key, "key%04d%c", number / 2, "!?"[number % 2]);
         put(store, key, "new");
     }
     settle(store);
+}
+
+static void open_with_parting_keys(struct store *store)
+{
+    open_with_new_keys(store, false);
 }
 
 /* Records from which new keys part are read from files that all threads share. */
@@ -234,6 +240,39 @@ static void threads_open_the_segment_of_an_old_record_once_for_all(void **state)
     assert_true(most[0] >= SEGMENTS_FULL - 1);
     assert_true(most[1] < 2 * most[0]); /* some are mapped besides, by one or by the other */
     store_close(&store);
+}
+
+/* The context: what was read or mapped of old segments, their headers aside. */
+static int count_looks(void *context, const char *call, const char *name, uint64_t offset,
+                       size_t size)
+{
+    unsigned *looks = context;
+    uint64_t ordinal;
+    (void)size;
+    bool looks_in = strcmp(call, "map") == 0 || (strcmp(call, "read") == 0 && offset > 0);
+    if (looks_in && format_segment_ordinal(name, &ordinal) && ordinal < SEGMENTS_FULL) {
+        ++*looks;
+    }
+    return 0;
+}
+
+static void where_leaves_tell_new_keys_from_their_own_no_record_is_read(void **state)
+{
+    (void)state;
+    for (int know = 0; know < 2; know++) {
+        struct store store;
+        unsigned looks = 0;
+        open_with_new_keys(&store, know == 1);
+        struct fingerprint fingerprint = fingerprint_of(&store, 0);
+        store_stop(&store);
+        store.disk.faults = (struct sim_memory_faults){count_looks, &looks};
+        store_start(&store);
+        store.disk.faults = (struct sim_memory_faults){0};
+        assert_int_equal(store_report(&store).replayed_records, 2 * KEYS);
+        assert_int_equal(looks == 0, know);
+        expect_fingerprint(&store, 0, &fingerprint);
+        store_close(&store);
+    }
 }
 
 /* ---- where records have to be read ---- */
@@ -406,6 +445,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(threads_are_started_for_a_long_rest_alone_and_done_without),
         cmocka_unit_test(se_03_an_index_that_is_full_opens_with_any_number_of_threads),
         cmocka_unit_test(threads_open_the_segment_of_an_old_record_once_for_all),
+        cmocka_unit_test(where_leaves_tell_new_keys_from_their_own_no_record_is_read),
         cmocka_unit_test(one_thread_is_enough_where_old_records_have_to_be_read),
         cmocka_unit_test(of_two_shares_that_fail_the_first_in_the_log_is_reported),
         cmocka_unit_test(a_record_that_is_none_is_reported_once_and_the_first),

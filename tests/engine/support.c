@@ -54,6 +54,7 @@ struct world *world_new(uint64_t records, uint64_t arena_bytes)
     fake_log_init(&world->log, records);
     assert_int_equal(epochs_init(&world->epochs), 0);
     assert_int_equal(arena_init(&world->arena, &world->epochs, arena_bytes, ARENA_PAGES_SMALL), 0);
+    arena_spare(&world->arena, WORLD_SPARE);
     struct index_source source = world_source(world);
     index_init(&world->index, &world->arena, &source);
     return world;

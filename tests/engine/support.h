@@ -27,6 +27,8 @@
     (cmocka_set_test_filter((argc) > 1 ? (argv)[1] : NULL),                                        \
      cmocka_run_group_tests(tests, NULL, NULL))
 
+#define WORLD_SPARE 53 /* arena_spare() of a world: as with segments of 1 GiB */
+
 /* A log that consists of keys: the record at address 16 * (n + 1) has keys[n]. */
 struct fake_log {
     struct index_key *keys;

@@ -537,7 +537,9 @@ static int pin_behind(struct weir_log *log, const struct wal_segment *segment,
         char name[FORMAT_NAME_BYTES];
         format_segment_name(segment->last + 1, name);
         return truncated ? log_error(why, WEIR_E_TRUNCATED, name, UINT64_MAX,
-                                     "%s was truncated away", name)
+                                     "%s is not there any more: it was truncated away, or a "
+                                     "compaction has copied what counts of it",
+                                     name)
                          : log_error(why, WEIR_E_DAMAGED, name, UINT64_MAX,
                                      "a seal leads to %s, which is not there", name);
     }

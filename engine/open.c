@@ -361,7 +361,7 @@ static bool is_overtaken(const struct weir_engine *engine, int rc)
     return engine->read_only && (rc == WEIR_E_HORIZON || rc == WEIR_E_TRUNCATED || rc == -ENOENT);
 }
 
-int engine_build_beside(struct weir_engine *engine, struct weir_error *why)
+static int build_in_turns(struct weir_engine *engine, struct weir_error *why)
 {
     int rc = engine_build(engine, why);
     for (unsigned turn = 1; turn < BUILDS_MAX && is_overtaken(engine, rc); turn++) {
@@ -372,6 +372,31 @@ int engine_build_beside(struct weir_engine *engine, struct weir_error *why)
         why->code = 0; /* what an earlier turn, or a replay before, has left there */
     }
     return rc;
+}
+
+/* An index that was written until it was full may not fit a second time: each thread keeps memory
+ * to itself, and what is put into a checkpoint's nodes leaves some unused. What is built from the
+ * log alone, by one thread, takes least. */
+static int build_sparingly(struct weir_engine *engine, struct weir_error *why)
+{
+    const struct weir_engine_options asked = engine->options;
+    int rc = engine_start_afresh(engine);
+    engine->options.threads = 1;
+    engine->options.flags |= WEIR_ENGINE_NO_CHECKPOINT;
+    rc = rc == 0 ? build_in_turns(engine, why) : rc;
+    engine->options = asked;
+    if (rc == 0) {
+        snprintf(engine->report.reason, sizeof engine->report.reason,
+                 "with it the index did not fit into its limit of memory");
+        tell(engine);
+    }
+    return rc;
+}
+
+int engine_build_beside(struct weir_engine *engine, struct weir_error *why)
+{
+    int rc = build_in_turns(engine, why);
+    return rc == WEIR_E_INDEX_FULL ? build_sparingly(engine, why) : rc;
 }
 
 static int accept_gaps(struct weir_engine *engine, struct weir_error *why)
@@ -427,7 +452,8 @@ static int build(struct weir_engine *engine, const struct opening *opening, stru
         *why = opening->why;
     }
     uint64_t start_ns = base_clock_monotonic_ns();
-    return opening->rc < 0 ? opening->rc : end_build(engine, opening->from, start_ns, why);
+    int rc = opening->rc < 0 ? opening->rc : end_build(engine, opening->from, start_ns, why);
+    return rc == WEIR_E_INDEX_FULL ? build_sparingly(engine, why) : rc;
 }
 
 /* Gives an engine its log, and the index what lies in that. */

@@ -4,6 +4,7 @@
  */
 #include "store.h"
 
+#include "base/random.h"
 #include "base/system.h"
 #include "engine/engine.h"
 #include "wal/format.h"
@@ -14,6 +15,7 @@
 #define KEYS 3000
 #define SEGMENTS_FULL 6u /* of old keys, at least */
 #define FILLERS 3000     /* records, so that there are several shares */
+#define LONG_REST 200000 /* records, that are rebuilt */
 
 static void put_some(struct store *store, weir_table table, int step)
 {
@@ -170,6 +172,39 @@ static void se_03_an_index_that_is_full_opens_with_any_number_of_threads(void **
         }
         store_close(&store);
     }
+}
+
+/* So many behind a checkpoint are rebuilt, by threads that keep memory to themselves, too. */
+static void se_03_an_index_that_is_full_opens_with_a_long_rest(void **state)
+{
+    (void)state;
+    struct store store;
+    struct base_prng prng;
+    uint64_t key = 0;
+    base_prng_seed(&prng, 26);
+    store_open_with(&store, (uint64_t)4 << 20, (uint64_t)8 << 20);
+    for (int rc = 0; rc == 0;) {
+        uint64_t bytes = base_prng_next(&prng);
+        rc = weir_put(store.engine, WEIR_TABLE_DEFAULT, (struct weir_bytes){&bytes, sizeof bytes},
+                      text("v"), WEIR_NONE, NULL);
+        assert_true(rc == 0 || rc == WEIR_E_INDEX_FULL);
+        if (++key == 100000) {
+            store_checkpoint(&store);
+        }
+    }
+    settle(&store);
+    struct fingerprint fingerprint = fingerprint_of(&store, 0);
+    for (uint32_t threads = 1; threads <= 8; threads *= 2) {
+        store.engine_options.threads = threads;
+        store.engine_options.checkpoint_bytes = UINT64_MAX;
+        store_reopen(&store);
+        struct weir_engine_open_report report = store_report(&store);
+        assert_true(report.replayed_records > LONG_REST);
+        assert_true(report.from_checkpoint || strstr(report.reason, "did not fit") != NULL);
+        expect_fingerprint(&store, 0, &fingerprint);
+    }
+    assert_false(store_report(&store).from_checkpoint); /* of eight threads, it did not fit */
+    store_close(&store);
 }
 
 struct opens {
@@ -444,6 +479,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(se_09_shares_of_a_rest_come_to_what_one_thread_comes_to),
         cmocka_unit_test(threads_are_started_for_a_long_rest_alone_and_done_without),
         cmocka_unit_test(se_03_an_index_that_is_full_opens_with_any_number_of_threads),
+        cmocka_unit_test(se_03_an_index_that_is_full_opens_with_a_long_rest),
         cmocka_unit_test(threads_open_the_segment_of_an_old_record_once_for_all),
         cmocka_unit_test(where_leaves_tell_new_keys_from_their_own_no_record_is_read),
         cmocka_unit_test(one_thread_is_enough_where_old_records_have_to_be_read),

@@ -103,7 +103,7 @@ int arena_init(struct engine_arena *arena, struct engine_epochs *epochs, uint64_
                unsigned flags);
 
 /* Says from which bit on, 3 to 56, the addresses that leaves hold have eight bits that are 0.
- * Before there is one; a thread that looks for one meanwhile finds none. */
+ * Before a leaf knows anything more, and the same ever after: those put before know nothing. */
 void arena_spare(struct engine_arena *arena, unsigned shift);
 
 /* Frees everything, what is retired included. No section is open that could look at it. */

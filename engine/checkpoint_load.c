@@ -353,7 +353,11 @@ static int load(struct loading *loading)
         loading->image_rc = bring_image(loading);
     }
     rc = rc == 1 ? loading->image_rc : rc;
-    rc = rc == 1 ? adopt(loading) : rc;
+    if (rc == 1) {
+        place_learn(
+            loading->engine); /* the log is there, though it was not, perhaps, for a reader */
+        rc = adopt(loading);
+    }
     if (rc != 1 && loading->placed) {
         int afresh = engine_start_afresh(loading->engine);
         rc = afresh < 0 ? afresh : rc;

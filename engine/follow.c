@@ -81,19 +81,20 @@ uint64_t follow_address_before(const struct weir_engine *engine,
 }
 
 /* Follows the link of a record without looking at what it leads to, where the index has the very
- * place that it names. False: nothing has changed. */
-static bool apply_over_before(struct weir_engine *engine, struct engine_table *table,
-                              const struct engine_version *version)
+ * place that it names: 1. 0, or an error: nothing has changed. */
+static int apply_over_before(struct weir_engine *engine, struct engine_table *table,
+                             const struct engine_version *version)
 {
     const struct index_key key = {version->key.data, (uint32_t)version->key.size};
     uint64_t before = follow_address_before(engine, version);
-    if (before == 0 || index_replace(&table->index, key, before, version->address) == 0) {
-        return false;
+    int rc = before != 0 ? index_replace(&table->index, key, before, version->address) : 0;
+    if (rc != 1) {
+        return rc;
     }
     /* Decided under the key's lock: nothing but a delete has an insert behind it, nothing but what
      * is there is updated or removed. */
     count_deleted(table, version->operation == WEIR_INSERT, version->operation == WEIR_REMOVE);
-    return true;
+    return 1;
 }
 
 static int apply_change(struct weir_engine *engine, struct wal_address_fetch *fetch,
@@ -105,8 +106,9 @@ static int apply_change(struct weir_engine *engine, struct wal_address_fetch *fe
     if (table == NULL || table->created > version.lsn) { /* another thread may have been faster */
         return WEIR_E_RECORD;
     }
-    if (apply_over_before(engine, table, &version)) {
-        return 0;
+    rc = apply_over_before(engine, table, &version);
+    if (rc != 0) {
+        return rc < 0 ? rc : 0;
     }
     const struct index_key key = {version.key.data, (uint32_t)version.key.size};
     uint64_t old_address;

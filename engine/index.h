@@ -2,8 +2,8 @@
  * The ordered index: key -> address of the newest record of that key in the log.
  *
  * An adaptive radix tree over byte strings of 0 to 65536 bytes; a key may be a prefix of another.
- * Keys are not stored: a leaf is the address itself, and the key of the record at an address is
- * loaded through index_source whenever it has to be compared.
+ * Keys are not stored: a leaf is the address and one byte of the key (engine/leaf.h), and the key
+ * of the record at an address is loaded through index_source whenever it has to be compared.
  *
  *     struct index index;
  *     index_init(&index, &arena, &(struct index_source){.load = load_key, .context = log});

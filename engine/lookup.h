@@ -17,7 +17,7 @@
 #include "engine/node.h"
 
 /* From a word on the way of a key to where it ends: a leaf, which is at the only address that the
- * key may have, or 0. *next: where the leaf's next byte is, unless `word` is the leaf. */
+ * key may have, or 0. *next: where the leaf's next byte is; as it was if `word` is the leaf. */
 static inline uint64_t lookup_rest_to(const struct engine_arena *arena, uint64_t word,
                                       struct index_key key, uint32_t *next)
 {

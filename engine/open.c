@@ -320,7 +320,6 @@ static int begin_build(struct weir_engine *engine, weir_lsn *ret_from)
     if (rc < 0) {
         return rc;
     }
-    place_learn(engine);
     atomic_store_explicit(&engine->horizon, extent.horizon, memory_order_release);
     engine->layout = extent.layout;
     engine->gaps = (struct engine_gaps){0};

@@ -68,8 +68,8 @@ struct engine_places {
 /* 0; -ENOMEM: no address space. */
 int place_init(struct weir_engine *engine);
 
-/* Learns how large segments are, if the log knows it, and with it what leaves have room for: before
- * anything is in the index. */
+/* Learns how large segments are, if the log knows it, and with it what leaves have room for. Before
+ * the index takes over leaves, and, for a reader whose log comes to be, before it gets some. */
 void place_learn(struct weir_engine *engine);
 
 /* Relaxed: until it is known no segment is pinned, so that whoever has an address comes to

@@ -157,16 +157,16 @@ static inline bool is_newest(const struct weir_read *read)
     return __builtin_expect(read->as_of == UINT64_MAX, 1);
 }
 
-/* The row of a key whose way has come to a word. */
+/* The row of a key whose way has come to a node, or that is looked for from the root on. */
 __attribute__((noinline)) static int get_from(struct weir_read *read, struct engine_table *table,
                                               uint64_t word, struct weir_bytes key,
                                               struct weir_row *ret_row)
 {
     struct weir_engine *engine = read->engine;
     const struct index_key wanted = {key.data, (uint32_t)key.size};
-    uint32_t next;
+    uint32_t next = 0;
     uint64_t leaf = lookup_rest_to(&engine->arena, word, wanted, &next);
-    if (leaf != word && leaf_parts(&engine->arena, leaf, wanted, next)) {
+    if (leaf_parts(&engine->arena, leaf, wanted, next)) {
         leaf = 0; /* the record of another key is not looked at */
     }
     bool is_plain = leaf != 0 && is_newest(read) && key.size <= RECORD_KEY_INLINE &&
@@ -247,7 +247,9 @@ static inline int get_straight(struct weir_read *read, struct engine_table *tabl
         __builtin_expect(place_row_of(&engine->places, word, key, ret_row), 1)) {
         return 1;
     }
-    return get_from(read, table, word, key, ret_row);
+    /* From the root once more: what the leaf knows depends on where it hangs. */
+    return word_is_leaf(word) ? get_of_table(read, table, key, ret_row)
+                              : get_from(read, table, word, key, ret_row);
 }
 
 /* A get of any key. */

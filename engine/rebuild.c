@@ -379,6 +379,7 @@ int rebuild_replay(struct weir_engine *engine, weir_lsn from, struct weir_error 
     if (rebuild == NULL) {
         return rc < 0 ? rc : -ENOMEM;
     }
+    place_learn(engine); /* as in replay_from() */
     rebuild->engine = engine;
     rebuild->into_empty = is_empty(engine);
     rebuild->from = from;

@@ -416,7 +416,7 @@ int replay_from(struct weir_engine *engine, weir_lsn from, struct weir_error *wh
     if (replay == NULL) {
         return -ENOMEM;
     }
-    place_learn(engine); /* a reader's log may just have come to be */
+    place_learn(engine); /* a reader's log may have come to be since it was opened */
     replay->engine = engine;
     replay->from = from;
     atomic_store_explicit(&replay->failed, UINT64_MAX, memory_order_relaxed);

@@ -40,7 +40,7 @@
 
 #define SHORTCUT_KEY_BYTES_MAX 128u /* longer keys have none */
 
-/* While there is no map, gets of one key in so many are counted: by a hash of its address. */
+/* While there is no map, gets of one key in so many are counted: by a hash of its leaf. */
 #define SHORTCUT_SAMPLE 64u
 
 struct shortcut_line {

@@ -27,7 +27,7 @@
  *
  * And a leaf says of nearly all keys that are not its own that they are not, and where the two
  * part: neither a put of a new key nor the replay of one reads the record of another, which may be
- * on a disk. What is done with the leaves of an arena: engine/node.h.
+ * on a disk. What is done with leaves: engine/leaf.h.
  */
 #ifndef ENGINE_WORD_H
 #define ENGINE_WORD_H

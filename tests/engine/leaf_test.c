@@ -55,7 +55,12 @@ static uint64_t put_loads(struct world *world, const char *text)
     (void)loads_of(world);
     uint64_t address = world_put(world, key_of(text), NULL);
     uint64_t loads = loads_of(world);
+    struct index_lane lane = {.index = &world->index, .key = key_of(text)};
     assert_int_equal(world_find(world, key_of(text)), address);
+    uint32_t slot = epoch_enter(&world->epochs);
+    index_candidates(&lane, 1);
+    epoch_leave(&world->epochs, slot);
+    assert_int_equal(lane.address, address);
     world_check(world);
     return loads;
 }

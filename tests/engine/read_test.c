@@ -487,6 +487,53 @@ static void a_record_that_ends_within_its_key_is_no_row(void **state)
     assert_int_equal(row.value.size, 0);
 }
 
+/* The context: how often a segment was mapped, to be looked into. */
+static int count_maps(void *context, const char *call, const char *name, uint64_t offset,
+                      size_t size)
+{
+    unsigned *maps = context;
+    (void)name, (void)offset, (void)size;
+    *maps += strcmp(call, "map") == 0;
+    return 0;
+}
+
+/* By the first part of the way down, by all of it, and by that of many keys. */
+static void of_a_key_that_is_not_there_no_other_record_is_read(void **state)
+{
+    (void)state;
+    static const char *const absent[] = {"A?nothing", "Bnothing", "C", "a-very-long-key?"};
+    struct store store;
+    struct weir_read read;
+    struct weir_row row;
+    unsigned maps = 0;
+    store_open(&store);
+    (void)put(&store, "A-very-long-key", "value");
+    (void)put(&store, "B-very-long-key", "value");
+    (void)put(&store, "Cvalue", "value");
+    for (int i = 0; i < 10000; i++) { /* into newer segments */
+        (void)put(&store, "z", "another value, and again");
+    }
+    settle(&store);
+    store_checkpoint(&store);
+    store.engine_options.flags = WEIR_ENGINE_NO_SHORTCUTS;
+    store_stop(&store);
+    store.disk.faults = (struct sim_memory_faults){count_maps, &maps};
+    store_start(&store);
+    maps = 0;
+    assert_int_equal(weir_read_begin(store.engine, NULL, &read), 0);
+    for (size_t i = 0; i < sizeof absent / sizeof absent[0]; i++) {
+        struct weir_bytes key = text(absent[i]);
+        assert_int_equal(weir_get(&read, WEIR_TABLE_DEFAULT, key, &row), 0);
+        assert_int_equal(weir_get_batch(&read, WEIR_TABLE_DEFAULT, &key, 1, &row), 0);
+    }
+    assert_int_equal(maps, 0);
+    assert_int_equal(weir_get(&read, WEIR_TABLE_DEFAULT, text("Cvalue"), &row), 1);
+    assert_int_equal(maps, 1);
+    weir_read_end(&read);
+    store.disk.faults = (struct sim_memory_faults){0};
+    store_close(&store);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -506,6 +553,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(se_08_the_engine_holds_the_log_and_truncation_is_refused_by_name),
         cmocka_unit_test(se_08_a_damaged_hold_keeps_the_engine_from_opening_until_it_is_set_again),
         cmocka_unit_test(records_of_the_application_beside_the_engines_do_not_disturb),
+        cmocka_unit_test(of_a_key_that_is_not_there_no_other_record_is_read),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -281,12 +281,12 @@ static void threads_open_the_segment_of_an_old_record_once_for_all(void **state)
 static int count_looks(void *context, const char *call, const char *name, uint64_t offset,
                        size_t size)
 {
-    unsigned *looks = context;
+    _Atomic unsigned *looks = context;
     uint64_t ordinal;
     (void)size;
     bool looks_in = strcmp(call, "map") == 0 || (strcmp(call, "read") == 0 && offset > 0);
     if (looks_in && format_segment_ordinal(name, &ordinal) && ordinal < SEGMENTS_FULL) {
-        ++*looks;
+        atomic_fetch_add(looks, 1);
     }
     return 0;
 }
@@ -296,7 +296,7 @@ static void where_leaves_tell_new_keys_from_their_own_no_record_is_read(void **s
     (void)state;
     for (int know = 0; know < 2; know++) {
         struct store store;
-        unsigned looks = 0;
+        _Atomic unsigned looks = 0;
         open_with_new_keys(&store, know == 1);
         struct fingerprint fingerprint = fingerprint_of(&store, 0);
         store_stop(&store);

@@ -3,6 +3,9 @@
  */
 #include "store.h"
 
+#include "engine/engine.h"
+#include "engine/lookup.h"
+#include "engine/place_row.h"
 #include "engine/record.h"
 
 #include <errno.h>
@@ -487,6 +490,31 @@ static void a_record_that_ends_within_its_key_is_no_row(void **state)
     assert_int_equal(row.value.size, 0);
 }
 
+/* The quick way of a get, which falls back to a slow one. */
+static void a_leaf_that_knows_a_byte_leads_to_its_row(void **state)
+{
+    (void)state;
+    struct store store;
+    struct weir_read read;
+    struct weir_row row = {.lsn = WEIR_LSN_NONE};
+    const struct weir_bytes key = text("B-very-long-key");
+    store_open(&store);
+    (void)put(&store, "A-very-long-key", "value");
+    weir_lsn lsn = put(&store, "B-very-long-key", "value");
+    settle(&store);
+    assert_int_equal(weir_read_begin(store.engine, NULL, &read), 0);
+    assert_int_equal(weir_get(&read, WEIR_TABLE_DEFAULT, key, &row), 1); /* its segment is known */
+    struct index *index = &table_of(store.engine, WEIR_TABLE_DEFAULT)->index;
+    uint64_t leaf =
+        lookup_leaf(index->arena, index, (struct index_key){key.data, (uint32_t)key.size});
+    assert_true(leaf_knows_next(leaf));
+    row.lsn = WEIR_LSN_NONE;
+    assert_true(place_row_of(&store.engine->places, leaf, key, &row));
+    assert_int_equal(row.lsn, lsn);
+    weir_read_end(&read);
+    store_close(&store);
+}
+
 /* The context: how often a segment was mapped, to be looked into. */
 static int count_maps(void *context, const char *call, const char *name, uint64_t offset,
                       size_t size)
@@ -553,6 +581,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(se_08_the_engine_holds_the_log_and_truncation_is_refused_by_name),
         cmocka_unit_test(se_08_a_damaged_hold_keeps_the_engine_from_opening_until_it_is_set_again),
         cmocka_unit_test(records_of_the_application_beside_the_engines_do_not_disturb),
+        cmocka_unit_test(a_leaf_that_knows_a_byte_leads_to_its_row),
         cmocka_unit_test(of_a_key_that_is_not_there_no_other_record_is_read),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);

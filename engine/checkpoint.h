@@ -17,9 +17,7 @@
 #define CHECKPOINT_BLOCK 4096u
 #define CHECKPOINT_PIECE_BYTES ((uint64_t)1 << 20) /* of the image, for one CRC */
 #define CHECKPOINT_LARGE_PAGE ((uint64_t)2 << 20)
-#define CHECKPOINT_VERSION                                                                         \
-    4u /* 1 knew nothing of gaps, 2 and 3 had other words (engine/word.h)                          \
-        */
+#define CHECKPOINT_VERSION 4u /* 1 knew nothing of gaps, 2 and 3 had other words: word.h */
 #define CHECKPOINT_NATIVE UINT64_C(0x0102030405060708)
 
 struct checkpoint_head {

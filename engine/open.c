@@ -379,6 +379,9 @@ static int build_in_turns(struct weir_engine *engine, struct weir_error *why)
 static int build_sparingly(struct weir_engine *engine, struct weir_error *why)
 {
     const struct weir_engine_options asked = engine->options;
+    if (asked.threads == 1 && !engine->report.from_checkpoint) {
+        return WEIR_E_INDEX_FULL; /* that was it */
+    }
     int rc = engine_start_afresh(engine);
     engine->options.threads = 1;
     engine->options.flags |= WEIR_ENGINE_NO_CHECKPOINT;

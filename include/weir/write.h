@@ -59,7 +59,8 @@ struct weir_write {
  * Returns: 0; -ENOENT (delete of an absent key: nothing is appended); WEIR_E_CONFLICT; WEIR_E_KEY
  *   (0 bytes, or more than the limit); WEIR_E_TOO_BIG (key and value together); WEIR_E_NO_TABLE;
  *   WEIR_E_DISK_LOW; WEIR_E_INDEX_FULL; -ENOMEM; WEIR_E_DAMAGED (the version before cannot be
- *   read); -EINVAL; errors of weir_append().
+ *   read); -EINVAL; -EFBIG (the log has had 2^23 segments, more than an engine keeps apart: the
+ *   record is in the log, and the engine takes no more); errors of weir_append().
  * Durability: see enum weir_durability.
  * Threads: any.
  * Blocks: as weir_append(), and while another writer changes the same key.

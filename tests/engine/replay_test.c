@@ -144,6 +144,16 @@ static void threads_are_started_for_a_long_rest_alone_and_done_without(void **st
 
 /* ---- what there is little of ---- */
 
+/* The rest is replayed again, and makes no checkpoint due. */
+static void reopen_with(struct store *store, uint32_t threads,
+                        const struct fingerprint *fingerprint)
+{
+    store->engine_options.threads = threads;
+    store->engine_options.checkpoint_bytes = UINT64_MAX;
+    store_reopen(store);
+    expect_fingerprint(store, 0, fingerprint);
+}
+
 /* What one thread has room for, each of several does not: it keeps memory to itself. */
 static void se_03_an_index_that_is_full_opens_with_any_number_of_threads(void **state)
 {
@@ -164,11 +174,8 @@ static void se_03_an_index_that_is_full_opens_with_any_number_of_threads(void **
         settle(&store);
         struct fingerprint fingerprint = fingerprint_of(&store, 0);
         for (uint32_t threads = 1; threads <= 8; threads *= 2) {
-            store.engine_options.threads = threads;
-            store.engine_options.checkpoint_bytes = UINT64_MAX;
-            store_reopen(&store);
+            reopen_with(&store, threads, &fingerprint);
             assert_true(store_report(&store).from_checkpoint);
-            expect_fingerprint(&store, 0, &fingerprint);
         }
         store_close(&store);
     }
@@ -195,13 +202,10 @@ static void se_03_an_index_that_is_full_opens_with_a_long_rest(void **state)
     settle(&store);
     struct fingerprint fingerprint = fingerprint_of(&store, 0);
     for (uint32_t threads = 1; threads <= 8; threads *= 2) {
-        store.engine_options.threads = threads;
-        store.engine_options.checkpoint_bytes = UINT64_MAX;
-        store_reopen(&store);
+        reopen_with(&store, threads, &fingerprint);
         struct weir_engine_open_report report = store_report(&store);
         assert_true(report.replayed_records > LONG_REST);
         assert_true(report.from_checkpoint || strstr(report.reason, "did not fit") != NULL);
-        expect_fingerprint(&store, 0, &fingerprint);
     }
     assert_false(store_report(&store).from_checkpoint); /* of eight threads, it did not fit */
     store_close(&store);

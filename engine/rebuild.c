@@ -29,7 +29,6 @@
 #include <weir/inspect.h>
 
 #define RANGE_RECORDS_LEAST 8192u /* what a thread is started for */
-#define PARTS_PER_THREAD 8u
 #define ASK_NS (BASE_NS_PER_S / 5)
 
 int rebuild_load_key(struct weir_engine *engine, uint64_t address, struct index_key *ret_key)
@@ -144,12 +143,19 @@ static uint32_t wanted_threads(const struct rebuild *rebuild)
     return threads < most ? threads : (uint32_t)most;
 }
 
-static int make_ranges(struct rebuild *rebuild)
+static uint32_t add_range(struct rebuild *rebuild, weir_lsn from)
 {
-    weir_lsn starts[REBUILD_RANGES_MAX];
+    rebuild->ranges[rebuild->range_count] =
+        (struct rebuild_range){.rebuild = rebuild, .from = from};
+    return rebuild->range_count++;
+}
+
+static void make_ranges(struct rebuild *rebuild)
+{
+    weir_lsn starts[REBUILD_PIECES_MAX];
     uint64_t most = most_ranges(rebuild);
     uint32_t threads = rebuild->threads_wanted;
-    uint32_t wanted = threads > 1 ? threads * REBUILD_RANGES_PER_THREAD : 1;
+    uint32_t wanted = threads > 1 ? threads * REBUILD_PIECES_PER_THREAD : 1;
     wanted = wanted < most ? wanted : (uint32_t)most;
     int count =
         weir_cursor_split(rebuild->engine->log, rebuild->from, rebuild->to, (int)wanted, starts);
@@ -157,14 +163,12 @@ static int make_ranges(struct rebuild *rebuild)
         starts[0] = rebuild->from;
         count = 1;
     }
-    rebuild->range_count = (uint32_t)count;
-    rebuild->threads_wanted = threads < rebuild->range_count ? threads : rebuild->range_count;
-    for (uint32_t i = 0; i < rebuild->range_count; i++) {
-        rebuild->ranges[i] = (struct rebuild_range){.rebuild = rebuild, .from = starts[i]};
-        bool last = i + 1 == rebuild->range_count;
-        rebuild->ranges[i].end = last ? rebuild->to + 1 : starts[i + 1];
+    for (uint32_t piece = 0, pieces = (uint32_t)count; piece < pieces;) {
+        uint32_t number = add_range(rebuild, starts[piece]);
+        piece += (uint32_t)rebuild_portion(pieces - piece, 1, threads);
+        rebuild->ranges[number].end = piece < pieces ? starts[piece] : rebuild->to + 1;
     }
-    return 0;
+    rebuild->threads_wanted = threads < rebuild->range_count ? threads : rebuild->range_count;
 }
 
 /* The first change of this range whose table nobody has named in front of it. */
@@ -283,8 +287,8 @@ static void add_part(struct rebuild *rebuild, weir_table table, uint32_t first, 
         .table = table_of(rebuild->engine, table), .first = first, .end = end};
 }
 
-/* Divides a table's buckets into parts of about equal work. */
-static void add_parts(struct rebuild *rebuild, weir_table table, uint64_t entries_most)
+/* Divides a table's buckets into parts. `left`: entries of this table and those behind it. */
+static void add_parts(struct rebuild *rebuild, weir_table table, uint64_t piece, uint64_t *left)
 {
     const struct rebuild_partition *partition = rebuild->plan.of_table[table];
     uint32_t first = rebuild->plan.buckets + table, end = first + 1;
@@ -295,9 +299,11 @@ static void add_parts(struct rebuild *rebuild, weir_table table, uint64_t entrie
     uint64_t entries = 0;
     for (uint32_t bucket = first; bucket < end; bucket++) {
         entries += entries_of(rebuild, bucket);
-        if (entries > 0 && (entries >= entries_most || bucket + 1 == end)) {
+        bool enough = entries >= rebuild_portion(*left, piece, rebuild->threads_wanted);
+        if (entries > 0 && (enough || bucket + 1 == end)) {
             add_part(rebuild, table, first, bucket + 1);
             first = bucket + 1;
+            *left -= entries;
             entries = 0;
         }
     }
@@ -310,15 +316,14 @@ static int make_parts(struct rebuild *rebuild)
     if (rebuild->parts == NULL) {
         return -ENOMEM;
     }
-    uint64_t entries = 0;
+    uint64_t left = 0;
     for (uint32_t i = 0; i < rebuild->range_count; i++) {
-        entries += rebuild->ranges[i].records;
+        left += rebuild->ranges[i].entries;
     }
-    uint32_t threads = rebuild->threads_wanted;
-    uint64_t most = threads == 1 ? UINT64_MAX : entries / (threads * PARTS_PER_THREAD) + 1;
+    uint64_t piece = left / (rebuild->threads_wanted * REBUILD_PIECES_PER_THREAD) + 1;
     for (weir_table table = 0; table < tables; table++) {
         if (table_of(rebuild->engine, table) != NULL) {
-            add_parts(rebuild, table, most);
+            add_parts(rebuild, table, piece, &left);
         }
     }
     return 0;
@@ -347,10 +352,10 @@ static int work(struct rebuild *rebuild, struct weir_error *why)
     rebuild->threads_wanted = wanted_threads(rebuild);
     int rc = rebuild_plan_make(rebuild);
     rebuild->bucket_count = rebuild->plan.buckets + WEIR_TABLES_MAX;
-    rc = rc == 0 ? make_ranges(rebuild) : rc;
     if (rc < 0) {
         return rc;
     }
+    make_ranges(rebuild);
     rebuild_run(rebuild, walk_ranges);
     rc = settle_ranges(rebuild, why);
     uint64_t walked_ns = base_clock_monotonic_ns();
@@ -385,7 +390,7 @@ int rebuild_replay(struct weir_engine *engine, weir_lsn from, struct weir_error 
     rebuild->from = from;
     rebuild->to = weir_durable_lsn(engine->log);
     rebuild->log_bytes = stat.log_bytes;
-    atomic_store_explicit(&rebuild->failed_range, REBUILD_RANGES_MAX, memory_order_relaxed);
+    atomic_store_explicit(&rebuild->failed_range, REBUILD_PIECES_MAX, memory_order_relaxed);
     if (from <= rebuild->to) {
         rc = work(rebuild, why);
     }

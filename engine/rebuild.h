@@ -16,9 +16,8 @@
 #include "engine/node.h"
 
 #define REBUILD_THREADS_MAX 8u
-#define REBUILD_RANGES_PER_THREAD                                                                  \
-    4u /* none waits long for the others: they are never equally fast */
-#define REBUILD_RANGES_MAX (REBUILD_THREADS_MAX * REBUILD_RANGES_PER_THREAD)
+#define REBUILD_PIECES_PER_THREAD 32u
+#define REBUILD_PIECES_MAX (REBUILD_THREADS_MAX * REBUILD_PIECES_PER_THREAD)
 #define REBUILD_BUCKET_ENTRIES 8192u /* about; what fits into a second-level cache, twice */
 
 /* ---- what is kept of a change ---- */
@@ -98,7 +97,7 @@ struct rebuild_range {
     bool *named;    /* for each table: in this range */
     struct rebuild_table *tables; /* those that are named here, in order */
     uint32_t table_count, table_capacity;
-    uint64_t records, bytes;
+    uint64_t records, bytes, entries;
     struct gap_count gaps;
     struct engine_gaps accepted; /* what the last acceptance in it says */
     _Atomic uint64_t progress;   /* of its LSNs, published now and then */
@@ -114,6 +113,16 @@ struct rebuild_part {
     uint32_t first, end; /* buckets */
     uint64_t root, keys, deleted;
 };
+
+/* Threads are never equally fast. So work is dealt out in portions that become smaller, down to a
+ * piece: whoever is done first waits for the others no longer than one takes. Guided
+ * self-scheduling (Polychronopoulos and Kuck, IEEE Transactions on Computers C-36, 1987), half a
+ * thread's share of what is left at a time. Returns 1 or more; `left` is that, too. */
+static inline uint64_t rebuild_portion(uint64_t left, uint64_t piece, uint32_t threads)
+{
+    uint64_t portion = threads > 1 ? left / (2 * (uint64_t)threads) : left;
+    return portion > piece ? portion : piece;
+}
 
 /* What a thread sorts and builds with. */
 struct rebuild_worker {
@@ -137,7 +146,7 @@ struct rebuild {
     uint32_t bucket_count;
     uint32_t threads_wanted, threads; /* those that there were */
     uint32_t range_count, part_count;
-    struct rebuild_range ranges[REBUILD_RANGES_MAX];
+    struct rebuild_range ranges[REBUILD_PIECES_MAX];
     struct rebuild_part *parts;
     uint64_t log_bytes;
     bool asked;

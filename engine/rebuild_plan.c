@@ -25,6 +25,7 @@
 
 struct sample {
     struct index_key key;
+    uint64_t word; /* its first 8 bytes: the rest lies in pages that are far from each other */
     weir_table table;
     bool taken;
 };
@@ -32,11 +33,13 @@ struct sample {
 struct rebuild_samples {
     struct sample *samples;
     weir_lsn *lsns; /* of each */
-    uint32_t most;
+    uint32_t most, at_once;
     _Atomic uint32_t next; /* to be taken */
 };
 
-#define SAMPLES_AT_ONCE 32u
+/* So often a thread takes some: of segments that lie apart, as who maps one keeps others waiting.
+ */
+#define SAMPLE_TURNS 8u
 
 int rebuild_compare(struct index_key left, struct index_key right, uint32_t from)
 {
@@ -53,6 +56,9 @@ static int compare_samples(const void *left, const void *right)
     if (a->table != b->table) {
         return a->table < b->table ? -1 : 1;
     }
+    if (a->word != b->word) {
+        return a->word < b->word ? -1 : 1;
+    }
     return rebuild_compare(a->key, b->key, 0);
 }
 
@@ -66,7 +72,10 @@ static bool take_sample(struct weir_engine *engine, weir_lsn lsn, struct sample 
         record_read_key(&record, &key) < 0 || key.table >= WEIR_TABLES_MAX) {
         return false;
     }
-    *ret_sample = (struct sample){.key = {key.data, key.size}, .table = key.table, .taken = true};
+    *ret_sample = (struct sample){.key = {key.data, key.size},
+                                  .word = rebuild_word(key.data, key.size, 0),
+                                  .table = key.table,
+                                  .taken = true};
     return true;
 }
 
@@ -76,9 +85,9 @@ static void take_samples(struct rebuild *rebuild, bool asks)
     struct rebuild_samples *all = rebuild->samples;
     uint32_t first;
     (void)asks; /* some milliseconds */
-    while ((first = atomic_fetch_add_explicit(&all->next, SAMPLES_AT_ONCE, memory_order_relaxed)) <
+    while ((first = atomic_fetch_add_explicit(&all->next, all->at_once, memory_order_relaxed)) <
            all->most) {
-        uint32_t end = first + SAMPLES_AT_ONCE < all->most ? first + SAMPLES_AT_ONCE : all->most;
+        uint32_t end = first + all->at_once < all->most ? first + all->at_once : all->most;
         for (uint32_t i = first; i < end; i++) {
             (void)take_sample(rebuild->engine, all->lsns[i], &all->samples[i]);
         }
@@ -223,7 +232,8 @@ int rebuild_plan_make(struct rebuild *rebuild)
         return 0;
     }
     uint32_t most = (uint32_t)(wanted < BUCKETS_MAX ? wanted : BUCKETS_MAX) * SAMPLES_PER_BUCKET;
-    struct rebuild_samples all = {.most = most};
+    struct rebuild_samples all = {.most = most,
+                                  .at_once = most / (rebuild->threads_wanted * SAMPLE_TURNS) + 1};
     all.samples = base_alloc_array(most, sizeof *all.samples);
     all.lsns = base_alloc_array(most, sizeof *all.lsns);
     int rc = all.samples != NULL && all.lsns != NULL ? 0 : -ENOMEM;

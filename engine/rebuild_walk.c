@@ -264,6 +264,7 @@ static void close_buckets(struct rebuild_range *range)
 {
     for (uint32_t i = 0; i < range->rebuild->bucket_count; i++) {
         close_chunk(&range->buckets[i]);
+        range->entries += range->buckets[i].count;
     }
 }
 

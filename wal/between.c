@@ -56,19 +56,19 @@ static uint64_t offset_of(const struct part *part, bool resident, weir_lsn lsn)
 }
 
 /* In memory, and not on its way there. */
-static bool is_resident(struct weir_log *log, const struct wal_segment *segment)
+static bool is_resident(struct wal_segment *segment)
 {
-    if (!base_lock_try(&log->segments.mapping)) {
+    if (!base_lock_try(&segment->mapping)) {
         return false;
     }
     bool resident = segment->base != NULL;
-    base_lock_release(&log->segments.mapping);
+    base_lock_release(&segment->mapping);
     return resident;
 }
 
-static uint64_t part_bytes(struct weir_log *log, const struct part *part)
+static uint64_t part_bytes(const struct part *part)
 {
-    bool resident = is_resident(log, part->segment);
+    bool resident = is_resident(part->segment);
     uint64_t low = offset_of(part, resident, part->low);
     uint64_t high = offset_of(part, resident, part->high);
     return high > low ? high - low : 0;
@@ -144,7 +144,7 @@ int weir_log_bytes_between(struct weir_log *log, weir_lsn from_lsn, weir_lsn to_
         unsigned count = add_up(log, from_lsn + 1, to_lsn + 1, &bytes, parts);
         base_lock_release(&log->segments.lock);
         for (unsigned i = 0; i < count; i++) {
-            bytes += part_bytes(log, &parts[i]);
+            bytes += part_bytes(&parts[i]);
             segment_unpin(log, parts[i].segment);
         }
         bytes = bytes > 0 ? bytes : 1;

@@ -10,9 +10,9 @@
  *   control      control.c          what CONTROL says now                 under control_lock
  *   marks        (here)             watermarks                            atomics
  *
- * Lock order: compacting, reader.lock, control_lock, segments.making, segments.mapping, tail.lock,
- * segments.lock, waiters.lock, tailers.lock; reservations.lock is taken with none of them held.
- * The leader is not a lock: whoever is the leader may take any of them.
+ * Lock order: compacting, reader.lock, control_lock, segments.making, the mapping of a segment,
+ * tail.lock, segments.lock, waiters.lock, tailers.lock; reservations.lock is taken with none of
+ * them held. The leader is not a lock: whoever is the leader may take any of them.
  */
 #ifndef WAL_LOG_H
 #define WAL_LOG_H

@@ -414,11 +414,11 @@ out_fail:
 int segment_make_readable(struct weir_log *log, struct wal_segment *segment, struct weir_error *why)
 {
     int rc = 0;
-    base_lock_acquire(&log->segments.mapping);
+    base_lock_acquire(&segment->mapping);
     if (segment->base == NULL) {
         rc = map_segment(log, segment, why);
     }
-    base_lock_release(&log->segments.mapping);
+    base_lock_release(&segment->mapping);
     return rc;
 }
 

@@ -48,6 +48,7 @@ struct wal_segment {
     uint32_t seal_seed;         /* sealed: seed in force at the seal group */
     weir_lsn last_lsn;          /* sealed: last record, start.next_lsn - 1 when it has none */
     uint64_t last_time_ns;      /* sealed: of its last group */
+    struct base_lock mapping;   /* held by the one that maps it, who has pinned it */
     struct weir_file *file;     /* open while there is a window or a mapping */
     struct weir_window *window; /* NULL without one */
     const uint8_t *base;        /* what readers read: the window's base or the mapping; or NULL */
@@ -73,9 +74,8 @@ struct wal_segments {
     uint32_t compacted; /* of them */
     uint32_t windows;   /* segments that have one */
     _Atomic uint64_t mapped_bytes;
-    struct base_lock making;  /* held by the one that makes the next segment ready */
-    struct base_lock mapping; /* held by the one that maps a pinned segment */
-    _Atomic bool next_ready;  /* the segment behind the open one exists and has a window */
+    struct base_lock making; /* held by the one that makes the next segment ready */
+    _Atomic bool next_ready; /* the segment behind the open one exists and has a window */
 };
 
 struct weir_log;

@@ -7,6 +7,7 @@
 
 #include "base/system.h"
 #include "engine/engine.h"
+#include "engine/rebuild.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -130,10 +131,32 @@ static void a_range_in_front_of_one_that_has_failed_is_walked_to_its_end(void **
     store.keeper->ops->destroy(store.keeper);
 }
 
+/* Whoever is done first waits for the others no longer than a piece takes. */
+static void work_is_dealt_out_in_portions_that_become_smaller(void **state)
+{
+    (void)state;
+    for (uint32_t threads = 2; threads <= REBUILD_THREADS_MAX; threads++) {
+        const uint64_t pieces = threads * REBUILD_PIECES_PER_THREAD, piece = 1000;
+        uint64_t left = pieces * piece, before = left, portions = 0;
+        while (left > 0) {
+            uint64_t portion = rebuild_portion(left, piece, threads);
+            assert_true(portion >= piece && portion <= before);
+            assert_true(portion == piece || portion * 2 * threads <= left);
+            assert_true(left > threads * piece || portion == piece);
+            before = portion;
+            left -= portion < left ? portion : left;
+            portions++;
+        }
+        assert_true(portions < 10 * threads); /* each has buckets of its own, and a last chunk */
+    }
+    assert_int_equal(rebuild_portion(77, 1, 1), 77);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranges_behind_one_that_has_failed_are_not_walked),
+        cmocka_unit_test(work_is_dealt_out_in_portions_that_become_smaller),
         cmocka_unit_test(a_range_in_front_of_one_that_has_failed_is_walked_to_its_end),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);

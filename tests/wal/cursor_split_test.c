@@ -1,6 +1,9 @@
 /* Splitting a log for parallel readers, and listing its groups. */
 #include "tests/wal/cursor_support.h"
 
+#include "base/clock.h"
+#include "base/sync.h"
+#include "base/thread.h"
 #include "wal/log.h"
 
 #include <errno.h>
@@ -60,6 +63,75 @@ static void cu_05_ranges_are_disjoint_complete_and_about_equal(void **state)
     assert_int_equal(weir_cursor_split(log, 0, 0, 3, starts), 0);
     rig_end(&rig);
 }
+
+/* ---- side by side ---- */
+
+#define PATIENCE_NS (20 * (int64_t)BASE_NS_PER_S)
+
+struct meeting {
+    struct weir_log *log;
+    weir_lsn lsns[2];
+    _Atomic uint32_t here; /* mapping a segment at this moment */
+    _Atomic bool met;
+};
+
+/* Who maps a segment waits there until somebody else maps one, too. */
+static int meet(void *context, const char *call, const char *name, uint64_t offset, size_t size)
+{
+    (void)name, (void)offset, (void)size;
+    struct meeting *meeting = context;
+    if (meeting->log == NULL || strcmp(call, "map") != 0) {
+        return 0;
+    }
+    if (atomic_fetch_add(&meeting->here, 1) == 0) {
+        int rc = 0;
+        while (rc == 0 && atomic_load(&meeting->here) == 1) {
+            rc = base_wait(&meeting->here, 1, PATIENCE_NS, false);
+        }
+    }
+    if (atomic_load(&meeting->here) > 1) {
+        atomic_store(&meeting->met, true);
+        base_wake(&meeting->here, INT32_MAX, false);
+    } else {
+        atomic_fetch_sub(&meeting->here, 1); /* nobody came */
+    }
+    return 0;
+}
+
+static void read_second(void *context)
+{
+    struct meeting *meeting = context;
+    struct weir_cursor *cursor = open_cursor_at(meeting->log, meeting->lsns[1]);
+    expect_next(cursor, meeting->lsns[1]);
+    weir_cursor_close(cursor);
+}
+
+static void cu_05_readers_of_two_segments_do_not_wait_for_each_other(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct meeting meeting = {0};
+    struct base_thread thread;
+    rig_begin(&rig, &RIG_MEMORY);
+    rig.disk.options.faults = (struct sim_memory_faults){meet, &meeting};
+    append_many(rig_open(&rig, NULL), 6000, WEIR_NONE);
+    struct weir_log *log = rig_open(&rig, NULL);
+    assert_true(log->segments.count > 4);
+    meeting.lsns[0] = log->segments.slots[0]->start.next_lsn;
+    meeting.lsns[1] = log->segments.slots[1]->start.next_lsn;
+    assert_true(log->segments.slots[0]->base == NULL && log->segments.slots[1]->base == NULL);
+    meeting.log = log;
+    assert_int_equal(base_thread_start(&thread, "reader", read_second, &meeting), 0);
+    struct weir_cursor *cursor = open_cursor_at(log, meeting.lsns[0]);
+    base_thread_join(&thread);
+    assert_true(atomic_load(&meeting.met));
+    expect_next(cursor, meeting.lsns[0]);
+    weir_cursor_close(cursor);
+    meeting.log = NULL;
+    rig_end(&rig);
+}
+
+/* ---- groups ---- */
 
 struct tally {
     weir_lsn next;
@@ -174,6 +246,7 @@ int main(int argc, char **argv)
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cu_05_ranges_are_disjoint_complete_and_about_equal),
+        cmocka_unit_test(cu_05_readers_of_two_segments_do_not_wait_for_each_other),
         cmocka_unit_test(wl_15_groups_are_listed_in_order_with_their_chain),
         cmocka_unit_test(cu_04_a_child_of_fork_can_only_close),
     };

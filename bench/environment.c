@@ -8,9 +8,11 @@
 #include "bench/environment.h"
 
 #include "base/sync.h"
+#include "bench/stolen.h"
 
 #include <ctype.h>
 #include <limits.h>
+#include <math.h>
 #include <mntent.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,6 +167,7 @@ void bench_environment_read(struct bench_environment *environment, const char *d
     }
     read_cpu(environment);
     environment->cpus = base_cpu_count();
+    environment->stolen = bench_stolen_share_of_run();
     environment->measurable = build_is_measurable();
     describe_build(environment->build, sizeof environment->build);
 }
@@ -191,6 +194,12 @@ void bench_environment_print(const struct bench_environment *environment)
                  environment->kernel);
     (void)printf("build    %s%s\n", environment->build,
                  environment->measurable ? "" : "  (NOT FIT FOR MEASURING)");
+    if (isfinite(environment->stolen)) {
+        (void)printf("stolen   %.1f %% of the CPU time that was wanted meanwhile, by the host\n",
+                     100.0 * environment->stolen);
+    } else {
+        (void)printf("stolen   unknown: the kernel does not say\n");
+    }
 }
 
 void bench_environment_json(const struct bench_environment *environment, struct bench_json *json)
@@ -203,4 +212,5 @@ void bench_environment_json(const struct bench_environment *environment, struct 
     bench_json_count(json, "cpus", environment->cpus);
     bench_json_text(json, "build", environment->build);
     bench_json_bool(json, "fit_for_measuring", environment->measurable);
+    bench_json_number(json, "stolen_share_of_run", environment->stolen);
 }

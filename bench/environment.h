@@ -1,6 +1,6 @@
 /*
- * Where a number was measured: device, file system, write cache, kernel, CPU and build. Printed
- * with every result, because without them it says nothing.
+ * Where a number was measured: device, file system, write cache, kernel, CPU, build, and how much
+ * of the CPUs others had. Printed with every result, because without them it says nothing.
  */
 #ifndef BENCH_ENVIRONMENT_H
 #define BENCH_ENVIRONMENT_H
@@ -19,6 +19,7 @@ struct bench_environment {
     char build[64];  /* "RelWithDebInfo" */
     bool measurable; /* false: a debug, sanitizer or coverage build */
     bool memory;     /* tmpfs: nothing on it is durable */
+    double stolen;   /* by the host since the program began, a share: see bench/stolen.h */
 };
 
 /* @param directory  must exist. What cannot be found out is "unknown"; it does not fail. */
@@ -29,7 +30,8 @@ bool bench_build_is_fit(bool forced);
 
 void bench_environment_print(const struct bench_environment *environment);
 
-/* Adds the members device, file_system, write_cache, kernel, cpu, cpus, build. */
+/* Adds the members device, file_system, write_cache, kernel, cpu, cpus, build, stolen_share_of_run.
+ */
 void bench_environment_json(const struct bench_environment *environment, struct bench_json *json);
 
 #endif

@@ -5,6 +5,7 @@
 #include "bench/bench.h"
 #include "bench/command.h"
 #include "bench/exit.h"
+#include "bench/stolen.h"
 #include "bench/workdir.h"
 
 #include "base/text.h"
@@ -124,6 +125,7 @@ int bench_main(int argc, char **argv)
     for (size_t index = 0; index < sizeof subcommands / sizeof *subcommands; index++) {
         if (strcmp(subcommands[index].name, name) == 0) {
             bench_catch_interrupt();
+            bench_stolen_begin_run();
             bench_command_fn run = subcommands[index].run;
             run = run == bench_scan_command ? choose_scan(argc, argv) : run;
             spell_help(argv + 2);

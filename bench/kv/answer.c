@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "bench/stolen.h"
 #include "bench/workdir.h"
 
 #include <errno.h>
@@ -48,6 +49,8 @@ static int scan(struct kv_session *session, struct kv_outcome *outcome)
         return rc;
     }
     rc = session->ops->scan(reader, &before);
+    struct bench_stolen stolen;
+    bench_stolen_begin(&stolen);
     uint64_t start_cpu_ns = kv_thread_cpu_ns();
     uint64_t start_ns = base_clock_monotonic_ns();
     do {
@@ -56,6 +59,7 @@ static int scan(struct kv_session *session, struct kv_outcome *outcome)
         outcome->seconds = seconds_since(start_ns);
     } while (rc == 0 && outcome->seconds < SCAN_SECONDS && !bench_interrupted());
     outcome->cpu_ns = (double)(kv_thread_cpu_ns() - start_cpu_ns) / (double)(tally.rows + 1);
+    outcome->stolen = bench_stolen_share(&stolen);
     session->ops->reader_close(reader);
     outcome->operations = tally.rows / scans;
     outcome->bytes = tally.bytes / scans;
@@ -115,6 +119,8 @@ static int open_again(struct kv_session *session, const struct kv_case *question
                     question->records);
     kv_settings_fill(session, question, &settings);
     warm_memory(question);
+    struct bench_stolen stolen;
+    bench_stolen_begin(&stolen);
     uint64_t start_cpu_ns = kv_process_cpu_ns();
     uint64_t start_ns = base_clock_monotonic_ns();
     int rc = session->ops->open(&settings, false, &session->store);
@@ -126,6 +132,7 @@ static int open_again(struct kv_session *session, const struct kv_case *question
     rc = first_get(session);
     outcome->first_get_s = seconds_since(start_ns);
     outcome->cpu_ns = (double)(kv_process_cpu_ns() - start_cpu_ns) / (double)question->records;
+    outcome->stolen = bench_stolen_share(&stolen);
     outcome->seconds = outcome->open_s;
     outcome->operations = question->records;
     outcome->per_s = (double)question->records / outcome->seconds;

@@ -10,6 +10,7 @@
 VALUE(per_s, outcome->per_s)
 VALUE(ns, outcome->ns)
 VALUE(cpu_ns, outcome->cpu_ns)
+VALUE(stolen, outcome->stolen)
 VALUE(bytes_per_s, (double)outcome->bytes * outcome->per_s / (double)(outcome->operations + 1))
 VALUE(bytes, outcome->bytes)
 VALUE(operations, outcome->operations)
@@ -48,6 +49,7 @@ static const struct kv_column puts_columns[] = {
     {"records_per_s", "per second", 12, 0, 1.0, per_s},
     {"ns", "ns", 9, 0, 1.0, ns},
     {"cpu_ns", "cpu ns", 8, 0, 1.0, cpu_ns},
+    {"stolen_share", "stolen %", 9, 1, 100.0, stolen},
     {"bytes_per_s", "MB/s", 8, 1, 1e-6, bytes_per_s},
     {"p50_us", "p50 us", 8, 1, 1.0, write_p50},
     {"p99_us", "p99 us", 8, 1, 1.0, write_p99},
@@ -62,6 +64,7 @@ static const struct kv_column reads_columns[] = {
     {"records_per_s", "per second", 12, 0, 1.0, per_s},
     {"ns", "ns", 9, 1, 1.0, ns},
     {"cpu_ns", "cpu ns", 8, 1, 1.0, cpu_ns},
+    {"stolen_share", "stolen %", 9, 1, 100.0, stolen},
     {"bytes_per_s", "MB/s", 8, 1, 1e-6, bytes_per_s},
     {"operations", NULL, 0, 0, 1.0, operations},
     {"seconds", NULL, 0, 0, 1.0, seconds},
@@ -70,6 +73,7 @@ static const struct kv_column reads_columns[] = {
 
 static const struct kv_column mixed_columns[] = {
     {"records_per_s", "per second", 12, 0, 1.0, per_s},
+    {"stolen_share", "stolen %", 9, 1, 100.0, stolen},
     {"read_p50_us", "get p50", 8, 2, 1.0, read_p50},
     {"read_p99_us", "p99 us", 8, 2, 1.0, read_p99},
     {"read_p999_us", "p99.9", 8, 1, 1.0, read_p999},
@@ -85,6 +89,7 @@ static const struct kv_column mixed_columns[] = {
 static const struct kv_column open_columns[] = {
     {"records_per_s", "per second", 12, 0, 1.0, per_s},
     {"cpu_ns", "cpu ns", 8, 0, 1.0, cpu_ns},
+    {"stolen_share", "stolen %", 9, 1, 100.0, stolen},
     {"open_s", "open ms", 9, 1, 1e3, open_s},
     {"first_get_s", "1st get", 9, 1, 1e3, kv_open_seconds},
     {"open_log_s", "log ms", 8, 1, 1e3, open_log_s},

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/histogram.h"
 #include "bench/kv/latency.h"
+#include "bench/stolen.h"
 #include "bench/workdir.h"
 
 #include <errno.h>
@@ -295,12 +296,15 @@ static int put_all(struct put_run *run, struct kv_outcome *outcome)
     int rc = open_putters(run);
     rc = rc < 0 ? rc : put_first(run);
     if (rc == 0) {
+        struct bench_stolen stolen;
+        bench_stolen_begin(&stolen);
         uint64_t start_cpu_ns = kv_process_cpu_ns();
         uint64_t start_ns = base_clock_monotonic_ns();
         run->end_ns = start_ns + (uint64_t)(session->plan->seconds * (double)BASE_NS_PER_S);
         rc = kv_together(run->question->threads, put_main, run);
         outcome->seconds = seconds_since(start_ns);
         double cpu_ns = (double)(kv_process_cpu_ns() - start_cpu_ns);
+        outcome->stolen = bench_stolen_share(&stolen);
         sum_up_puts(run, outcome);
         outcome->cpu_ns = cpu_ns / (double)(outcome->operations + 1);
     }

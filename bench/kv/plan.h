@@ -75,6 +75,8 @@ struct kv_case {
     bool dies;          /* the process is killed with SIGKILL behind its answer */
     const char *goal_store; /* whose ratio has a goal, or NULL */
     double goal;
+    bool beside_one; /* Weir's row says what it is beside that of the first case, one thread's */
+    double beside_goal;
 };
 
 /* Crosses a pipe: no pointers. Times are seconds. */
@@ -88,6 +90,7 @@ struct kv_outcome {
     double per_s;   /* of all threads */
     double ns;      /* of one operation, in one thread */
     double cpu_ns;  /* the same of the CPU: what others on the machine distort least; 0: unknown */
+    double stolen;  /* by the host while it was measured, a share: see bench/stolen.h */
     double setup_s;
     uint64_t reads, writes;         /* whose latency was measured */
     double read_us[3], write_us[3]; /* p50, p99, p99.9 */
@@ -185,10 +188,21 @@ int kv_contest_run(struct kv_contest *contest, unsigned from, unsigned count,
 
 double kv_median(const struct kv_contest *contest, unsigned index, unsigned store,
                  double (*value)(const struct kv_outcome *outcome));
-/* How much faster the first store is than this one, in the same round; the median. */
-double kv_ratio(const struct kv_contest *contest, unsigned index, unsigned store);
-/* The same by CPU time; NaN where that was not measured. */
-double kv_cpu_ratio(const struct kv_contest *contest, unsigned index, unsigned store);
+
+/* A case of a store beside a case of the same action, of the same store or of another. */
+struct kv_beside {
+    unsigned index, store, other_index, other_store;
+};
+
+/* How much faster one is than the other in the same round: medians, NaN where there is none. */
+struct kv_ratio {
+    unsigned rounds, undisturbed_rounds;
+    double all;
+    double undisturbed; /* of the rounds in which the host took hardly any time from either */
+    double by_cpu;
+};
+
+struct kv_ratio kv_ratio(const struct kv_contest *contest, const struct kv_beside *which);
 
 /* Prints and returns the exit code. */
 int kv_report(const struct kv_contest *contest);

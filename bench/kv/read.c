@@ -11,6 +11,7 @@
 #include "base/histogram.h"
 #include "base/random.h"
 #include "bench/kv/latency.h"
+#include "bench/stolen.h"
 #include "bench/workdir.h"
 
 #include <errno.h>
@@ -104,7 +105,10 @@ int kv_get(struct kv_session *session, const struct kv_case *question, struct kv
         base_prng_seed(&run.getters[index].random, base_clock_monotonic_ns() + index);
         rc = session->ops->reader_open(session->store, &run.getters[index].handle);
     }
+    struct bench_stolen stolen;
+    bench_stolen_begin(&stolen);
     rc = rc < 0 ? rc : kv_together(question->threads, get_main, &run);
+    outcome->stolen = bench_stolen_share(&stolen);
     for (unsigned index = 0; index < question->threads; index++) {
         const struct getter *getter = &run.getters[index];
         double seconds = (double)(getter->busy_ns + 1) / (double)BASE_NS_PER_S;
@@ -217,10 +221,13 @@ int kv_mixed(struct kv_session *session, const struct kv_case *question, struct 
         return -ENOMEM;
     }
     int rc = open_mixers(&run);
+    struct bench_stolen stolen;
+    bench_stolen_begin(&stolen);
     uint64_t start_ns = base_clock_monotonic_ns();
     run.end_ns = start_ns + (uint64_t)(session->plan->seconds * (double)BASE_NS_PER_S);
     rc = rc < 0 ? rc : kv_together(question->threads, mix_main, &run);
     outcome->seconds = (double)(base_clock_monotonic_ns() - start_ns) / (double)BASE_NS_PER_S;
+    outcome->stolen = bench_stolen_share(&stolen);
     close_mixers(&run, outcome);
     outcome->operations = outcome->reads + outcome->writes;
     outcome->per_s = (double)outcome->operations / outcome->seconds;

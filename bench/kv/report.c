@@ -1,6 +1,5 @@
 /*
- * Medians over the rounds, and what Weir is beside each store: the ratio within a round, of which
- * the median counts, because a machine drifts by a quarter within minutes.
+ * The table and the JSON of a contest: medians over the rounds, and what Weir is beside each store.
  */
 #include "bench/kv/plan.h"
 
@@ -12,81 +11,9 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 static const char *const kind_names[] = {"", "u64", "user", "url"};
 static const char *const durability_names[] = {"each", "group", "none"};
-
-static int ascending(const void *left, const void *right)
-{
-    double a = *(const double *)left;
-    double b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
-double kv_median(const struct kv_contest *contest, unsigned index, unsigned store,
-                 double (*value)(const struct kv_outcome *outcome))
-{
-    double values[KV_ROUNDS_MAX];
-    unsigned count = 0;
-    for (unsigned round = 0; round < contest->done; round++) {
-        const struct kv_outcome *outcome = kv_contest_at(contest, round, index, store);
-        if (outcome->measured) {
-            values[count++] = value(outcome);
-        }
-    }
-    qsort(values, count, sizeof *values, ascending);
-    return count > 0 ? values[count / 2] : (double)NAN;
-}
-
-/* The greater the better. */
-static double score(enum kv_action action, const struct kv_outcome *outcome)
-{
-    switch (action) {
-    case KV_OPEN:
-        return 1.0 / outcome->first_get_s;
-    case KV_MEMORY:
-        return 1.0 / (double)(outcome->anonymous_bytes + 1);
-    case KV_PUT:
-    case KV_FILL:
-    case KV_GET:
-    case KV_SCAN:
-    case KV_MIXED:
-    default:
-        return outcome->per_s;
-    }
-}
-
-double kv_ratio(const struct kv_contest *contest, unsigned index, unsigned store)
-{
-    double ratios[KV_ROUNDS_MAX];
-    unsigned count = 0;
-    enum kv_action action = contest->cases[index].action;
-    for (unsigned round = 0; round < contest->done; round++) {
-        const struct kv_outcome *ours = kv_contest_at(contest, round, index, 0);
-        const struct kv_outcome *theirs = kv_contest_at(contest, round, index, store);
-        if (ours->measured && theirs->measured) {
-            ratios[count++] = score(action, ours) / score(action, theirs);
-        }
-    }
-    qsort(ratios, count, sizeof *ratios, ascending);
-    return count > 0 ? ratios[count / 2] : (double)NAN;
-}
-
-double kv_cpu_ratio(const struct kv_contest *contest, unsigned index, unsigned store)
-{
-    double ratios[KV_ROUNDS_MAX];
-    unsigned count = 0;
-    for (unsigned round = 0; round < contest->done; round++) {
-        const struct kv_outcome *ours = kv_contest_at(contest, round, index, 0);
-        const struct kv_outcome *theirs = kv_contest_at(contest, round, index, store);
-        if (ours->measured && theirs->measured && ours->cpu_ns > 0.0) {
-            ratios[count++] = theirs->cpu_ns / ours->cpu_ns;
-        }
-    }
-    qsort(ratios, count, sizeof *ratios, ascending);
-    return count > 0 ? ratios[count / 2] : (double)NAN;
-}
 
 static bool was_measured(const struct kv_contest *contest, unsigned index, unsigned store)
 {
@@ -117,6 +44,14 @@ static double goal_of(const struct kv_contest *contest, unsigned index, unsigned
     return has ? shown->goal : 0.0;
 }
 
+/* Weir beside a store, or its own row beside one thread's. */
+static struct kv_ratio ratio_of(const struct kv_contest *contest, unsigned index, unsigned store)
+{
+    const struct kv_beside which = {
+        .index = index, .store = 0, .other_index = store > 0 ? index : 0, .other_store = store};
+    return kv_ratio(contest, &which);
+}
+
 /* ---- JSON ---- */
 
 static void row_json(const struct kv_contest *contest, struct bench_json *json, unsigned index,
@@ -136,11 +71,18 @@ static void row_json(const struct kv_contest *contest, struct bench_json *json, 
          column++) {
         bench_json_number(json, column->json, kv_median(contest, index, store, column->value));
     }
+    struct kv_ratio ratio = ratio_of(contest, index, store);
     if (store > 0) {
-        bench_json_number(json, "weir_is", kv_ratio(contest, index, store));
-        bench_json_number(json, "weir_is_by_cpu", kv_cpu_ratio(contest, index, store));
+        bench_json_number(json, "weir_is", ratio.all);
+        bench_json_number(json, "weir_is_by_cpu", ratio.by_cpu);
+        bench_json_number(json, "weir_is_undisturbed", ratio.undisturbed);
         bench_json_number(json, "goal", goal_of(contest, index, store));
+    } else if (shown->beside_one) {
+        bench_json_number(json, "beside_one_thread", ratio.all);
+        bench_json_number(json, "beside_one_thread_undisturbed", ratio.undisturbed);
+        bench_json_number(json, "goal", shown->beside_goal);
     }
+    bench_json_count(json, "undisturbed_rounds", ratio.undisturbed_rounds);
     bench_json_end(json, '}');
 }
 
@@ -214,6 +156,21 @@ static void print_head(const struct kv_contest *contest,
     }
 }
 
+static void print_ratio(const struct kv_ratio *ratio, const char *unit, double goal)
+{
+    (void)printf("  %6.2f %s", ratio->all, unit);
+    if (isfinite(ratio->by_cpu)) {
+        (void)printf(" (CPU %.2f)", ratio->by_cpu);
+    }
+    if (ratio->undisturbed_rounds > 0 && ratio->undisturbed_rounds < ratio->rounds) {
+        (void)printf(", %.2f in the %u rounds undisturbed", ratio->undisturbed,
+                     ratio->undisturbed_rounds);
+    }
+    if (goal > 0.0) {
+        (void)printf("  (goal %.2f: %s)", goal, ratio->all >= goal ? "reached" : "MISSED");
+    }
+}
+
 static void print_row(const struct kv_contest *contest, unsigned index, unsigned store)
 {
     const struct kv_case *shown = &contest->cases[index];
@@ -231,17 +188,10 @@ static void print_row(const struct kv_contest *contest, unsigned index, unsigned
                          column->scale * kv_median(contest, index, store, column->value));
         }
     }
-    if (store > 0) {
-        double ratio = kv_ratio(contest, index, store);
-        double goal = goal_of(contest, index, store);
-        double by_cpu = kv_cpu_ratio(contest, index, store);
-        (void)printf("  %6.2f x", ratio);
-        if (isfinite(by_cpu)) {
-            (void)printf(" (CPU %.2f)", by_cpu);
-        }
-        if (goal > 0.0) {
-            (void)printf("  (goal %.2f: %s)", goal, ratio >= goal ? "reached" : "MISSED");
-        }
+    if (store > 0 || shown->beside_one) {
+        struct kv_ratio ratio = ratio_of(contest, index, store);
+        print_ratio(&ratio, store > 0 ? "x" : "x one thread",
+                    store > 0 ? goal_of(contest, index, store) : shown->beside_goal);
     }
     (void)printf("\n");
 }

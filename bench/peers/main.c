@@ -13,6 +13,7 @@
 #include "bench/option.h"
 #include "bench/peers/kv.h"
 #include "bench/peers/report.h"
+#include "bench/stolen.h"
 #include "bench/workdir.h"
 
 #include <weir/medium.h>
@@ -267,6 +268,7 @@ int main(int argc, char **argv)
                                   .seconds = 1.0,
                                   .job_fd = -1};
     argp_err_exit_status = BENCH_EXIT_USAGE;
+    bench_stolen_begin_run();
     int code = peers_kv_main(argc, argv);
     if (code >= 0) {
         return code;

@@ -16,6 +16,7 @@ static void expect_environment(const json_t *object)
     for (size_t index = 0; index < sizeof members / sizeof *members; index++) {
         assert_true(strlen(text_of(object, members[index])) > 0);
     }
+    assert_non_null(json_object_get(object, "stolen_share_of_run"));
 }
 
 static void append_prints_the_members_that_scripts_rely_on(void **state)

@@ -126,6 +126,9 @@ static void rebuild_replays_everything_and_reopen_only_the_tail(void **state)
     double keys = number_of(row_of(object, 0), "live_keys");
     assert_true(keys > 2000.0 && keys < 3200.0); /* 75 % inserts, 5 % deletes */
     assert_true(number_of(row_of(object, 1), "live_keys") == keys);
+    assert_null(json_object_get(row_of(object, 0), "beside_one_thread"));
+    assert_true(number_of(row_of(object, 1), "beside_one_thread") > 0.0);
+    assert_true(number_of(row_of(object, 1), "undisturbed_rounds") <= 1.0);
     json_decref(object);
 
     assert_int_equal(run_bench(output, sizeof output, "reopen", FORCED, "--records", "4000", NULL),

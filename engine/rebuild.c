@@ -150,7 +150,7 @@ static uint32_t add_range(struct rebuild *rebuild, weir_lsn from)
     return rebuild->range_count++;
 }
 
-static void make_ranges(struct rebuild *rebuild)
+static int make_ranges(struct rebuild *rebuild)
 {
     weir_lsn starts[REBUILD_PIECES_MAX];
     uint64_t most = most_ranges(rebuild);
@@ -163,12 +163,18 @@ static void make_ranges(struct rebuild *rebuild)
         starts[0] = rebuild->from;
         count = 1;
     }
+    rebuild->range_most = (uint32_t)count;
+    rebuild->ranges = base_pages_alloc(rebuild->range_most * sizeof *rebuild->ranges, 0);
+    if (rebuild->ranges == NULL) {
+        return -ENOMEM;
+    }
     for (uint32_t piece = 0, pieces = (uint32_t)count; piece < pieces;) {
         uint32_t number = add_range(rebuild, starts[piece]);
         piece += (uint32_t)rebuild_portion(pieces - piece, 1, threads);
         rebuild->ranges[number].end = piece < pieces ? starts[piece] : rebuild->to + 1;
     }
     rebuild->threads_wanted = threads < rebuild->range_count ? threads : rebuild->range_count;
+    return 0;
 }
 
 /* The first change of this range whose table nobody has named in front of it. */
@@ -352,10 +358,10 @@ static int work(struct rebuild *rebuild, struct weir_error *why)
     rebuild->threads_wanted = wanted_threads(rebuild);
     int rc = rebuild_plan_make(rebuild);
     rebuild->bucket_count = rebuild->plan.buckets + WEIR_TABLES_MAX;
+    rc = rc == 0 ? make_ranges(rebuild) : rc;
     if (rc < 0) {
         return rc;
     }
-    make_ranges(rebuild);
     rebuild_run(rebuild, walk_ranges);
     rc = settle_ranges(rebuild, why);
     uint64_t walked_ns = base_clock_monotonic_ns();
@@ -397,6 +403,7 @@ int rebuild_replay(struct weir_engine *engine, weir_lsn from, struct weir_error 
     for (uint32_t i = 0; i < rebuild->range_count; i++) {
         rebuild_walk_free(&rebuild->ranges[i]);
     }
+    base_pages_free(rebuild->ranges, rebuild->range_most * sizeof *rebuild->ranges);
     rebuild_plan_free(&rebuild->plan);
     base_free(rebuild->parts);
     weir_lsn next = rebuild->to + 1;

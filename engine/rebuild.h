@@ -88,8 +88,8 @@ struct rebuild_table {
 };
 
 struct rebuild_range {
-    struct rebuild *rebuild;
-    weir_lsn from, end; /* [from, end) */
+    alignas(BASE_CACHE_LINE) struct rebuild *rebuild; /* its neighbours are other threads' */
+    weir_lsn from, end;                               /* [from, end) */
     struct rebuild_bucket *buckets;
     struct rebuild_slab *slabs;
     uint8_t *slab_next, *slab_end;
@@ -128,6 +128,7 @@ static inline uint64_t rebuild_portion(uint64_t left, uint64_t piece, uint32_t t
 struct rebuild_worker {
     struct rebuild *rebuild;
     struct rebuild_part *part;
+    uint64_t deleted; /* keys of the part; parts share cache lines, and other threads have those */
     struct index_builder builder;
     struct rebuild_entry *sorted, *scratch;
     size_t capacity; /* entries of each */
@@ -145,8 +146,8 @@ struct rebuild {
     struct rebuild_plan plan;
     uint32_t bucket_count;
     uint32_t threads_wanted, threads; /* those that there were */
-    uint32_t range_count, part_count;
-    struct rebuild_range ranges[REBUILD_PIECES_MAX];
+    uint32_t range_count, range_most, part_count;
+    struct rebuild_range *ranges; /* room for range_most */
     struct rebuild_part *parts;
     uint64_t log_bytes;
     bool asked;

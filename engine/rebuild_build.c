@@ -69,18 +69,31 @@ static int make_room(struct rebuild_worker *worker, size_t count)
     return worker->sorted != NULL && worker->scratch != NULL ? 0 : -ENOMEM;
 }
 
+/* The chunk behind one, or behind NULL the first: of the same range or of a later one. NULL: none.
+ * `next_range` is the one to look into when there are no more of this one. */
+static const struct rebuild_chunk *chunk_behind(const struct rebuild *rebuild, uint32_t number,
+                                                const struct rebuild_chunk *chunk,
+                                                uint32_t *next_range)
+{
+    const struct rebuild_chunk *next = chunk != NULL ? chunk->next : NULL;
+    while (next == NULL && *next_range < rebuild->range_count) {
+        next = rebuild->ranges[(*next_range)++].buckets[number].first;
+    }
+    return next;
+}
+
+/* Chunks are far apart: one is fetched while the one in front of it is copied. */
 static void gather(const struct rebuild *rebuild, uint32_t number, struct rebuild_entry *target)
 {
-    for (uint32_t i = 0; i < rebuild->range_count; i++) {
-        const struct rebuild_chunk *chunk = rebuild->ranges[i].buckets[number].first;
-        for (; chunk != NULL; chunk = chunk->next) {
-            for (size_t line = 0; chunk->next != NULL && line < sizeof *chunk;
-                 line += BASE_CACHE_LINE) {
-                __builtin_prefetch((const uint8_t *)chunk->next + line);
-            }
-            memcpy(target, chunk->entries, chunk->count * sizeof *target);
-            target += chunk->count;
+    uint32_t range = 0;
+    const struct rebuild_chunk *next, *chunk = chunk_behind(rebuild, number, NULL, &range);
+    for (; chunk != NULL; chunk = next) {
+        next = chunk_behind(rebuild, number, chunk, &range);
+        for (size_t line = 0; next != NULL && line < sizeof *next; line += BASE_CACHE_LINE) {
+            __builtin_prefetch((const uint8_t *)next + line);
         }
+        memcpy(target, chunk->entries, chunk->count * sizeof *target);
+        target += chunk->count;
     }
 }
 
@@ -88,10 +101,8 @@ static void gather(const struct rebuild *rebuild, uint32_t number, struct rebuil
 
 int rebuild_emit(struct rebuild_worker *worker, struct index_key key, uint64_t place)
 {
-    struct rebuild_part *part = worker->part;
-    uint64_t address = place & ~REBUILD_DELETED;
-    part->deleted += place & REBUILD_DELETED;
-    return index_builder_add(&worker->builder, key, address);
+    worker->deleted += place & REBUILD_DELETED;
+    return index_builder_add(&worker->builder, key, place & ~REBUILD_DELETED);
 }
 
 static int emit_loaded(struct rebuild_worker *worker, uint64_t place)
@@ -231,6 +242,7 @@ static int build_bucket(struct rebuild_worker *worker, uint32_t number)
 static int build_part(struct rebuild_worker *worker, bool asks)
 {
     struct rebuild_part *part = worker->part;
+    worker->deleted = 0;
     int rc = index_builder_init(&worker->builder, &worker->rebuild->engine->arena);
     for (uint32_t number = part->first; number < part->end && rc == 0; number++) {
         rc = rebuild_check(worker->rebuild, asks);
@@ -240,6 +252,7 @@ static int build_part(struct rebuild_worker *worker, bool asks)
         index_builder_abort(&worker->builder);
         return rc;
     }
+    part->deleted = worker->deleted;
     return index_builder_finish(&worker->builder, &part->root, &part->keys);
 }
 

@@ -21,6 +21,15 @@ typedef void (*base_thread_main)(void *context);
 int base_thread_start(struct base_thread *thread, const char *name, base_thread_main main,
                       void *context);
 
+/*
+ * The same for a thread whose creator goes on computing beside it: it starts on another CPU, if the
+ * creator may use one, and is the kernel's to move from then on. Left to itself the kernel often
+ * puts both onto one CPU, while the other one waits for a disk for a moment, and looks again when
+ * the next tick comes, 4 ms later with 250 of them a second.
+ */
+int base_thread_start_beside(struct base_thread *thread, const char *name, base_thread_main main,
+                             void *context);
+
 /* Waits until main returned. Exactly once per started thread. */
 void base_thread_join(struct base_thread *thread);
 

@@ -238,7 +238,7 @@ static bool image_is_whole(const struct loading *loading)
     wanted = wanted < LOAD_THREADS_MAX ? wanted : LOAD_THREADS_MAX;
     unsigned started = 0;
     while (started + 1 < wanted &&
-           base_thread_start(&threads[started], "weir-load", check_pieces, &check) == 0) {
+           base_thread_start_beside(&threads[started], "weir-load", check_pieces, &check) == 0) {
         started++;
     }
     check_pieces(&check);
@@ -383,7 +383,7 @@ void checkpoint_begin(struct weir_engine *engine, struct weir_medium *medium)
     ahead->loading.beside = true;
     ahead->loading.engine = engine;
     ahead->loading.medium = medium;
-    if (base_thread_start(&ahead->thread, "weir-load", bring_ahead, &ahead->loading) == 0) {
+    if (base_thread_start_beside(&ahead->thread, "weir-load", bring_ahead, &ahead->loading) == 0) {
         engine->upkeep.ahead = ahead;
     } else {
         base_free(ahead);

@@ -530,8 +530,9 @@ static void begin_building(void *context, struct weir_log *log)
     struct weir_engine *engine = opening->engine;
     if (engine->upkeep.ahead != NULL) {
         opening->rc = attach(engine, log);
-        opening->running = opening->rc == 0 && base_thread_start(&opening->thread, "weir-replay",
-                                                                 build_ahead, opening) == 0;
+        opening->running =
+            opening->rc == 0 &&
+            base_thread_start_beside(&opening->thread, "weir-replay", build_ahead, opening) == 0;
         opening->built = opening->running || opening->rc < 0;
     }
 }

@@ -118,7 +118,7 @@ void rebuild_run(struct rebuild *rebuild, void (*work)(struct rebuild *rebuild, 
     struct crew crew = {.rebuild = rebuild, .work = work};
     uint32_t started = 0;
     while (started + 1 < rebuild->threads_wanted &&
-           base_thread_start(&threads[started], "weir-rebuild", crew_main, &crew) == 0) {
+           base_thread_start_beside(&threads[started], "weir-rebuild", crew_main, &crew) == 0) {
         started++;
     }
     work(rebuild, true);

@@ -332,8 +332,8 @@ static void run_shares(struct replay *replay)
 {
     uint32_t started = 1;
     while (started < replay->share_count &&
-           base_thread_start(&replay->shares[started].thread, "weir-replay", walk,
-                             &replay->shares[started]) == 0) {
+           base_thread_start_beside(&replay->shares[started].thread, "weir-replay", walk,
+                                    &replay->shares[started]) == 0) {
         started++;
     }
     walk(&replay->shares[0]);

@@ -6,6 +6,7 @@
 #include "tests/base/support.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 
 struct observed {
@@ -91,6 +92,53 @@ static void a_thread_leaves_no_memory_behind(void **state)
     assert_true(base_alloc_in_use() == before);
 }
 
+/* ---- beside its creator ---- */
+
+struct place {
+    cpu_set_t allowed;
+    int rc;
+};
+
+static void look_around(void *context)
+{
+    struct place *place = context;
+    place->rc = sched_getaffinity(0, sizeof place->allowed, &place->allowed);
+}
+
+static void expect_creators_cpus(void)
+{
+    struct base_thread thread;
+    struct place inside = {.rc = -1}, here;
+    look_around(&here);
+    assert_int_equal(here.rc, 0);
+    assert_int_equal(base_thread_start_beside(&thread, "beside", look_around, &inside), 0);
+    base_thread_join(&thread);
+    assert_int_equal(inside.rc, 0);
+    assert_true(CPU_EQUAL(&inside.allowed, &here.allowed));
+    cpu_set_t still;
+    assert_int_equal(sched_getaffinity(0, sizeof still, &still), 0);
+    assert_true(CPU_EQUAL(&still, &here.allowed)); /* of the creator nothing has changed */
+}
+
+static void a_thread_beside_its_creator_may_run_where_that_may(void **state)
+{
+    (void)state;
+    cpu_set_t all, one;
+    assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+    for (int turn = 0; turn < 20; turn++) {
+        expect_creators_cpus();
+    }
+    size_t cpu = 0;
+    while (!CPU_ISSET(cpu, &all)) {
+        cpu++;
+    }
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    expect_creators_cpus(); /* there is no other one */
+    assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -99,6 +147,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_name_is_shown_and_a_long_one_cut),
         cmocka_unit_test(without_memory_no_thread_is_started),
         cmocka_unit_test(a_thread_leaves_no_memory_behind),
+        cmocka_unit_test(a_thread_beside_its_creator_may_run_where_that_may),
     };
     return RUN_TESTS(tests, argc, argv);
 }

@@ -24,6 +24,8 @@ HARMLESS = {
         r"(clock_gettime|getpid|geteuid|getenv|sysconf|sched_(yield|getaffinity)|__sched_cpucount"
         r"|pthread_(self|join|setname_np|sigmask))$"),
     "a look whose failure means no": re.compile(r"mincore$"),
+    "where a thread starts: a failure means anywhere, and starting is pthread_create's": re.compile(
+        r"(sched_(getcpu|setaffinity)|pthread_attr_(init|setaffinity_np|destroy))$"),
     "of what fopen opened; reads /sys only": re.compile(r"(__isoc99_)?fscanf$"),
     "of what fopen opened; reads /proc/meminfo only, and no line means not known": re.compile(
         r"(fgets|(__isoc99_)?sscanf)$"),

@@ -97,7 +97,7 @@ static int start_thread(struct base_thread *thread, const char *name, base_threa
     WEIR_ASSERT(result == 0);
     pthread_t handle;
     int error = elsewhere ? create_elsewhere(start, &handle) : EINVAL;
-    if (error != 0) {
+    if (error != 0 && error != EAGAIN) { /* that is of threads, not of places */
         error = pthread_create(&handle, NULL, run, start);
     }
     result = pthread_sigmask(SIG_SETMASK, &before, NULL);

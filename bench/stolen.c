@@ -28,9 +28,10 @@ double bench_stolen_share(const struct bench_stolen *before)
     if (!before->known || !now.known) {
         return (double)NAN;
     }
-    double stolen = (double)(now.stolen - before->stolen);
-    double wanted = stolen + (double)(now.busy - before->busy);
-    return wanted > 0.0 ? stolen / wanted : 0.0;
+    /* What a host says may go back, as when it moves the machine to another one. */
+    double stolen = now.stolen > before->stolen ? (double)(now.stolen - before->stolen) : 0.0;
+    double busy = now.busy > before->busy ? (double)(now.busy - before->busy) : 0.0;
+    return stolen + busy > 0.0 ? stolen / (stolen + busy) : 0.0;
 }
 
 void bench_stolen_begin_run(void)

@@ -85,14 +85,16 @@ void rebuild_fail(struct rebuild *rebuild, int rc)
 /* The first range is for the thread that opens: it asks how far things are. */
 static void walk_ranges(struct rebuild *rebuild, bool asks)
 {
+    struct rebuild_memory memory = {.slabs = NULL};
     if (asks) {
-        rebuild_walk(&rebuild->ranges[0], true);
+        rebuild_walk(&rebuild->ranges[0], &memory, true);
     }
     uint32_t next;
     while ((next = 1 + atomic_fetch_add_explicit(&rebuild->next_range, 1, memory_order_relaxed)) <
            rebuild->range_count) {
-        rebuild_walk(&rebuild->ranges[next], asks);
+        rebuild_walk(&rebuild->ranges[next], &memory, asks);
     }
+    rebuild_memory_keep(rebuild, &memory);
 }
 
 static void build_parts(struct rebuild *rebuild, bool asks)
@@ -403,6 +405,7 @@ int rebuild_replay(struct weir_engine *engine, weir_lsn from, struct weir_error 
     for (uint32_t i = 0; i < rebuild->range_count; i++) {
         rebuild_walk_free(&rebuild->ranges[i]);
     }
+    rebuild_memory_free(rebuild);
     base_pages_free(rebuild->ranges, rebuild->range_most * sizeof *rebuild->ranges);
     rebuild_plan_free(&rebuild->plan);
     base_free(rebuild->parts);

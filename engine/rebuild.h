@@ -81,6 +81,12 @@ struct rebuild_plan {
 
 struct rebuild_slab;
 
+/* What a thread takes chunks from, in all ranges that it walks. */
+struct rebuild_memory {
+    struct rebuild_slab *slabs;
+    uint8_t *next, *end; /* of the first one, what is left */
+};
+
 struct rebuild_table {
     weir_lsn lsn;
     weir_table number;
@@ -91,8 +97,8 @@ struct rebuild_range {
     alignas(BASE_CACHE_LINE) struct rebuild *rebuild; /* its neighbours are other threads' */
     weir_lsn from, end;                               /* [from, end) */
     struct rebuild_bucket *buckets;
-    struct rebuild_slab *slabs;
-    uint8_t *slab_next, *slab_end;
+    uint32_t bucket_end;           /* behind the last one that has entries */
+    struct rebuild_memory *memory; /* of the thread that walks it */
     weir_lsn *used; /* for each table: its first change that is not behind its name; 0 = none */
     bool *named;    /* for each table: in this range */
     struct rebuild_table *tables; /* those that are named here, in order */
@@ -115,7 +121,7 @@ struct rebuild_part {
 };
 
 /* Threads are never equally fast. So work is dealt out in portions that become smaller, down to a
- * piece: whoever is done first waits for the others no longer than one takes. Guided
+ * piece: whoever is done first waits for the others about as long as one takes. Guided
  * self-scheduling (Polychronopoulos and Kuck, IEEE Transactions on Computers C-36, 1987), half a
  * thread's share of what is left at a time. Returns 1 or more; `left` is that, too. */
 static inline uint64_t rebuild_portion(uint64_t left, uint64_t piece, uint32_t threads)
@@ -158,6 +164,7 @@ struct rebuild {
     _Atomic uint32_t failed_range; /* the first one that failed: ranges behind it stop */
     _Atomic int failed;            /* while building; -ECANCELED at any time */
     struct base_lock lock;
+    struct rebuild_slab *slabs; /* of all threads, when they have walked */
     uint64_t sort_ns, build_ns; /* of all threads */
 };
 
@@ -207,8 +214,11 @@ void rebuild_plan_free(struct rebuild_plan *plan);
 uint32_t rebuild_plan_split(const struct rebuild_partition *partition, const uint8_t *key,
                             uint32_t size);
 
-void rebuild_walk(struct rebuild_range *range, bool asks);
+void rebuild_walk(struct rebuild_range *range, struct rebuild_memory *memory, bool asks);
 void rebuild_walk_free(struct rebuild_range *range);
+/* Hands over what the ranges of a thread lie in; gives all of it back. */
+void rebuild_memory_keep(struct rebuild *rebuild, const struct rebuild_memory *memory);
+void rebuild_memory_free(struct rebuild *rebuild);
 
 /* Sorts by words, stably: `source` holds what is to be sorted, and is overwritten. Up to
  * REBUILD_COUNTS counts. */

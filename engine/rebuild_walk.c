@@ -29,16 +29,17 @@ struct rebuild_slab {
 
 static int add_slab(struct rebuild_range *range)
 {
-    bool small = range->end - range->from < RECORDS_SMALL;
+    struct rebuild_memory *memory = range->memory;
+    bool small = range->rebuild->to - range->rebuild->from < RECORDS_SMALL;
     size_t bytes = small ? SLAB_BYTES_SMALL : SLAB_BYTES;
     struct rebuild_slab *slab = base_pages_alloc(bytes, small ? 0 : BASE_PAGES_HUGE);
     if (slab == NULL) {
         return -ENOMEM;
     }
-    *slab = (struct rebuild_slab){.next = range->slabs, .bytes = bytes};
-    range->slabs = slab;
-    range->slab_next = (uint8_t *)slab + BASE_CACHE_LINE;
-    range->slab_end = (uint8_t *)slab + bytes;
+    *slab = (struct rebuild_slab){.next = memory->slabs, .bytes = bytes};
+    memory->slabs = slab;
+    memory->next = (uint8_t *)slab + BASE_CACHE_LINE;
+    memory->end = (uint8_t *)slab + bytes;
     return 0;
 }
 
@@ -53,20 +54,23 @@ static void close_chunk(struct rebuild_bucket *bucket)
 static __attribute__((noinline)) int add_chunk(struct rebuild_range *range,
                                                struct rebuild_bucket *bucket)
 {
+    struct rebuild_memory *memory = range->memory;
     struct rebuild_chunk *chunk;
-    if ((size_t)(range->slab_end - range->slab_next) < sizeof *chunk) {
+    if ((size_t)(memory->end - memory->next) < sizeof *chunk) {
         int rc = add_slab(range);
         if (rc < 0) {
             return rc;
         }
     }
-    chunk = (struct rebuild_chunk *)(void *)range->slab_next;
-    range->slab_next += sizeof *chunk;
+    chunk = (struct rebuild_chunk *)(void *)memory->next;
+    memory->next += sizeof *chunk;
     chunk->next = NULL;
     close_chunk(bucket);
     if (bucket->last != NULL) {
         bucket->last->next = chunk;
     } else {
+        uint32_t number = (uint32_t)(bucket - range->buckets);
+        range->bucket_end = number < range->bucket_end ? range->bucket_end : number + 1;
         bucket->first = chunk;
         bucket->size_least = UINT32_MAX;
     }
@@ -262,7 +266,7 @@ static int make_buckets(struct rebuild_range *range)
 
 static void close_buckets(struct rebuild_range *range)
 {
-    for (uint32_t i = 0; i < range->rebuild->bucket_count; i++) {
+    for (uint32_t i = 0; i < range->bucket_end; i++) {
         close_chunk(&range->buckets[i]);
         range->entries += range->buckets[i].count;
     }
@@ -319,9 +323,10 @@ static void note_failure(struct rebuild_range *range)
     }
 }
 
-void rebuild_walk(struct rebuild_range *range, bool asks)
+void rebuild_walk(struct rebuild_range *range, struct rebuild_memory *memory, bool asks)
 {
     struct weir_cursor *cursor = NULL;
+    range->memory = memory;
     range->why.size = sizeof range->why;
     int rc = make_buckets(range);
     rc = rc == 0 ? open_cursor(range, &cursor) : rc;
@@ -340,13 +345,33 @@ void rebuild_walk(struct rebuild_range *range, bool asks)
 
 void rebuild_walk_free(struct rebuild_range *range)
 {
-    struct rebuild_slab *next;
-    for (struct rebuild_slab *slab = range->slabs; slab != NULL; slab = next) {
-        next = slab->next;
-        base_pages_free(slab, slab->bytes);
-    }
     base_pages_free(range->buckets, range->rebuild->bucket_count * sizeof *range->buckets);
     base_free(range->used);
     base_free(range->named);
     base_free(range->tables);
+}
+
+/* ---- memory ---- */
+
+void rebuild_memory_keep(struct rebuild *rebuild, const struct rebuild_memory *memory)
+{
+    struct rebuild_slab *last = memory->slabs;
+    while (last != NULL && last->next != NULL) {
+        last = last->next;
+    }
+    if (last != NULL) {
+        base_lock_acquire(&rebuild->lock);
+        last->next = rebuild->slabs;
+        rebuild->slabs = memory->slabs;
+        base_lock_release(&rebuild->lock);
+    }
+}
+
+void rebuild_memory_free(struct rebuild *rebuild)
+{
+    struct rebuild_slab *next;
+    for (struct rebuild_slab *slab = rebuild->slabs; slab != NULL; slab = next) {
+        next = slab->next;
+        base_pages_free(slab, slab->bytes);
+    }
 }

@@ -44,11 +44,12 @@ static double goal_of(const struct kv_contest *contest, unsigned index, unsigned
     return has ? shown->goal : 0.0;
 }
 
-/* Weir beside a store, or its own row beside one thread's. */
+/* Weir beside a store; its own row beside one thread's, or beside itself. */
 static struct kv_ratio ratio_of(const struct kv_contest *contest, unsigned index, unsigned store)
 {
+    bool beside_one = store == 0 && contest->cases[index].beside_one;
     const struct kv_beside which = {
-        .index = index, .store = 0, .other_index = store > 0 ? index : 0, .other_store = store};
+        .index = index, .store = 0, .other_index = beside_one ? 0 : index, .other_store = store};
     return kv_ratio(contest, &which);
 }
 
@@ -162,9 +163,11 @@ static void print_ratio(const struct kv_ratio *ratio, const char *unit, double g
     if (isfinite(ratio->by_cpu)) {
         (void)printf(" (CPU %.2f)", ratio->by_cpu);
     }
-    if (ratio->undisturbed_rounds > 0 && ratio->undisturbed_rounds < ratio->rounds) {
-        (void)printf(", %.2f in the %u rounds undisturbed", ratio->undisturbed,
-                     ratio->undisturbed_rounds);
+    if (ratio->undisturbed_rounds == 0) {
+        (void)printf(", no round undisturbed");
+    } else if (ratio->undisturbed_rounds < ratio->rounds) {
+        (void)printf(", %.2f undisturbed (%u of %u rounds)", ratio->undisturbed,
+                     ratio->undisturbed_rounds, ratio->rounds);
     }
     if (goal > 0.0) {
         (void)printf("  (goal %.2f: %s)", goal, ratio->all >= goal ? "reached" : "MISSED");

@@ -6,6 +6,8 @@
 #include "bench/stolen.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 static struct kv_plan plan = {.store_count = 2};
 
@@ -97,6 +99,46 @@ static void an_open_is_beside_another_by_its_first_get(void **state)
     kv_contest_destroy(&contest);
 }
 
+/* Each row counts its own rounds, but for one that is beside one thread's. */
+static void a_row_says_how_many_of_its_own_rounds_were_undisturbed(void **state)
+{
+    (void)state;
+    static const struct kv_ops ops = {.name = "weir", .title = "Weir", .settings = ""};
+    struct kv_contest contest;
+    char *text = NULL;
+    size_t size = 0;
+    plan = (struct kv_plan){.directory = ".",
+                            .store_count = 1,
+                            .stores = {&ops},
+                            .durability = WEIR_EACH,
+                            .json = true};
+    begin(&contest, KV_OPEN, 2);
+    contest.cases[1].beside_one = true;
+    contest.cases[2] = contest.cases[0];
+    contest.case_count = 3;
+    for (unsigned round = 0; round < 2; round++) {
+        set(&contest, round, 0, 0, 1.0, round == 0 ? 0.5 : 0.0);
+        set(&contest, round, 1, 0, 1.0, 0.0);
+        set(&contest, round, 2, 0, 1.0, 0.0);
+    }
+    FILE *terminal = stdout;
+    stdout = open_memstream(&text, &size);
+    int code = stdout != NULL ? kv_report(&contest) : -1;
+    assert_int_equal(fclose(stdout), 0);
+    stdout = terminal;
+    assert_int_equal(code, 0);
+    json_t *object = parse_line(text);
+    static const double expected[] = {1.0, 1.0, 2.0};
+    for (size_t row = 0; row < 3; row++) {
+        const json_t *shown = json_array_get(json_object_get(object, "rows"), row);
+        assert_true(is_about(number_of(shown, "undisturbed_rounds"), expected[row]));
+        assert_int_equal(json_object_get(shown, "beside_one_thread") != NULL, row == 1);
+    }
+    json_decref(object);
+    free(text);
+    kv_contest_destroy(&contest);
+}
+
 static void time_that_is_stolen_is_a_share_of_what_was_wanted(void **state)
 {
     (void)state;
@@ -129,6 +171,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(rounds_that_the_host_disturbed_are_told_apart),
         cmocka_unit_test(what_was_not_measured_counts_for_nothing),
         cmocka_unit_test(an_open_is_beside_another_by_its_first_get),
+        cmocka_unit_test(a_row_says_how_many_of_its_own_rounds_were_undisturbed),
         cmocka_unit_test(time_that_is_stolen_is_a_share_of_what_was_wanted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

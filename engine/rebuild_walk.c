@@ -337,6 +337,7 @@ void rebuild_walk(struct rebuild_range *range, struct rebuild_memory *memory, bo
         close_buckets(range);
         weir_cursor_close(cursor);
     }
+    range->memory = NULL; /* the thread's, and soon handed over */
     if (range->rc < 0) {
         note_failure(range);
     }
